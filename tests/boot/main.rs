@@ -1,0 +1,2 @@
+//! Boot tests.
+fn main() {}

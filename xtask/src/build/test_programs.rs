@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The guest programs of the tests: one file of `tests/guest` each.
+//!
+//! The name says how C is linked: `x.static.c` static, `x.pie.c` static and position-independent, `x.c` dynamic. C is
+//! compiled in the build root, whose C library is the guest's own; Rust is always static.
+
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::build::output;
+use crate::paths;
+use crate::setup::{cache, chroot::Chroot, Environment};
+use crate::ui;
+
+const PLACE: &str = "usr/local/lib/mckernel-tests";
+const C_FLAGS: [&str; 5] = ["-O2", "-g", "-Wall", "-Werror", "-pthread"];
+const RUST_FLAGS: [&str; 6] =
+    ["--edition=2021", "-Copt-level=2", "-Ctarget-feature=+crt-static", "-Crelocation-model=pie", "-Dwarnings", "-g"];
+
+/// Builds the programs whose source has changed.
+///
+/// # Errors
+/// One does not compile.
+pub fn build(environment: &Environment) -> Result<()> {
+    let sources = paths::repository().join("tests/guest");
+    let Ok(entries) = fs::read_dir(&sources) else { return Ok(()) };
+    let built = paths::target().join("test-programs");
+    fs::create_dir_all(&built)?;
+    for entry in entries {
+        let source = entry?.path();
+        let name = source.file_name().context("file name")?.to_string_lossy().into_owned();
+        if let Some(program) = program_name(&name) {
+            compile(environment, &source, &name, &built.join(program))?;
+            output::install(&built.join(program), &format!("{PLACE}/{program}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// `hello` for `hello.c`, `hello.static.c` and `hello.rs`; nothing for other files.
+fn program_name(file: &str) -> Option<&str> {
+    let stem = file.strip_suffix(".c").or_else(|| file.strip_suffix(".rs"))?;
+    Some(stem.strip_suffix(".static").or_else(|| stem.strip_suffix(".pie")).unwrap_or(stem))
+}
+
+fn compile(environment: &Environment, source: &Path, name: &str, program: &Path) -> Result<()> {
+    let text = fs::read_to_string(source)?;
+    let root = environment.build_root.to_string_lossy();
+    let key = cache::key(&[name, &text, &root, &C_FLAGS.concat(), &RUST_FLAGS.concat()]);
+    let stamp = PathBuf::from(format!("{}.key", program.display()));
+    if program.exists() && fs::read_to_string(&stamp).is_ok_and(|made| made == key) {
+        return Ok(());
+    }
+    let mut compiler = if name.ends_with(".rs") { rustc(source, program) } else { gcc(environment, name, program)? };
+    ui::run_logged(&format!("test program {name}"), &mut compiler)?;
+    fs::write(stamp, key)?;
+    Ok(())
+}
+
+fn rustc(source: &Path, program: &Path) -> Command {
+    let mut rustc = Command::new("rustc");
+    rustc.current_dir(paths::repository()).args(RUST_FLAGS).arg("-o").arg(program).arg(source);
+    rustc
+}
+
+fn gcc(environment: &Environment, name: &str, program: &Path) -> Result<Command> {
+    let chroot = Chroot::new(&environment.build_root)
+        .bind(&paths::repository().join("tests/guest"), "/src")
+        .bind(program.parent().context("folder")?, "/out");
+    let mut gcc = chroot.command("gcc");
+    gcc.args(C_FLAGS);
+    if name.ends_with(".static.c") {
+        gcc.args(["-static", "-no-pie"]);
+    } else if name.ends_with(".pie.c") {
+        gcc.arg("-static-pie");
+    }
+    let program = program.file_name().context("name")?.to_string_lossy().into_owned();
+    gcc.arg("-o").arg(format!("/out/{program}")).arg(format!("/src/{name}"));
+    Ok(gcc)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::program_name;
+
+    #[test]
+    fn program_names_lose_what_says_how_to_link() {
+        assert_eq!(program_name("hello.static.c"), Some("hello"));
+        assert_eq!(program_name("hello.pie.c"), Some("hello"));
+        assert_eq!(program_name("a.b.rs"), Some("a.b"));
+        assert_eq!(program_name("README.md"), None);
+    }
+}

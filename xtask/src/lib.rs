@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The rig: makes the build root and guest image, builds all parts, boots the stock kernel in QEMU, runs a command.
+//!
+//! Tests use [`vm::Machine`]; everything else is behind `cargo xtask`.
+
+pub mod build;
+pub mod commands;
+pub mod paths;
+pub mod setup;
+pub mod ui;
+pub mod vm;

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Boots the stock kernel in QEMU, runs one command in it, brings back its output and status.
+
+pub mod job;
+pub mod machine;
+pub mod options;
+pub mod qemu;
+#[allow(unsafe_code, reason = "pre_exec, so that QEMU inherits its sockets and never outlives us")]
+mod spawn;
+pub mod streams;
+
+pub use machine::{Machine, Outcome};
+pub use options::VmOptions;

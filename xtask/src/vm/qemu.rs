@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+//! QEMU's command line.
+
+use std::ffi::OsString;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::process::Command;
+
+use crate::setup::{buildroot, Environment};
+use crate::vm::options::VmOptions;
+use crate::vm::streams::Link;
+
+/// Linux's command line. `no_ipi_broadcast`: Linux must not send its IPIs to cores it does not own;
+/// `cryptomgr.notests`: self-tests would disturb the first seconds; `panic=-1` with -no-reboot ends QEMU on a panic.
+const KERNEL_ARGUMENTS: &str = "root=/dev/nvme0n1 rootfstype=ext4 rw rootwait init=/sbin/first-init console=ttyS0 quiet \
+     loglevel=4 panic=-1 no_ipi_broadcast=1 cryptomgr.notests=1";
+
+/// The files of one run.
+pub(super) struct Disks<'a> {
+    pub(super) root: &'a Path,
+    pub(super) job: &'a Path,
+    pub(super) console: &'a Path,
+}
+
+/// The command that boots the machine.
+pub(super) fn command(environment: &Environment, options: &VmOptions, disks: &Disks<'_>, links: &[Link], shell: bool) -> Command {
+    let mut qemu = buildroot::native(&environment.build_root, "/usr/bin/qemu-system-x86_64");
+    for folder in ["qemu", "seabios", "ipxe/qemu"] {
+        qemu.arg("-L").arg(environment.build_root.join("usr/share").join(folder));
+    }
+    qemu.args("-nodefaults -no-user-config -display none -no-reboot".split(' '));
+    processor(&mut qemu, options);
+    memory(&mut qemu, options);
+    kernel(&mut qemu, environment, options);
+    storage(&mut qemu, disks);
+    serial(&mut qemu, links, shell);
+    for plugin in &options.plugin {
+        qemu.arg("-plugin").arg(plugin);
+    }
+    qemu
+}
+
+fn processor(qemu: &mut Command, options: &VmOptions) {
+    if options.x2apic {
+        qemu.args(["-machine", "q35", "-device", "intel-iommu,intremap=on,eim=on"]);
+    } else {
+        qemu.args(["-machine", "pc"]);
+    }
+    if options.icount {
+        qemu.args(["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]);
+    } else {
+        qemu.args(["-accel", "tcg,thread=multi"]);
+    }
+    qemu.args(["-cpu", &options.cpu, "-smp", &options.smp.to_string()]);
+}
+
+fn memory(qemu: &mut Command, options: &VmOptions) {
+    qemu.args(["-m", &format!("{}B", options.mem)]);
+    if options.numa == 1 {
+        return;
+    }
+    let cpus = options.smp / options.numa;
+    let bytes = options.mem / u64::from(options.numa);
+    for node in 0..options.numa {
+        let (first, last) = (node * cpus, (node + 1) * cpus - 1);
+        qemu.args(["-object", &format!("memory-backend-ram,id=mem{node},size={bytes}B")]);
+        qemu.args(["-numa", &format!("node,nodeid={node},cpus={first}-{last},memdev=mem{node}")]);
+    }
+}
+
+fn kernel(qemu: &mut Command, environment: &Environment, options: &VmOptions) {
+    let image = if options.bzimage { environment.kernel.bzimage() } else { environment.kernel.vmlinux() };
+    let more = options.append.as_deref().unwrap_or_default();
+    qemu.arg("-kernel").arg(image).args(["-append", &format!("{KERNEL_ARGUMENTS} {more}")]);
+}
+
+/// The root is the only NVMe: two would race for the name nvme0. Its changes go to an unlinked temporary file.
+fn storage(qemu: &mut Command, disks: &Disks<'_>) {
+    let drive = |path: &Path, rest: &str| {
+        let mut option = OsString::from("file=");
+        option.push(path.to_string_lossy().replace(',', ",,"));
+        option.push(rest);
+        option
+    };
+    qemu.arg("-drive").arg(drive(disks.root, ",format=raw,if=none,id=root,snapshot=on,cache=unsafe"));
+    qemu.args(["-device", "nvme,drive=root,serial=root"]);
+    qemu.arg("-drive").arg(drive(disks.job, ",format=raw,if=none,id=job,readonly=on"));
+    qemu.args(["-device", "virtio-blk-pci,drive=job"]);
+    let mut console = OsString::from("file:");
+    console.push(disks.console);
+    qemu.arg("-serial").arg(console);
+}
+
+fn serial(qemu: &mut Command, links: &[Link], shell: bool) {
+    qemu.args(["-device", "virtio-serial-pci"]);
+    for link in links {
+        let (name, number) = (link.name, link.theirs.as_raw_fd());
+        qemu.args(["-chardev", &format!("socket,id={name},fd={number}")]);
+        qemu.args(["-device", &format!("virtserialport,chardev={name},name={name}")]);
+    }
+    if shell {
+        qemu.args(["-chardev", "stdio,id=console,signal=off", "-device", "virtconsole,chardev=console"]);
+    }
+}
