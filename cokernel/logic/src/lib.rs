@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Pure logic of the co-kernel: no instruction, no address is touched here, and all of it is
+//! tested on the host.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Control messages: 64 bytes each, encoded from and decoded into two enums.
+//!
+//! A packet whose kind is unknown decodes to `None`; the receiver logs it and goes on.
+
+/// 64-bit words of a packet.
+pub const PACKET_WORDS: usize = 8;
+
+/// A message as it lies in a ring: word 0 = kind, words 1–7 = arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Packet([u64; PACKET_WORDS]);
+
+impl Packet {
+    /// The words as they are stored.
+    #[must_use]
+    pub const fn words(&self) -> [u64; PACKET_WORDS] {
+        self.0
+    }
+
+    /// A packet from stored words.
+    #[must_use]
+    pub const fn from_words(words: [u64; PACKET_WORDS]) -> Self {
+        Self(words)
+    }
+}
+
+/// How a word of a packet becomes a field and back. Narrow fields are cut, so a lying peer can
+/// produce a wrong value but no other harm.
+trait Word: Copy {
+    fn to_word(self) -> u64;
+    fn from_word(word: u64) -> Self;
+}
+macro_rules! impl_word {
+    ($($t:ty),*) => {$(
+        impl Word for $t {
+            fn to_word(self) -> u64 { self as u64 }
+            #[allow(clippy::cast_possible_truncation, reason = "narrow fields are cut, see Word")]
+            fn from_word(word: u64) -> Self { word as Self }
+        }
+    )*};
+}
+impl_word!(u32, i32, u64, i64);
+
+/// Generates an enum of messages with `encode` and `decode`.
+macro_rules! messages {
+    (
+        $(#[$emeta:meta])* pub enum $name:ident {
+            $( $(#[$vmeta:meta])* $variant:ident = $kind:literal {
+                $( $(#[$fmeta:meta])* $field:ident : $ty:ty ),* $(,)?
+            } ),* $(,)?
+        }
+    ) => {
+        $(#[$emeta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $( $(#[$vmeta])* $variant { $( $(#[$fmeta])* $field: $ty ),* } ),* }
+
+        impl $name {
+            /// The packet that carries this message.
+            #[must_use]
+            pub fn encode(&self) -> Packet {
+                let mut words = [0; PACKET_WORDS];
+                match *self {
+                    $( Self::$variant { $($field),* } => {
+                        words[0] = $kind;
+                        let fields: &[u64] = &[$(Word::to_word($field)),*];
+                        words[1..=fields.len()].copy_from_slice(fields);
+                    } )*
+                }
+                Packet::from_words(words)
+            }
+
+            /// The message in `packet`; `None` if its kind is unknown.
+            #[must_use]
+            pub fn decode(packet: &Packet) -> Option<Self> {
+                let [kind, fields @ ..] = packet.words();
+                let mut fields = fields.into_iter();
+                match kind {
+                    $( $kind => Some(Self::$variant {
+                        $($field: Word::from_word(fields.next().unwrap_or(0))),*
+                    }), )*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+/// A process in the co-kernel's table: index in the low half, generation in the high half, so
+/// that a late message cannot hit a successor. Chosen by the co-kernel, never 0.
+pub type ProcessHandle = u32;
+
+messages! {
+    /// Linux → co-kernel.
+    pub enum ToCokernel {
+        /// Create a process from the mailbox of this channel. Answer: [`ToLinux::ProcessCreated`].
+        CreateProcess = 1 {
+            /// Comes back in the answer.
+            token: u64,
+        },
+        /// Start the main thread at `entry` with stack pointer `stack`.
+        StartProcess = 2 {
+            /// Which process.
+            process: u32,
+            /// First instruction.
+            entry: u64,
+            /// Initial stack pointer, 16-byte aligned.
+            stack: u64,
+        },
+        /// The proxy dies of `signal` (SIGKILL, or a fatal one): stop all threads now. Memory is
+        /// kept until [`ToCokernel::ProxyGone`].
+        KillProcess = 3 {
+            /// Which process.
+            process: u32,
+            /// Signal number.
+            signal: u32,
+        },
+        /// No mapping of the window exists any more: free everything (kill first if still alive).
+        /// Answer: [`ToLinux::ProcessFreed`].
+        ProxyGone = 4 {
+            /// Which process.
+            process: u32,
+        },
+        /// A worker answered a slot whose caller had set WAITER.
+        WakeThread = 5 {
+            /// Which process.
+            process: u32,
+            /// Index of its slot.
+            slot: u32,
+        },
+        /// Linux touched `address` and found no usable mapping: make one (demand paging).
+        /// Answer: [`ToLinux::FaultResolved`].
+        ResolveFault = 6 {
+            /// Comes back in the answer.
+            token: u64,
+            /// Which process.
+            process: u32,
+            /// Faulting address.
+            address: u64,
+            /// 1 if Linux wants to write.
+            write: u32,
+        },
+        /// Linux has dropped what [`ToLinux::Revoke`] named; frames still pinned keep their
+        /// exposed bit until Linux clears it.
+        RevokeDone = 7 {
+            /// Of the request.
+            token: u64,
+        },
+        /// Deliver a signal to the process (thread 0) or to the thread of `slot + 1`.
+        Signal = 8 {
+            /// Which process.
+            process: u32,
+            /// 0 = any thread, else slot index + 1.
+            thread: u32,
+            /// Signal number.
+            signal: u32,
+            /// si_code.
+            code: i32,
+            /// si_pid in the low, si_uid in the high half.
+            sender: u64,
+            /// si_value.
+            value: u64,
+        },
+        /// The proxy was stopped: take all threads off their CPUs until [`ToCokernel::Thaw`].
+        Freeze = 9 {
+            /// Which process.
+            process: u32,
+        },
+        /// The proxy continues.
+        Thaw = 10 {
+            /// Which process.
+            process: u32,
+        },
+    }
+}
+
+messages! {
+    /// Co-kernel → Linux.
+    pub enum ToLinux {
+        /// Answer to [`ToCokernel::CreateProcess`].
+        ProcessCreated = 101 {
+            /// Of the request.
+            token: u64,
+            /// 0 or a negative errno; the rest is valid for 0 only.
+            result: i64,
+            /// The new process.
+            process: u32,
+            /// Physical address of its top-level page table (4-level format).
+            root: u64,
+            /// Physical address of its first page of delegation slots.
+            slots: u64,
+        },
+        /// Request posted to a slot whose worker sleeps: wake it.
+        WakeWorker = 102 {
+            /// Which process.
+            process: u32,
+            /// Index of the slot.
+            slot: u32,
+        },
+        /// Answer to [`ToCokernel::ResolveFault`].
+        FaultResolved = 103 {
+            /// Of the request.
+            token: u64,
+            /// 0: look again; -EFAULT: no such mapping or no permission; -ENOMEM.
+            result: i64,
+        },
+        /// The co-kernel unmapped or downgraded pages that Linux may still have mapped. Linux
+        /// drops its mappings of the range, looks for pins, answers [`ToCokernel::RevokeDone`].
+        Revoke = 104 {
+            /// Comes back in the answer.
+            token: u64,
+            /// Which process.
+            process: u32,
+            /// First address.
+            start: u64,
+            /// One past the last address.
+            end: u64,
+            /// Physical address of an array of [`super::exposed::FrameRun`]: the frames.
+            runs: u64,
+            /// Its length.
+            run_count: u32,
+        },
+        /// Answer to [`ToCokernel::ProxyGone`]: the handle is dead.
+        ProcessFreed = 105 {
+            /// Which process.
+            process: u32,
+        },
+        /// `InstanceControl::state` changed.
+        StateChanged = 106 {
+            /// The new state, one of [`super::control::state`].
+            state: u32,
+        },
+    }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What mcexec says of a program before it runs, and what the co-kernel asks of a worker beyond
+//! system calls.
+//!
+//! Life of a process:
+//!
+//! ```text
+//!  mcexec                     mcctrl                           co-kernel
+//!  reads ELF, chooses addresses
+//!  CREATE_PROCESS(image) ───► checks, mailbox, CreateProcess ─► address space, ranges, slots
+//!  maps window and slots ◄─── window descriptor ◄────────────── ProcessCreated(root, slots)
+//!  POPULATE(file → pages) ──► reads the file into the frames
+//!  writes the stack through the window; mprotects read-only ranges of the window
+//!  START(entry, stack) ─────► StartProcess ───────────────────► main thread runs
+//!  worker polls slot 0 …  ◄───────── delegated calls ──────────
+//!  EXIT/DIE request: ends; window mappings vanish
+//!                             ProxyGone ──────────────────────► frees everything, ProcessFreed
+//! ```
+
+/// Most ranges of a fresh image (segments, bss, heap, stack).
+pub const MAX_IMAGE_RANGES: usize = 32;
+/// Most pages of Linux's vvar and vdso areas together.
+pub const MAX_VDSO_PAGES: usize = 32;
+/// Resource limits handed over (`RLIM_NLIMITS` of Linux).
+pub const RLIMITS: usize = 16;
+
+/// Protection bits, as in Linux's `PROT_*`.
+pub mod prot {
+    /// Readable.
+    pub const READ: u32 = 1;
+    /// Writable.
+    pub const WRITE: u32 = 2;
+    /// Executable.
+    pub const EXEC: u32 = 4;
+}
+
+/// What an [`ImageRange`] is for.
+pub mod range_kind {
+    /// Part of the program or its interpreter; mapped at once.
+    pub const SEGMENT: u32 = 0;
+    /// The main thread's stack: `start` is the lowest address it may grow to, pages come on
+    /// demand, the upper end first.
+    pub const STACK: u32 = 1;
+    /// The heap: `start` is the initial program break, `bytes` is 0.
+    pub const HEAP: u32 = 2;
+}
+
+/// A page-aligned range of the new address space, zero-filled.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ImageRange {
+    /// First address.
+    pub start: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// [`prot`] bits.
+    pub prot: u32,
+    /// One of [`range_kind`].
+    pub kind: u32,
+}
+
+/// Where mcexec's own vvar and vdso lie, and where the program is to see them. Vvar pages come
+/// first, then the vdso, contiguous on both sides. All zero: none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VdsoWish {
+    /// First address of mcexec's `[vvar]` (including its neighbours up to `[vdso]`).
+    pub source: u64,
+    /// Bytes of data pages before the vdso code.
+    pub vvar_bytes: u64,
+    /// Bytes of vdso code.
+    pub vdso_bytes: u64,
+    /// Address of the first vvar page in the program.
+    pub target: u64,
+}
+
+/// A program ready to be created: the argument of
+/// [`super::uapi::CREATE_PROCESS`](super::uapi). Addresses are the program's, inside the window.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessImage {
+    /// [`super::ABI_VERSION`] of mcexec.
+    pub abi_version: u32,
+    /// Valid entries of `ranges`.
+    pub range_count: u32,
+    /// Co-kernel CPU to run on, or -1.
+    pub cpu: i32,
+    /// Process id as the program sees it. mcctrl overwrites it with the caller's.
+    pub pid: i32,
+    /// Lowest address of the window as mcexec maps it.
+    pub window_start: u64,
+    /// mmap areas are given out downwards from here.
+    pub mmap_top: u64,
+    /// The vdso.
+    pub vdso: VdsoWish,
+    /// Resource limits (soft, hard) as the program is to see them, by Linux's `RLIMIT_*` number.
+    pub rlimits: [[u64; 2]; RLIMITS],
+    /// Bit n − 1 set: signal n is ignored at start (inherited).
+    pub ignored_signals: u64,
+    /// Bit n − 1 set: signal n is blocked at start (inherited).
+    pub blocked_signals: u64,
+    /// Name of the process, NUL-padded.
+    pub name: [u8; 16],
+    /// The ranges, ascending and disjoint.
+    pub ranges: [ImageRange; MAX_IMAGE_RANGES],
+}
+
+/// Bulk argument of `CreateProcess`, in the channel's mailbox.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct CreateMailbox {
+    /// What mcexec asked for, checked by mcctrl and again by the co-kernel.
+    pub image: ProcessImage,
+    /// Valid entries of `vdso_pages`.
+    pub vdso_page_count: u32,
+    /// How many of them, from the first, are data (the rest is code).
+    pub vvar_page_count: u32,
+    /// Physical addresses of the pages to map read-only from `image.vdso.target` on; 0 = leave a
+    /// hole. Linux keeps them for as long as the process exists.
+    pub vdso_pages: [u64; MAX_VDSO_PAGES],
+    /// Keeps the channel a multiple of a page.
+    pub reserved: [u64; 307],
+}
+
+#[cfg(not(loom))]
+const _: () = {
+    use core::mem::offset_of;
+    assert!(size_of::<ImageRange>() == 24);
+    assert!(size_of::<VdsoWish>() == 32);
+    assert!(offset_of!(ProcessImage, vdso) == 32);
+    assert!(offset_of!(ProcessImage, rlimits) == 64);
+    assert!(offset_of!(ProcessImage, ranges) == 352);
+    assert!(size_of::<ProcessImage>() == 1120);
+    assert!(size_of::<CreateMailbox>() == 3840);
+};
+
+/// Requests in a delegation slot that are not system calls of Linux. Numbers start above any
+/// system call number. The worker answers 0 or a negative errno, like a system call.
+pub mod op {
+    /// First number of this group.
+    pub const BASE: u64 = 0x1_0000;
+    /// The process ends with exit status `args[0]`; never answered.
+    pub const EXIT: u64 = BASE;
+    /// The process dies of signal `args[0]`; never answered.
+    pub const DIE: u64 = BASE + 1;
+    /// Window part [`args[0]`, `+ args[1]`) becomes `args[2]` ([`super::prot`] bits): mprotect.
+    pub const PROTECT: u64 = BASE + 2;
+    /// Read `args[2]` bytes from offset `args[3]` of descriptor `args[0]` into the program's pages
+    /// at `args[1]` (already mapped there, whatever their protection), then give the window part
+    /// protection `args[4]`: a private file mapping. Bytes past the end of the file stay zero.
+    pub const LOAD_FILE: u64 = BASE + 3;
+    /// The program's disposition of signal `args[0]` is now `args[1]` ([`super::disposition`]).
+    pub const DISPOSITION: u64 = BASE + 4;
+    /// Drop the page tables of window part [`args[0]`, `+ args[1]`): madvise(DONTNEED), so that
+    /// large pages can come again.
+    pub const DROP_TABLES: u64 = BASE + 5;
+}
+
+/// What a signal does, as far as the proxy must know.
+pub mod disposition {
+    /// Linux's default action, on mcexec.
+    pub const DEFAULT: u64 = 0;
+    /// Ignored.
+    pub const IGNORE: u64 = 1;
+    /// The program has a handler: mcexec forwards the signal to the co-kernel.
+    pub const FORWARD: u64 = 2;
+}

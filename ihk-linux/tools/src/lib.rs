@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The node's tools.
+#![deny(unsafe_code)]

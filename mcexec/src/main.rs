@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0
+//! mcexec.
+#![deny(unsafe_code)]
+fn main() {}
