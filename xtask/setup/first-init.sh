@@ -12,5 +12,5 @@ while [ ! -b /dev/vda ] && [ $i -lt 500 ]; do
     sleep 0.01
     i=$((i + 1))
 done
-tar -C / --keep-directory-symlink -xf /dev/vda
+/usr/bin/tar -C / --keep-directory-symlink -xf /dev/vda
 exec /usr/lib/mckernel-rs/guest-init

@@ -18,11 +18,12 @@ release=$wanted$flavour
 version=$(apt-cache show "linux-binary-$release" | sed -n 's/^Version: //p' | head -n 1)
 
 mkdir -p /out/deb && cd /out/deb
-apt-get -qq download "linux-binary-$release=$version" "linux-modules-$release=$version" \
+apt-get -qq download "linux-binary-$release=$version" "linux-base-$release=$version" "linux-modules-$release=$version" \
     "linux-headers-$release=$version" "linux-source-${wanted%.*}=$version"
-for deb in linux-binary* linux-modules* linux-headers* linux-source*; do dpkg-deb -x "$deb" tree; done
+for deb in linux-*.deb; do dpkg-deb -x "$deb" tree; done
 
-cp -a "$(find tree -path "*/modules/$release" -type d | head -n 1)" /out/modules
+mkdir /out/modules
+find tree -path "*/modules/$release" -type d -exec cp -a {}/. /out/modules/ ';'
 image=$(find tree -name 'vmlinuz*' -type f | head -n 1)
 cp "$image" /out/vmlinuz
 rm -f /out/modules/vmlinuz /out/modules/build /out/modules/source

@@ -90,9 +90,20 @@ pub(crate) fn piped(argv: &[Word], stdin: bool) -> Result<u8> {
 
 /// Copies the host's bytes to the program; when the program closes its stdin the rest is read and dropped.
 fn feed(mut port: File, mut pipe: impl Write) {
-    if io::copy(&mut port, &mut pipe).is_err() {
+    if copy(&mut port, &mut pipe).is_err() {
         drop(pipe);
-        let _ = io::copy(&mut port, &mut io::sink());
+        let _ = copy(&mut port, &mut io::sink());
+    }
+}
+
+/// As io::copy, but by plain reads and writes: splice(), which that would use, does not work on virtio ports.
+fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(()),
+            count => to.write_all(&buffer[..count])?,
+        }
     }
 }
 
@@ -100,7 +111,7 @@ fn feed(mut port: File, mut pipe: impl Write) {
 fn copier(mut pipe: impl Read + Send + 'static, mut port: File) -> Receiver<()> {
     let (done, finished) = channel();
     thread::spawn(move || {
-        if let Err(error) = io::copy(&mut pipe, &mut port) {
+        if let Err(error) = copy(&mut pipe, &mut port) {
             scene::console_line(&format!("guest-init: copying output: {error}"));
         }
         let _ = done.send(());

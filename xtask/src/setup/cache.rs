@@ -44,8 +44,11 @@ pub fn entry(name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathB
     Ok(path)
 }
 
-/// Removes a tree of root's, if it is there.
-fn remove(path: &Path) -> Result<()> {
+/// Removes a file or tree of root's, if it is there.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn remove(path: &Path) -> Result<()> {
     if path.symlink_metadata().is_err() {
         return Ok(());
     }

@@ -13,6 +13,9 @@ const PACKAGES: &str = "bash,coreutils,python3,perl,gcc,libc6-dev,make,gawk,bc,x
 
 const FIRST_INIT: &str = include_str!("../../setup/first-init.sh");
 
+/// Installs the packages named in `$1`.
+const INSTALL: &str = "apt-get -qq update; apt-get --yes --no-install-recommends install $1";
+
 /// Adds the kernel's modules and the first program that runs to the tree mounted on `/mnt`; `$1` = kernel release.
 const FINISH: &str = r#"
 rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/* /etc/resolv.conf
@@ -35,16 +38,14 @@ pub fn image(environment: &Environment, install: &[String]) -> Result<PathBuf> {
     extra.sort();
     extra.dedup();
     check_names(&extra)?;
-    let base_key = cache::key(&[PACKAGES, FINISH, FIRST_INIT, MAKE_IMAGE, &environment.kernel.release]);
-    let base = base_tree(environment, &base_key)?;
-    if extra.is_empty() {
-        return cache::entry(&format!("guest-{base_key}.ext4"), |image| make_image(environment, &base, image));
-    }
-    let key = cache::key(&[&base_key, &extra.join(",")]);
+    let extra = extra.join(" ");
+    let base = base_tree()?;
+    let kernel = environment.kernel.modules();
+    let key = cache::key(&[PACKAGES, &extra, INSTALL, FINISH, FIRST_INIT, MAKE_IMAGE, &kernel.to_string_lossy()]);
     cache::entry(&format!("guest-{key}.ext4"), |image| {
         let tree = image.with_extension("tree");
-        let result = extend(&base, &tree, &extra).and_then(|()| make_image(environment, &tree, image));
-        host::as_root("rm", |command| command.args(["-rf", "--one-file-system", "--"]).arg(&tree))?;
+        let result = fill(environment, &base, &tree, &extra).and_then(|()| make_image(environment, &tree, image));
+        cache::remove(&tree)?;
         result
     })
 }
@@ -59,29 +60,25 @@ fn check_names(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn base_tree(environment: &Environment, key: &str) -> Result<PathBuf> {
-    cache::entry(&format!("guest-tree-{key}"), |tree| {
+fn base_tree() -> Result<PathBuf> {
+    cache::entry(&format!("guest-tree-{}", cache::key(&[PACKAGES])), |tree| {
         host::prepare()?;
-        buildroot::debootstrap("guest tree", PACKAGES, tree)?;
-        let chroot = Chroot::new(tree).bind(&environment.kernel.modules(), "/mnt");
-        let release = &environment.kernel.release;
-        ui::run_logged("guest tree finish", chroot.command("sh").args(["-ec", FINISH, "sh", release, FIRST_INIT]))
+        buildroot::debootstrap("guest tree", PACKAGES, tree)
     })
 }
 
-fn extend(base: &Path, tree: &Path, packages: &[String]) -> Result<()> {
-    host::as_root("rm", |command| command.args(["-rf", "--one-file-system", "--"]).arg(tree))?;
+/// Makes `tree`: the base, the additional packages, the kernel's modules and the first program that runs.
+fn fill(environment: &Environment, base: &Path, tree: &Path, packages: &str) -> Result<()> {
+    cache::remove(tree)?;
     host::as_root("cp", |command| command.arg("-a").arg("--").arg(base).arg(tree))?;
-    let chroot = Chroot::new(tree);
-    chroot.share_resolver()?;
-    let install = format!(
-        "apt-get -qq update && apt-get -y --no-install-recommends install {} && \
-         rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/* /etc/resolv.conf",
-        packages.join(" ")
-    );
-    let name = format!("installing {}", packages.join(" "));
-    let short: String = name.chars().take(80).collect();
-    ui::logged(&short, chroot.command("sh").args(["-ec", &install]))
+    let chroot = Chroot::new(tree).bind(&environment.kernel.modules(), "/mnt");
+    if !packages.is_empty() {
+        chroot.share_resolver()?;
+        let name: String = format!("installing {packages}").chars().take(80).collect();
+        ui::logged(&name, chroot.command("sh").args(["-ec", INSTALL, "sh", packages]))?;
+    }
+    let release = &environment.kernel.release;
+    ui::run_logged("guest tree", chroot.command("sh").args(["-ec", FINISH, "sh", release, FIRST_INIT]))
 }
 
 fn make_image(environment: &Environment, tree: &Path, image: &Path) -> Result<()> {
