@@ -58,7 +58,9 @@ impl Machine {
     pub fn new(options: VmOptions) -> Result<Self> {
         options.check()?;
         let environment = Environment::prepare()?;
-        build::build_all(&environment)?;
+        if !options.no_build {
+            build::build_all(&environment)?;
+        }
         let root = guest_tree::image(&environment, &options.install)?;
         Ok(Self { environment, root, options })
     }

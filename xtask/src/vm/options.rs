@@ -54,6 +54,9 @@ pub struct VmOptions {
     /// Load a QEMU TCG plugin, FILE[,ARG=VALUE…]
     #[arg(long, value_name = "FILE")]
     pub plugin: Vec<OsString>,
+    /// Boot with what was built last
+    #[arg(long, hide = true)]
+    pub no_build: bool,
     /// Boot the compressed kernel through its own boot loader stub
     #[arg(long, hide = true)]
     pub bzimage: bool,
@@ -77,6 +80,7 @@ impl Default for VmOptions {
             timeout: Some(600),
             icount: false,
             plugin: Vec::new(),
+            no_build: false,
             bzimage: false,
         }
     }
