@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The map of an address space: disjoint page-aligned areas with attributes, ordered by address.
+//!
+//! Neighbours with equal attributes are one area. No page table and no memory is touched here; the
+//! map only says what a program may expect at an address.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// A half-open range of addresses, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// First address.
+    pub start: u64,
+    /// One past the last address.
+    pub end: u64,
+}
+
+impl Range {
+    /// `bytes` from `start` on; `None` if that wraps.
+    #[must_use]
+    pub fn new(start: u64, bytes: u64) -> Option<Self> {
+        let end = start.checked_add(bytes)?;
+        Some(Self { start, end })
+    }
+
+    /// Length in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Whether nothing lies in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
+    /// Whether `address` lies in it.
+    #[must_use]
+    pub const fn contains(&self, address: u64) -> bool {
+        self.start <= address && address < self.end
+    }
+
+    /// Whether all of `other` lies in it.
+    #[must_use]
+    pub const fn covers(&self, other: &Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
+    /// Whether the two share an address.
+    #[must_use]
+    pub const fn overlaps(&self, other: &Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// What the two share (may be empty).
+    #[must_use]
+    pub fn clip(&self, other: &Self) -> Self {
+        let start = self.start.max(other.start);
+        Self { start, end: self.end.min(other.end).max(start) }
+    }
+}
+
+/// What an area is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Part of the program image.
+    Segment,
+    /// Anonymous memory of mmap.
+    Anonymous,
+    /// A private copy of a file's pages.
+    File,
+    /// The main thread's stack.
+    Stack,
+    /// Below the program break.
+    Heap,
+    /// Linux's vvar and vdso pages: not ours to free, not to be changed.
+    Special,
+}
+
+/// Rights of the program, as in Linux's `PROT_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Protection {
+    /// May be read.
+    pub read: bool,
+    /// May be written.
+    pub write: bool,
+    /// May be executed.
+    pub exec: bool,
+}
+
+impl Protection {
+    /// Whether any access is allowed (x86 pages that are present can be read).
+    #[must_use]
+    pub const fn is_accessible(&self) -> bool {
+        self.read || self.write || self.exec
+    }
+
+    /// Readable in effect but not writable: what must be a read-only area in the proxy, too.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        self.is_accessible() && !self.write
+    }
+}
+
+/// What all addresses of an area have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// Rights.
+    pub protection: Protection,
+    /// Purpose.
+    pub kind: Kind,
+    /// Memory comes at the first touch only.
+    pub on_demand: bool,
+    /// Charged to `RLIMIT_MEMLOCK`.
+    pub locked: bool,
+}
+
+/// An area: a range and its attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// Where.
+    pub range: Range,
+    /// What.
+    pub attributes: Attributes,
+}
+
+/// A range was not free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap;
+
+/// The areas of one address space.
+#[derive(Default)]
+pub struct AreaMap {
+    /// By start address: end and attributes.
+    areas: BTreeMap<u64, (u64, Attributes)>,
+}
+
+impl AreaMap {
+    /// An empty map.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { areas: BTreeMap::new() }
+    }
+
+    /// Number of areas.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.areas.len()
+    }
+
+    /// Whether there is no area.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.areas.is_empty()
+    }
+
+    /// The area that contains `address`.
+    #[must_use]
+    pub fn find(&self, address: u64) -> Option<Area> {
+        let (&start, &(end, attributes)) = self.areas.range(..=address).next_back()?;
+        (address < end).then_some(Area { range: Range { start, end }, attributes })
+    }
+
+    /// All areas, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = Area> + '_ {
+        self.areas.iter().map(|(&start, &(end, attributes))| Area { range: Range { start, end }, attributes })
+    }
+
+    /// The parts of areas that lie in `range`, ascending, clipped to it.
+    #[must_use]
+    pub fn parts(&self, range: Range) -> Vec<Area> {
+        if range.is_empty() {
+            return Vec::new();
+        }
+        let first = self.areas.range(..=range.start).next_back().map_or(range.start, |(&start, _)| start);
+        self.areas
+            .range(first..range.end)
+            .map(|(&start, &(end, attributes))| Area { range: Range { start, end }.clip(&range), attributes })
+            .filter(|area| !area.range.is_empty())
+            .collect()
+    }
+
+    /// Whether no area touches `range`.
+    #[must_use]
+    pub fn is_free(&self, range: Range) -> bool {
+        range.is_empty() || self.areas.range(..range.end).next_back().is_none_or(|(_, &(end, _))| end <= range.start)
+    }
+
+    /// Whether every address of `range` lies in an area.
+    #[must_use]
+    pub fn is_covered(&self, range: Range) -> bool {
+        let mut at = range.start;
+        while at < range.end {
+            match self.find(at) {
+                Some(area) => at = area.range.end,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Bytes of all areas for which `wanted` holds.
+    pub fn bytes_where(&self, wanted: impl Fn(&Attributes) -> bool) -> u64 {
+        self.iter().filter(|area| wanted(&area.attributes)).map(|area| area.range.bytes()).sum()
+    }
+
+    /// Adds an area and merges it with equal neighbours.
+    ///
+    /// # Errors
+    ///
+    /// [`Overlap`] if `range` is not free; nothing was changed.
+    pub fn insert(&mut self, range: Range, attributes: Attributes) -> Result<(), Overlap> {
+        if !self.is_free(range) {
+            return Err(Overlap);
+        }
+        if !range.is_empty() {
+            self.areas.insert(range.start, (range.end, attributes));
+            self.merge_at(range.start);
+            self.merge_at(range.end);
+        }
+        Ok(())
+    }
+
+    /// Removes everything in `range`; returns what was there, ascending.
+    pub fn remove(&mut self, range: Range) -> Vec<Area> {
+        if range.is_empty() {
+            return Vec::new();
+        }
+        self.split_at(range.start);
+        self.split_at(range.end);
+        let removed = self.parts(range);
+        for area in &removed {
+            self.areas.remove(&area.range.start);
+        }
+        removed
+    }
+
+    /// Changes the attributes of everything in `range`; returns what was there before.
+    pub fn update(&mut self, range: Range, change: impl Fn(Attributes) -> Attributes) -> Vec<Area> {
+        if range.is_empty() {
+            return Vec::new();
+        }
+        self.split_at(range.start);
+        self.split_at(range.end);
+        let before = self.parts(range);
+        for area in &before {
+            if let Some((_, attributes)) = self.areas.get_mut(&area.range.start) {
+                *attributes = change(*attributes);
+            }
+        }
+        for area in &before {
+            self.merge_at(area.range.start);
+        }
+        self.merge_at(range.end);
+        before
+    }
+
+    /// The highest free range of `bytes` that ends at or below `high`, starts at or above `low`
+    /// and starts at a multiple of `align` (a power of two); its start.
+    #[must_use]
+    pub fn find_gap(&self, bytes: u64, low: u64, high: u64, align: u64) -> Option<u64> {
+        let mut top = high;
+        for (&start, &(end, _)) in self.areas.range(..high).rev() {
+            let fitting = fit_below(top, bytes, align);
+            if fitting.is_some_and(|address| address >= end.max(low)) {
+                return fitting;
+            }
+            top = top.min(start);
+            if top < low {
+                return None;
+            }
+        }
+        fit_below(top, bytes, align).filter(|&address| address >= low)
+    }
+
+    /// Cuts the area that contains `address` in its middle into two.
+    fn split_at(&mut self, address: u64) {
+        let Some(area) = self.find(address) else { return };
+        if area.range.start == address {
+            return;
+        }
+        self.areas.insert(area.range.start, (address, area.attributes));
+        self.areas.insert(address, (area.range.end, area.attributes));
+    }
+
+    /// Joins the area that starts at `address` with its lower neighbour if they are equal.
+    fn merge_at(&mut self, address: u64) {
+        let Some(&(end, attributes)) = self.areas.get(&address) else { return };
+        let Some((&below, &(below_end, below_attributes))) = self.areas.range(..address).next_back() else { return };
+        if below_end == address && below_attributes == attributes {
+            self.areas.remove(&address);
+            self.areas.insert(below, (end, attributes));
+        }
+    }
+}
+
+/// The highest multiple of `align` from which `bytes` end at or below `top`.
+fn fit_below(top: u64, bytes: u64, align: u64) -> Option<u64> {
+    top.checked_sub(bytes).map(|address| address & !(align - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn attributes(n: u8) -> Attributes {
+        let protection = Protection { read: n & 1 != 0, write: n & 2 != 0, exec: false };
+        Attributes { protection, kind: Kind::Anonymous, on_demand: false, locked: false }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u64, u64, u8),
+        Remove(u64, u64),
+        Update(u64, u64, u8),
+        Gap(u64, u32),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..64u64, 0..16u64, 0..4u8).prop_map(|(s, n, a)| Step::Insert(s, n, a)),
+            (0..64u64, 0..16u64).prop_map(|(s, n)| Step::Remove(s, n)),
+            (0..64u64, 0..16u64, 0..4u8).prop_map(|(s, n, a)| Step::Update(s, n, a)),
+            (1..8u64, 0..3u32).prop_map(|(n, shift)| Step::Gap(n, shift)),
+        ]
+    }
+
+    /// The map is disjoint, merged, and says of each page what the model says.
+    fn check(map: &AreaMap, model: &HashMap<u64, u8>) {
+        let areas: Vec<_> = map.iter().collect();
+        for pair in areas.windows(2) {
+            assert!(pair[0].range.end <= pair[1].range.start);
+            assert!(pair[0].range.end < pair[1].range.start || pair[0].attributes != pair[1].attributes);
+        }
+        for page in 0..96 {
+            assert_eq!(map.find(page).map(|area| area.attributes), model.get(&page).map(|&n| attributes(n)));
+        }
+    }
+
+    fn best_gap(model: &HashMap<u64, u8>, pages: u64, align: u64) -> Option<u64> {
+        (2..=80 - pages).rev().find(|s| s % align == 0 && (*s..s + pages).all(|p| !model.contains_key(&p)))
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_one_entry_per_page(steps in prop::collection::vec(step(), 1..60)) {
+            let mut map = AreaMap::new();
+            let mut model = HashMap::new();
+            for step in steps {
+                match step {
+                    Step::Insert(start, count, n) => {
+                        let free = (start..start + count).all(|page| !model.contains_key(&page));
+                        let done = map.insert(Range { start, end: start + count }, attributes(n));
+                        assert_eq!(done.is_ok(), free);
+                        if free { model.extend((start..start + count).map(|page| (page, n))); }
+                    }
+                    Step::Remove(start, count) => {
+                        let range = Range { start, end: start + count };
+                        let removed: u64 = map.remove(range).iter().map(|area| area.range.bytes()).sum();
+                        let before = model.len();
+                        model.retain(|page, _| !range.contains(*page));
+                        assert_eq!(removed as usize, before - model.len());
+                    }
+                    Step::Update(start, count, n) => {
+                        map.update(Range { start, end: start + count }, |_| attributes(n));
+                        for page in start..start + count {
+                            if let Some(entry) = model.get_mut(&page) { *entry = n; }
+                        }
+                    }
+                    Step::Gap(pages, shift) => {
+                        assert_eq!(map.find_gap(pages, 2, 80, 1 << shift), best_gap(&model, pages, 1 << shift));
+                    }
+                }
+                check(&map, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn parts_are_clipped_to_the_range_asked_for() {
+        let mut map = AreaMap::new();
+        map.insert(Range { start: 10, end: 20 }, attributes(1)).unwrap();
+        let parts = map.parts(Range { start: 15, end: 30 });
+        assert_eq!(parts.len(), 1);
+        assert_eq!(parts[0].range, Range { start: 15, end: 20 });
+        assert!(!map.is_covered(Range { start: 15, end: 30 }));
+        assert!(map.is_covered(Range { start: 10, end: 20 }));
+    }
+
+    #[test]
+    fn a_range_that_wraps_is_refused() {
+        assert_eq!(Range::new(u64::MAX, 2), None);
+    }
+}
