@@ -1,1 +1,161 @@
-//! Helper.
+// SPDX-License-Identifier: GPL-2.0
+//! What every boot test uses: start a machine, run a command in it, look at what came out.
+//!
+//! A failure of the rig itself (status 125 of `cargo xtask vm`) panics with its message; it is never a passed test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use xtask::vm::Machine;
+pub use xtask::vm::{Outcome, VmOptions};
+
+/// Where the programs of `tests/guest` lie in the guest.
+pub const PROGRAMS: &str = "/usr/local/lib/mckernel-tests";
+
+/// Words that must not appear in a new line of Linux's messages.
+const UNWANTED: [&str; 9] = [
+    "WARNING:",
+    "BUG:",
+    "Oops",
+    "Call Trace",
+    "stall",
+    "hung task",
+    "lockup",
+    "Bad page",
+    "Bad rss",
+];
+
+/// Boots a machine and runs `argv` in it with an empty stdin.
+#[track_caller]
+#[must_use]
+pub fn run(options: VmOptions, argv: &[&str]) -> Outcome {
+    run_with_stdin(options, argv, b"")
+}
+
+/// As [`run`], `stdin` being fed to the command.
+#[track_caller]
+#[must_use]
+pub fn run_with_stdin(mut options: VmOptions, argv: &[&str], stdin: &[u8]) -> Outcome {
+    // One build per test process: whoever comes first does it, the others wait.
+    static BUILT: OnceLock<()> = OnceLock::new();
+    let built_before = std::env::var_os("MCKERNEL_BUILT").is_some();
+    BUILT.get_or_init(|| {
+        if !built_before {
+            Machine::new(VmOptions {
+                no_build: false,
+                ..VmOptions::default()
+            })
+            .expect("building");
+        }
+    });
+    options.no_build = true;
+    let outcome = Machine::new(options).and_then(|machine| machine.run(argv, stdin));
+    outcome.unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// Runs a bash script on the Linux side of a machine without a co-kernel.
+#[track_caller]
+#[must_use]
+pub fn linux(script: &str) -> Outcome {
+    run(
+        VmOptions {
+            no_lwk: true,
+            ..VmOptions::default()
+        },
+        &["bash", "-c", script],
+    )
+}
+
+/// Runs a bash script on the Linux side of the default machine with its co-kernel booted.
+#[track_caller]
+#[must_use]
+pub fn cokernel(script: &str) -> Outcome {
+    run(VmOptions::default(), &["bash", "-c", script])
+}
+
+/// Looking at an [`Outcome`].
+pub trait Examine {
+    /// stdout as text.
+    fn out(&self) -> String;
+    /// stderr as text.
+    fn err(&self) -> String;
+    /// The kernel messages as text.
+    fn kmsg(&self) -> String;
+    /// Panics with all that is known unless the command ended with 0 and Linux said nothing it should not.
+    #[track_caller]
+    fn succeeded(&self) -> &Self;
+}
+
+impl Examine for Outcome {
+    fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    fn err(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    fn kmsg(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.kmsg).unwrap_or_default()).into_owned()
+    }
+
+    fn succeeded(&self) -> &Self {
+        let (out, err) = (self.out(), self.err());
+        assert_eq!(
+            self.status,
+            0,
+            "status; see {}\nstdout:\n{out}\nstderr:\n{err}",
+            self.kmsg.display()
+        );
+        let unwanted = unwanted_lines(&self.kmsg());
+        assert!(
+            unwanted.is_empty(),
+            "kernel messages, see {}:\n{}",
+            self.kmsg.display(),
+            unwanted.join("\n")
+        );
+        self
+    }
+}
+
+/// The lines of kernel messages that no healthy run has.
+#[must_use]
+pub fn unwanted_lines(kmsg: &str) -> Vec<String> {
+    kmsg.lines()
+        .filter(|line| UNWANTED.iter().any(|word| line.contains(word)))
+        .map(str::to_string)
+        .collect()
+}
+
+/// A `cargo xtask …` command, for what only its command line shows.
+#[must_use]
+pub fn xtask_command(arguments: &[&str]) -> Command {
+    let mut command = match std::env::var_os("MCKERNEL_XTASK") {
+        Some(program) => Command::new(program),
+        None => {
+            let mut cargo = Command::new("cargo");
+            cargo.args(["run", "--quiet", "--package", "xtask", "--"]);
+            cargo
+        }
+    };
+    command.args(arguments).current_dir(repository());
+    command
+}
+
+/// The root of the clone.
+#[must_use]
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unwanted_lines;
+
+    #[test]
+    fn unwanted_words_are_found_and_healthy_lines_are_not() {
+        let kmsg = "[ 1.0] ihk: loading out-of-tree module taints kernel.\n[ 2.0] BUG: unable to handle\n[ 3.0]  Call Trace:\n";
+        assert_eq!(unwanted_lines(kmsg).len(), 2);
+    }
+}

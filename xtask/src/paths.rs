@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 /// The root of the clone.
 #[must_use]
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("/"))
 }
 
 /// Build output of this clone.
@@ -33,7 +35,11 @@ pub fn logs() -> PathBuf {
 /// # Errors
 /// None of the three variables is set.
 pub fn cache() -> Result<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     variable("MCKERNEL_CACHE")
         .or_else(|| variable("XDG_CACHE_HOME").map(|base| base.join("mckernel-rs")))
         .or_else(|| variable("HOME").map(|home| home.join(".cache/mckernel-rs")))

@@ -22,7 +22,11 @@ pub fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     let result = work();
     let took = start.elapsed();
-    let verdict = if result.is_ok() { "done in" } else { "failed after" };
+    let verdict = if result.is_ok() {
+        "done in"
+    } else {
+        "failed after"
+    };
     eprintln!("[{name}] {verdict} {:.1} s", took.as_secs_f64());
     if let Ok(mut times) = TIMES.lock() {
         times.push((name.to_string(), took));
@@ -60,8 +64,13 @@ pub fn run_logged(name: &str, command: &mut Command) -> Result<()> {
     let path = log_path(name)?;
     let log = File::create(&path).with_context(|| path.display().to_string())?;
     let (reader, writer) = std::io::pipe()?;
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    let mut child = command.spawn().with_context(|| format!("{}", command.get_program().display()))?;
+    command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("{}", command.get_program().display()))?;
     // The Command owns the pipe's writing ends; while they are open the reader sees no end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let tail = follow(reader, log)?;

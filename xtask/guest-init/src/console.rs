@@ -17,12 +17,25 @@ nix::ioctl_write_int_bad!(set_controlling_terminal, nix::libc::TIOCSCTTY);
 /// # Errors
 /// The console is missing or the shell could not be started.
 pub(crate) fn shell(rows: u16, columns: u16, term: &str) -> Result<u8> {
-    let console = File::options().read(true).write(true).open("/dev/hvc0").context("/dev/hvc0")?;
-    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let console = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/hvc0")
+        .context("/dev/hvc0")?;
+    let size = Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     // SAFETY: the descriptor is open and `size` lives across the call.
     unsafe { set_window_size(console.as_raw_fd(), &size) }.context("terminal size")?;
     let mut command = run::command(OsStr::new("/bin/bash"), term);
-    command.arg("-il").stdin(console.try_clone()?).stdout(console.try_clone()?).stderr(console);
+    command
+        .arg("-il")
+        .stdin(console.try_clone()?)
+        .stdout(console.try_clone()?)
+        .stderr(console);
     let become_session_leader = || {
         nix::unistd::setsid()?;
         // SAFETY: descriptor 0 is the console, set up by the Command before this runs.

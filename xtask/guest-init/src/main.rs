@@ -3,6 +3,7 @@
 
 #[allow(unsafe_code, reason = "pre_exec, to give the shell its terminal")]
 mod console;
+mod logs;
 mod ports;
 mod run;
 mod scene;
@@ -12,6 +13,7 @@ use guest_init::{Command, Job, Report, JOB_PATH};
 
 fn main() {
     let report = perform().unwrap_or_else(|error| Report::Failed(format!("{error:#}")));
+    logs::send();
     if let Err(error) = send(&report) {
         scene::console_line(&format!("guest-init: cannot report {report:?}: {error:#}"));
     }
@@ -25,7 +27,11 @@ fn perform() -> Result<Report> {
     run::before(&job.before)?;
     let status = match job.command {
         Command::Piped { argv, stdin } => run::piped(&argv, stdin)?,
-        Command::Shell { rows, columns, term } => console::shell(rows, columns, &term)?,
+        Command::Shell {
+            rows,
+            columns,
+            term,
+        } => console::shell(rows, columns, &term)?,
     };
     Ok(Report::Exited(status))
 }

@@ -23,7 +23,10 @@ fn path_of(name: &str) -> Result<PathBuf> {
 /// Opens the port that carries data to the host under `name`.
 pub(crate) fn open_for_writing(name: &str) -> Result<File> {
     let path = path_of(name)?;
-    File::options().write(true).open(&path).with_context(|| path.display().to_string())
+    File::options()
+        .write(true)
+        .open(&path)
+        .with_context(|| path.display().to_string())
 }
 
 /// Opens the port that carries data from the host under `name`; it ends when the host half-closes.

@@ -25,7 +25,10 @@ pub(crate) fn command(program: &OsStr, term: &str) -> Command {
     command
         .env_clear()
         .env("HOME", "/root")
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
         .env("LANG", "C.UTF-8")
         .env("TERM", term);
     command
@@ -47,7 +50,10 @@ pub(crate) fn before(argv: &[Word]) -> Result<()> {
         return Ok(());
     }
     let name = String::from_utf8_lossy(&argv[0]).into_owned();
-    let output = command_from(argv)?.stdin(Stdio::null()).output().with_context(|| name.clone())?;
+    let output = command_from(argv)?
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| name.clone())?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
     for line in text.lines() {
@@ -66,13 +72,21 @@ pub(crate) fn piped(argv: &[Word], stdin: bool) -> Result<u8> {
     let stdout_port = ports::open_for_writing("stdout")?;
     let mut stderr_port = ports::open_for_writing("stderr")?;
     let input = if stdin { Stdio::piped() } else { Stdio::null() };
-    let spawned = command_from(argv)?.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let spawned = command_from(argv)?
+        .stdin(input)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) => {
             let name = String::from_utf8_lossy(&argv[0]);
             writeln!(stderr_port, "xtask: {name}: {error}")?;
-            return Ok(if error.kind() == ErrorKind::NotFound { 127 } else { 126 });
+            return Ok(if error.kind() == ErrorKind::NotFound {
+                127
+            } else {
+                126
+            });
         }
     };
     if let Some(pipe) = child.stdin.take() {
@@ -124,8 +138,12 @@ pub(crate) fn reap_until(child: &Child) -> Result<u8> {
     let wanted = Pid::from_raw(i32::try_from(child.id())?);
     loop {
         match waitpid(None, None).context("waitpid")? {
-            WaitStatus::Exited(pid, code) if pid == wanted => return Ok(u8::try_from(code & 0xff)?),
-            WaitStatus::Signaled(pid, signal, _) if pid == wanted => return Ok(u8::try_from(128 + signal as i32)?),
+            WaitStatus::Exited(pid, code) if pid == wanted => {
+                return Ok(u8::try_from(code & 0xff)?)
+            }
+            WaitStatus::Signaled(pid, signal, _) if pid == wanted => {
+                return Ok(u8::try_from(128 + signal as i32)?)
+            }
             _ => {}
         }
     }

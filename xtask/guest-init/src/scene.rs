@@ -33,13 +33,17 @@ const LINKS: [(&str, &str); 4] = [
 pub(crate) fn prepare() -> Result<()> {
     for (kind, target, options) in MOUNTS {
         let _ = fs::create_dir(target);
-        mount(Some(kind), target, Some(kind), MsFlags::empty(), options).with_context(|| format!("mount {target}"))?;
+        mount(Some(kind), target, Some(kind), MsFlags::empty(), options)
+            .with_context(|| format!("mount {target}"))?;
     }
     for (target, link) in LINKS {
         symlink(target, link).with_context(|| link.to_string())?;
     }
     nix::unistd::sethostname("guest").context("hostname")?;
-    let status = Command::new("/usr/sbin/ip").args(["link", "set", "lo", "up"]).status().context("ip")?;
+    let status = Command::new("/usr/sbin/ip")
+        .args(["link", "set", "lo", "up"])
+        .status()
+        .context("ip")?;
     anyhow::ensure!(status.success(), "loopback: ip said {status}");
     std::env::set_current_dir("/root").context("/root")
 }

@@ -27,7 +27,9 @@ pub fn build(environment: &Environment) -> Result<()> {
         return Ok(());
     }
     let target = paths::target().join("cokernel");
-    ui::step("co-kernel", || ui::run_logged("co-kernel", &mut cargo(&environment.build_root, &target)?))?;
+    ui::step("co-kernel", || {
+        ui::run_logged("co-kernel", &mut cargo(&environment.build_root, &target)?)
+    })?;
     output::install(&target.join(TARGET).join("release/cokernel"), IMAGE)?;
     Ok(())
 }
@@ -39,10 +41,27 @@ fn cargo(build_root: &Path, target: &Path) -> Result<Command> {
     let linker = wrapper(target, build_root, "ld.lld", "usr/bin/ld.lld")?;
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::repository());
-    cargo.env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("RUSTDOC");
+    cargo
+        .env("RUSTC", rustc)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTDOC");
     cargo.env("RUSTFLAGS", format!("-Clinker={}", linker.display()));
-    cargo.args(["build", "--release", "--package", "cokernel", "--bin", "cokernel", "--target", TARGET, "--target-dir"]);
-    cargo.arg(target).args(["-Zbuild-std=core,alloc,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]);
+    cargo.args([
+        "build",
+        "--release",
+        "--package",
+        "cokernel",
+        "--bin",
+        "cokernel",
+        "--target",
+        TARGET,
+        "--target-dir",
+    ]);
+    cargo.arg(target).args([
+        "-Zbuild-std=core,alloc,compiler_builtins",
+        "-Zbuild-std-features=compiler-builtins-mem",
+    ]);
     Ok(cargo)
 }
 

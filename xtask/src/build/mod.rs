@@ -32,7 +32,10 @@ pub enum Part {
 /// The first part that does not build; its log is named.
 pub fn build(environment: &Environment, parts: &[Part]) -> Result<()> {
     fs::create_dir_all(paths::target())?;
-    let _lock = cache::lock(&paths::target().join("xtask.lock"), "another run is building in this clone")?;
+    let _lock = cache::lock(
+        &paths::target().join("xtask.lock"),
+        "another run is building in this clone",
+    )?;
     for part in parts {
         match part {
             Part::Cokernel => cokernel::build(environment)?,

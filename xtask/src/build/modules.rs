@@ -23,16 +23,31 @@ const BINDINGS: &str = include_str!("../../setup/bindings.sh");
 /// # Errors
 /// One does not build.
 pub fn build(environment: &Environment) -> Result<()> {
-    let present: Vec<&str> =
-        MODULES.into_iter().filter(|name| paths::repository().join(name).join("Kbuild").exists()).collect();
+    let present: Vec<&str> = MODULES
+        .into_iter()
+        .filter(|name| paths::repository().join(name).join("Kbuild").exists())
+        .collect();
     if present.is_empty() {
         return Ok(());
     }
     let folder = paths::target().join("kbuild");
+    let mut content = environment.kernel.source().to_string_lossy().into_owned();
     for name in present.iter().chain([&SHARED]) {
-        sync(&paths::repository().join(name), &folder.join(name))?;
+        content.push_str(&sync(&paths::repository().join(name), &folder.join(name))?);
     }
-    let chroot = Chroot::new(&environment.build_root).bind(&environment.kernel.source(), "/linux").bind(&folder, "/src");
+    let stamp = folder.join("built.key");
+    if fs::read_to_string(&stamp).is_ok_and(|built| built == content) {
+        return Ok(());
+    }
+    compile(environment, &folder, &present)?;
+    fs::write(stamp, content)?;
+    Ok(())
+}
+
+fn compile(environment: &Environment, folder: &Path, present: &[&str]) -> Result<()> {
+    let chroot = Chroot::new(&environment.build_root)
+        .bind(&environment.kernel.source(), "/linux")
+        .bind(folder, "/src");
     let mut symbols = Vec::new();
     let mut changed = false;
     for name in present {
@@ -41,23 +56,36 @@ pub fn build(environment: &Environment) -> Result<()> {
         symbols.push(format!("/src/{name}/Module.symvers"));
         changed |= install(environment, &folder.join(name))?;
     }
-    if changed || !paths::guest_overlay().join(modules_folder(environment)).join("modules.dep").exists() {
-        depmod(environment, &folder)?;
+    if changed
+        || !paths::guest_overlay()
+            .join(modules_folder(environment))
+            .join("modules.dep")
+            .exists()
+    {
+        depmod(environment, folder)?;
     }
     Ok(())
 }
 
 /// Runs bindgen if the module asks for it and its questions have changed.
 fn bindings(environment: &Environment, chroot: &Chroot, folder: &Path, name: &str) -> Result<()> {
-    let Ok(header) = fs::read_to_string(folder.join("bindings.h")) else { return Ok(()) };
-    let arguments = fs::read_to_string(folder.join("bindings.args")).with_context(|| format!("{name}/bindings.args"))?;
+    let Ok(header) = fs::read_to_string(folder.join("bindings.h")) else {
+        return Ok(());
+    };
+    let arguments = fs::read_to_string(folder.join("bindings.args"))
+        .with_context(|| format!("{name}/bindings.args"))?;
     let key = cache::key(&[&header, &arguments, BINDINGS, &environment.kernel.release]);
     let stamp = folder.join("extra_bindings.key");
-    if fs::read_to_string(&stamp).is_ok_and(|made| made == key) && folder.join("extra_bindings.rs").exists() {
+    if fs::read_to_string(&stamp).is_ok_and(|made| made == key)
+        && folder.join("extra_bindings.rs").exists()
+    {
         return Ok(());
     }
     let mut command = chroot.command("sh");
-    ui::logged(&format!("bindings of {name}"), command.args(["-c", BINDINGS, "bindings.sh", &format!("/src/{name}")]))?;
+    ui::logged(
+        &format!("bindings of {name}"),
+        command.args(["-c", BINDINGS, "bindings.sh", &format!("/src/{name}")]),
+    )?;
     fs::write(stamp, key)?;
     Ok(())
 }
@@ -65,9 +93,16 @@ fn bindings(environment: &Environment, chroot: &Chroot, folder: &Path, name: &st
 fn make(chroot: &Chroot, name: &str, symbols: &[String]) -> Result<()> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let mut make = chroot.command("make");
-    make.args(["-C", "/linux", "CC=x86_64-linux-gnu-gcc-14", &format!("-j{jobs}")]);
-    make.arg(format!("LOCALVERSION={}", kernel::FLAVOUR)).arg(format!("M=/src/{name}"));
-    make.arg(format!("KBUILD_EXTRA_SYMBOLS={}", symbols.join(" "))).arg("modules");
+    make.args([
+        "-C",
+        "/linux",
+        "CC=x86_64-linux-gnu-gcc-14",
+        &format!("-j{jobs}"),
+    ]);
+    make.arg(format!("LOCALVERSION={}", kernel::FLAVOUR))
+        .arg(format!("M=/src/{name}"));
+    make.arg(format!("KBUILD_EXTRA_SYMBOLS={}", symbols.join(" ")))
+        .arg("modules");
     ui::logged(&format!("module {name}"), &mut make)
 }
 
@@ -96,14 +131,27 @@ fn depmod(environment: &Environment, folder: &Path) -> Result<()> {
     let all = folder.join("depmod").join(&inside);
     if !all.join("modules.order").exists() {
         fs::create_dir_all(&all)?;
-        host::as_root("cp", |command| command.arg("-rT").arg(environment.kernel.modules()).arg(&all))?;
+        host::as_root("cp", |command| {
+            command
+                .arg("-rT")
+                .arg(environment.kernel.modules())
+                .arg(&all)
+        })?;
     }
     let ours = paths::guest_overlay().join(&inside);
     host::as_root("rm", |command| command.arg("-rf").arg(all.join("extra")))?;
-    host::as_root("cp", |command| command.arg("-r").arg(ours.join("extra")).arg(all.join("extra")))?;
+    host::as_root("cp", |command| {
+        command
+            .arg("-r")
+            .arg(ours.join("extra"))
+            .arg(all.join("extra"))
+    })?;
     let chroot = Chroot::new(&environment.build_root).bind(folder, "/src");
     let script = "ln -sfn usr/lib /src/depmod/lib && depmod -b /src/depmod \"$1\"";
-    ui::run_logged("depmod", chroot.command("sh").args(["-ec", script, "sh", release]))?;
+    ui::run_logged(
+        "depmod",
+        chroot.command("sh").args(["-ec", script, "sh", release]),
+    )?;
     for entry in fs::read_dir(&all)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if name.starts_with("modules.") {

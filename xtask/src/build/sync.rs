@@ -2,6 +2,7 @@
 //! Mirrors a source folder into a build folder, leaving alone what the build itself makes there.
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,36 +11,51 @@ use std::path::{Path, PathBuf};
 const MANIFEST: &str = ".synced";
 
 /// Makes every file of `from` appear in `to` with the same time of modification; files copied earlier and since removed
-/// from `from` go. Files whose content is the same are not touched, so that make has nothing to do.
+/// from `from` go. Files whose content is the same are not touched, so that make has nothing to do. Returns a key of
+/// the whole content.
 ///
 /// # Errors
 /// A file cannot be read or written.
-pub(super) fn sync(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn sync(from: &Path, to: &Path) -> Result<String> {
     fs::create_dir_all(to).with_context(|| to.display().to_string())?;
     let files = list(from)?;
     let manifest = to.join(MANIFEST);
     let before = fs::read_to_string(&manifest).unwrap_or_default();
-    for gone in before.lines().map(PathBuf::from).filter(|path| !files.contains(path)) {
+    for gone in before
+        .lines()
+        .map(PathBuf::from)
+        .filter(|path| !files.contains(path))
+    {
         let _ = fs::remove_file(to.join(gone));
     }
+    let mut hash = Sha256::new();
     for file in &files {
-        copy(&from.join(file), &to.join(file))?;
+        let content = copy(&from.join(file), &to.join(file))?;
+        hash.update(file.as_os_str().as_encoded_bytes());
+        hash.update(content.len().to_le_bytes());
+        hash.update(content);
     }
-    let lines: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+    let lines: Vec<String> = files
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     fs::write(&manifest, lines.join("\n"))?;
-    Ok(())
+    Ok(format!("{:x}", hash.finalize()))
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+fn copy(from: &Path, to: &Path) -> Result<Vec<u8>> {
     let content = fs::read(from).with_context(|| from.display().to_string())?;
     if fs::read(to).is_ok_and(|present| present == content) {
-        return Ok(());
+        return Ok(content);
     }
     fs::create_dir_all(to.parent().context("no folder")?)?;
-    fs::write(to, content).with_context(|| to.display().to_string())?;
+    fs::write(to, &content).with_context(|| to.display().to_string())?;
     let modified = from.metadata()?.modified()?;
-    File::options().write(true).open(to)?.set_modified(modified)?;
-    Ok(())
+    File::options()
+        .write(true)
+        .open(to)?
+        .set_modified(modified)?;
+    Ok(content)
 }
 
 /// All files below `folder`, relative to it; build output and cargo's own folders are not sources.
@@ -73,11 +89,11 @@ mod tests {
         fs::create_dir_all(from.join("sub")).unwrap();
         fs::write(from.join("a"), "1").unwrap();
         fs::write(from.join("sub/b"), "2").unwrap();
-        sync(&from, &to).unwrap();
+        let first = sync(&from, &to).unwrap();
         fs::write(to.join("a.o"), "object").unwrap();
         fs::remove_file(from.join("sub/b")).unwrap();
         fs::write(from.join("a"), "3").unwrap();
-        sync(&from, &to).unwrap();
+        assert_ne!(sync(&from, &to).unwrap(), first);
         assert_eq!(fs::read_to_string(to.join("a")).unwrap(), "3");
         assert!(!to.join("sub/b").exists());
         assert!(to.join("a.o").exists());

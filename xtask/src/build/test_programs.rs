@@ -16,8 +16,14 @@ use crate::ui;
 
 const PLACE: &str = "usr/local/lib/mckernel-tests";
 const C_FLAGS: [&str; 5] = ["-O2", "-g", "-Wall", "-Werror", "-pthread"];
-const RUST_FLAGS: [&str; 6] =
-    ["--edition=2021", "-Copt-level=2", "-Ctarget-feature=+crt-static", "-Crelocation-model=pie", "-Dwarnings", "-g"];
+const RUST_FLAGS: [&str; 6] = [
+    "--edition=2021",
+    "-Copt-level=2",
+    "-Ctarget-feature=+crt-static",
+    "-Crelocation-model=pie",
+    "-Dwarnings",
+    "-g",
+];
 
 /// Builds the programs whose source has changed.
 ///
@@ -25,12 +31,18 @@ const RUST_FLAGS: [&str; 6] =
 /// One does not compile.
 pub fn build(environment: &Environment) -> Result<()> {
     let sources = paths::repository().join("tests/guest");
-    let Ok(entries) = fs::read_dir(&sources) else { return Ok(()) };
+    let Ok(entries) = fs::read_dir(&sources) else {
+        return Ok(());
+    };
     let built = paths::target().join("test-programs");
     fs::create_dir_all(&built)?;
     for entry in entries {
         let source = entry?.path();
-        let name = source.file_name().context("file name")?.to_string_lossy().into_owned();
+        let name = source
+            .file_name()
+            .context("file name")?
+            .to_string_lossy()
+            .into_owned();
         if let Some(program) = program_name(&name) {
             compile(environment, &source, &name, &built.join(program))?;
             output::install(&built.join(program), &format!("{PLACE}/{program}"))?;
@@ -41,8 +53,14 @@ pub fn build(environment: &Environment) -> Result<()> {
 
 /// `hello` for `hello.c`, `hello.static.c` and `hello.rs`; nothing for other files.
 fn program_name(file: &str) -> Option<&str> {
-    let stem = file.strip_suffix(".c").or_else(|| file.strip_suffix(".rs"))?;
-    Some(stem.strip_suffix(".static").or_else(|| stem.strip_suffix(".pie")).unwrap_or(stem))
+    let stem = file
+        .strip_suffix(".c")
+        .or_else(|| file.strip_suffix(".rs"))?;
+    Some(
+        stem.strip_suffix(".static")
+            .or_else(|| stem.strip_suffix(".pie"))
+            .unwrap_or(stem),
+    )
 }
 
 fn compile(environment: &Environment, source: &Path, name: &str, program: &Path) -> Result<()> {
@@ -53,7 +71,11 @@ fn compile(environment: &Environment, source: &Path, name: &str, program: &Path)
     if program.exists() && fs::read_to_string(&stamp).is_ok_and(|made| made == key) {
         return Ok(());
     }
-    let mut compiler = if name.ends_with(".rs") { rustc(source, program) } else { gcc(environment, name, program)? };
+    let mut compiler = if name.ends_with(".rs") {
+        rustc(source, program)
+    } else {
+        gcc(environment, name, program)?
+    };
     ui::run_logged(&format!("test program {name}"), &mut compiler)?;
     fs::write(stamp, key)?;
     Ok(())
@@ -61,7 +83,12 @@ fn compile(environment: &Environment, source: &Path, name: &str, program: &Path)
 
 fn rustc(source: &Path, program: &Path) -> Command {
     let mut rustc = Command::new("rustc");
-    rustc.current_dir(paths::repository()).args(RUST_FLAGS).arg("-o").arg(program).arg(source);
+    rustc
+        .current_dir(paths::repository())
+        .args(RUST_FLAGS)
+        .arg("-o")
+        .arg(program)
+        .arg(source);
     rustc
 }
 
@@ -76,8 +103,14 @@ fn gcc(environment: &Environment, name: &str, program: &Path) -> Result<Command>
     } else if name.ends_with(".pie.c") {
         gcc.arg("-static-pie");
     }
-    let program = program.file_name().context("name")?.to_string_lossy().into_owned();
-    gcc.arg("-o").arg(format!("/out/{program}")).arg(format!("/src/{name}"));
+    let program = program
+        .file_name()
+        .context("name")?
+        .to_string_lossy()
+        .into_owned();
+    gcc.arg("-o")
+        .arg(format!("/out/{program}"))
+        .arg(format!("/src/{name}"));
     Ok(gcc)
 }
 

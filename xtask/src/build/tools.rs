@@ -17,8 +17,11 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const FLAGS: &str = "-C target-feature=+crt-static -C relocation-model=pie";
 
 /// Packages whose programs go into the guest, and where to.
-const PACKAGES: [(&str, &str); 3] =
-    [("guest-init", "usr/lib/mckernel-rs"), ("ihk-tools", "usr/local/sbin"), ("mcexec", "usr/local/bin")];
+const PACKAGES: [(&str, &str); 3] = [
+    ("guest-init", "usr/lib/mckernel-rs"),
+    ("ihk-tools", "usr/local/sbin"),
+    ("mcexec", "usr/local/bin"),
+];
 
 /// Builds the programs of those packages that exist.
 ///
@@ -28,8 +31,13 @@ pub fn build(_: &Environment) -> Result<()> {
     let programs = programs()?;
     ui::step("tools", || {
         let mut cargo = Command::new("cargo");
-        cargo.current_dir(paths::repository()).env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS");
-        cargo.args(["build", "--release", "--target", TARGET, "--target-dir"]).arg(target_folder());
+        cargo
+            .current_dir(paths::repository())
+            .env("RUSTFLAGS", FLAGS)
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        cargo
+            .args(["build", "--release", "--target", TARGET, "--target-dir"])
+            .arg(target_folder());
         for (package, ..) in &programs {
             cargo.args(["-p", package]);
         }
@@ -52,10 +60,16 @@ fn programs() -> Result<Vec<(String, String, &'static str)>> {
     let mut found = Vec::new();
     for package in metadata["packages"].as_array().context("cargo metadata")? {
         let name = package["name"].as_str().unwrap_or_default();
-        let Some((_, folder)) = PACKAGES.iter().find(|(wanted, _)| *wanted == name) else { continue };
+        let Some((_, folder)) = PACKAGES.iter().find(|(wanted, _)| *wanted == name) else {
+            continue;
+        };
         for target in package["targets"].as_array().into_iter().flatten() {
             if target["kind"][0] == "bin" {
-                found.push((name.to_string(), target["name"].as_str().unwrap_or_default().to_string(), *folder));
+                found.push((
+                    name.to_string(),
+                    target["name"].as_str().unwrap_or_default().to_string(),
+                    *folder,
+                ));
             }
         }
     }
@@ -63,10 +77,15 @@ fn programs() -> Result<Vec<(String, String, &'static str)>> {
 }
 
 /// What cargo knows of the workspace's own packages.
-pub(super) fn metadata(folder: &Path) -> Result<Value> {
+pub(crate) fn metadata(folder: &Path) -> Result<Value> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(folder).args(["metadata", "--no-deps", "--format-version", "1"]);
-    let output = cargo.stderr(Stdio::inherit()).output().context("cargo metadata")?;
+    cargo
+        .current_dir(folder)
+        .args(["metadata", "--no-deps", "--format-version", "1"]);
+    let output = cargo
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo metadata")?;
     ensure!(output.status.success(), "cargo metadata: {}", output.status);
     Ok(serde_json::from_slice(&output.stdout)?)
 }

@@ -2,6 +2,9 @@
 //! The commands of `cargo xtask`, one file each.
 
 mod build;
+mod check;
+mod demo;
+mod test;
 mod vm;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +23,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Build),
+    Check(check::Check),
+    Demo(demo::Demo),
+    Test(test::Test),
     Vm(vm::Vm),
 }
 
@@ -32,6 +38,9 @@ pub fn main() -> i32 {
     };
     let result = match cli.command {
         Command::Build(build) => build.run(),
+        Command::Check(check) => check.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::Test(test) => test.run(),
         Command::Vm(vm) => vm.run(),
     };
     result.unwrap_or_else(|error| {

@@ -32,7 +32,11 @@ impl Vm {
         if interactive {
             return shell(&machine);
         }
-        let command = if self.command.is_empty() { vec!["/bin/bash".into()] } else { self.command };
+        let command = if self.command.is_empty() {
+            vec!["/bin/bash".into()]
+        } else {
+            self.command
+        };
         run(&machine, command)
     }
 }
@@ -40,11 +44,17 @@ impl Vm {
 /// Runs `command` between our own stdin, stdout and stderr.
 pub(super) fn run(machine: &Machine, command: Vec<OsString>) -> Result<i32> {
     let argv = command.into_iter().map(OsStringExt::into_vec).collect();
-    let input = if io::stdin().is_terminal() { Input::Empty } else { Input::From(Box::new(io::stdin())) };
+    let input = if io::stdin().is_terminal() {
+        Input::Empty
+    } else {
+        Input::From(Box::new(io::stdin()))
+    };
     let (status, ..) = machine.run_streaming(argv, input, io::stdout(), io::stderr())?;
     Ok(status.into())
 }
 
 fn shell(machine: &Machine) -> Result<i32> {
-    Ok(machine.interact(24, 80, std::env::var("TERM").unwrap_or("dumb".into()))?.into())
+    Ok(machine
+        .interact(24, 80, std::env::var("TERM").unwrap_or("dumb".into()))?
+        .into())
 }

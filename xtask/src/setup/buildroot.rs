@@ -16,15 +16,38 @@ pub const SUITE: &str = "trixie";
 
 const PACKAGES: &[&str] = &[
     // What Debian built its kernel with.
-    "gcc-14", "rustc", "rust-src", "bindgen", "libclang-19-dev", "pahole",
+    "gcc-14",
+    "rustc",
+    "rust-src",
+    "bindgen",
+    "libclang-19-dev",
+    "pahole",
     // What a kernel build calls.
-    "bc", "bison", "cpio", "flex", "kmod", "libelf-dev", "libssl-dev", "make", "perl", "python3-minimal", "rsync", "xz-utils", "zstd",
+    "bc",
+    "bison",
+    "cpio",
+    "flex",
+    "kmod",
+    "libelf-dev",
+    "libssl-dev",
+    "make",
+    "perl",
+    "python3-minimal",
+    "rsync",
+    "xz-utils",
+    "zstd",
     // Linker of the co-kernel; compilers of the guest's test programs; image maker; emulator.
-    "lld", "gcc", "libc6-dev", "e2fsprogs", "qemu-system-x86", "ca-certificates",
+    "lld",
+    "gcc",
+    "libc6-dev",
+    "e2fsprogs",
+    "qemu-system-x86",
+    "ca-certificates",
 ];
 
 /// Debian's backports, where the target kernel lives, are added to whatever mirror debootstrap chose.
-const ADD_BACKPORTS: &str = "sed 's/ trixie / trixie-backports /' /etc/apt/sources.list >/etc/apt/sources.list.d/backports.list";
+const ADD_BACKPORTS: &str =
+    "sed 's/ trixie / trixie-backports /' /etc/apt/sources.list >/etc/apt/sources.list.d/backports.list";
 
 /// The build root, made if it is missing.
 ///
@@ -32,13 +55,19 @@ const ADD_BACKPORTS: &str = "sed 's/ trixie / trixie-backports /' /etc/apt/sourc
 /// debootstrap failed.
 pub fn prepare() -> Result<PathBuf> {
     let packages = PACKAGES.join(",");
-    let name = format!("build-root-{}", cache::key(&[SUITE, &packages, ADD_BACKPORTS]));
+    let name = format!(
+        "build-root-{}",
+        cache::key(&[SUITE, &packages, ADD_BACKPORTS])
+    );
     cache::entry(&name, |tree| {
         host::prepare()?;
         debootstrap("build root", &packages, tree)?;
         let chroot = Chroot::new(tree);
         chroot.share_resolver()?;
-        ui::run_logged("build root backports", chroot.command("sh").args(["-c", ADD_BACKPORTS]))
+        ui::run_logged(
+            "build root backports",
+            chroot.command("sh").args(["-c", ADD_BACKPORTS]),
+        )
     })
 }
 
@@ -48,7 +77,9 @@ pub fn prepare() -> Result<PathBuf> {
 /// debootstrap failed: no network, or a package is unknown.
 pub fn debootstrap(step: &str, packages: &str, tree: &Path) -> Result<()> {
     let mut command = host::root_command("debootstrap");
-    command.args(["--variant=minbase", &format!("--include={packages}"), SUITE]).arg(tree);
+    command
+        .args(["--variant=minbase", &format!("--include={packages}"), SUITE])
+        .arg(tree);
     ui::logged(step, &mut command)
 }
 
@@ -57,6 +88,11 @@ pub fn debootstrap(step: &str, packages: &str, tree: &Path) -> Result<()> {
 pub fn native(build_root: &Path, program: &str) -> Command {
     let mut command = Command::new(build_root.join("lib64/ld-linux-x86-64.so.2"));
     let libraries = build_root.join("usr/lib/x86_64-linux-gnu");
-    command.arg("--library-path").arg(libraries).arg("--argv0").arg(program).arg(build_root.join(&program[1..]));
+    command
+        .arg("--library-path")
+        .arg(libraries)
+        .arg("--argv0")
+        .arg(program)
+        .arg(build_root.join(&program[1..]));
     command
 }

@@ -19,7 +19,11 @@ pub fn key(parts: &[&str]) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The entry `name`; if it is missing, `make` makes it at the path it is given, which is renamed at the end.
@@ -40,7 +44,9 @@ pub fn entry(name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathB
     let unfinished = cache.join(format!("{name}.tmp"));
     remove(&unfinished)?;
     make(&unfinished)?;
-    host::as_root("mv", |command| command.arg("-T").arg(&unfinished).arg(&path))?;
+    host::as_root("mv", |command| {
+        command.arg("-T").arg(&unfinished).arg(&path)
+    })?;
     Ok(path)
 }
 
@@ -52,7 +58,9 @@ pub fn remove(path: &Path) -> Result<()> {
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
-    host::as_root("rm", |command: &mut Command| command.args(["-rf", "--one-file-system", "--"]).arg(path))
+    host::as_root("rm", |command: &mut Command| {
+        command.args(["-rf", "--one-file-system", "--"]).arg(path)
+    })
 }
 
 /// Takes the lock file for as long as the returned value lives; says `reason` if that means waiting.
@@ -60,10 +68,15 @@ pub fn remove(path: &Path) -> Result<()> {
 /// # Errors
 /// The lock file cannot be made.
 pub fn lock(path: &Path, reason: &str) -> Result<File> {
-    let file = File::options().create(true).append(true).open(path).with_context(|| path.display().to_string())?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| path.display().to_string())?;
     if file.try_lock_exclusive().is_err() {
         eprintln!("xtask: {reason}; waiting");
-        file.lock_exclusive().with_context(|| path.display().to_string())?;
+        file.lock_exclusive()
+            .with_context(|| path.display().to_string())?;
     }
     Ok(file)
 }

@@ -32,7 +32,10 @@ impl Chroot {
     /// The tree at `tree`.
     #[must_use]
     pub fn new(tree: &Path) -> Self {
-        Self { tree: tree.to_path_buf(), binds: Vec::new() }
+        Self {
+            tree: tree.to_path_buf(),
+            binds: Vec::new(),
+        }
     }
 
     /// Shows the host's folder `host` at `inside`.
@@ -46,7 +49,9 @@ impl Chroot {
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         let mut command = host::root_command("unshare");
-        command.args(["--mount", "--", "/bin/sh", "-ec", ENTER, "sh"]).arg(&self.tree);
+        command
+            .args(["--mount", "--", "/bin/sh", "-ec", ENTER, "sh"])
+            .arg(&self.tree);
         for (host, inside) in &self.binds {
             command.arg(host).arg(inside);
         }
@@ -60,7 +65,11 @@ impl Chroot {
     /// The host's resolver configuration cannot be copied.
     pub fn share_resolver(&self) -> Result<()> {
         let target = self.tree.join("etc/resolv.conf");
-        host::as_root("cp", |command| command.args(["--dereference", "/etc/resolv.conf"]).arg(&target))
-            .context("resolv.conf")
+        host::as_root("cp", |command| {
+            command
+                .args(["--dereference", "/etc/resolv.conf"])
+                .arg(&target)
+        })
+        .context("resolv.conf")
     }
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::setup::{buildroot, cache, chroot::Chroot, host, Environment};
 use crate::ui;
 
-const PACKAGES: &str = "bash,coreutils,python3,perl,gcc,libc6-dev,make,gawk,bc,xz-utils,bzip2,zstd,file,procps,strace,gdb,kmod,\
+const PACKAGES: &str =
+    "bash,coreutils,python3,perl,gcc,libc6-dev,make,gawk,bc,xz-utils,bzip2,zstd,file,procps,strace,gdb,kmod,\
                         iproute2,util-linux,busybox-static,numactl";
 
 const FIRST_INIT: &str = include_str!("../../setup/first-init.sh");
@@ -41,10 +42,19 @@ pub fn image(environment: &Environment, install: &[String]) -> Result<PathBuf> {
     let extra = extra.join(" ");
     let base = base_tree()?;
     let kernel = environment.kernel.modules();
-    let key = cache::key(&[PACKAGES, &extra, INSTALL, FINISH, FIRST_INIT, MAKE_IMAGE, &kernel.to_string_lossy()]);
+    let key = cache::key(&[
+        PACKAGES,
+        &extra,
+        INSTALL,
+        FINISH,
+        FIRST_INIT,
+        MAKE_IMAGE,
+        &kernel.to_string_lossy(),
+    ]);
     cache::entry(&format!("guest-{key}.ext4"), |image| {
         let tree = image.with_extension("tree");
-        let result = fill(environment, &base, &tree, &extra).and_then(|()| make_image(environment, &tree, image));
+        let result = fill(environment, &base, &tree, &extra)
+            .and_then(|()| make_image(environment, &tree, image));
         cache::remove(&tree)?;
         result
     })
@@ -54,7 +64,8 @@ pub fn image(environment: &Environment, install: &[String]) -> Result<PathBuf> {
 fn check_names(names: &[String]) -> Result<()> {
     for name in names {
         let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.:".contains(c);
-        let plausible = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(valid);
+        let plausible =
+            name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(valid);
         ensure!(plausible, "--install {name}: not a package name");
     }
     Ok(())
@@ -70,21 +81,40 @@ fn base_tree() -> Result<PathBuf> {
 /// Makes `tree`: the base, the additional packages, the kernel's modules and the first program that runs.
 fn fill(environment: &Environment, base: &Path, tree: &Path, packages: &str) -> Result<()> {
     cache::remove(tree)?;
-    host::as_root("cp", |command| command.arg("-a").arg("--").arg(base).arg(tree))?;
+    host::as_root("cp", |command| {
+        command.arg("-a").arg("--").arg(base).arg(tree)
+    })?;
     let chroot = Chroot::new(tree).bind(&environment.kernel.modules(), "/mnt");
     if !packages.is_empty() {
         chroot.share_resolver()?;
         let name: String = format!("installing {packages}").chars().take(80).collect();
-        ui::logged(&name, chroot.command("sh").args(["-ec", INSTALL, "sh", packages]))?;
+        ui::logged(
+            &name,
+            chroot.command("sh").args(["-ec", INSTALL, "sh", packages]),
+        )?;
     }
     let release = &environment.kernel.release;
-    ui::run_logged("guest tree", chroot.command("sh").args(["-ec", FINISH, "sh", release, FIRST_INIT]))
+    ui::run_logged(
+        "guest tree",
+        chroot
+            .command("sh")
+            .args(["-ec", FINISH, "sh", release, FIRST_INIT]),
+    )
 }
 
 fn make_image(environment: &Environment, tree: &Path, image: &Path) -> Result<()> {
     let folder = image.parent().context("image folder")?;
     fs::create_dir_all(folder)?;
-    let name = image.file_name().context("image name")?.to_string_lossy().into_owned();
-    let chroot = Chroot::new(&environment.build_root).bind(tree, "/tree").bind(folder, "/out");
-    ui::logged("guest image", chroot.command("sh").args(["-ec", MAKE_IMAGE, "sh", &name]))
+    let name = image
+        .file_name()
+        .context("image name")?
+        .to_string_lossy()
+        .into_owned();
+    let chroot = Chroot::new(&environment.build_root)
+        .bind(tree, "/tree")
+        .bind(folder, "/out");
+    ui::logged(
+        "guest image",
+        chroot.command("sh").args(["-ec", MAKE_IMAGE, "sh", &name]),
+    )
 }

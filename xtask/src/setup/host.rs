@@ -27,9 +27,17 @@ pub fn root_command(program: &str) -> Command {
 /// It could not be run or failed; its output is part of the message.
 pub fn as_root(program: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<()> {
     let mut command = root_command(program);
-    let output = arguments(&mut command).stdin(Stdio::null()).output().with_context(|| format!("running {program}"))?;
+    let output = arguments(&mut command)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("running {program}"))?;
     let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{program}: {}: {}", output.status, error.trim_end());
+    ensure!(
+        output.status.success(),
+        "{program}: {}: {}",
+        output.status,
+        error.trim_end()
+    );
     Ok(())
 }
 
@@ -45,8 +53,17 @@ pub fn prepare() -> Result<()> {
     ui::step("host packages", || {
         ui::run_logged("apt-get update", root_command("apt-get").arg("update"))?;
         let mut install = root_command("env");
-        install.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--no-install-recommends"]);
-        ui::run_logged("apt-get install", install.args(["debootstrap", "debian-archive-keyring"]))
+        install.args([
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+        ]);
+        ui::run_logged(
+            "apt-get install",
+            install.args(["debootstrap", "debian-archive-keyring"]),
+        )
     })
 }
 
@@ -54,9 +71,14 @@ fn check_root() -> Result<()> {
     if geteuid().is_root() {
         return Ok(());
     }
-    let sudo = Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).status();
+    let sudo = Command::new("sudo")
+        .args(["-n", "true"])
+        .stderr(Stdio::null())
+        .status();
     match sudo {
         Ok(status) if status.success() => Ok(()),
-        _ => bail!("the build root and the guest image are made with debootstrap: run as root or allow passwordless sudo"),
+        _ => bail!(
+            "the build root and the guest image are made with debootstrap: run as root or allow passwordless sudo"
+        ),
     }
 }

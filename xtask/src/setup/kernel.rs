@@ -55,18 +55,29 @@ impl Kernel {
 /// Debian has no kernel of the series any more, or its source could not be prepared.
 pub fn prepare(build_root: &Path) -> Result<Kernel> {
     let root_name = build_root.file_name().unwrap_or_default().to_string_lossy();
-    let name = format!("kernel-{VERSION}-{}", cache::key(&[VERSION, FLAVOUR, SCRIPT, &root_name]));
+    let name = format!(
+        "kernel-{VERSION}-{}",
+        cache::key(&[VERSION, FLAVOUR, SCRIPT, &root_name])
+    );
     let folder = cache::entry(&name, |folder| make(build_root, folder))?;
-    let release = fs::read_to_string(folder.join("release")).context("kernel release")?.trim_end().to_string();
+    let release = fs::read_to_string(folder.join("release"))
+        .context("kernel release")?
+        .trim_end()
+        .to_string();
     Ok(Kernel { folder, release })
 }
 
 fn make(build_root: &Path, folder: &Path) -> Result<()> {
     let source = folder.join("source");
     fs::create_dir_all(&source)?;
-    let chroot = Chroot::new(build_root).bind(folder, "/out").bind(&source, "/linux");
+    let chroot = Chroot::new(build_root)
+        .bind(folder, "/out")
+        .bind(&source, "/linux");
     chroot.share_resolver()?;
     let mut command = chroot.command("sh");
-    ui::logged("stock kernel and its source", command.args(["-c", SCRIPT, "kernel.sh", VERSION, FLAVOUR]))?;
+    ui::logged(
+        "stock kernel and its source",
+        command.args(["-c", SCRIPT, "kernel.sh", VERSION, FLAVOUR]),
+    )?;
     Ok(())
 }

@@ -26,7 +26,8 @@ pub fn write(path: &Path, job: &Job, options: &VmOptions) -> Result<()> {
     add_overlay(&mut builder)?;
     for copy in &options.copy {
         let (host, guest) = split_copy(copy)?;
-        add_tree(&mut builder, &host, &guest).with_context(|| format!("--copy {}", copy.display()))?;
+        add_tree(&mut builder, &host, &guest)
+            .with_context(|| format!("--copy {}", copy.display()))?;
     }
     add_bytes(&mut builder, Path::new(JOB_PATH), &serde_json::to_vec(job)?)?;
     let file = builder.into_inner()?.into_inner().context("job disk")?;

@@ -26,6 +26,9 @@ pub const TIMED_OUT: u8 = 124;
 /// How long the guest may take from reporting the status to being off.
 const POWER_OFF_TIME: Duration = Duration::from_secs(20);
 
+/// Name of the log of kernel messages.
+const KMSG: &str = "kmsg.log";
+
 /// How many runs keep their logs.
 const KEPT_RUNS: usize = 40;
 
@@ -48,6 +51,8 @@ pub struct Outcome {
     pub stderr: Vec<u8>,
     /// The log of the serial console.
     pub console: PathBuf,
+    /// The messages of Linux, then those of each co-kernel, as they were when the command had ended.
+    pub kmsg: PathBuf,
 }
 
 impl Machine {
@@ -62,7 +67,11 @@ impl Machine {
             build::build_all(&environment)?;
         }
         let root = guest_tree::image(&environment, &options.install)?;
-        Ok(Self { environment, root, options })
+        Ok(Self {
+            environment,
+            root,
+            options,
+        })
     }
 
     /// Boots, runs `argv` with `stdin` and collects what it writes.
@@ -70,23 +79,52 @@ impl Machine {
     /// # Errors
     /// The machine did not get as far as the command's end; the message names the console log.
     pub fn run<S: AsRef<std::ffi::OsStr>>(&self, argv: &[S], stdin: &[u8]) -> Result<Outcome> {
-        let argv = argv.iter().map(|word| word.as_ref().as_bytes().to_vec()).collect();
-        let input = if stdin.is_empty() { Input::Empty } else { Input::From(Box::new(io::Cursor::new(stdin.to_vec()))) };
-        let (status, console, stdout, stderr) = self.run_streaming(argv, input, Vec::new(), Vec::new())?;
-        Ok(Outcome { status, stdout, stderr, console })
+        let argv = argv
+            .iter()
+            .map(|word| word.as_ref().as_bytes().to_vec())
+            .collect();
+        let input = if stdin.is_empty() {
+            Input::Empty
+        } else {
+            Input::From(Box::new(io::Cursor::new(stdin.to_vec())))
+        };
+        let (status, console, stdout, stderr) =
+            self.run_streaming(argv, input, Vec::new(), Vec::new())?;
+        let kmsg = console.with_file_name(KMSG);
+        Ok(Outcome {
+            status,
+            stdout,
+            stderr,
+            console,
+            kmsg,
+        })
     }
 
     /// Boots and runs `argv`, its output going to the sinks as it comes; gives back the sinks.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn run_streaming<O, E>(&self, argv: Vec<Vec<u8>>, input: Input, stdout: O, stderr: E) -> Result<(u8, PathBuf, O, E)>
+    pub fn run_streaming<O, E>(
+        &self,
+        argv: Vec<Vec<u8>>,
+        input: Input,
+        stdout: O,
+        stderr: E,
+    ) -> Result<(u8, PathBuf, O, E)>
     where
         O: Write + Send + 'static,
         E: Write + Send + 'static,
     {
-        let command = GuestCommand::Piped { argv, stdin: matches!(input, Input::From(_)) };
-        let links = [Link::new("status")?, Link::new("stdout")?, Link::new("stderr")?, Link::new("stdin")?];
+        let command = GuestCommand::Piped {
+            argv,
+            stdin: matches!(input, Input::From(_)),
+        };
+        let links = [
+            Link::new("status")?,
+            Link::new("stdout")?,
+            Link::new("stderr")?,
+            Link::new("stdin")?,
+        ];
         let [status, out, err, feed] = links.each_ref().map(|link| link.ours.try_clone());
         let run = self.start(command, links.into())?;
         let out = streams::receive(out?, stdout);
@@ -97,7 +135,9 @@ impl Machine {
         };
         let outcome = run.finish(status?, self.options.timeout);
         let sinks = (out.join(), err.join());
-        let (Ok(stdout), Ok(stderr)) = sinks else { bail!("a thread that copies output died") };
+        let (Ok(stdout), Ok(stderr)) = sinks else {
+            bail!("a thread that copies output died")
+        };
         let (status, console) = outcome?;
         Ok((status, console, stdout, stderr))
     }
@@ -109,7 +149,14 @@ impl Machine {
     pub fn interact(&self, rows: u16, columns: u16, term: String) -> Result<u8> {
         let link = Link::new("status")?;
         let status = link.ours.try_clone()?;
-        let run = self.start(GuestCommand::Shell { rows, columns, term }, vec![link])?;
+        let run = self.start(
+            GuestCommand::Shell {
+                rows,
+                columns,
+                term,
+            },
+            vec![link],
+        )?;
         Ok(run.finish(status, self.options.timeout)?.0)
     }
 
@@ -117,9 +164,21 @@ impl Machine {
         let shell = matches!(command, GuestCommand::Shell { .. });
         let folder = run_folder()?;
         let job = folder.join("job.tar");
-        job::write(&job, &Job { before: self.options.mcreboot(), command }, &self.options)?;
+        job::write(
+            &job,
+            &Job {
+                before: self.options.mcreboot(),
+                command,
+            },
+            &self.options,
+        )?;
         let console = folder.join("console.log");
-        let disks = Disks { root: &self.root, job: &job, console: &console };
+        let disks = Disks {
+            root: &self.root,
+            job: &job,
+            console: &console,
+            kmsg: &folder.join(KMSG),
+        };
         let mut qemu = qemu::command(&self.environment, &self.options, &disks, &links, shell);
         fs::write(folder.join("qemu.cmd"), format!("{qemu:?}\n"))?;
         let errors = folder.join("qemu.log");
@@ -128,8 +187,17 @@ impl Machine {
             qemu.stdin(Stdio::null()).stdout(Stdio::null());
         }
         let started = Instant::now();
-        let child = spawn::spawn(&mut qemu, links.into_iter().map(|link| link.theirs).collect())?;
-        Ok(Run { child, started, job, console, errors })
+        let child = spawn::spawn(
+            &mut qemu,
+            links.into_iter().map(|link| link.theirs).collect(),
+        )?;
+        Ok(Run {
+            child,
+            started,
+            job,
+            console,
+            errors,
+        })
     }
 }
 
@@ -144,21 +212,39 @@ struct Run {
 
 impl Run {
     /// Waits for the guest's report and its power-off.
-    fn finish(mut self, status: impl Read + Send + 'static, timeout_s: Option<u64>) -> Result<(u8, PathBuf)> {
+    fn finish(
+        mut self,
+        status: impl Read + Send + 'static,
+        timeout_s: Option<u64>,
+    ) -> Result<(u8, PathBuf)> {
         let report = report_from(status);
         let received = match timeout_s {
-            Some(limit_s) => report.recv_timeout(Duration::from_secs(limit_s).saturating_sub(self.started.elapsed())),
+            Some(limit_s) => report
+                .recv_timeout(Duration::from_secs(limit_s).saturating_sub(self.started.elapsed())),
             None => report.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         if received == Err(RecvTimeoutError::Timeout) {
-            eprintln!("xtask: timed out after {} s: see {}", timeout_s.unwrap_or(0), self.console.display());
+            eprintln!(
+                "xtask: timed out after {} s: see {}",
+                timeout_s.unwrap_or(0),
+                self.console.display()
+            );
             return Ok((TIMED_OUT, self.console.clone()));
         }
         self.wait_for_power_off()?;
-        match received.ok().and_then(|line| serde_json::from_slice(&line).ok()) {
+        match received
+            .ok()
+            .and_then(|line| serde_json::from_slice(&line).ok())
+        {
             Some(Report::Exited(status)) => Ok((status, self.console.clone())),
-            Some(Report::Failed(reason)) => bail!("guest: {reason}: see {}", self.console.display()),
-            None => bail!("the guest went down before the command ended{}: see {}", self.last_words(), self.console.display()),
+            Some(Report::Failed(reason)) => {
+                bail!("guest: {reason}: see {}", self.console.display())
+            }
+            None => bail!(
+                "the guest went down before the command ended{}: see {}",
+                self.last_words(),
+                self.console.display()
+            ),
         }
     }
 
@@ -166,7 +252,10 @@ impl Run {
         let deadline = Instant::now() + POWER_OFF_TIME;
         while self.child.try_wait()?.is_none() {
             if Instant::now() > deadline {
-                crate::ui::warn(&format!("the guest did not power off: see {}", self.console.display()));
+                crate::ui::warn(&format!(
+                    "the guest did not power off: see {}",
+                    self.console.display()
+                ));
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(5));
@@ -181,7 +270,11 @@ impl Run {
         let console = String::from_utf8_lossy(&console);
         let panic = console.lines().find(|line| line.contains("Kernel panic"));
         let line = qemu.lines().last().or(panic).unwrap_or_default().trim();
-        if line.is_empty() { String::new() } else { format!(" ({line})") }
+        if line.is_empty() {
+            String::new()
+        } else {
+            format!(" ({line})")
+        }
     }
 }
 
@@ -216,13 +309,20 @@ fn run_folder() -> Result<PathBuf> {
     fs::create_dir_all(&runs)?;
     prune(&runs);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    let folder = runs.join(format!("{:010}.{:09}-{}", now.as_secs(), now.subsec_nanos(), std::process::id()));
+    let folder = runs.join(format!(
+        "{:010}.{:09}-{}",
+        now.as_secs(),
+        now.subsec_nanos(),
+        std::process::id()
+    ));
     fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
     Ok(folder)
 }
 
 fn prune(runs: &Path) {
-    let Ok(entries) = fs::read_dir(runs) else { return };
+    let Ok(entries) = fs::read_dir(runs) else {
+        return;
+    };
     let mut folders: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     folders.sort();
     for folder in folders.iter().rev().skip(KEPT_RUNS) {

@@ -5,7 +5,10 @@ pub mod job;
 pub mod machine;
 pub mod options;
 pub mod qemu;
-#[allow(unsafe_code, reason = "pre_exec, so that QEMU inherits its sockets and never outlives us")]
+#[allow(
+    unsafe_code,
+    reason = "pre_exec, so that QEMU inherits its sockets and never outlives us"
+)]
 mod spawn;
 pub mod streams;
 

@@ -92,18 +92,40 @@ impl VmOptions {
     /// # Errors
     /// One line `OPTION VALUE: REASON`.
     pub fn check(&self) -> Result<()> {
-        ensure!((1..=255).contains(&self.smp), "--smp {}: not in 1-255", self.smp);
+        ensure!(
+            (1..=255).contains(&self.smp),
+            "--smp {}: not in 1-255",
+            self.smp
+        );
         ensure!(self.mem >= 256 << 20, "--mem {}: less than 256M", self.mem);
-        ensure!(self.numa >= 1 && self.smp.is_multiple_of(self.numa), "--numa {}: does not divide --smp {}", self.numa, self.smp);
+        ensure!(
+            self.numa >= 1 && self.smp.is_multiple_of(self.numa),
+            "--numa {}: does not divide --smp {}",
+            self.numa,
+            self.smp
+        );
         let part = self.mem / u64::from(self.numa);
-        ensure!(part.is_multiple_of(2 << 20), "--mem {}: parts of {} nodes are no multiple of 2M", self.mem, self.numa);
-        ensure!(self.timeout != Some(0), "--timeout 0: not a positive number of seconds");
+        ensure!(
+            part.is_multiple_of(2 << 20),
+            "--mem {}: parts of {} nodes are no multiple of 2M",
+            self.mem,
+            self.numa
+        );
+        ensure!(
+            self.timeout != Some(0),
+            "--timeout 0: not a positive number of seconds"
+        );
         if !self.no_lwk {
-            ensure!(self.smp >= 2, "--smp {}: the co-kernel needs a CPU of its own; use --no-lwk", self.smp);
+            ensure!(
+                self.smp >= 2,
+                "--smp {}: the co-kernel needs a CPU of its own; use --no-lwk",
+                self.smp
+            );
         }
         for copy in &self.copy {
             let (host, _) = split_copy(copy)?;
-            host.symlink_metadata().with_context(|| format!("--copy {}", copy.display()))?;
+            host.symlink_metadata()
+                .with_context(|| format!("--copy {}", copy.display()))?;
         }
         Ok(())
     }
@@ -123,7 +145,9 @@ impl VmOptions {
         if let Some(kargs) = &self.kargs {
             argv.extend(["-k", kargs]);
         }
-        argv.into_iter().map(|word| word.as_bytes().to_vec()).collect()
+        argv.into_iter()
+            .map(|word| word.as_bytes().to_vec())
+            .collect()
     }
 }
 
@@ -137,13 +161,22 @@ pub fn split_copy(text: &OsString) -> Result<(PathBuf, PathBuf)> {
     if let Some(at) = bytes.iter().rposition(|&byte| byte == b':') {
         let host = PathBuf::from(OsString::from_vec(bytes[..at].to_vec()));
         let guest = PathBuf::from(OsString::from_vec(bytes[at + 1..].to_vec()));
-        let plain = guest.components().all(|part| !matches!(part, std::path::Component::ParentDir));
-        ensure!(guest.is_absolute() && plain, "--copy {}: the guest's path is not absolute", text.display());
+        let plain = guest
+            .components()
+            .all(|part| !matches!(part, std::path::Component::ParentDir));
+        ensure!(
+            guest.is_absolute() && plain,
+            "--copy {}: the guest's path is not absolute",
+            text.display()
+        );
         return Ok((host, guest));
     }
     let host = PathBuf::from(text);
-    let absolute = std::path::absolute(&host).with_context(|| format!("--copy {}", text.display()))?;
-    let name = absolute.file_name().with_context(|| format!("--copy {}: has no name", text.display()))?;
+    let absolute =
+        std::path::absolute(&host).with_context(|| format!("--copy {}", text.display()))?;
+    let name = absolute
+        .file_name()
+        .with_context(|| format!("--copy {}: has no name", text.display()))?;
     Ok((host, PathBuf::from("/root").join(name)))
 }
 
@@ -156,7 +189,11 @@ fn parse_size(text: &str) -> Result<u64> {
         _ => (text, 0),
     };
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number = digits.parse::<u64>().ok().filter(|_| plain).and_then(|number| number.checked_mul(1 << shift));
+    let number = digits
+        .parse::<u64>()
+        .ok()
+        .filter(|_| plain)
+        .and_then(|number| number.checked_mul(1 << shift));
     match number {
         Some(bytes) => Ok(bytes),
         None => bail!("not a size N[K|M|G]"),
@@ -186,10 +223,32 @@ mod tests {
 
     #[test]
     fn cokernel_gets_the_upper_half() {
-        let words = |options: VmOptions| options.mcreboot().iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect::<Vec<_>>();
+        let words = |options: VmOptions| {
+            options
+                .mcreboot()
+                .iter()
+                .map(|w| String::from_utf8_lossy(w).into_owned())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(words(VmOptions::default())[..3], ["mcreboot", "-c", "2-3"]);
-        assert_eq!(words(VmOptions { smp: 2, ..VmOptions::default() })[2], "1");
-        assert_eq!(words(VmOptions { smp: 5, ..VmOptions::default() })[2], "2-4");
-        assert!(words(VmOptions { no_lwk: true, ..VmOptions::default() }).is_empty());
+        assert_eq!(
+            words(VmOptions {
+                smp: 2,
+                ..VmOptions::default()
+            })[2],
+            "1"
+        );
+        assert_eq!(
+            words(VmOptions {
+                smp: 5,
+                ..VmOptions::default()
+            })[2],
+            "2-4"
+        );
+        assert!(words(VmOptions {
+            no_lwk: true,
+            ..VmOptions::default()
+        })
+        .is_empty());
     }
 }

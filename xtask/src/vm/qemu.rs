@@ -12,7 +12,8 @@ use crate::vm::streams::Link;
 
 /// Linux's command line. `no_ipi_broadcast`: Linux must not send its IPIs to cores it does not own;
 /// `cryptomgr.notests`: self-tests would disturb the first seconds; `panic=-1` with -no-reboot ends QEMU on a panic.
-const KERNEL_ARGUMENTS: &str = "root=/dev/nvme0n1 rootfstype=ext4 rw rootwait init=/sbin/first-init console=ttyS0 quiet \
+const KERNEL_ARGUMENTS: &str =
+    "root=/dev/nvme0n1 rootfstype=ext4 rw rootwait init=/sbin/first-init console=ttyS0 quiet \
      loglevel=4 panic=-1 no_ipi_broadcast=1 cryptomgr.notests=1";
 
 /// The files of one run.
@@ -20,20 +21,28 @@ pub(super) struct Disks<'a> {
     pub(super) root: &'a Path,
     pub(super) job: &'a Path,
     pub(super) console: &'a Path,
+    pub(super) kmsg: &'a Path,
 }
 
 /// The command that boots the machine.
-pub(super) fn command(environment: &Environment, options: &VmOptions, disks: &Disks<'_>, links: &[Link], shell: bool) -> Command {
+pub(super) fn command(
+    environment: &Environment,
+    options: &VmOptions,
+    disks: &Disks<'_>,
+    links: &[Link],
+    shell: bool,
+) -> Command {
     let mut qemu = buildroot::native(&environment.build_root, "/usr/bin/qemu-system-x86_64");
     for folder in ["qemu", "seabios", "ipxe/qemu"] {
-        qemu.arg("-L").arg(environment.build_root.join("usr/share").join(folder));
+        qemu.arg("-L")
+            .arg(environment.build_root.join("usr/share").join(folder));
     }
     qemu.args("-nodefaults -no-user-config -display none -no-reboot".split(' '));
     processor(&mut qemu, options);
     memory(&mut qemu, options);
     kernel(&mut qemu, environment, options);
     storage(&mut qemu, disks);
-    serial(&mut qemu, links, shell);
+    serial(&mut qemu, disks, links, shell);
     for plugin in &options.plugin {
         qemu.arg("-plugin").arg(plugin);
     }
@@ -42,16 +51,33 @@ pub(super) fn command(environment: &Environment, options: &VmOptions, disks: &Di
 
 fn processor(qemu: &mut Command, options: &VmOptions) {
     if options.x2apic {
-        qemu.args(["-machine", "q35", "-device", "intel-iommu,intremap=on,eim=on"]);
+        qemu.args([
+            "-machine",
+            "q35",
+            "-device",
+            "intel-iommu,intremap=on,eim=on",
+        ]);
     } else {
         qemu.args(["-machine", "pc"]);
     }
     if options.icount {
-        qemu.args(["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]);
+        qemu.args([
+            "-accel",
+            "tcg,thread=single",
+            "-icount",
+            "shift=0,sleep=off",
+        ]);
     } else {
         qemu.args(["-accel", "tcg,thread=multi"]);
     }
-    qemu.args(["-cpu", &options.cpu, "-smp", &options.smp.to_string()]);
+    // A node is a socket of its own: Linux warns of cores that share caches across nodes.
+    let (sockets, cores) = (options.numa, options.smp / options.numa);
+    qemu.args([
+        "-cpu",
+        &options.cpu,
+        "-smp",
+        &format!("{},sockets={sockets},cores={cores},threads=1", options.smp),
+    ]);
 }
 
 fn memory(qemu: &mut Command, options: &VmOptions) {
@@ -63,15 +89,27 @@ fn memory(qemu: &mut Command, options: &VmOptions) {
     let bytes = options.mem / u64::from(options.numa);
     for node in 0..options.numa {
         let (first, last) = (node * cpus, (node + 1) * cpus - 1);
-        qemu.args(["-object", &format!("memory-backend-ram,id=mem{node},size={bytes}B")]);
-        qemu.args(["-numa", &format!("node,nodeid={node},cpus={first}-{last},memdev=mem{node}")]);
+        qemu.args([
+            "-object",
+            &format!("memory-backend-ram,id=mem{node},size={bytes}B"),
+        ]);
+        qemu.args([
+            "-numa",
+            &format!("node,nodeid={node},cpus={first}-{last},memdev=mem{node}"),
+        ]);
     }
 }
 
 fn kernel(qemu: &mut Command, environment: &Environment, options: &VmOptions) {
-    let image = if options.bzimage { environment.kernel.bzimage() } else { environment.kernel.vmlinux() };
+    let image = if options.bzimage {
+        environment.kernel.bzimage()
+    } else {
+        environment.kernel.vmlinux()
+    };
     let more = options.append.as_deref().unwrap_or_default();
-    qemu.arg("-kernel").arg(image).args(["-append", &format!("{KERNEL_ARGUMENTS} {more}")]);
+    qemu.arg("-kernel")
+        .arg(image)
+        .args(["-append", &format!("{KERNEL_ARGUMENTS} {more}")]);
 }
 
 /// The root is the only NVMe: two would race for the name nvme0. Its changes go to an unlinked temporary file.
@@ -82,23 +120,42 @@ fn storage(qemu: &mut Command, disks: &Disks<'_>) {
         option.push(rest);
         option
     };
-    qemu.arg("-drive").arg(drive(disks.root, ",format=raw,if=none,id=root,snapshot=on,cache=unsafe"));
+    qemu.arg("-drive").arg(drive(
+        disks.root,
+        ",format=raw,if=none,id=root,snapshot=on,cache=unsafe",
+    ));
     qemu.args(["-device", "nvme,drive=root,serial=root"]);
-    qemu.arg("-drive").arg(drive(disks.job, ",format=raw,if=none,id=job,readonly=on"));
+    qemu.arg("-drive")
+        .arg(drive(disks.job, ",format=raw,if=none,id=job,readonly=on"));
     qemu.args(["-device", "virtio-blk-pci,drive=job"]);
-    let mut console = OsString::from("file:");
-    console.push(disks.console);
-    qemu.arg("-serial").arg(console);
 }
 
-fn serial(qemu: &mut Command, links: &[Link], shell: bool) {
-    qemu.args(["-device", "virtio-serial-pci"]);
+fn serial(qemu: &mut Command, disks: &Disks<'_>, links: &[Link], shell: bool) {
+    let file = |start: &str, path: &Path| {
+        let mut option = OsString::from(start);
+        option.push(path.to_string_lossy().replace(',', ",,"));
+        option
+    };
+    qemu.arg("-chardev")
+        .arg(file("file,id=console,path=", disks.console))
+        .args(["-serial", "chardev:console"]);
+    qemu.args(["-device", "virtio-serial-pci", "-chardev"])
+        .arg(file("file,id=kmsg,path=", disks.kmsg));
+    qemu.args(["-device", "virtserialport,chardev=kmsg,name=kmsg"]);
     for link in links {
         let (name, number) = (link.name, link.theirs.as_raw_fd());
         qemu.args(["-chardev", &format!("socket,id={name},fd={number}")]);
-        qemu.args(["-device", &format!("virtserialport,chardev={name},name={name}")]);
+        qemu.args([
+            "-device",
+            &format!("virtserialport,chardev={name},name={name}"),
+        ]);
     }
     if shell {
-        qemu.args(["-chardev", "stdio,id=console,signal=off", "-device", "virtconsole,chardev=console"]);
+        qemu.args([
+            "-chardev",
+            "stdio,id=terminal,signal=off",
+            "-device",
+            "virtconsole,chardev=terminal",
+        ]);
     }
 }

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use std::os::fd::{BorrowedFd, OwnedFd, AsRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
@@ -26,7 +26,9 @@ pub(super) fn spawn(command: &mut Command, inherited: Vec<OwnedFd>) -> Result<Ch
     };
     // SAFETY: the closure makes plain system calls and allocates nothing, as code between fork and exec must.
     unsafe { command.pre_exec(in_child) };
-    let child = command.spawn().with_context(|| format!("{}", command.get_program().display()));
+    let child = command
+        .spawn()
+        .with_context(|| format!("{}", command.get_program().display()));
     drop(inherited);
     child
 }

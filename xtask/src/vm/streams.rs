@@ -26,18 +26,29 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(name: &'static str) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
-        Ok(Self { name, ours, theirs: theirs.into() })
+        Ok(Self {
+            name,
+            ours,
+            theirs: theirs.into(),
+        })
     }
 }
 
 /// Copies guest output to `sink` as it arrives, on a thread; joining gives the sink back.
-pub(super) fn receive<W: Write + Send + 'static>(mut stream: UnixStream, mut sink: W) -> JoinHandle<W> {
+pub(super) fn receive<W: Write + Send + 'static>(
+    mut stream: UnixStream,
+    mut sink: W,
+) -> JoinHandle<W> {
     thread::spawn(move || {
         let mut buffer = vec![0; 1 << 16];
         let mut open = true;
         while let Ok(count @ 1..) = stream.read(&mut buffer) {
             // A reader that went away must not stop the guest: the rest is read and dropped.
-            open = open && sink.write_all(&buffer[..count]).and_then(|()| sink.flush()).is_ok();
+            open = open
+                && sink
+                    .write_all(&buffer[..count])
+                    .and_then(|()| sink.flush())
+                    .is_ok();
         }
         sink
     })
