@@ -14,11 +14,13 @@ use crate::ui;
 #[derive(Debug, Args)]
 pub(super) struct Check {}
 
+type CheckFn = fn() -> Result<()>;
+
 impl Check {
     #[expect(clippy::unused_self, reason = "all commands are run the same way")]
     pub(super) fn run(self) -> Result<i32> {
         let mut failed = Vec::new();
-        let checks: [(&str, fn() -> Result<()>); 4] = [
+        let checks: [(&str, CheckFn); 4] = [
             ("format", format),
             ("clippy", clippy),
             ("licence headers", headers),

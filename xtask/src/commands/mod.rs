@@ -26,7 +26,7 @@ enum Command {
     Check(check::Check),
     Demo(demo::Demo),
     Test(test::Test),
-    Vm(vm::Vm),
+    Vm(Box<vm::Vm>),
 }
 
 /// Parses the command line, runs the command and returns the exit status.
