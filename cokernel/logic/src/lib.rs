@@ -6,5 +6,5 @@
 
 extern crate alloc;
 
-pub mod signals;
-pub mod vma;
+pub mod frames;
+pub mod runqueue;
