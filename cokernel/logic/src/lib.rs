@@ -8,3 +8,5 @@ extern crate alloc;
 
 pub mod frames;
 pub mod runqueue;
+pub mod signals;
+pub mod vma;
