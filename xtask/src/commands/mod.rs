@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The commands of `cargo xtask`, one file each.
 
+mod bench;
 mod build;
 mod check;
 mod demo;
@@ -22,6 +23,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Bench),
     Build(build::Build),
     Check(check::Check),
     Demo(demo::Demo),
@@ -37,6 +39,7 @@ pub fn main() -> i32 {
         Err(error) => return usage(&error),
     };
     let result = match cli.command {
+        Command::Bench(bench) => bench.run(),
         Command::Build(build) => build.run(),
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),

@@ -3,9 +3,11 @@
 
 use anyhow::Result;
 use clap::Args;
+use nix::sys::termios::{tcgetattr, tcsetattr, SetArg};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStringExt;
+use terminal_size::terminal_size;
 
 use crate::vm::streams::Input;
 use crate::vm::{Machine, VmOptions};
@@ -53,8 +55,12 @@ pub(super) fn run(machine: &Machine, command: Vec<OsString>) -> Result<i32> {
     Ok(status.into())
 }
 
+/// A shell on our own terminal, which QEMU switches to raw mode; it is put back whatever happens to QEMU.
 fn shell(machine: &Machine) -> Result<i32> {
-    Ok(machine
-        .interact(24, 80, std::env::var("TERM").unwrap_or("dumb".into()))?
-        .into())
+    let (columns, rows) = terminal_size().map_or((80, 24), |(width, height)| (width.0, height.0));
+    let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".into());
+    let before = tcgetattr(io::stdin())?;
+    let status = machine.interact(rows, columns, term);
+    tcsetattr(io::stdin(), SetArg::TCSANOW, &before)?;
+    Ok(status?.into())
 }
