@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The ratios as a bar chart, SVG and PNG.
 
-use anyhow::{Context, Result};
-use plotters::prelude::*;
+use anyhow::{anyhow, Context, Result};
+use plotters::prelude::{
+    BitMapBackend, ChartBuilder, Circle, Color, DrawingArea, DrawingBackend, FontStyle,
+    IntoDrawingArea, IntoLogRange, IntoSegmentedCoord, PathElement, Rectangle, SVGBackend,
+    SegmentValue, BLACK, BLUE, RED, WHITE,
+};
+use plotters::style::register_font;
+use std::fs;
 use std::path::Path;
 
 use crate::bench::report::Line;
 use crate::bench::rows::Kind;
+use crate::setup::host;
 
 const SIZE: (u32, u32) = (1000, 560);
 
@@ -19,12 +26,18 @@ pub fn ratios(lines: &[Line], folder: &Path) -> Result<()> {
         .iter()
         .filter(|line| line.row.kind != Kind::Boot)
         .collect();
-    let svg = folder.join("ratios.svg");
-    draw(&SVGBackend::new(&svg, SIZE).into_drawing_area(), &lines)
-        .with_context(|| svg.display().to_string())?;
-    let png = folder.join("ratios.png");
-    draw(&BitMapBackend::new(&png, SIZE).into_drawing_area(), &lines)
-        .with_context(|| png.display().to_string())
+    load_font()?;
+    let (svg, png) = (folder.join("ratios.svg"), folder.join("ratios.png"));
+    let area = SVGBackend::new(&svg, SIZE).into_drawing_area();
+    draw(&area, &lines).with_context(|| svg.display().to_string())?;
+    let area = BitMapBackend::new(&png, SIZE).into_drawing_area();
+    draw(&area, &lines).with_context(|| png.display().to_string())
+}
+
+fn load_font() -> Result<()> {
+    let font = fs::read(host::FONT).context(host::FONT)?;
+    register_font("sans-serif", FontStyle::Normal, Vec::leak(font))
+        .map_err(|_| anyhow!("{}: not a font", host::FONT))
 }
 
 /// Horizontal bars on a logarithmic axis; whiskers span the boots, a tick marks what is to be reached.
@@ -79,5 +92,39 @@ fn label(lines: &[&Line], at: &SegmentValue<usize>) -> String {
     match at {
         SegmentValue::CenterOf(index) => lines.get(*index).map_or("", |line| line.row.name).into(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::report;
+    use crate::bench::rows::ROWS;
+    use crate::bench::run::{Sample, Samples};
+
+    #[test]
+    fn both_pictures_are_drawn_and_name_every_row() {
+        let folder = std::env::temp_dir().join(format!("mckernel-plot-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let sample = |ratio| Sample {
+            native: 100.0,
+            ours: 100.0 * ratio,
+        };
+        let samples: Samples = (1..)
+            .zip(ROWS)
+            .map(|(n, row)| {
+                (
+                    row.name.to_string(),
+                    vec![sample(f64::from(n)), sample(1.0)],
+                )
+            })
+            .collect();
+        ratios(&report::lines(&ROWS, &samples), &folder).unwrap();
+        let svg = fs::read_to_string(folder.join("ratios.svg")).unwrap();
+        for row in ROWS.iter().filter(|row| row.kind != Kind::Boot) {
+            assert!(svg.contains(row.name), "{}", row.name);
+        }
+        assert!(fs::metadata(folder.join("ratios.png")).unwrap().len() > 1000);
+        fs::remove_dir_all(folder).unwrap();
     }
 }

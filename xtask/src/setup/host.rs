@@ -10,6 +10,19 @@ use std::process::{Command, Stdio};
 
 use crate::ui;
 
+/// The font that plots are labelled with.
+pub const FONT: &str = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf";
+
+/// Files that must be there, and the packages that bring them.
+const NEEDED: [(&str, &str); 3] = [
+    ("/usr/sbin/debootstrap", "debootstrap"),
+    (
+        "/usr/share/keyrings/debian-archive-keyring.gpg",
+        "debian-archive-keyring",
+    ),
+    (FONT, "fonts-dejavu-core"),
+];
+
 /// A command that runs `program` as root: directly, or by a passwordless sudo.
 #[must_use]
 pub fn root_command(program: &str) -> Command {
@@ -47,7 +60,12 @@ pub fn as_root(program: &str, arguments: impl FnOnce(&mut Command) -> &mut Comma
 /// No root and no passwordless sudo, or apt-get failed.
 pub fn prepare() -> Result<()> {
     check_root()?;
-    if Path::new("/usr/sbin/debootstrap").exists() {
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(file, _)| !Path::new(file).exists())
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
         return Ok(());
     }
     ui::step("host packages", || {
@@ -60,10 +78,7 @@ pub fn prepare() -> Result<()> {
             "--yes",
             "--no-install-recommends",
         ]);
-        ui::run_logged(
-            "apt-get install",
-            install.args(["debootstrap", "debian-archive-keyring"]),
-        )
+        ui::run_logged("apt-get install", install.args(missing))
     })
 }
 

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+// The measured half of `cargo xtask bench`: run natively and under mcexec in the same boot.
+// Usage: bench NAME…   prints one line per name: "NAME NANOSECONDS", the median of its batches.
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BATCHES = 9 };
+static int scratch_file;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static double median(double *values, int count)
+{
+	qsort(values, (size_t)count, sizeof *values, by_value);
+	return values[count / 2];
+}
+
+// What one reading of the clock costs; subtracted where single calls are timed.
+static double clock_cost(void)
+{
+	double v[101];
+	for (int i = 0; i < 101; i++) {
+		uint64_t t = now_ns();
+		v[i] = (double)(now_ns() - t);
+	}
+	return median(v, 101);
+}
+
+static double per_call(int calls, void (*call)(void))
+{
+	double v[BATCHES];
+	for (int i = 0; i < calls / 10; i++)
+		call();
+	for (int b = 0; b < BATCHES; b++) {
+		uint64_t t = now_ns();
+		for (int i = 0; i < calls; i++)
+			call();
+		v[b] = (double)(now_ns() - t) / calls;
+	}
+	return median(v, BATCHES);
+}
+
+static void local_call(void) { syscall(SYS_getpid); }
+static void delegated_call(void) { syscall(SYS_lseek, scratch_file, 0, SEEK_SET); }
+
+// The control row: nothing but arithmetic, must not differ between the two kernels.
+static void compute(void)
+{
+	static volatile uint64_t sink;
+	uint64_t x = 88172645463325252ull;
+	for (int i = 0; i < 2000; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+	}
+	sink = x;
+}
+
+static void pause_ns(uint64_t ns)
+{
+	uint64_t end = now_ns() + ns;
+	while (now_ns() < end)
+		;
+}
+
+static double delegated_after_pause(void)
+{
+	double v[200], cost = clock_cost();
+	for (int i = 0; i < 200; i++) {
+		pause_ns(1000000);
+		uint64_t t = now_ns();
+		delegated_call();
+		v[i] = (double)(now_ns() - t) - cost;
+	}
+	return median(v, 200);
+}
+
+static char *fresh(size_t bytes)
+{
+	char *p = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED) {
+		perror("bench: mmap");
+		exit(1);
+	}
+	return p;
+}
+
+static void read_all(char *buffer, size_t bytes)
+{
+	if (pread(scratch_file, buffer, bytes, 0) != (ssize_t)bytes) {
+		perror("bench: pread");
+		exit(1);
+	}
+}
+
+static double pread_reused(size_t bytes)
+{
+	int calls = bytes >= 1 << 20 ? 40 : bytes >= 1 << 16 ? 400 : 4000;
+	char *buffer = fresh(bytes);
+	double v[BATCHES];
+	read_all(buffer, bytes);
+	for (int b = 0; b < BATCHES; b++) {
+		uint64_t t = now_ns();
+		for (int i = 0; i < calls; i++)
+			read_all(buffer, bytes);
+		v[b] = (double)(now_ns() - t) / calls;
+	}
+	munmap(buffer, bytes);
+	return median(v, BATCHES);
+}
+
+// A buffer that was never touched: mmap and first use are counted, munmap is not.
+static double pread_fresh(size_t bytes)
+{
+	double v[101], cost = clock_cost();
+	int rounds = bytes >= 1 << 20 ? 31 : 101;
+	for (int i = 0; i < rounds; i++) {
+		uint64_t t = now_ns();
+		char *buffer = fresh(bytes);
+		read_all(buffer, bytes);
+		v[i] = (double)(now_ns() - t) - cost;
+		munmap(buffer, bytes);
+	}
+	return median(v, rounds);
+}
+
+static double map_touch_unmap(int huge_pages)
+{
+	const size_t bytes = 64 << 20;
+	double v[BATCHES];
+	for (int b = 0; b < BATCHES; b++) {
+		uint64_t t = now_ns();
+		char *p = fresh(bytes);
+		if (!huge_pages)
+			madvise(p, bytes, MADV_NOHUGEPAGE);
+		for (size_t i = 0; i < bytes; i += 4096)
+			p[i] = 1;
+		munmap(p, bytes);
+		v[b] = (double)(now_ns() - t) / (double)(bytes >> 12);
+	}
+	return median(v, BATCHES);
+}
+
+static double measure(const char *name)
+{
+	if (!strcmp(name, "control"))
+		return per_call(500, compute);
+	if (!strcmp(name, "null_local"))
+		return per_call(100000, local_call);
+	if (!strcmp(name, "null_delegated_b2b"))
+		return per_call(50000, delegated_call);
+	if (!strcmp(name, "null_delegated_1ms"))
+		return delegated_after_pause();
+	if (!strcmp(name, "pread_4k_reused"))
+		return pread_reused(4 << 10);
+	if (!strcmp(name, "pread_64k_reused"))
+		return pread_reused(64 << 10);
+	if (!strcmp(name, "pread_1m_reused"))
+		return pread_reused(1 << 20);
+	if (!strcmp(name, "pread_4k_fresh"))
+		return pread_fresh(4 << 10);
+	if (!strcmp(name, "pread_64k_fresh"))
+		return pread_fresh(64 << 10);
+	if (!strcmp(name, "pread_1m_fresh"))
+		return pread_fresh(1 << 20);
+	if (!strcmp(name, "mtm"))
+		return map_touch_unmap(1);
+	if (!strcmp(name, "mtm_nothp"))
+		return map_touch_unmap(0);
+	fprintf(stderr, "bench: %s: no such measurement\n", name);
+	exit(2);
+}
+
+// A file of 1 MiB on tmpfs.
+static void open_scratch_file(void)
+{
+	static char zeros[1 << 20];
+	char path[64];
+	snprintf(path, sizeof path, "/dev/shm/bench.%d", (int)getpid());
+	scratch_file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (scratch_file < 0 || write(scratch_file, zeros, sizeof zeros) != sizeof zeros) {
+		perror(path);
+		exit(1);
+	}
+	unlink(path);
+}
+
+int main(int argc, char **argv)
+{
+	open_scratch_file();
+	for (int i = 1; i < argc; i++)
+		printf("%s %.1f\n", argv[i], measure(argv[i]));
+	return 0;
+}
