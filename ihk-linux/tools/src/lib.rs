@@ -12,20 +12,27 @@
 //! | [`kmsg`], [`dump`] | the co-kernel's log and memory, to read |
 //! | [`status`] | the state of an instance in one word |
 //! | [`topology`] | what Linux says of its cores and nodes |
-//! | [`instance`] | the steps of an instance's life |
+//! | [`instance`], [`partition`] | the steps of an instance's life, and all of them in one go |
+//! | [`record`], [`undo`] | what was asked for last time, and how to take steps back |
+//! | [`modules`], [`group`] | modprobe and `/etc/group` |
 #![deny(unsafe_code)]
 
 #[expect(unsafe_code, reason = "ioctl")]
 pub mod device;
 pub mod dump;
 pub mod failure;
+pub mod group;
 pub mod ikc_map;
 pub mod image;
 pub mod instance;
 pub mod kmsg;
 pub mod list;
 pub mod memory;
+pub mod modules;
 pub mod operand;
+pub mod partition;
 pub mod reasons;
+pub mod record;
 pub mod status;
 pub mod topology;
+pub mod undo;

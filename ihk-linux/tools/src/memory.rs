@@ -73,7 +73,7 @@ fn parse_size(text: &str) -> Result<u64, SpecError> {
 #[must_use]
 pub fn print_size(bytes: u64) -> String {
     for (shift, unit) in [(30, "G"), (20, "M"), (10, "K")] {
-        if bytes != 0 && bytes % (1 << shift) == 0 {
+        if bytes != 0 && bytes.is_multiple_of(1 << shift) {
             return format!("{}{unit}", bytes >> shift);
         }
     }
