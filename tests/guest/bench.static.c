@@ -74,6 +74,7 @@ static void compute(void)
 		x ^= x << 17;
 	}
 	sink = x;
+	(void)sink;
 }
 
 static void pause_ns(uint64_t ns)

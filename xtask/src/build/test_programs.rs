@@ -14,6 +14,8 @@ use crate::paths;
 use crate::setup::{cache, chroot::Chroot, Environment};
 use crate::ui;
 
+/// What the C programs share.
+const HEADER: &str = "claims.h";
 const PLACE: &str = "usr/local/lib/mckernel-tests";
 const C_FLAGS: [&str; 5] = ["-O2", "-g", "-Wall", "-Werror", "-pthread"];
 const RUST_FLAGS: [&str; 6] = [
@@ -65,8 +67,16 @@ fn program_name(file: &str) -> Option<&str> {
 
 fn compile(environment: &Environment, source: &Path, name: &str, program: &Path) -> Result<()> {
     let text = fs::read_to_string(source)?;
+    let header = fs::read_to_string(source.with_file_name(HEADER))?;
     let root = environment.build_root.to_string_lossy();
-    let key = cache::key(&[name, &text, &root, &C_FLAGS.concat(), &RUST_FLAGS.concat()]);
+    let key = cache::key(&[
+        name,
+        &text,
+        &header,
+        &root,
+        &C_FLAGS.concat(),
+        &RUST_FLAGS.concat(),
+    ]);
     let stamp = PathBuf::from(format!("{}.key", program.display()));
     if program.exists() && fs::read_to_string(&stamp).is_ok_and(|made| made == key) {
         return Ok(());
