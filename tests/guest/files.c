@@ -274,7 +274,7 @@ static void sigpipe_and_epipe_are_reported(void)
 
 static void unknown_calls_fail_with_enosys(void)
 {
-	const long numbers[] = { 335, 400, 999, 5000, 0x40000001, -1, 0x7fffffffffffffff };
+	const long numbers[] = { 337, 400, 999, 5000, 0x40000001, -1, 0x7fffffffffffffff };
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		REQUIRE_ERROR(syscall(numbers[i], 0, 0, 0, 0, 0, 0), ENOSYS);
 }

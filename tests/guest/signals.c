@@ -13,9 +13,10 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+/* All volatile: the C library promises the compiler that kill() does not call back. */
 static volatile sig_atomic_t runs, last_signal, depth, deepest;
-static siginfo_t last;
-static void *handler_frame;
+static volatile siginfo_t last;
+static void *volatile handler_frame;
 
 static void count(int signal, siginfo_t *info, void *context)
 {
@@ -57,13 +58,13 @@ static void registers_survive_a_handler(void)
 {
 	handle(SIGUSR1, count, 0);
 	uint64_t seen[6];
-	register long number asm("rax") = SYS_kill;
+	long number = SYS_kill, self = getpid();
 	asm volatile("mov $0x1111, %%rbx; mov $0x2222, %%r12; mov $0x3333, %%r13; mov $0x4444, %%r14; mov $0x5555, %%r8;"
 		     "mov $0x6666, %%r9; syscall;"
 		     "mov %%rbx, 0(%[out]); mov %%r12, 8(%[out]); mov %%r13, 16(%[out]); mov %%r14, 24(%[out]);"
 		     "mov %%r8, 32(%[out]); mov %%r9, 40(%[out])"
-		     : "+r"(number)
-		     : "D"((long)getpid()), "S"((long)SIGUSR1), [out] "d"(seen)
+		     : "+a"(number)
+		     : "D"(self), "S"((long)SIGUSR1), [out] "d"(seen)
 		     : "rbx", "r8", "r9", "r12", "r13", "r14", "rcx", "r11", "memory");
 	REQUIRE(number == 0 && runs == 1);
 	for (int i = 0; i < 6; i++)
