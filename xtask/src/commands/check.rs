@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::paths;
 use crate::ui;
 
-/// Check format, lints, licence headers and spin loops
+/// Check format, lints, documentation, licence headers and spin loops
 #[derive(Debug, Args)]
 pub(super) struct Check {}
 
@@ -20,9 +20,10 @@ impl Check {
     #[expect(clippy::unused_self, reason = "all commands are run the same way")]
     pub(super) fn run(self) -> Result<i32> {
         let mut failed = Vec::new();
-        let checks: [(&str, CheckFn); 4] = [
+        let checks: [(&str, CheckFn); 5] = [
             ("format", format),
             ("clippy", clippy),
+            ("documentation", documentation),
             ("licence headers", headers),
             ("spin loops", spin_loops),
         ];
@@ -72,6 +73,11 @@ fn clippy() -> Result<()> {
         "clippy",
         &mut cargo(&["clippy", "--all-targets", "--", "-Dwarnings"]),
     )
+}
+
+fn documentation() -> Result<()> {
+    let mut doc = cargo(&["doc", "--no-deps", "--document-private-items"]);
+    ui::run_logged("documentation", doc.env("RUSTDOCFLAGS", "-Dwarnings"))
 }
 
 fn headers() -> Result<()> {

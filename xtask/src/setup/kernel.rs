@@ -64,6 +64,9 @@ pub fn prepare(build_root: &Path) -> Result<Kernel> {
         .context("kernel release")?
         .trim_end()
         .to_string();
+    if release != format!("{VERSION}{FLAVOUR}") {
+        ui::warn(&format!("Linux {VERSION}{FLAVOUR} is gone from Debian; using {release}"));
+    }
     Ok(Kernel { folder, release })
 }
 
