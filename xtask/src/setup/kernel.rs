@@ -65,7 +65,9 @@ pub fn prepare(build_root: &Path) -> Result<Kernel> {
         .trim_end()
         .to_string();
     if release != format!("{VERSION}{FLAVOUR}") {
-        ui::warn(&format!("Linux {VERSION}{FLAVOUR} is gone from Debian; using {release}"));
+        ui::warn(&format!(
+            "Linux {VERSION}{FLAVOUR} is gone from Debian; using {release}"
+        ));
     }
     Ok(Kernel { folder, release })
 }

@@ -7,6 +7,7 @@ pub mod chroot;
 pub mod guest_tree;
 pub mod host;
 pub mod kernel;
+pub mod rust_src;
 
 use anyhow::Result;
 use std::path::PathBuf;

@@ -39,11 +39,11 @@ pub struct VmOptions {
     /// Arguments of the co-kernel
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     pub kargs: Option<String>,
-    /// Copy a file or folder into the guest (default place: /root/NAME)
-    #[arg(long, value_name = "HOST[:GUEST]")]
+    /// Copy files or folders into the guest (default place: /root/NAME)
+    #[arg(long, value_name = "HOST[:GUEST]", num_args = 1..)]
     pub copy: Vec<OsString>,
     /// Install Debian packages in the guest; cached per set
-    #[arg(long, value_name = "DEBPKG", value_delimiter = ',')]
+    #[arg(long, value_name = "DEBPKG", num_args = 1.., value_delimiter = ',')]
     pub install: Vec<String>,
     /// Kill the machine after so many seconds, status 124 [default: 600; interactive: none]
     #[arg(long, value_name = "S")]
@@ -151,7 +151,7 @@ impl VmOptions {
     }
 }
 
-/// Splits HOST[:GUEST] at the last colon; GUEST defaults to /root/NAME.
+/// Splits `HOST[:GUEST]` at the last colon; GUEST defaults to /root/NAME.
 ///
 /// # Errors
 /// GUEST is not an absolute path, or HOST has no name to use.
