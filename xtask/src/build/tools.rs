@@ -34,7 +34,9 @@ pub fn build(_: &Environment) -> Result<()> {
         cargo
             .current_dir(paths::repository())
             .env("RUSTFLAGS", FLAGS)
-            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            // They travel into the guest at each boot, so they had better be small.
+            .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
         cargo
             .args(["build", "--release", "--target", TARGET, "--target-dir"])
             .arg(target_folder());

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::build::{self, tools::metadata};
 use crate::paths;
-use crate::setup::{guest_tree, Environment};
+use crate::setup::{guest_tree, rust_src, Environment};
 use crate::ui;
 
 /// Run the tests: unit, model and QEMU boot tests
@@ -42,7 +42,7 @@ impl Test {
         build::build_all(&environment)?;
         guest_tree::image(&environment, &[])?;
         let mut sum = Count::default();
-        for (name, mut lane) in lanes()? {
+        for (name, mut lane) in lanes(&environment)? {
             self.select(&mut lane);
             sum.add(&ui::step(name, || run_lane(name, &mut lane))?);
         }
@@ -60,7 +60,7 @@ impl Test {
 }
 
 /// The lanes of this workspace; each is a `cargo test`.
-fn lanes() -> Result<Vec<(&'static str, Command)>> {
+fn lanes(environment: &Environment) -> Result<Vec<(&'static str, Command)>> {
     let metadata = metadata(paths::repository())?;
     let members = metadata["packages"].as_array().context("cargo metadata")?;
     let names: Vec<&str> = members
@@ -91,8 +91,34 @@ fn lanes() -> Result<Vec<(&'static str, Command)>> {
         model.arg(paths::target().join("loom"));
         lanes.push(("models", model));
     }
+    lanes.push(("address sanitizer", sanitizer("address")));
+    if let Some(library) = rust_src::library(&environment.build_root) {
+        let mut thread = sanitizer("thread");
+        thread
+            .arg("-Zbuild-std")
+            .env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
+        lanes.push(("thread sanitizer", thread));
+    }
     lanes.push(("boot tests", boot));
     Ok(lanes)
+}
+
+/// The contract's tests under one of the compiler's sanitizers.
+fn sanitizer(name: &str) -> Command {
+    let mut cargo = cargo_test();
+    cargo
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", format!("-Zsanitizer={name}"))
+        .arg("--tests")
+        .args([
+            "--package",
+            "ihk-ikc",
+            "--target",
+            "x86_64-unknown-linux-gnu",
+            "--target-dir",
+        ])
+        .arg(paths::target().join(name));
+    cargo
 }
 
 fn cargo_test() -> Command {

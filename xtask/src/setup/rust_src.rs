@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The source of the host compiler's standard library, for ThreadSanitizer, which wants the library instrumented too.
+//!
+//! A rustup that has the component `rust-src` offers it by itself; else Debian's backports usually have the version.
+
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::setup::{cache, chroot::Chroot};
+use crate::ui;
+
+/// `$1` = version: fetches the package and puts its `library` folder into /out.
+const FETCH: &str = r#"
+apt-get update
+cd /out
+apt-get download "$(apt-cache madison rust-src | awk -v v="$1" 'index($3, v) == 1 { print "rust-src=" $3; exit }')"
+dpkg-deb -x rust-src_*.deb unpacked
+mv "$(dirname "$(find unpacked -type d -path '*/library/std' ! -path '*/tests/*' | head -n 1)")" library
+rm -rf unpacked rust-src_*.deb
+test -d library/std
+"#;
+
+/// The `library` folder for the host's rustc, or `None` with a warning if there is none to be had.
+#[must_use]
+pub fn library(build_root: &Path) -> Option<PathBuf> {
+    find(build_root)
+        .inspect_err(|error| ui::warn(&format!("no source of the standard library: {error:#}")))
+        .ok()
+}
+
+fn find(build_root: &Path) -> Result<PathBuf> {
+    let own = PathBuf::from(rustc(&["--print", "sysroot"])?).join("lib/rustlib/src/rust/library");
+    if own.join("std").is_dir() {
+        return Ok(own);
+    }
+    let version = rustc(&["--version"])?;
+    let version = version.split(' ').nth(1).context("rustc --version")?;
+    let name = format!("rust-src-{version}-{}", cache::key(&[FETCH]));
+    let folder = cache::entry(&name, |folder| {
+        std::fs::create_dir_all(folder)?;
+        let chroot = Chroot::new(build_root).bind(folder, "/out");
+        chroot.share_resolver()?;
+        ui::logged(
+            "standard library source",
+            chroot.command("sh").args(["-ec", FETCH, "sh", version]),
+        )
+    })?;
+    Ok(folder.join("library"))
+}
+
+fn rustc(arguments: &[&str]) -> Result<String> {
+    let output = Command::new("rustc")
+        .args(arguments)
+        .output()
+        .context("rustc")?;
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_string())
+}
