@@ -8,5 +8,6 @@ pub mod build;
 pub mod commands;
 pub mod paths;
 pub mod setup;
+pub mod syscalls;
 pub mod ui;
 pub mod vm;

@@ -46,7 +46,12 @@ fn cargo(build_root: &Path, target: &Path) -> Result<Command> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTDOC");
-    cargo.env("RUSTFLAGS", format!("-Clinker={}", linker.display()));
+    // Linked to run at one address; frame pointers make the panic report's backtrace.
+    let flags = "-Crelocation-model=static -Cforce-frame-pointers=yes";
+    cargo.env(
+        "RUSTFLAGS",
+        format!("-Clinker={} {flags}", linker.display()),
+    );
     cargo.args([
         "build",
         "--release",

@@ -8,24 +8,29 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::paths;
+use crate::setup::Environment;
+use crate::syscalls;
 use crate::ui;
 
 /// Check format, lints, documentation, licence headers and spin loops
 #[derive(Debug, Args)]
-pub(super) struct Check {}
-
-type CheckFn = fn() -> Result<()>;
+pub(super) struct Check {
+    /// Write what is generated (docs/syscalls.md) instead of comparing it
+    #[arg(long)]
+    update: bool,
+}
 
 impl Check {
-    #[expect(clippy::unused_self, reason = "all commands are run the same way")]
     pub(super) fn run(self) -> Result<i32> {
         let mut failed = Vec::new();
-        let checks: [(&str, CheckFn); 5] = [
-            ("format", format),
-            ("clippy", clippy),
-            ("documentation", documentation),
-            ("licence headers", headers),
-            ("spin loops", spin_loops),
+        let table = || syscalls::check(&Environment::prepare()?.kernel, self.update);
+        let checks: [(&str, &dyn Fn() -> Result<()>); 6] = [
+            ("format", &format),
+            ("clippy", &clippy),
+            ("documentation", &documentation),
+            ("licence headers", &headers),
+            ("spin loops", &spin_loops),
+            ("system call table", &table),
         ];
         for (name, check) in checks {
             if let Err(error) = ui::step(name, check) {
