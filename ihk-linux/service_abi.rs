@@ -20,6 +20,9 @@ pub type PacketWords = [u64; 8];
 pub struct Service {
     /// `ABI_VERSION` the service was built with; a mismatch is refused.
     pub abi_version: u32,
+    /// The service's module (`THIS_MODULE.as_ptr().cast()`): ihk.ko holds it during `ioctl`, whose
+    /// caller may sleep long in code that must not be unloaded.
+    pub owner: *mut c_void,
     /// Instance `os` is RUNNING. Process context. 0 or a negative errno, which fails the boot.
     pub attach: unsafe extern "C" fn(os: u32) -> i32,
     /// Instance `os` goes away; see the module documentation.

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Booting an instance: from assigned CPUs and memory to RUNNING.
+
+pub(crate) mod area;
+mod params;
+mod start;
+mod tables;
+mod trampoline;
+
+use crate::ffi::cpu;
+use crate::instance::{Instance, Steering};
+use crate::proto::boot::MemoryRange;
+use crate::proto::layout::{MAX_CPUS, MAX_MEMORY_RANGES};
+use crate::proto::uapi::status;
+use crate::resource::memory::Run;
+use crate::running::{self, Running};
+use crate::shared;
+use crate::stop::{stop, Cause};
+use crate::{doorbell, service};
+use area::BootArea;
+use core::sync::atomic::Ordering;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+/// Boots; the instance runs when this returns.
+///
+/// # Errors
+///
+/// EBUSY: runs already; ENOENT: no image loaded; ENXIO: no CPU assigned; ENOMEM: no memory
+/// assigned (or none left for tables); E2BIG: no run of memory is long enough, or there are too
+/// many runs or CPUs; ENODEV: no free page below 1 MiB; EPROTO: the co-kernel refused the
+/// parameters; EIO: it panicked; ETIMEDOUT: it did not come up; or what the service said.
+pub(crate) fn boot(instance: &Arc<Instance>, steering: &mut Steering) -> Result {
+    if steering.running.is_some() {
+        return Err(EBUSY);
+    }
+    let begin_us = cpu::now_us();
+    let plan = Plan::make(steering)?;
+    let running = prepare(instance, steering, &plan)?;
+    steering.log.restart();
+    steering.running = Some(running.clone());
+    instance.set_status(status::BOOTING);
+    running::publish(running.clone());
+    doorbell::publish_all(&running.control);
+    if let Err(error) = start::start(&running, &plan).and_then(|()| service::attach(&running)) {
+        stop(instance, steering, Cause::Failed(status_after(error)));
+        return Err(error);
+    }
+    instance.set_status(status::RUNNING);
+    instance.start_watchdog();
+    let boot_us = cpu::now_us().saturating_sub(begin_us);
+    pr_info!("mcos{}: running after {} us\n", instance.number, boot_us);
+    Ok(())
+}
+
+/// What a failed boot leaves in the status.
+fn status_after(error: Error) -> u32 {
+    if error == EIO {
+        status::PANIC
+    } else if error == ETIMEDOUT {
+        status::HUNGUP
+    } else {
+        status::INACTIVE
+    }
+}
+
+/// What goes where.
+struct Plan {
+    runs: KVVec<Run>,
+    area: BootArea,
+    entry: u64,
+    /// Linux's numbers, in the co-kernel's order.
+    cpus: KVec<u32>,
+}
+
+impl Plan {
+    fn make(steering: &Steering) -> Result<Self> {
+        let image = steering.image.as_ref().ok_or(ENOENT)?;
+        let mut cpus = KVec::new();
+        for cpu in steering.cpus.iter() {
+            cpus.push(cpu.number(), GFP_KERNEL)?;
+        }
+        if cpus.is_empty() {
+            return Err(ENXIO);
+        }
+        if steering.memory.is_empty() {
+            return Err(ENOMEM);
+        }
+        let runs = steering.memory.runs()?;
+        if runs.len() > MAX_MEMORY_RANGES || cpus.len() > MAX_CPUS {
+            return Err(E2BIG);
+        }
+        let area = BootArea::place(&runs, image.bytes().len() as u64, cpus.len() as u64)?;
+        Ok(Self { runs, area, entry: image.entry(), cpus })
+    }
+}
+
+/// Fills the boot area.
+fn prepare(instance: &Arc<Instance>, steering: &Steering, plan: &Plan) -> Result<Arc<Running>> {
+    let image = steering.image.as_ref().ok_or(ENOENT)?;
+    let mut apic_ids = KVec::new();
+    for &number in plan.cpus.iter() {
+        apic_ids.push(cpu::apic_id(number).ok_or(ENXIO)?, GFP_KERNEL)?;
+    }
+    // SAFETY: the area lies in memory of this instance, whose CPUs stand still.
+    unsafe {
+        shared::clear(plan.area.whole);
+        shared::fill(plan.area.image, image.bytes())?;
+        params::write(instance.number, plan, &apic_ids, &steering.kargs);
+    }
+    let ranges = params::memory_ranges(&plan.runs)?;
+    // SAFETY: memory cannot be taken from an instance while `steering.running` is set, and the
+    // view is withdrawn before that is cleared.
+    let running = unsafe { Running::new(instance.clone(), &plan.area, ranges, &apic_ids)? };
+    running.control.default_linux_cpu.store(steering.default_linux_cpu(), Ordering::Relaxed);
+    running.request_doorbells();
+    Ok(running)
+}
+
+/// Ranges as the contract numbers them.
+type Ranges = KVVec<MemoryRange>;

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Doorbells from co-kernels: one interrupt line per Linux CPU. Where each line can be raised is
+//! published to every booted instance, and again whenever Linux moves it.
+
+use crate::ffi::irq::{self, Domain, Line};
+use crate::ffi::lock::IrqLock;
+use crate::ffi::{cpu, hotplug};
+use crate::proto::control::InstanceControl;
+use crate::proto::layout::MAX_LINUX_CPUS;
+use crate::running;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use kernel::prelude::*;
+use kernel::str::CString;
+
+/// Per Linux CPU: Linux's number of its line, 0 = none.
+static LINES: [AtomicU32; MAX_LINUX_CPUS] = [const { AtomicU32::new(0) }; MAX_LINUX_CPUS];
+/// Per Linux CPU: how to raise its line now, as in [`InstanceControl::doorbells`].
+static WORDS: [AtomicU64; MAX_LINUX_CPUS] = [const { AtomicU64::new(0) }; MAX_LINUX_CPUS];
+/// Keeps a new instance from missing a move.
+static PUBLISHING: IrqLock<()> = IrqLock::new(());
+
+/// All lines. The fields are dropped in this order: callback, lines, domain.
+pub(crate) struct Doorbells {
+    _cpu_came: hotplug::Callback,
+    lines: KVec<Line>,
+    _domain: Domain,
+}
+
+impl Doorbells {
+    /// Makes a line for every CPU of the machine.
+    pub(crate) fn new() -> Result<Self> {
+        let domain = Domain::new()?;
+        let mut lines = KVec::new();
+        for number in (0..cpu::possible_count()).filter(|&number| cpu::exists(number)) {
+            let name = CString::try_from_fmt(fmt!("ihk-doorbell{number}"))?;
+            let line = Line::new(&domain, name, rung, number)?;
+            introduce(number, &line);
+            lines.push(line, GFP_KERNEL)?;
+        }
+        let stage = hotplug::Stage::After;
+        let cpu_came = hotplug::Callback::register(stage, c"ihk:doorbell", cpu_came)?;
+        Ok(Self { _cpu_came: cpu_came, lines, _domain: domain })
+    }
+}
+
+impl Drop for Doorbells {
+    fn drop(&mut self) {
+        for (irq, word) in LINES.iter().zip(&WORDS) {
+            irq.store(0, Ordering::Relaxed);
+            word.store(0, Ordering::Relaxed);
+        }
+        self.lines.clear();
+    }
+}
+
+/// Makes `line` known as that of CPU `number`.
+fn introduce(number: u32, line: &Line) {
+    let Some(slot) = LINES.get(number as usize) else { return };
+    slot.store(line.irq(), Ordering::Release);
+    if let Some(word) = line.command_word() {
+        publish(number as usize, word);
+    }
+}
+
+/// Linux has moved line `irq`; it is raised by `word` from now on. Interrupts are off.
+pub(crate) fn moved(irq: u32, word: u64) {
+    if let Some(number) = LINES.iter().position(|line| line.load(Ordering::Acquire) == irq) {
+        publish(number, word);
+    }
+}
+
+/// Linux CPU `number` has come: its line goes back to it.
+extern "C" fn cpu_came(number: c_uint) -> c_int {
+    let irq = LINES.get(number as usize).map_or(0, |line| line.load(Ordering::Acquire));
+    if irq != 0 {
+        if let Err(error) = irq::set_target(irq, number) {
+            pr_warn!("doorbell of CPU {} stays elsewhere: {:?}\n", number, error);
+        }
+    }
+    0
+}
+
+fn publish(number: usize, word: u64) {
+    let _order = PUBLISHING.lock();
+    if let Some(slot) = WORDS.get(number) {
+        slot.store(word, Ordering::Relaxed);
+    }
+    running::for_each(|running| {
+        if let Some(slot) = running.control.doorbells.get(number) {
+            slot.store(word, Ordering::Release);
+        }
+    });
+}
+
+/// Tells a new instance, already found by [`running::for_each`], where all lines are.
+pub(crate) fn publish_all(control: &InstanceControl) {
+    let _order = PUBLISHING.lock();
+    for (slot, word) in control.doorbells.iter().zip(&WORDS) {
+        slot.store(word.load(Ordering::Relaxed), Ordering::Release);
+    }
+}
+
+/// A co-kernel rang: look at all of them.
+extern "C" fn rung(_irq: c_int, _cookie: *mut c_void) -> irq::HandlerResult {
+    running::for_each(running::Running::drain);
+    irq::HANDLED
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One co-kernel instance: what it owns and how it stands.
+
+use crate::ffi::lock::IrqLock;
+use crate::ffi::{cpu, workqueue as flush};
+use crate::image::Image;
+use crate::kmsg::Log;
+use crate::proto::control::state;
+use crate::proto::uapi::{status, IkcMap, MAX_IKC_PAIRS};
+use crate::resource::cpus::CpuList;
+use crate::resource::memory::BlockSet;
+use crate::running::Running;
+use crate::stop::{stop, Cause};
+use core::sync::atomic::{AtomicU32, Ordering};
+use kernel::prelude::*;
+use kernel::sync::{new_mutex, Arc, Mutex};
+use kernel::time::msecs_to_jiffies;
+use kernel::workqueue::{
+    self, impl_has_delayed_work, impl_has_work, new_delayed_work, new_work, DelayedWork, Work,
+    WorkItem,
+};
+
+/// How often a running instance is looked after, in case its last packet was lost.
+const WATCH_MS: u32 = 500;
+
+/// An instance; /dev/mcosN's open files hold it.
+#[pin_data]
+pub(crate) struct Instance {
+    /// N.
+    pub(crate) number: u32,
+    /// One of [`status`]; written by who holds `steering`.
+    status: AtomicU32,
+    /// Why it must be stopped, if so.
+    failure: IrqLock<Option<&'static CStr>>,
+    /// What is changed by one task at a time.
+    #[pin]
+    pub(crate) steering: Mutex<Steering>,
+    #[pin]
+    look: Work<Instance, 0>,
+    #[pin]
+    watchdog: DelayedWork<Instance, 1>,
+}
+
+impl_has_work! { impl HasWork<Self, 0> for Instance { self.look } }
+impl_has_delayed_work! { impl HasDelayedWork<Self, 1> for Instance { self.watchdog } }
+
+/// What steering an instance changes.
+pub(crate) struct Steering {
+    /// The device is gone; open files are dead.
+    pub(crate) is_destroyed: bool,
+    /// In the order of the co-kernel's numbers.
+    pub(crate) cpus: CpuList,
+    /// Its partition.
+    pub(crate) memory: BlockSet,
+    /// For the next boot.
+    pub(crate) image: Option<Image>,
+    /// For the next boot.
+    pub(crate) kargs: KVec<u8>,
+    /// For the next boot.
+    pub(crate) ikc_map: KBox<IkcMap>,
+    /// Set from the start of a boot to the end of a stop.
+    pub(crate) running: Option<Arc<Running>>,
+    /// Its log.
+    pub(crate) log: Log,
+}
+
+impl Steering {
+    /// The Linux CPU that is rung when none is named: that of co-kernel CPU 0, else the first.
+    pub(crate) fn default_linux_cpu(&self) -> u32 {
+        match self.ikc_map.linux_cpu.first() {
+            Some(&plus_one) if plus_one != 0 => u32::from(plus_one) - 1,
+            _ => (0..cpu::possible_count()).find(|&number| cpu::is_online(number)).unwrap_or(0),
+        }
+    }
+
+    /// EBUSY from the start of a boot to the end of a stop, ENODEV after the end of the instance.
+    pub(crate) fn require_idle(&self) -> Result {
+        if self.is_destroyed {
+            return Err(ENODEV);
+        }
+        if self.running.is_some() { Err(EBUSY) } else { Ok(()) }
+    }
+}
+
+impl Instance {
+    /// An instance that owns nothing.
+    pub(crate) fn new(number: u32) -> Result<Arc<Self>> {
+        let steering = Steering {
+            is_destroyed: false,
+            cpus: CpuList::new(),
+            memory: BlockSet::new(),
+            image: None,
+            kargs: KVec::new(),
+            ikc_map: KBox::new(IkcMap { linux_cpu: [0; MAX_IKC_PAIRS] }, GFP_KERNEL)?,
+            running: None,
+            log: Log::new(),
+        };
+        Arc::pin_init(
+            pin_init!(Self {
+                number,
+                status: AtomicU32::new(status::INACTIVE),
+                failure: IrqLock::new(None),
+                steering <- new_mutex!(steering, "ihk:steering"),
+                look <- new_work!("ihk:look"),
+                watchdog <- new_delayed_work!("ihk:watchdog"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// One of [`status`].
+    pub(crate) fn status(&self) -> u32 {
+        self.status.load(Ordering::Acquire)
+    }
+
+    /// Only for the holder of `steering`.
+    pub(crate) fn set_status(&self, status: u32) {
+        self.status.store(status, Ordering::Release);
+    }
+
+    /// The instance is beyond help: its CPUs are reset soon, by a work item. Any context.
+    pub(crate) fn give_up(self: &Arc<Self>, reason: &'static CStr) {
+        self.failure.lock().get_or_insert(reason);
+        self.look_after();
+    }
+
+    /// Forgets an earlier failure: a boot begins or a stop ends.
+    pub(crate) fn forget_failure(&self) {
+        *self.failure.lock() = None;
+    }
+
+    /// Lets a work item look at the co-kernel's state. Any context.
+    pub(crate) fn look_after(self: &Arc<Self>) {
+        // An error says that the item is queued already, which is just as good.
+        let _ = workqueue::system_unbound().enqueue::<_, 0>(self.clone());
+    }
+
+    /// From now on, as long as the instance runs.
+    pub(crate) fn start_watchdog(self: &Arc<Self>) {
+        let delay = msecs_to_jiffies(WATCH_MS);
+        let _ = workqueue::system_unbound().enqueue_delayed::<_, 1>(self.clone(), delay);
+    }
+
+    /// Waits for work items under way. Not while holding `steering`.
+    pub(crate) fn flush(&self) {
+        flush::flush_delayed(&self.watchdog);
+        flush::flush(&self.look);
+    }
+
+    /// Stops the instance if it has failed; says whether it still runs.
+    fn check(&self) -> bool {
+        let mut steering = self.steering.lock();
+        let Some(running) = &steering.running else { return false };
+        let failure = *self.failure.lock();
+        let cause = match (failure, running.control.state.load(Ordering::Acquire)) {
+            (Some(reason), _) => {
+                let reason = reason.to_str().unwrap_or("?");
+                pr_err!("mcos{}: given up: {}\n", self.number, reason);
+                status::HUNGUP
+            }
+            (None, state::RUNNING) => return true,
+            (None, state) => {
+                pr_err!("mcos{}: co-kernel stopped by itself (state {})\n", self.number, state);
+                status::PANIC
+            }
+        };
+        stop(self, &mut steering, Cause::Failed(cause));
+        false
+    }
+}
+
+impl WorkItem<0> for Instance {
+    type Pointer = Arc<Self>;
+    fn run(this: Arc<Self>) {
+        this.check();
+    }
+}
+
+impl WorkItem<1> for Instance {
+    type Pointer = Arc<Self>;
+    fn run(this: Arc<Self>) {
+        if this.check() {
+            this.start_watchdog();
+        }
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+//! /dev/mcosN: steering one instance (root), asking for its status (everybody who may open it) and
+//! running programs, which the service does.
+
+use crate::boot;
+use crate::ffi::device::{DeviceFile, OpenFile, Operations};
+use crate::ffi::{cpu, user};
+use crate::image::Image;
+use crate::instance::{Instance, Steering};
+use crate::node;
+use crate::proto::uapi::{self, IkcMap, StopOptions, Text, Usage};
+use crate::proto::ABI_VERSION;
+use crate::service;
+use crate::stop::{probe, stop, Cause};
+use core::sync::atomic::Ordering;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+static OPERATIONS: Operations = Operations::of::<Instance>(&crate::THIS_MODULE);
+
+impl DeviceFile for Instance {
+    fn operations() -> &'static Operations {
+        &OPERATIONS
+    }
+
+    fn ioctl(this: &Arc<Self>, file: &OpenFile, command: u32, argument: usize) -> Result<isize> {
+        match command {
+            uapi::GET_ABI_VERSION => Ok(ABI_VERSION as isize),
+            uapi::GET_STATUS => Ok(probe(this) as isize),
+            _ if is_for_service(command) => service::ioctl(this, command, argument),
+            _ => {
+                user::require_admin()?;
+                steer(this, file, command, argument)?;
+                Ok(0)
+            }
+        }
+    }
+}
+
+/// Our type byte, and a number of the service's range.
+fn is_for_service(command: u32) -> bool {
+    let same_type = command & 0xff00 == uapi::GET_ABI_VERSION & 0xff00;
+    same_type && command & 0xff >= uapi::SERVICE_FIRST
+}
+
+fn steer(this: &Arc<Instance>, file: &OpenFile, command: u32, argument: usize) -> Result {
+    match command {
+        uapi::ASSIGN_CPU => node::assign_cpus(this, &*user::read(argument)?),
+        uapi::UNASSIGN_CPU => node::unassign_cpus(this, &*user::read(argument)?),
+        uapi::ASSIGN_MEMORY => node::assign_memory(this, &*user::read(argument)?),
+        uapi::UNASSIGN_MEMORY => node::unassign_memory(this, &*user::read(argument)?),
+        uapi::SET_GROUP => file.set_group(*user::read(argument)?),
+        uapi::BOOT => {
+            let mut steering = this.steering.lock();
+            steering.require_idle()?;
+            boot::boot(this, &mut steering)
+        }
+        uapi::SHUTDOWN => shut_down(this, &*user::read(argument)?),
+        _ => {
+            let mut steering = this.steering.lock();
+            if steering.is_destroyed {
+                return Err(ENODEV);
+            }
+            match command {
+                uapi::LOAD | uapi::SET_KARGS | uapi::SET_IKC_MAP => {
+                    steering.require_idle()?;
+                    prepare(&mut steering, command, argument)
+                }
+                _ => query(&mut steering, command, argument),
+            }
+        }
+    }
+}
+
+/// What the next boot uses.
+fn prepare(steering: &mut Steering, command: u32, argument: usize) -> Result {
+    match command {
+        uapi::LOAD => steering.image = Some(Image::load(&*user::read(argument)?)?),
+        uapi::SET_KARGS => steering.kargs = kargs(&*user::read(argument)?)?,
+        uapi::SET_IKC_MAP => {
+            let map: KBox<IkcMap> = user::read(argument)?;
+            check_map(&map, steering.cpus.iter().count())?;
+            steering.ikc_map = map;
+        }
+        _ => return Err(ENOTTY),
+    }
+    Ok(())
+}
+
+fn query(steering: &mut Steering, command: u32, argument: usize) -> Result {
+    let live = steering.running.as_deref();
+    match command {
+        uapi::QUERY_OS_CPU => user::write(argument, &steering.cpus.set()),
+        uapi::QUERY_OS_MEMORY => user::write(argument, &steering.memory.spec()),
+        uapi::QUERY_USAGE => user::write(argument, &*usage(live.ok_or(ENODEV)?)?),
+        uapi::READ_KMSG => {
+            let mut request = user::read(argument)?;
+            steering.log.read(live.map(|running| &running.log), &mut request)?;
+            user::write(argument, &*request)
+        }
+        uapi::CLEAR_KMSG => {
+            steering.log.clear(live.map(|running| &running.log));
+            Ok(())
+        }
+        uapi::GET_IKC_MAP => user::write(argument, &*steering.ikc_map),
+        uapi::GET_BUILD_ID => {
+            let image = steering.image.as_ref().ok_or(ENOENT)?;
+            user::write(argument, &*text(image.build_id())?)
+        }
+        uapi::READ_MEMORY => {
+            let mut request = user::read(argument)?;
+            steering.memory.copy_out(&mut request)?;
+            user::write(argument, &*request)
+        }
+        _ => Err(ENOTTY),
+    }
+}
+
+fn shut_down(this: &Arc<Instance>, options: &StopOptions) -> Result {
+    let mut steering = this.steering.lock();
+    if steering.is_destroyed {
+        return Err(ENODEV);
+    }
+    if options.force == 0 {
+        service::require_no_programs(&steering)?;
+    }
+    stop(this, &mut steering, Cause::Asked);
+    Ok(())
+}
+
+fn kargs(text: &Text) -> Result<KVec<u8>> {
+    let bytes = text.text.get(..text.bytes as usize).ok_or(E2BIG)?;
+    core::str::from_utf8(bytes).map_err(|_| EINVAL)?;
+    let mut kargs = KVec::new();
+    kargs.extend_from_slice(bytes, GFP_KERNEL)?;
+    Ok(kargs)
+}
+
+/// EINVAL unless every pair names a CPU of the instance and one of Linux.
+fn check_map(map: &IkcMap, cpu_count: usize) -> Result {
+    for (index, &plus_one) in map.linux_cpu.iter().enumerate() {
+        let Some(linux_cpu) = u32::from(plus_one).checked_sub(1) else { continue };
+        if index >= cpu_count || !cpu::is_online(linux_cpu) {
+            return Err(EINVAL);
+        }
+    }
+    Ok(())
+}
+
+fn text(bytes: &[u8]) -> Result<KBox<Text>> {
+    let mut text = KBox::new(Text { bytes: 0, reserved: 0, text: [0; 1024] }, GFP_KERNEL)?;
+    for (target, byte) in text.text.iter_mut().zip(bytes) {
+        *target = *byte;
+    }
+    text.bytes = u32::try_from(bytes.len()).map_err(|_| EINVAL)?;
+    Ok(text)
+}
+
+fn usage(running: &crate::running::Running) -> Result<KBox<Usage>> {
+    let counters = &running.control.usage;
+    let mut usage = KBox::new(
+        Usage {
+            frames_total: counters.frames_total.load(Ordering::Relaxed),
+            frames_free: counters.frames_free.load(Ordering::Relaxed),
+            frames_pinned: counters.frames_pinned.load(Ordering::Relaxed),
+            processes: counters.processes.load(Ordering::Relaxed),
+            threads: counters.threads.load(Ordering::Relaxed),
+            slots: counters.slots.load(Ordering::Relaxed),
+            cpu_count: running.cpus.len() as u64,
+            interrupts: [0; crate::proto::layout::MAX_CPUS],
+        },
+        GFP_KERNEL,
+    )?;
+    for (target, counter) in usage.interrupts.iter_mut().zip(&running.control.interrupts) {
+        *target = counter.load(Ordering::Relaxed);
+    }
+    Ok(usage)
+}
