@@ -47,6 +47,27 @@ pub fn set(bits: &[AtomicU64], frame: u32) -> bool {
     true
 }
 
+/// Linux: marks all frames of `run`, whole words at a time (full barrier). `false` if some are out
+/// of range; the others are marked all the same.
+#[must_use]
+pub fn set_run(bits: &[AtomicU64], run: FrameRun) -> bool {
+    let end = u64::from(run.first) + u64::from(run.count);
+    let mut frame = u64::from(run.first);
+    let mut complete = true;
+    while frame < end {
+        let (index, low) = (frame / 64, frame % 64);
+        let take = (64 - low).min(end - frame);
+        let mask = (u64::MAX >> (64 - take)) << low;
+        match usize::try_from(index).ok().and_then(|index| bits.get(index)) {
+            Some(word) => _ = word.fetch_or(mask, Ordering::SeqCst),
+            None => complete = false,
+        }
+        frame += take;
+    }
+    fence(Ordering::SeqCst);
+    complete
+}
+
 /// Linux: no mapping and no pin of `frame` is left.
 pub fn clear(bits: &[AtomicU64], frame: u32) {
     if let Some(word) = bits.get(frame as usize / 64) {
