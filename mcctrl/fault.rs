@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A task of Linux touches the window: map what the co-kernel's page table says.
+//!
+//! F1 enter the gate, F2 mark the frame found by a first walk, F3 walk again and compare,
+//! F4 insert, F5 leave. Any task may fault: workers, kernel threads, debuggers. In a writable area
+//! every fault counts as a write, so that a frame the co-kernel shares is never mapped writable.
+//! What is not mapped is asked for, outside the gate and without Linux's lock where that is allowed.
+
+use crate::errno;
+use crate::ffi::ihk::{Frame, Partition};
+use crate::ffi::task;
+use crate::ffi::vma::{Fault, Outcome};
+use crate::ffi::wait::Until;
+use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
+use crate::proto::packet::ToCokernel;
+use crate::proto::uapi::SLOTS_OFFSET;
+use crate::proxy::Proxy;
+use crate::walk::{walk, Access, Translation};
+use kernel::{prelude::*, sync::Arc};
+
+/// Pages mapped together with the one that faulted: an aligned block of this many bytes.
+const AROUND_BYTES: u64 = 16 * PAGE_BYTES;
+/// How often a fault that must keep its lock asks before it gives up.
+const MOST_QUESTIONS: u32 = 3;
+
+/// One look at the page tables.
+enum Look {
+    /// The fault is over.
+    End(Outcome),
+    /// The program has no usable page there now.
+    Missing,
+}
+
+/// Maps the page that faulted, and its neighbours.
+pub(crate) fn small(fault: Fault<'_>) -> Outcome {
+    let proxy: Arc<Proxy> = fault.proxy().into();
+    if fault.offset() >= SLOTS_OFFSET {
+        return map_slots(&fault, &proxy);
+    }
+    if fault.offset() != fault.address() {
+        return Outcome::NoSuchAddress;
+    }
+    for _ in 0..MOST_QUESTIONS {
+        if let Look::End(outcome) = map_small(&fault, &proxy) {
+            return outcome;
+        }
+        if fault.may_unlock() {
+            return ask_unlocked(fault, &proxy);
+        }
+        if fault.must_not_wait() {
+            return Outcome::WouldWait;
+        }
+        if let Err(error) = ask(&proxy, fault.address(), access_of(&fault)) {
+            return outcome_of(error);
+        }
+    }
+    Outcome::Broken
+}
+
+/// Maps 2 MiB at once, if both sides allow it.
+pub(crate) fn large(fault: Fault<'_>) -> Outcome {
+    map_large(&fault, &fault.proxy()).unwrap_or(Outcome::Fallback)
+}
+
+fn access_of(fault: &Fault<'_>) -> Access {
+    if fault.is_writable() {
+        Access::Write
+    } else {
+        Access::Read
+    }
+}
+
+/// Where `address` of the program leads now.
+pub(crate) fn translate(
+    partition: &Partition<'_>,
+    root: u64,
+    address: u64,
+    access: Access,
+) -> Option<Translation> {
+    walk(root, address, access, |entry| partition.word(entry))
+}
+
+/// F2 and F3 for one small page: its frame, marked, and certain to be noticed if it is revoked.
+/// `Err(Missing)` of the look if there is none; `Ok(None)` if it changed between the walks.
+fn settle(
+    partition: &Partition<'_>,
+    root: u64,
+    address: u64,
+    access: Access,
+) -> Result<Option<Frame>, Look> {
+    let first = translate(partition, root, address, access).ok_or(Look::Missing)?;
+    let frame = partition
+        .frame(first.page)
+        .ok_or(Look::End(Outcome::Broken))?;
+    if !partition.expose(frame) {
+        return Err(Look::End(Outcome::Broken));
+    }
+    let unchanged = translate(partition, root, address, access) == Some(first);
+    Ok(unchanged.then_some(frame))
+}
+
+fn map_small(fault: &Fault<'_>, proxy: &Proxy) -> Look {
+    let Some(inside) = proxy.gate.enter() else {
+        return Look::End(Outcome::Broken);
+    };
+    let Some(root) = proxy.root() else {
+        return Look::End(Outcome::Broken);
+    };
+    let partition = inside.partition();
+    let _inserting = proxy.instance.begin_insertion();
+    match settle(&partition, root, fault.address(), access_of(fault)) {
+        Err(look) => look,
+        // The access is tried again and looks anew.
+        Ok(None) => Look::End(Outcome::Done),
+        Ok(Some(frame)) => {
+            let outcome = fault.insert(fault.address(), frame);
+            if outcome == Outcome::Done {
+                map_around(fault, &partition, root);
+            }
+            Look::End(outcome)
+        }
+    }
+}
+
+/// Maps the neighbours that are there. What fails is left to a fault of its own.
+fn map_around(fault: &Fault<'_>, partition: &Partition<'_>, root: u64) {
+    let block = fault.address() & !(AROUND_BYTES - 1);
+    let (start, end) = fault.bounds();
+    for index in 0..AROUND_BYTES / PAGE_BYTES {
+        let address = block.saturating_add(index * PAGE_BYTES);
+        if address == fault.address() || address < start || address >= end {
+            continue;
+        }
+        if let Ok(Some(frame)) = settle(partition, root, address, access_of(fault)) {
+            fault.insert(address, frame);
+        }
+    }
+}
+
+fn map_large(fault: &Fault<'_>, proxy: &Proxy) -> Option<Outcome> {
+    let address = fault.address() & !(LARGE_PAGE_BYTES - 1);
+    let (start, end) = fault.bounds();
+    let fits = address >= start && address.checked_add(LARGE_PAGE_BYTES)? <= end;
+    if !fits || fault.offset() != fault.address() {
+        return None;
+    }
+    let inside = proxy.gate.enter()?;
+    let root = proxy.root()?;
+    let partition = inside.partition();
+    let _inserting = proxy.instance.begin_insertion();
+    let first = translate(&partition, root, address, access_of(fault)).filter(|it| it.is_large)?;
+    let frame = partition.frame(first.page)?;
+    partition.memory(first.page, LARGE_PAGE_BYTES)?;
+    if !partition.expose_run(frame, (LARGE_PAGE_BYTES / PAGE_BYTES) as u32) {
+        return None;
+    }
+    let unchanged = translate(&partition, root, address, access_of(fault)) == Some(first);
+    unchanged.then(|| fault.insert_large(frame))
+}
+
+/// The slots' page; after the instance is gone, a page of free slots, so that a polling worker
+/// comes to sleep in mcctrl and learns what happened instead of dying of SIGBUS.
+fn map_slots(fault: &Fault<'_>, proxy: &Proxy) -> Outcome {
+    if fault.offset() != SLOTS_OFFSET {
+        return Outcome::NoSuchAddress;
+    }
+    let Some(inside) = proxy.gate.enter() else {
+        return fault.insert_own(fault.address(), &proxy.afterlife);
+    };
+    let partition = inside.partition();
+    let _inserting = proxy.instance.begin_insertion();
+    let frame = proxy.slots().and_then(|slots| partition.frame(slots));
+    match frame {
+        Some(frame) if partition.expose(frame) => fault.insert(fault.address(), frame),
+        _ => Outcome::Broken,
+    }
+}
+
+/// Asks the co-kernel for a page. EINTR if the task is being killed.
+fn ask(proxy: &Proxy, address: u64, access: Access) -> Result {
+    let write = u32::from(access == Access::Write);
+    let process = proxy.handle();
+    let question = |token| ToCokernel::ResolveFault {
+        token,
+        process,
+        address,
+        write,
+    };
+    proxy
+        .instance
+        .ask(proxy.cpu(), Until::FatalSignal, question)?
+        .into_result()
+}
+
+/// Asks with Linux's lock dropped. The verdict waits for the second try.
+fn ask_unlocked(fault: Fault<'_>, proxy: &Proxy) -> Outcome {
+    let (address, access) = (fault.address(), access_of(&fault));
+    let verdict = proxy.refusals.lock().take(task::current_key(), address);
+    if let Some(outcome) = verdict.filter(|_| fault.is_second_try()) {
+        return outcome;
+    }
+    fault.unlock();
+    match ask(proxy, address, access) {
+        Ok(()) | Err(EINTR) => {}
+        // The second try sees for itself that the instance is gone.
+        Err(error) if error == errno::shutdown() => {}
+        Err(error) => proxy
+            .refusals
+            .lock()
+            .put(task::current_key(), address, outcome_of(error)),
+    }
+    Outcome::Waited
+}
+
+fn outcome_of(error: Error) -> Outcome {
+    if error == EFAULT {
+        Outcome::NoSuchAddress
+    } else {
+        Outcome::Broken
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Pages of the calling process, found by address.
+
+use super::page::{self, PageRef};
+use crate::proto::layout::PAGE_BYTES;
+use kernel::{bindings, prelude::*, task::Task};
+
+/// A reference to the page that the caller has mapped at `address` and has just read. `None` if
+/// there is none, or none that consists of ordinary memory.
+pub(crate) fn page_of_current(address: usize) -> Option<PageRef> {
+    ordinary_page(address).or_else(|| special_page(address))
+}
+
+fn ordinary_page(address: usize) -> Option<PageRef> {
+    let mut page = core::ptr::null_mut();
+    // SAFETY: room for one page; 0 = read access.
+    if unsafe { bindings::pin_user_pages_fast(address, 1, 0, &mut page) } != 1 {
+        return None;
+    }
+    // SAFETY: pinned memory has a `struct page`.
+    let reference = unsafe { PageRef::try_get(page::phys_of(page)) };
+    // SAFETY: undoes the pin; our own reference stays.
+    unsafe { bindings::unpin_user_page(page) };
+    reference
+}
+
+/// Areas like `[vvar]` forbid `get_user_pages`; their pages are looked up in the page table.
+fn special_page(address: usize) -> Option<PageRef> {
+    // SAFETY: the caller has an address space: it has just read from it.
+    let mm = unsafe { (*Task::current_raw()).mm };
+    if mm.is_null() {
+        return None;
+    }
+    // SAFETY: our own address space, with its lock held around the look.
+    unsafe {
+        bindings::mmap_read_lock(mm);
+        let page = special_page_locked(mm, address);
+        bindings::mmap_read_unlock(mm);
+        page
+    }
+}
+
+/// # Safety
+///
+/// The mmap lock of `mm` is held.
+unsafe fn special_page_locked(mm: *mut bindings::mm_struct, address: usize) -> Option<PageRef> {
+    // SAFETY: the lock is held.
+    let area = unsafe { bindings::vma_lookup(mm, address) };
+    if area.is_null() {
+        return None;
+    }
+    let mut look = bindings::follow_pfnmap_args {
+        vma: area,
+        address,
+        ..Default::default()
+    };
+    // SAFETY: area and address belong together, and the lock keeps the area.
+    if unsafe { bindings::follow_pfnmap_start(&mut look) } != 0 {
+        return None;
+    }
+    let phys = (look.pfn as u64).wrapping_mul(PAGE_BYTES);
+    // SAFETY: ordinary memory has a `struct page`; the page table lock keeps the mapping, and with
+    // it the page, until we have our own reference.
+    let page = if is_ordinary_memory(phys) {
+        unsafe { PageRef::try_get(phys) }
+    } else {
+        None
+    };
+    // SAFETY: ends what `follow_pfnmap_start` began.
+    unsafe { bindings::follow_pfnmap_end(&mut look) };
+    page
+}
+
+fn is_ordinary_memory(phys: u64) -> bool {
+    const SYSTEM_RAM: usize = bindings::IORESOURCE_SYSTEM_RAM as usize;
+    const ANY_DESCRIPTION: usize = 0;
+    const INTERSECTS: c_int = 0;
+    // SAFETY: any range may be asked for.
+    let answer = unsafe {
+        bindings::region_intersects(phys, PAGE_BYTES as usize, SYSTEM_RAM, ANY_DESCRIPTION)
+    };
+    answer == INTERSECTS
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The calling task: who it is and which signals wait for it.
+
+use super::extra_bindings;
+use core::ptr::NonNull;
+use kernel::{bindings, prelude::*, task::Task};
+
+/// The identity of a process (thread group): a reference to its `struct pid`, which stays unique
+/// for as long as it is held.
+pub(crate) struct ProcessId(NonNull<bindings::pid>);
+
+// SAFETY: `struct pid` is reference-counted and usable from any thread.
+unsafe impl Send for ProcessId {}
+// SAFETY: as above.
+unsafe impl Sync for ProcessId {}
+
+impl ProcessId {
+    /// That of the calling process. ESRCH for a task without one.
+    pub(crate) fn current() -> Result<Self> {
+        // SAFETY: `current` is valid; the result is null or carries a reference.
+        let pid =
+            unsafe { bindings::get_task_pid(Task::current_raw(), bindings::pid_type_PIDTYPE_TGID) };
+        NonNull::new(pid).map(Self).ok_or(ESRCH)
+    }
+}
+
+impl PartialEq for ProcessId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Drop for ProcessId {
+    fn drop(&mut self) {
+        // SAFETY: we own one reference.
+        unsafe { bindings::put_pid(self.0.as_ptr()) };
+    }
+}
+
+/// Process id of the caller as it sees it itself (in its pid namespace).
+pub(crate) fn current_tgid() -> i32 {
+    // SAFETY: `current` is valid; a null namespace means the task's own.
+    unsafe {
+        bindings::__task_pid_nr_ns(
+            Task::current_raw(),
+            bindings::pid_type_PIDTYPE_TGID,
+            core::ptr::null_mut(),
+        )
+    }
+}
+
+/// A number that tells tasks apart for as long as they live.
+pub(crate) fn current_key() -> usize {
+    Task::current_raw() as usize
+}
+
+/// Whether a signal that cannot be survived waits for the caller. A signal that is fatal for the
+/// process reaches every thread as SIGKILL.
+pub(crate) fn fatal_signal_pending() -> bool {
+    const SIGKILL_BIT: usize = 1 << 8;
+    let task = Task::current_raw();
+    // SAFETY: `current` is valid.
+    let any = unsafe { bindings::signal_pending(task) } != 0;
+    // SAFETY: the word may change under us; a racy look is what the kernel's own does, too.
+    any && unsafe { core::ptr::addr_of!((*task).pending.signal.sig[0]).read_volatile() }
+        & SIGKILL_BIT
+        != 0
+}
+
+/// Whether the caller is about to be stopped (SIGSTOP and its like, or the cgroup freezer).
+pub(crate) fn stop_pending() -> bool {
+    const MASK: c_ulong =
+        1 << extra_bindings::JOBCTL_STOP_PENDING_BIT | 1 << extra_bindings::JOBCTL_TRAP_FREEZE_BIT;
+    // SAFETY: `current` is valid; a racy look suffices, the stop itself is Linux's business.
+    unsafe { core::ptr::addr_of!((*Task::current_raw()).jobctl).read_volatile() & MASK != 0 }
+}

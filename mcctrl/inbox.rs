@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Packets from the co-kernel. Hard interrupt context: find who it concerns, wake, return.
+
+use crate::instance::Instance;
+use crate::proto::packet::{Packet, ToLinux};
+use crate::requests::Answer;
+use crate::revoke::{self, Revocation};
+use kernel::{prelude::*, sync::Arc};
+
+/// Handles one packet of `instance`. Late messages about processes that are gone are no error.
+pub(crate) fn receive(instance: &Arc<Instance>, cpu: u32, packet: &Packet) {
+    match ToLinux::decode(packet) {
+        Some(ToLinux::ProcessCreated {
+            token,
+            result,
+            process,
+            root,
+            slots,
+        }) => {
+            instance.requests.answer(
+                token,
+                Answer {
+                    result,
+                    process,
+                    root,
+                    slots,
+                },
+            );
+        }
+        Some(ToLinux::FaultResolved { token, result }) => {
+            instance.requests.answer(
+                token,
+                Answer {
+                    result,
+                    ..Answer::default()
+                },
+            );
+        }
+        Some(ToLinux::WakeWorker { process, slot }) => {
+            instance.with_proxy(process, |proxy| {
+                if let Some(worker) = proxy.workers.get(slot as usize) {
+                    worker.wake_all();
+                }
+            });
+        }
+        Some(ToLinux::Revoke {
+            token,
+            process,
+            start,
+            end,
+            runs,
+            run_count,
+        }) => {
+            let order = Revocation {
+                token,
+                start,
+                end,
+                runs,
+                run_count,
+            };
+            if instance.with_proxy(process, |proxy| revoke::accept(proxy, order)) != Some(true) {
+                pr_err!(
+                    "os {}: revocation for process {:#x} not accepted\n",
+                    instance.os,
+                    process
+                );
+            }
+        }
+        Some(ToLinux::ProcessFreed { process }) => {
+            instance.with_proxy(process, |proxy| proxy.set_freed());
+            instance.call_undertaker();
+        }
+        Some(ToLinux::StateChanged { .. }) => {}
+        None => pr_warn!("os {}: unknown packet from CPU {}\n", instance.os, cpu),
+    }
+}

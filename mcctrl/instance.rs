@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0
+//! An `Instance`: a running co-kernel as mcctrl sees it, from `attach` to `detach`.
+
+use crate::errno;
+use crate::ffi::ihk::{self, Frame, Partition};
+use crate::ffi::irq_lock::IrqLock;
+use crate::ffi::page::Hold;
+use crate::ffi::task::ProcessId;
+use crate::ffi::wait::Until;
+use crate::gate::Gate;
+use crate::pins::Pins;
+use crate::proto::packet::ToCokernel;
+use crate::proxy::Proxy;
+use crate::requests::{Answer, Requests, ANSWER_LIMIT_MS};
+use crate::undertaker::Undertaker;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use kernel::{
+    prelude::*,
+    sync::{Arc, Mutex},
+    time::{delay::fsleep, Delta, Instant, Monotonic},
+    workqueue::DelayedWork,
+};
+
+/// See the module documentation.
+#[pin_data]
+pub(crate) struct Instance {
+    /// Its number: N of /dev/mcosN.
+    pub(crate) os: u32,
+    /// How many CPUs it has.
+    pub(crate) cpu_count: u32,
+    gone: AtomicBool,
+    /// Guards the partition as a whole.
+    #[pin]
+    pub(crate) gate: Gate,
+    /// Held from filling a mailbox until the answer came.
+    #[pin]
+    pub(crate) creating: Mutex<()>,
+    proxies: IrqLock<KVec<Arc<Proxy>>>,
+    /// Open questions.
+    pub(crate) requests: Requests,
+    insertions_begun: AtomicU64,
+    insertions_ended: AtomicU64,
+    /// Frames that somebody held when they were revoked.
+    #[pin]
+    pub(crate) pins: Mutex<Pins>,
+    /// Who buries proxies and looks after pins.
+    #[pin]
+    pub(crate) undertaker: Undertaker,
+    #[pin]
+    pub(crate) undertaker_work: DelayedWork<Instance>,
+}
+
+kernel::impl_has_delayed_work! {
+    impl HasDelayedWork<Self> for Instance { self.undertaker_work }
+}
+
+impl Instance {
+    /// Instance `os`, which has just been attached.
+    pub(crate) fn new(os: u32) -> Result<Arc<Self>> {
+        let requests = Requests::new()?;
+        let cpu_count = ihk::cpu_count(os);
+        Arc::pin_init(
+            pin_init!(Self {
+                os,
+                cpu_count,
+                gone: AtomicBool::new(false),
+                gate <- Gate::new(*os),
+                creating <- kernel::new_mutex!((), "mcctrl creating"),
+                proxies: IrqLock::new(KVec::new()),
+                requests,
+                insertions_begun: AtomicU64::new(0),
+                insertions_ended: AtomicU64::new(0),
+                pins <- kernel::new_mutex!(Pins::new(), "mcctrl pins"),
+                undertaker <- Undertaker::new(),
+                undertaker_work <- kernel::new_delayed_work!("mcctrl undertaker"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Whether it is going away or gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// `detach`: when it returns, nothing of the partition is mapped, nobody waits, and nobody
+    /// touches the partition again. Sleeps.
+    pub(crate) fn detach(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+        self.requests.fail_all(errno::shutdown());
+        self.for_each_proxy(|proxy| proxy.wake_everybody());
+        self.gate.close();
+        self.for_each_proxy(|proxy| proxy.gate.close());
+        self.undertaker.dismiss();
+        // Proxies and instance refer to each other; this ends the circle.
+        let proxies = core::mem::take(&mut *self.proxies.lock());
+        drop(proxies);
+        self.pins.lock().forget_all();
+    }
+
+    // ---- its proxies ----
+
+    /// Takes `proxy` in and chooses its CPU: `wish`, or the one with the fewest programs if
+    /// negative. EBUSY if the process has one already, EINVAL if there is no such CPU, ESRCH if
+    /// the instance is going away.
+    pub(crate) fn adopt(&self, proxy: &Arc<Proxy>, wish: i32) -> Result {
+        let process = ProcessId::current()?;
+        let mut proxies = self.proxies.lock();
+        if self.is_gone() {
+            return Err(ESRCH);
+        }
+        if proxies.iter().any(|other| other.serves(&process)) {
+            return Err(EBUSY);
+        }
+        let load = |cpu: &u32| proxies.iter().filter(|other| other.cpu() == *cpu).count();
+        let cpu = match u32::try_from(wish) {
+            Ok(cpu) if cpu < self.cpu_count => cpu,
+            Ok(_) => return Err(EINVAL),
+            Err(_) => (0..self.cpu_count).min_by_key(load).ok_or(ESRCH)?,
+        };
+        proxy.set_cpu(cpu);
+        proxies.push(proxy.clone(), GFP_ATOMIC)?;
+        Ok(())
+    }
+
+    /// Forgets `proxy`.
+    pub(crate) fn disown(&self, proxy: &Arc<Proxy>) {
+        let mut proxies = self.proxies.lock();
+        let position = proxies.iter().position(|other| Arc::ptr_eq(other, proxy));
+        let forgotten = position.and_then(|index| proxies.remove(index).ok());
+        drop(proxies);
+        drop(forgotten);
+    }
+
+    /// The proxy of the calling process.
+    pub(crate) fn proxy_of_current(&self) -> Result<Arc<Proxy>> {
+        let process = ProcessId::current()?;
+        self.find_proxy(|proxy| proxy.serves(&process)).ok_or(ESRCH)
+    }
+
+    /// Hands the proxy of `handle` to `visit`, with interrupts off: `visit` must be short.
+    pub(crate) fn with_proxy<R>(
+        &self,
+        handle: u32,
+        visit: impl FnOnce(&Arc<Proxy>) -> R,
+    ) -> Option<R> {
+        let proxies = self.proxies.lock();
+        proxies
+            .iter()
+            .find(|proxy| handle != 0 && proxy.handle() == handle)
+            .map(visit)
+    }
+
+    /// The first proxy that `wanted` says yes to; interrupts are off meanwhile.
+    pub(crate) fn find_proxy(&self, wanted: impl Fn(&Proxy) -> bool) -> Option<Arc<Proxy>> {
+        self.proxies
+            .lock()
+            .iter()
+            .find(|proxy| wanted(proxy))
+            .cloned()
+    }
+
+    /// Hands every proxy to `visit`, which may sleep. Proxies that come or go meanwhile may be
+    /// missed or met twice.
+    pub(crate) fn for_each_proxy(&self, mut visit: impl FnMut(&Arc<Proxy>)) {
+        for index in 0.. {
+            let proxy = self.proxies.lock().get(index).cloned();
+            let Some(proxy) = proxy else { return };
+            visit(&proxy);
+        }
+    }
+
+    /// How many programs have a window.
+    pub(crate) fn program_count(&self) -> u32 {
+        let proxies = self.proxies.lock();
+        u32::try_from(proxies.iter().filter(|proxy| !proxy.is_released()).count())
+            .unwrap_or(u32::MAX)
+    }
+
+    // ---- messages ----
+
+    /// Sends `message` to `cpu`; waits while the ring is full, up to the answer limit. ESHUTDOWN
+    /// if the instance is gone or now declared hung. Process context.
+    pub(crate) fn send(&self, cpu: u32, message: &ToCokernel) -> Result {
+        let start = Instant::<Monotonic>::now();
+        loop {
+            match ihk::try_send(self.os, cpu, message) {
+                Err(EAGAIN) if start.elapsed().as_millis() < i64::from(ANSWER_LIMIT_MS) => {
+                    fsleep(Delta::from_micros(100));
+                }
+                Err(EAGAIN) => {
+                    self.declare_hung("no room in its message ring for a second");
+                    return Err(errno::shutdown());
+                }
+                Err(ENODEV) => return Err(errno::shutdown()),
+                other => return other,
+            }
+        }
+    }
+
+    /// Asks CPU `cpu` a question and sleeps until the answer comes. EINTR if `until` ended the
+    /// sleep; no answer in time means hung, ESHUTDOWN.
+    pub(crate) fn ask(
+        &self,
+        cpu: u32,
+        until: Until,
+        question: impl FnOnce(u64) -> ToCokernel,
+    ) -> Result<Answer> {
+        let ticket = self.requests.open()?;
+        if self.is_gone() {
+            return Err(errno::shutdown());
+        }
+        self.send(cpu, &question(ticket.token()))?;
+        match ticket.wait(until) {
+            Err(ETIMEDOUT) => {
+                self.declare_hung("no answer to a request for a second");
+                Err(errno::shutdown())
+            }
+            other => other,
+        }
+    }
+
+    /// The co-kernel broke its promises: have it reset.
+    pub(crate) fn declare_hung(&self, reason: &str) {
+        if !self.is_gone() {
+            pr_err!("os {}: {}\n", self.os, reason);
+            ihk::declare_hung(self.os, reason);
+        }
+    }
+
+    // ---- mappings and pins ----
+
+    /// Announces that mappings of partition frames are being added, until the value is dropped.
+    pub(crate) fn begin_insertion(&self) -> Insertion<'_> {
+        self.insertions_begun.fetch_add(1, Ordering::SeqCst);
+        Insertion(self)
+    }
+
+    /// Whether it is certain that Linux neither maps nor pins `frame`. Mappings that are added
+    /// anywhere in the instance meanwhile make a look uncertain.
+    pub(crate) fn is_let_go(&self, partition: &Partition<'_>, frame: Frame) -> bool {
+        const LOOKS: u32 = 3;
+        (0..LOOKS).any(|_| self.looks_let_go(partition, frame))
+    }
+
+    fn looks_let_go(&self, partition: &Partition<'_>, frame: Frame) -> bool {
+        let ended = self.insertions_ended.load(Ordering::SeqCst);
+        if self.insertions_begun.load(Ordering::SeqCst) != ended {
+            return false;
+        }
+        let hold = partition.hold(frame);
+        hold == Hold::None && self.insertions_begun.load(Ordering::SeqCst) == ended
+    }
+}
+
+/// See [`Instance::begin_insertion`].
+pub(crate) struct Insertion<'a>(&'a Instance);
+
+impl Drop for Insertion<'_> {
+    fn drop(&mut self) {
+        self.0.insertions_ended.fetch_add(1, Ordering::SeqCst);
+    }
+}

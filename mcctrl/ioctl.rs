@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The ioctls of `/dev/mcosN` that concern programs.
+
+use crate::errno;
+use crate::ffi::user;
+use crate::proto::uapi;
+use crate::proxy::Proxy;
+use crate::{control, create, instances, populate, waiting};
+use kernel::{prelude::*, sync::Arc};
+
+/// Serves `command` for the calling process. ENOTTY for an unknown one.
+pub(crate) fn serve(os: u32, command: u32, argument: usize) -> Result {
+    if command == uapi::CREATE_PROCESS {
+        return create::create(&instances::get(os).ok_or(ESRCH)?, argument);
+    }
+    let Some(proxy) = instances::get(os).and_then(|instance| instance.proxy_of_current().ok())
+    else {
+        return serve_orphan(command, argument);
+    };
+    serve_program(&proxy, command, argument)
+}
+
+fn serve_program(proxy: &Arc<Proxy>, command: u32, argument: usize) -> Result {
+    match command {
+        uapi::START => control::start(proxy, &*user::read(argument)?),
+        uapi::WAIT => waiting::wait(proxy, argument),
+        uapi::RING => waiting::ring(proxy, argument),
+        uapi::POPULATE => populate::populate(proxy, &*user::read(argument)?),
+        uapi::CONTROL_WAIT => control::wait(proxy, argument),
+        uapi::SIGNAL => control::forward(proxy, &*user::read(argument)?),
+        _ => Err(ENOTTY),
+    }
+}
+
+/// The caller has no program here, most likely because its instance is gone.
+fn serve_orphan(command: u32, argument: usize) -> Result {
+    match command {
+        uapi::CONTROL_WAIT => control::tell_gone(argument),
+        uapi::START | uapi::WAIT | uapi::RING | uapi::POPULATE | uapi::SIGNAL => {
+            Err(errno::shutdown())
+        }
+        _ => Err(ENOTTY),
+    }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A `Proxy`: what mcctrl knows of one mcexec process and of the program it stands for.
+//!
+//! ```text
+//!  adopted ── CREATE ok ──► born ── START ──► started
+//!     │                       │                  │
+//!     └─ window released ─────┴──────────────────┘
+//!                  ▼
+//!              released ── ProxyGone ──► told ── ProcessFreed ──► freed: forgotten
+//! ```
+//! A proxy is found by the caller's process, never by an open file, which fork would share.
+
+use crate::ffi::irq_lock::IrqLock;
+use crate::ffi::page::PageRef;
+use crate::ffi::task::ProcessId;
+use crate::ffi::wait::WaitQueue;
+use crate::gate::Gate;
+use crate::instance::Instance;
+use crate::proto::packet::ToCokernel;
+use crate::proto::slot::SLOTS_PER_PAGE;
+use crate::refusals::Refusals;
+use crate::revoke::Revocations;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use kernel::{
+    prelude::*,
+    sync::Arc,
+    time::{Instant, Monotonic},
+    workqueue::Work,
+};
+
+/// See the module documentation.
+#[pin_data]
+pub(crate) struct Proxy {
+    /// Where the program runs.
+    pub(crate) instance: Arc<Instance>,
+    /// The mcexec process.
+    owner: ProcessId,
+    /// Lowest address of the window.
+    pub(crate) window_start: u64,
+    cpu: AtomicU32,
+    /// The co-kernel's handle, 0 before there is one.
+    handle: AtomicU32,
+    root: AtomicU64,
+    slots: AtomicU64,
+    started: AtomicBool,
+    released: AtomicBool,
+    freed: AtomicBool,
+    /// Guards the address space.
+    #[pin]
+    pub(crate) gate: Gate,
+    /// Workers asleep, by slot.
+    #[pin]
+    pub(crate) workers: [WaitQueue; SLOTS_PER_PAGE],
+    /// The control thread asleep.
+    #[pin]
+    pub(crate) control: WaitQueue,
+    /// Whether the co-kernel was told that mcexec is stopped.
+    pub(crate) frozen: AtomicBool,
+    /// What the slots' mapping shows after the instance is gone: free slots, so that workers come
+    /// to sleep here and learn it.
+    pub(crate) afterlife: PageRef,
+    /// Linux's vdso pages that the program has mapped.
+    _vdso: KVec<PageRef>,
+    /// Faults the co-kernel refused.
+    pub(crate) refusals: IrqLock<Refusals>,
+    /// Revocations to be performed.
+    pub(crate) revocations: IrqLock<Revocations>,
+    /// When the co-kernel was told that the window is gone.
+    pub(crate) buried: IrqLock<Option<Instant<Monotonic>>>,
+    #[pin]
+    pub(crate) revoke_work: Work<Proxy>,
+}
+
+kernel::impl_has_work! {
+    impl HasWork<Self> for Proxy { self.revoke_work }
+}
+
+impl Proxy {
+    /// A proxy of the calling process, not yet known to anybody.
+    pub(crate) fn new(
+        instance: Arc<Instance>,
+        window_start: u64,
+        vdso: KVec<PageRef>,
+    ) -> Result<Arc<Self>> {
+        let owner = ProcessId::current()?;
+        let os = instance.os;
+        let afterlife = PageRef::zeroed()?;
+        let revocations = Revocations::new()?;
+        Arc::pin_init(
+            pin_init!(Self {
+                instance,
+                owner,
+                window_start,
+                cpu: AtomicU32::new(0),
+                handle: AtomicU32::new(0),
+                root: AtomicU64::new(0),
+                slots: AtomicU64::new(0),
+                started: AtomicBool::new(false),
+                released: AtomicBool::new(false),
+                freed: AtomicBool::new(false),
+                gate <- Gate::new(os),
+                workers <- pin_init::pin_init_array_from_fn(|_| {
+                    WaitQueue::new(c"mcctrl worker", kernel::static_lock_class!())
+                }),
+                control <- WaitQueue::new(c"mcctrl control", kernel::static_lock_class!()),
+                frozen: AtomicBool::new(false),
+                afterlife,
+                _vdso: vdso,
+                refusals: IrqLock::new(Refusals::new()),
+                revocations: IrqLock::new(revocations),
+                buried: IrqLock::new(None),
+                revoke_work <- kernel::new_work!("mcctrl revoke"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Whether `process` is this proxy's mcexec and still has its window.
+    pub(crate) fn serves(&self, process: &ProcessId) -> bool {
+        self.owner == *process && !self.is_released()
+    }
+
+    /// The co-kernel CPU that messages about this process go to.
+    pub(crate) fn cpu(&self) -> u32 {
+        self.cpu.load(Ordering::Relaxed)
+    }
+
+    /// Chooses the CPU; before the proxy is known to anybody.
+    pub(crate) fn set_cpu(&self, cpu: u32) {
+        self.cpu.store(cpu, Ordering::Relaxed);
+    }
+
+    /// The co-kernel created the process.
+    pub(crate) fn born(&self, handle: u32, root: u64, slots: u64) {
+        self.root.store(root, Ordering::Relaxed);
+        self.slots.store(slots, Ordering::Relaxed);
+        self.handle.store(handle, Ordering::Release);
+    }
+
+    /// The co-kernel's handle; 0 if it does not know the process.
+    pub(crate) fn handle(&self) -> u32 {
+        self.handle.load(Ordering::Acquire)
+    }
+
+    /// Physical address of the program's top-level page table; `None` before it is born.
+    pub(crate) fn root(&self) -> Option<u64> {
+        (self.handle() != 0).then(|| self.root.load(Ordering::Relaxed))
+    }
+
+    /// Physical address of the program's slots; `None` before it is born.
+    pub(crate) fn slots(&self) -> Option<u64> {
+        (self.handle() != 0).then(|| self.slots.load(Ordering::Relaxed))
+    }
+
+    /// `true` once, if the program was born.
+    pub(crate) fn start_once(&self) -> bool {
+        self.handle() != 0 && !self.started.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether no mapping and no descriptor of the window exists any more.
+    pub(crate) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+
+    /// Whether the co-kernel has forgotten the process, or never knew it.
+    pub(crate) fn is_unknown_to_cokernel(&self) -> bool {
+        self.handle() == 0 || self.freed.load(Ordering::Acquire)
+    }
+
+    /// The co-kernel has forgotten the process. Any context.
+    pub(crate) fn set_freed(&self) {
+        self.freed.store(true, Ordering::Release);
+    }
+
+    /// The last mapping and descriptor of the window went. Does not wait for the co-kernel: the
+    /// undertaker tells it, because this may run while a process exits.
+    pub(crate) fn window_released(&self) {
+        self.gate.drop_mapping();
+        self.released.store(true, Ordering::Release);
+        self.instance.call_undertaker();
+    }
+
+    /// Wakes everybody who sleeps on behalf of this process.
+    pub(crate) fn wake_everybody(&self) {
+        for worker in &self.workers {
+            worker.wake_all();
+        }
+        self.control.wake_all();
+    }
+
+    /// Sends `message`, made from the handle, to the process's CPU. ESRCH before it is born.
+    pub(crate) fn tell(&self, message: impl FnOnce(u32) -> ToCokernel) -> Result {
+        match self.handle() {
+            0 => Err(ESRCH),
+            handle => self.instance.send(self.cpu(), &message(handle)),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Questions to the co-kernel that wait for an answer, found again by their tokens.
+
+use crate::errno;
+use crate::ffi::irq_lock::IrqLock;
+use crate::ffi::wait::{Until, WaitQueue, Woken};
+use core::sync::atomic::{AtomicU64, Ordering};
+use kernel::{prelude::*, sync::Arc, sync::SetOnce, time::msecs_to_jiffies};
+
+/// How long the co-kernel may take to answer, milliseconds.
+pub(crate) const ANSWER_LIMIT_MS: u32 = 1000;
+/// Questions an instance can have open at once.
+const MOST_OPEN: usize = 512;
+
+/// What the co-kernel answered; the fields beyond `result` belong to `ProcessCreated`.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Answer {
+    /// 0 or a negative errno.
+    pub(crate) result: i64,
+    /// Handle of the new process.
+    pub(crate) process: u32,
+    /// Physical address of its top-level page table.
+    pub(crate) root: u64,
+    /// Physical address of its slots.
+    pub(crate) slots: u64,
+}
+
+impl Answer {
+    /// The result as Linux's errors; a number that is none counts as EPROTO.
+    pub(crate) fn into_result(self) -> Result {
+        match i32::try_from(self.result) {
+            Ok(0) => Ok(()),
+            Ok(errno @ -4095..=-1) => Err(Error::from_errno(errno)),
+            _ => Err(errno::protocol()),
+        }
+    }
+}
+
+#[pin_data]
+struct Request {
+    token: u64,
+    answer: SetOnce<Answer>,
+    #[pin]
+    asker: WaitQueue,
+}
+
+/// The open questions of one instance.
+pub(crate) struct Requests {
+    next: AtomicU64,
+    open: IrqLock<KVec<Arc<Request>>>,
+}
+
+impl Requests {
+    /// No questions. ENOMEM if there is no room for them.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            next: AtomicU64::new(1),
+            open: IrqLock::new(KVec::with_capacity(MOST_OPEN, GFP_KERNEL)?),
+        })
+    }
+
+    /// Opens a question. EAGAIN if too many are open.
+    pub(crate) fn open(&self) -> Result<Ticket<'_>> {
+        let token = self.next.fetch_add(1, Ordering::Relaxed);
+        let request = Arc::pin_init(
+            pin_init!(Request {
+                token,
+                answer: SetOnce::new(),
+                asker <- WaitQueue::new(c"mcctrl answer", kernel::static_lock_class!()),
+            }),
+            GFP_KERNEL,
+        )?;
+        let shared = request.clone();
+        self.open
+            .lock()
+            .push_within_capacity(shared)
+            .map_err(|_| EAGAIN)?;
+        Ok(Ticket {
+            requests: self,
+            request,
+        })
+    }
+
+    fn take(&self, token: u64) -> Option<Arc<Request>> {
+        let mut open = self.open.lock();
+        let index = open.iter().position(|request| request.token == token)?;
+        open.remove(index).ok()
+    }
+
+    /// The answer to `token` came. `false`: nobody asked, or no longer waits. Any context.
+    pub(crate) fn answer(&self, token: u64, answer: Answer) -> bool {
+        let Some(request) = self.take(token) else {
+            return false;
+        };
+        request.answer.populate(answer);
+        request.asker.wake_all();
+        true
+    }
+
+    /// Answers every open question with `error`.
+    pub(crate) fn fail_all(&self, error: Error) {
+        loop {
+            let Some(request) = self.open.lock().pop() else {
+                return;
+            };
+            request.answer.populate(Answer {
+                result: error.to_errno().into(),
+                ..Answer::default()
+            });
+            request.asker.wake_all();
+        }
+    }
+}
+
+/// An open question; dropping it withdraws it.
+pub(crate) struct Ticket<'a> {
+    requests: &'a Requests,
+    request: Arc<Request>,
+}
+
+impl Ticket<'_> {
+    /// What the co-kernel must send back.
+    pub(crate) fn token(&self) -> u64 {
+        self.request.token
+    }
+
+    /// Sleeps until the answer is there. EINTR if `until` ended it, ETIMEDOUT if there was none in time.
+    pub(crate) fn wait(&self, until: Until) -> Result<Answer> {
+        let limit = msecs_to_jiffies(ANSWER_LIMIT_MS);
+        let answer = &self.request.answer;
+        match self
+            .request
+            .asker
+            .wait(until, Some(limit), || answer.as_ref().is_some())
+        {
+            Woken::Condition => answer.copy().ok_or_else(errno::protocol),
+            Woken::Signal => Err(EINTR),
+            Woken::Timeout => Err(ETIMEDOUT),
+        }
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        drop(self.requests.take(self.request.token));
+    }
+}

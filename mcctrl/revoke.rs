@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Revocation: the co-kernel took pages away or restricted them, and Linux follows.
+//!
+//! R1 alone in the address space, R2 drop the mappings, R3 look at each frame: let go → clear its
+//! bit, held → keep the bit and watch it ([`crate::pins`]), R4 leave and answer. It runs on a work
+//! queue, so a stopped mcexec does not delay it.
+
+use crate::ffi::ihk::Partition;
+use crate::ffi::workqueue;
+use crate::gate::Alone;
+use crate::proto::exposed::FrameRun;
+use crate::proto::layout::{MAX_CPUS, PAGE_BYTES, WINDOW_END};
+use crate::proto::packet::ToCokernel;
+use crate::proxy::Proxy;
+use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
+
+/// One order of the co-kernel.
+#[derive(Clone, Copy)]
+pub(crate) struct Revocation {
+    /// Goes back with the answer.
+    pub(crate) token: u64,
+    /// First address.
+    pub(crate) start: u64,
+    /// One past the last.
+    pub(crate) end: u64,
+    /// Physical address of the array of [`FrameRun`].
+    pub(crate) runs: u64,
+    /// Its length.
+    pub(crate) run_count: u32,
+}
+
+/// Orders not yet carried out. Each CPU of the co-kernel waits for its own, so there is an end to
+/// their number, and room for all can be had in advance.
+pub(crate) struct Revocations(KVec<Revocation>);
+
+impl Revocations {
+    /// None, with room. ENOMEM.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(KVec::with_capacity(MAX_CPUS, GFP_KERNEL)?))
+    }
+
+    fn next(&mut self) -> Option<Revocation> {
+        self.0.remove(0).ok()
+    }
+}
+
+/// Accepts an order; hard interrupt context. `false`: there are impossibly many.
+pub(crate) fn accept(proxy: &Arc<Proxy>, order: Revocation) -> bool {
+    if proxy
+        .revocations
+        .lock()
+        .0
+        .push_within_capacity(order)
+        .is_err()
+    {
+        return false;
+    }
+    if let Some(queue) = workqueue::queue() {
+        // An error says that the work is queued already; it will find this order, too.
+        let _ = queue.enqueue(proxy.clone());
+    }
+    true
+}
+
+impl WorkItem for Proxy {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        loop {
+            let Some(order) = this.revocations.lock().next() else {
+                return;
+            };
+            perform(&this, &order);
+        }
+    }
+}
+
+fn perform(proxy: &Arc<Proxy>, order: &Revocation) {
+    let Some(alone) = proxy.gate.enter_alone() else {
+        return;
+    };
+    if !is_sane(order) {
+        pr_err!("os {}: malformed revocation ignored\n", proxy.instance.os);
+    } else {
+        alone.zap(order.start, order.end.saturating_sub(order.start));
+        release_frames(proxy, &alone, order);
+    }
+    drop(alone);
+    if proxy.instance.pins.lock().is_watching() {
+        proxy.instance.call_undertaker();
+    }
+    // An error means that the instance is gone or declared hung: nobody waits for the answer.
+    let _ = proxy
+        .instance
+        .send(proxy.cpu(), &ToCokernel::RevokeDone { token: order.token });
+}
+
+fn is_sane(order: &Revocation) -> bool {
+    order.start % PAGE_BYTES == 0
+        && order.end % PAGE_BYTES == 0
+        && order.start < order.end
+        && order.end <= WINDOW_END
+}
+
+/// R3. A run that lies outside the partition ends the work: the bits of the rest stay set, which
+/// costs memory and harms nobody.
+fn release_frames(proxy: &Arc<Proxy>, alone: &Alone<'_>, order: &Revocation) {
+    let partition = alone.partition();
+    for index in 0..order.run_count {
+        let Some(run) = read_run(&partition, order.runs, index) else {
+            pr_err!(
+                "os {}: revocation names frames outside the partition\n",
+                proxy.instance.os
+            );
+            return;
+        };
+        for number in run.first..run.first.saturating_add(run.count) {
+            release_frame(proxy, &partition, number);
+        }
+    }
+}
+
+fn release_frame(proxy: &Arc<Proxy>, partition: &Partition<'_>, number: u32) {
+    let Some(frame) = partition.frame_by_number(number) else {
+        return;
+    };
+    if !partition.is_exposed(frame) {
+        return;
+    }
+    if proxy.instance.is_let_go(partition, frame) {
+        partition.conceal(frame);
+    } else {
+        proxy.instance.pins.lock().add(proxy, number);
+    }
+}
+
+/// Run `index` of the array at `runs`; `None` if the array or the run leaves the partition.
+fn read_run(partition: &Partition<'_>, runs: u64, index: u32) -> Option<FrameRun> {
+    let word = partition.word(runs.checked_add(u64::from(index) * 8)?)?;
+    let run = FrameRun {
+        first: word as u32,
+        count: (word >> 32) as u32,
+    };
+    let last = run.first.checked_add(run.count.checked_sub(1)?)?;
+    partition.frame_by_number(last).map(|_| run)
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Workers that sleep until the program asks something (WAIT), and the way back (RING).
+
+use crate::errno;
+use crate::ffi::wait::{Until, Woken};
+use crate::proto::packet::ToCokernel;
+use crate::proto::slot::SLOTS_PER_PAGE;
+use crate::proxy::Proxy;
+use kernel::prelude::*;
+
+/// Sleeps until the ASLEEP flag of slot `slot` is cleared. The flag is looked at after the task has
+/// queued itself, and the co-kernel rings after it has cleared it, so no request is slept through.
+/// EINTR for a signal, ESHUTDOWN if the instance died.
+pub(crate) fn wait(proxy: &Proxy, slot: usize) -> Result {
+    let worker = proxy.workers.get(slot).ok_or(EINVAL)?;
+    loop {
+        let mut look = Look::Asleep;
+        let woken = worker.wait(Until::Signal, None, || {
+            look = look_at(proxy, slot);
+            look != Look::Asleep
+        });
+        match (woken, look) {
+            (_, Look::Awake) => return Ok(()),
+            (_, Look::Gone) => return Err(errno::shutdown()),
+            (Woken::Signal, _) => return Err(EINTR),
+            _ => {}
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Asleep,
+    Awake,
+    Gone,
+}
+
+/// Does not sleep: the caller is about to. The gate of an instance is closed by `detach` only.
+fn look_at(proxy: &Proxy, slot: usize) -> Look {
+    let Some(inside) = proxy.instance.gate.try_enter() else {
+        return Look::Gone;
+    };
+    let partition = inside.partition();
+    let slots = proxy.slots().and_then(|slots| partition.slots(slots));
+    match slots.and_then(|slots| slots.get(slot)) {
+        Some(slot) if slot.is_asleep() => Look::Asleep,
+        Some(_) => Look::Awake,
+        None => Look::Gone,
+    }
+}
+
+/// Tells the co-kernel that the answer in slot `slot` is there.
+pub(crate) fn ring(proxy: &Proxy, slot: usize) -> Result {
+    let slot = u32::try_from(slot)
+        .ok()
+        .filter(|slot| (*slot as usize) < SLOTS_PER_PAGE)
+        .ok_or(EINVAL)?;
+    proxy.tell(|process| ToCokernel::WakeThread { process, slot })
+}
