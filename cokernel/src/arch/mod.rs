@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The names every architecture owes the rest of the kernel.
+
+mod x86_64;
+
+pub use x86_64::cpu::{cpu_count, cpu_index, halt_forever, relax, this_cpu, wait_for_interrupt};
+pub use x86_64::frame::UserFrame;
+pub use x86_64::{apic, backtrace, boot, context, cpu, fpu, paging, time, timer, tlb, trap, uaccess};

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+//! From ihk.ko's jump to [`crate::init`]: the entry point, the description of the machine, the
+//! kernel's own page tables.
+//!
+//! The entry makes an ordinary `BootInfo` from `BootParams`, so that what follows is what any
+//! bootloader would enter.
+
+use core::mem::MaybeUninit;
+
+use bootloader_api::info::{MemoryRegion, MemoryRegionKind, MemoryRegions};
+use bootloader_api::BootInfo;
+use ihk_ikc::boot::{BootParams, BOOT_MAGIC};
+use ihk_ikc::layout::{DIRECT_MAP_BASE, IMAGE_BASE, LARGE_PAGE_BYTES, MAX_CPUS, MAX_MEMORY_RANGES, PAGE_BYTES};
+use x86_64::PhysAddr;
+
+use super::paging::{self, Flags, PageSize, PageTable};
+use super::{apic, cpu, features, fpu, idt, syscall_entry, tables, timer};
+use crate::mm::phys;
+use crate::sync::OwnedCell;
+
+core::arch::global_asm!(
+    ".pushsection .text.entry, \"ax\"",
+    ".globl ihk_entry",
+    "ihk_entry:",
+    "cld",
+    "xor ebp, ebp",
+    "call boot_entry",
+    "ud2",
+    ".popsection",
+);
+
+extern "C" {
+    static __image_start: u8;
+    static __rodata_start: u8;
+    static __data_start: u8;
+    static __image_end: u8;
+}
+
+/// Regions of the memory map: every range, and the parts cut out of two of them.
+const MAX_REGIONS: usize = MAX_MEMORY_RANGES + 4;
+
+static REGIONS: OwnedCell<[MemoryRegion; MAX_REGIONS]> = OwnedCell::new(
+    [MemoryRegion {
+        start: 0,
+        end: 0,
+        kind: MemoryRegionKind::Bootloader,
+    }; MAX_REGIONS],
+);
+static BOOT_INFO: OwnedCell<MaybeUninit<BootInfo>> = OwnedCell::new(MaybeUninit::uninit());
+
+/// # Safety
+///
+/// Called only by `ihk_entry`, under the entry protocol of `ihk_ikc::boot`.
+#[no_mangle]
+unsafe extern "C" fn boot_entry(params: *const BootParams, index: u64) -> ! {
+    // SAFETY: by the entry protocol; Linux writes it before the first CPU starts, never again.
+    let params: &'static BootParams = unsafe { &*params };
+    // Nothing can be reported before the parameters are known to be parameters.
+    let sound = params.magic == BOOT_MAGIC && (1..=MAX_CPUS as u64).contains(&u64::from(params.cpu_count));
+    if !sound || index >= u64::from(params.cpu_count) {
+        cpu::halt_forever();
+    }
+    let index = index as u32;
+    cpu::init(index, params.cpus[index as usize].node, params.cpu_count);
+    if index == 0 {
+        crate::init::boot_cpu(params)
+    } else {
+        crate::init::other_cpu(params, index)
+    }
+}
+
+/// The memory map and the rest of `BootInfo`, from ihk.ko's parameters. The boot CPU, once.
+pub fn boot_info(params: &BootParams) -> &'static mut BootInfo {
+    // SAFETY: only the boot CPU comes here, and once.
+    let regions = unsafe { REGIONS.get_mut() };
+    let count = fill_regions(params, regions);
+    let mut info = BootInfo::new(MemoryRegions::from(&mut regions[..count]));
+    info.physical_memory_offset = Some(DIRECT_MAP_BASE).into();
+    info.kernel_addr = params.image.phys;
+    info.kernel_len = params.image.bytes;
+    info.kernel_image_offset = IMAGE_BASE;
+    info.kernel_stack_bottom = params.stacks.phys + DIRECT_MAP_BASE;
+    info.kernel_stack_len = params.stacks.bytes;
+    // SAFETY: only the boot CPU comes here, and once.
+    unsafe { BOOT_INFO.get_mut() }.write(info)
+}
+
+/// One region per memory range; the boot area, at the start of one of them, is a region of its own.
+fn fill_regions(params: &BootParams, regions: &mut [MemoryRegion]) -> usize {
+    let area = params.boot_area;
+    let area_end = (area.phys + area.bytes).next_multiple_of(PAGE_BYTES);
+    let mut count = 0;
+    let mut push = |start, end, kind| {
+        if start < end {
+            regions[count] = MemoryRegion { start, end, kind };
+            count += 1;
+        }
+    };
+    for range in &params.memory[..params.memory_count as usize] {
+        let (start, end) = (range.region.phys, range.region.phys + range.region.bytes);
+        if (start..end).contains(&area.phys) {
+            push(start, area.phys, MemoryRegionKind::Usable);
+            push(area.phys, area_end.min(end), MemoryRegionKind::Bootloader);
+            push(area_end.min(end), end, MemoryRegionKind::Usable);
+        } else {
+            push(start, end, MemoryRegionKind::Usable);
+        }
+    }
+    count
+}
+
+/// Builds the kernel's page tables. The boot CPU, once.
+pub fn build_kernel_tables(params: &BootParams) {
+    let mut tables = PageTable::new_kernel().expect("no memory for page tables");
+    map_partition(&mut tables, params);
+    map_image(&mut tables, params);
+    paging::set_kernel(tables);
+}
+
+/// The direct map: the partition and nothing else, readable and writable, never executable.
+fn map_partition(tables: &mut PageTable, params: &BootParams) {
+    let flags = Flags {
+        read: true,
+        write: true,
+        ..Flags::default()
+    };
+    for range in &params.memory[..params.memory_count as usize] {
+        let (mut at, end) = (range.region.phys, range.region.phys + range.region.bytes);
+        while at < end {
+            let giant = PageSize::Giant.bytes();
+            let size = if features::has_giant_pages() && at % giant == 0 && end - at >= giant {
+                PageSize::Giant
+            } else {
+                PageSize::Large
+            };
+            tables.map(DIRECT_MAP_BASE + at, PhysAddr::new(at), size, flags).expect("direct map");
+            at += size.bytes();
+        }
+    }
+}
+
+/// The image: code is not writable, data not executable.
+fn map_image(tables: &mut PageTable, params: &BootParams) {
+    let start = (&raw const __image_start).addr() as u64;
+    let rodata = (&raw const __rodata_start).addr() as u64;
+    let data = (&raw const __data_start).addr() as u64;
+    let end = (&raw const __image_end).addr() as u64;
+    assert!(end - start <= params.image.bytes, "the image does not fit its region");
+    for va in (start..end).step_by(PAGE_BYTES as usize) {
+        let flags = Flags {
+            read: true,
+            write: va >= data,
+            exec: va < rodata,
+            ..Flags::default()
+        };
+        let pa = PhysAddr::new(params.image.phys + (va - IMAGE_BASE));
+        tables.map(va, pa, PageSize::Small, flags).expect("image");
+    }
+}
+
+/// What the boot CPU prepares for all, once its own page tables are built.
+pub fn prepare_all(params: &BootParams) {
+    idt::init();
+    apic::init(params);
+    fpu::init(params.cpu_count);
+}
+
+/// Features of this CPU, as programs were promised; before the kernel's page tables are loaded.
+pub fn enable_features(params: &BootParams, index: u32) {
+    features::enable(params, index, params.cpus[index as usize].node);
+}
+
+/// Leaves ihk.ko's page tables for the kernel's own.
+pub fn load_kernel_tables() {
+    paging::load_root(paging::kernel_root());
+}
+
+/// Everything else this CPU needs before it runs threads.
+pub fn set_up_cpu(params: &BootParams, index: u32) {
+    tables::init(index, params.cpus[index as usize].node);
+    apic::enable();
+    syscall_entry::init();
+}
+
+/// Timers: the boot CPU measures for all, then every CPU prepares its own.
+pub fn set_up_timer(index: u32) {
+    if index == 0 {
+        timer::init(cpu::cpu_count());
+    }
+    timer::enable();
+}
+
+/// Why boot parameters are refused; `None` if they are sound.
+pub fn reason_to_refuse(params: &BootParams) -> Option<&'static str> {
+    let memory = match params.memory.get(..params.memory_count as usize) {
+        Some(memory) if !memory.is_empty() => memory,
+        _ => return Some("boot parameters: bad number of memory ranges"),
+    };
+    let mut frames = 0;
+    let mut free_from = 0;
+    for range in memory {
+        let region = range.region;
+        let aligned = (region.phys | region.bytes) % LARGE_PAGE_BYTES == 0 && region.bytes != 0;
+        if !aligned || region.phys < free_from || u64::from(range.first_frame) != frames {
+            return Some("boot parameters: malformed memory range");
+        }
+        frames += region.bytes / PAGE_BYTES;
+        free_from = region.phys + region.bytes;
+    }
+    if !phys::contains(params.boot_area.phys, params.boot_area.bytes) || params.boot_area.phys % PAGE_BYTES != 0 {
+        return Some("boot parameters: boot area outside the partition");
+    }
+    (params.tsc_khz == 0).then_some("boot parameters: frequency of the time-stamp counter unknown")
+}

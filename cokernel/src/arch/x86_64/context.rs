@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The only stack switch, kernel stacks, and the registers that follow a thread besides.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ihk_ikc::layout::PAGE_BYTES;
+
+use super::frame::UserFrame;
+use super::paging::{Flags, PageSize};
+use super::{features, msr, paging};
+use crate::mm::phys;
+use crate::sync::SpinLock;
+
+core::arch::global_asm!(
+    // context_switch(rdi = &mut old Context, rsi = &new Context)
+    ".globl context_switch",
+    "context_switch:",
+    "push rbp",
+    "push rbx",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "mov [rdi], rsp",
+    "mov rsp, [rsi]",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbx",
+    "pop rbp",
+    "ret",
+    // First return of a new thread: rsp = its UserFrame, r12 = what to call first.
+    ".globl context_start_user",
+    "context_start_user:",
+    "xor ebp, ebp",
+    "call r12",
+    "mov rdi, rsp",
+    "call exit_to_user",
+    "jmp return_to_user",
+);
+
+extern "C" {
+    fn context_switch(old: *mut Context, new: *const Context);
+    fn context_start_user();
+}
+
+/// First address of the kernel stacks' own part of the address space.
+pub(super) const STACK_AREA: u64 = 0xffff_c000_0000_0000;
+/// Bytes of a stack.
+const STACK_BYTES: u64 = 32 << 10;
+/// Distance of two stacks; the lower part stays unmapped and catches an overflow.
+const STACK_STRIDE: u64 = 64 << 10;
+
+/// Stacks that were used and wait for the next thread; they stay mapped.
+static SPARE: SpinLock<Vec<u64>> = SpinLock::new(Vec::new());
+static NEXT: AtomicU64 = AtomicU64::new(STACK_AREA);
+
+/// A kernel stack with an unmapped page below it.
+pub struct KernelStack {
+    bottom: u64,
+}
+
+impl KernelStack {
+    /// A stack; `None` without memory.
+    pub fn new() -> Option<Self> {
+        if let Some(bottom) = SPARE.lock().pop() {
+            return Some(Self { bottom });
+        }
+        let end = NEXT.fetch_add(STACK_STRIDE, Ordering::Relaxed) + STACK_STRIDE;
+        let bottom = end - STACK_BYTES;
+        let flags = Flags {
+            read: true,
+            write: true,
+            ..Flags::default()
+        };
+        for va in (bottom..end).step_by(PAGE_BYTES as usize) {
+            let frame = phys::alloc_small()?;
+            paging::map_kernel(va, frame, PageSize::Small, flags).ok()?;
+        }
+        Some(Self { bottom })
+    }
+
+    /// One past its highest byte.
+    pub fn top(&self) -> u64 {
+        self.bottom + STACK_BYTES
+    }
+}
+
+impl Drop for KernelStack {
+    fn drop(&mut self) {
+        SPARE.lock().push(self.bottom);
+    }
+}
+
+/// Whether `address` lies in the unmapped part below a kernel stack.
+pub fn is_guard(address: u64) -> bool {
+    let end = NEXT.load(Ordering::Relaxed);
+    (STACK_AREA..end).contains(&address) && (address - STACK_AREA) % STACK_STRIDE < STACK_STRIDE - STACK_BYTES
+}
+
+/// Where a thread that does not run goes on: its stack pointer; the rest lies on the stack.
+#[repr(C)]
+pub struct Context {
+    rsp: u64,
+}
+
+impl Context {
+    /// Of a thread that never ran.
+    pub const fn empty() -> Self {
+        Self { rsp: 0 }
+    }
+
+    /// Of a thread that, on `stack`, will call `first` and then go to user mode with `entry`.
+    pub fn for_user(stack: &KernelStack, entry: &UserFrame, first: extern "C" fn()) -> Self {
+        /// What `context_switch` pops, and what lies above it.
+        #[repr(C)]
+        struct Initial {
+            r15: u64,
+            r14: u64,
+            r13: u64,
+            r12: u64,
+            rbx: u64,
+            rbp: u64,
+            return_to: u64,
+            frame: UserFrame,
+        }
+        let rsp = stack.top() - size_of::<Initial>() as u64;
+        let initial = Initial {
+            r15: 0,
+            r14: 0,
+            r13: 0,
+            r12: first as usize as u64,
+            rbx: 0,
+            rbp: 0,
+            return_to: context_start_user as usize as u64,
+            frame: *entry,
+        };
+        let slot = core::ptr::with_exposed_provenance_mut::<Initial>(rsp as usize);
+        // SAFETY: the top of a mapped stack that belongs to a thread that has not run yet.
+        unsafe { slot.write(initial) };
+        Self { rsp }
+    }
+}
+
+/// Saves where this runs in `old` and goes on at `new`.
+///
+/// # Safety
+///
+/// `new` was made by [`Context::for_user`] or by this function, runs nowhere, and its stack is
+/// mapped; both live until the switch is over.
+pub unsafe fn switch(old: &mut Context, new: &Context) {
+    // SAFETY: by this function's contract.
+    unsafe { context_switch(old, new) };
+}
+
+/// Goes on with `body` at the top of the stack that ends at `top`.
+///
+/// # Safety
+///
+/// The stack is mapped and nobody's, and nothing of the present stack is needed any more.
+pub unsafe fn run_on(top: u64, body: extern "C" fn() -> !) -> ! {
+    // SAFETY: by this function's contract.
+    unsafe {
+        core::arch::asm!(
+            "mov rsp, {top}",
+            "xor ebp, ebp",
+            "call {body}",
+            "ud2",
+            top = in(reg) top,
+            body = in(reg) body,
+            options(noreturn),
+        )
+    }
+}
+
+/// Saves user space's FS and GS bases and loads the next thread's.
+pub fn switch_user_bases(old_fs: &mut u64, old_gs: &mut u64, new_fs: u64, new_gs: u64) {
+    (*old_fs, *old_gs) = (fs_base(), gs_base());
+    if new_fs != *old_fs {
+        set_fs_base(new_fs);
+    }
+    if new_gs != *old_gs {
+        set_gs_base(new_gs);
+    }
+}
+
+/// The current thread's FS base in user mode.
+pub fn fs_base() -> u64 {
+    if features::has_fsgsbase() {
+        let value: u64;
+        // SAFETY: CR4.FSGSBASE is set.
+        unsafe { core::arch::asm!("rdfsbase {}", out(reg) value, options(nomem, nostack, preserves_flags)) };
+        return value;
+    }
+    // SAFETY: every x86-64 CPU has this register.
+    unsafe { msr::read(msr::FS_BASE) }
+}
+
+/// Sets the current thread's FS base; the address is user space's.
+pub fn set_fs_base(value: u64) {
+    if features::has_fsgsbase() {
+        // SAFETY: CR4.FSGSBASE is set; the kernel does not use FS.
+        unsafe { core::arch::asm!("wrfsbase {}", in(reg) value, options(nomem, nostack, preserves_flags)) };
+        return;
+    }
+    // SAFETY: the kernel does not use FS; non-canonical values never get here.
+    unsafe { msr::write(msr::FS_BASE, value) };
+}
+
+/// The current thread's GS base in user mode (`swapgs` keeps it aside while the kernel runs).
+pub fn gs_base() -> u64 {
+    // SAFETY: every x86-64 CPU has this register.
+    unsafe { msr::read(msr::KERNEL_GS_BASE) }
+}
+
+/// Sets the current thread's GS base; the address is user space's.
+pub fn set_gs_base(value: u64) {
+    // SAFETY: `swapgs` on the way out brings it to user mode; non-canonical values never get here.
+    unsafe { msr::write(msr::KERNEL_GS_BASE, value) };
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What each CPU keeps at its GS base, and the instructions of waiting.
+
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+use ihk_ikc::layout::MAX_CPUS;
+
+use super::{msr, tlb};
+use crate::task::thread::Thread;
+
+/// Offset of [`Cpu::kernel_stack`], for the entry code.
+pub const KERNEL_STACK: usize = 8;
+/// Offset of [`Cpu::user_stack`].
+pub const USER_STACK: usize = 16;
+
+/// One CPU's hot words; GS points here in kernel mode.
+#[repr(C, align(128))]
+pub struct Cpu {
+    /// Address of this structure.
+    this: AtomicU64,
+    /// Top of the current thread's kernel stack; entries from user mode start there.
+    kernel_stack: AtomicU64,
+    /// Where `syscall` parks the user's stack pointer for a moment.
+    user_stack: AtomicU64,
+    /// Number of the CPU inside the co-kernel.
+    index: AtomicU32,
+    /// Its node.
+    node: AtomicU32,
+    /// The running thread; the CPU owns one count of its `Arc`. Null until the scheduler starts.
+    current: AtomicPtr<Thread>,
+    /// Address of the stack pointer for interrupts from user mode, in the task state segment.
+    interrupt_stack: AtomicU64,
+}
+
+const _: () = {
+    use core::mem::offset_of;
+    assert!(offset_of!(Cpu, kernel_stack) == KERNEL_STACK);
+    assert!(offset_of!(Cpu, user_stack) == USER_STACK);
+    assert!(offset_of!(Cpu, index) == 24);
+};
+
+impl Cpu {
+    const NEW: Self = Self {
+        this: AtomicU64::new(0),
+        kernel_stack: AtomicU64::new(0),
+        user_stack: AtomicU64::new(0),
+        index: AtomicU32::new(0),
+        node: AtomicU32::new(0),
+        current: AtomicPtr::new(core::ptr::null_mut()),
+        interrupt_stack: AtomicU64::new(0),
+    };
+
+    /// Number of the CPU inside the co-kernel.
+    pub fn index(&self) -> u32 {
+        self.index.load(Ordering::Relaxed)
+    }
+
+    /// NUMA node.
+    pub fn node(&self) -> u32 {
+        self.node.load(Ordering::Relaxed)
+    }
+
+    /// The running thread, as the scheduler stored it.
+    pub fn current(&self) -> *mut Thread {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// Where interrupts from user mode find their stack: a field of this CPU's task state segment.
+    pub(super) fn set_interrupt_stack(&self, slot: *mut u64) {
+        self.interrupt_stack.store(slot.expose_provenance() as u64, Ordering::Relaxed);
+    }
+
+    /// Stores the running thread and its stack; the old thread.
+    pub fn set_current(&self, thread: *mut Thread, kernel_stack: u64) -> *mut Thread {
+        self.kernel_stack.store(kernel_stack, Ordering::Relaxed);
+        let slot = self.interrupt_stack.load(Ordering::Relaxed) as usize;
+        let slot = core::ptr::with_exposed_provenance_mut::<u64>(slot);
+        // SAFETY: set by `set_interrupt_stack` to a field of this CPU's task state segment, which
+        // nobody else writes and the CPU reads only on the next interrupt from user mode.
+        unsafe { slot.write_unaligned(kernel_stack) };
+        let old = self.current.load(Ordering::Relaxed);
+        self.current.store(thread, Ordering::Relaxed);
+        old
+    }
+}
+
+static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::NEW }; MAX_CPUS];
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Makes GS point to CPU `index`'s words. That CPU, first of all.
+pub(super) fn init(index: u32, node: u32, count: u32) {
+    let cpu = &CPUS[index as usize];
+    let address = core::ptr::from_ref(cpu).expose_provenance() as u64;
+    cpu.this.store(address, Ordering::Relaxed);
+    cpu.index.store(index, Ordering::Relaxed);
+    cpu.node.store(node, Ordering::Relaxed);
+    COUNT.store(count, Ordering::Relaxed);
+    load_base(address);
+}
+
+/// Points GS to CPU `index`'s words again, after the segment registers were loaded.
+pub(super) fn reload(index: u32) {
+    load_base(CPUS[index as usize].this.load(Ordering::Relaxed));
+}
+
+fn load_base(address: u64) {
+    // SAFETY: `address` is that of a static `Cpu`, which is what the kernel expects at GS.
+    unsafe { msr::write(msr::GS_BASE, address) };
+}
+
+/// Address of this CPU's words.
+pub(super) fn base() -> u64 {
+    this_cpu().this.load(Ordering::Relaxed)
+}
+
+/// The words of the CPU this runs on. Threads move only where they block, so the answer holds
+/// until then.
+pub fn this_cpu() -> &'static Cpu {
+    let address: usize;
+    // SAFETY: GS points to this CPU's `Cpu` from `init` on, whose first word is its own address.
+    unsafe {
+        core::arch::asm!("mov {}, gs:[0]", out(reg) address, options(nostack, readonly, preserves_flags));
+    }
+    // SAFETY: as above; `CPUS` is static.
+    unsafe { &*core::ptr::with_exposed_provenance::<Cpu>(address) }
+}
+
+/// Number of the CPU this runs on.
+pub fn cpu_index() -> u32 {
+    this_cpu().index()
+}
+
+/// How many CPUs the instance has.
+pub fn cpu_count() -> u32 {
+    COUNT.load(Ordering::Relaxed)
+}
+
+/// One turn of a spin loop: PAUSE, and a look whether another CPU waits for a TLB shootdown here,
+/// or whether the instance is stopping.
+pub fn relax() {
+    core::hint::spin_loop();
+    tlb::serve();
+    crate::panic::stop_if_asked();
+}
+
+/// Sleeps until the next interrupt was handled. The caller has interrupts off, holds no lock, and
+/// has seen that there is nothing to do: an interrupt that comes after the look wakes the `hlt`.
+pub fn wait_for_interrupt() {
+    // SAFETY: the handlers are in place when the scheduler runs; `sti` takes effect after `hlt`
+    // has begun, so no wake-up is lost.
+    unsafe { core::arch::asm!("sti", "hlt", "cli", options(nostack)) };
+}
+
+/// The CPU's end.
+pub fn halt_forever() -> ! {
+    loop {
+        // SAFETY: nothing happens after it.
+        unsafe { core::arch::asm!("cli", "hlt", options(nomem, nostack)) };
+    }
+}

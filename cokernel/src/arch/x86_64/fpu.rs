@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+//! FPU, vector and protection-key registers. The kernel uses none of them, so a program's stay in
+//! the CPU until another program's thread comes; they are saved whenever the thread gives up the
+//! CPU, because it may go on elsewhere, and loaded only if somebody else's took their place.
+
+use alloc::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
+use super::{cpu, features};
+use crate::sync::PerCpuArray;
+use crate::task::thread::Thread;
+
+/// Bytes of the part every x86-64 CPU has.
+const LEGACY_BYTES: usize = 512;
+/// Bytes of the header that follows it.
+const HEADER_BYTES: usize = 64;
+/// Offsets in the area.
+const MXCSR: usize = 24;
+const MXCSR_MASK: usize = 28;
+const XSTATE_BV: usize = LEGACY_BYTES;
+const XCOMP_BV: usize = LEGACY_BYTES + 8;
+/// Values a program starts with.
+const INITIAL_FCW: u16 = 0x37f;
+const INITIAL_MXCSR: u32 = 0x1f80;
+
+static BYTES: AtomicUsize = AtomicUsize::new(LEGACY_BYTES);
+static OPTIMISED: AtomicBool = AtomicBool::new(false);
+/// Per CPU: whose registers it holds (address of the area), 0 = nobody's.
+static OWNERS: spin::Once<PerCpuArray<AtomicUsize>> = spin::Once::new();
+
+/// No CPU.
+const NOWHERE: u32 = u32::MAX;
+
+/// Measures the area. The boot CPU, once, after the features are enabled.
+pub(super) fn init(cpus: u32) {
+    if features::has_xsave() {
+        BYTES.store(features::cpuid(0xd, 0).ebx as usize, Ordering::Relaxed);
+        OPTIMISED.store(features::cpuid(0xd, 1).eax & 1 != 0, Ordering::Relaxed);
+    }
+    OWNERS.call_once(|| PerCpuArray::new(cpus, |_| AtomicUsize::new(0)));
+}
+
+/// Bytes of a thread's state: what a signal frame must hold (FXSAVE or XSAVE standard format).
+pub fn bytes() -> usize {
+    BYTES.load(Ordering::Relaxed)
+}
+
+/// The XCR0 bits of that state; `None` if it is FXSAVE's.
+pub fn features() -> Option<u64> {
+    features::has_xsave().then(features::xcr0)
+}
+
+/// A thread's registers while it does not run.
+pub struct FpuState {
+    area: Option<NonNull<u8>>,
+    /// CPU whose registers were last loaded from or saved to this.
+    cpu: AtomicU32,
+}
+
+// SAFETY: the area is owned like a `Box<[u8]>`.
+unsafe impl Send for FpuState {}
+// SAFETY: shared references do not touch the area except in `switch`, for the owning CPU.
+unsafe impl Sync for FpuState {}
+
+impl FpuState {
+    /// Of a thread that has no such registers.
+    pub const fn none() -> Self {
+        Self {
+            area: None,
+            cpu: AtomicU32::new(NOWHERE),
+        }
+    }
+
+    /// Of a fresh program.
+    pub fn initial() -> Self {
+        let layout = layout();
+        // SAFETY: the layout is not empty.
+        let Some(area) = NonNull::new(unsafe { alloc_zeroed(layout) }) else {
+            handle_alloc_error(layout)
+        };
+        // SAFETY: both lie in the area just allocated, which is aligned to 64 bytes.
+        unsafe {
+            area.cast::<u16>().write(INITIAL_FCW);
+            area.add(MXCSR).cast::<u32>().write(INITIAL_MXCSR);
+        }
+        Self {
+            area: Some(area),
+            cpu: AtomicU32::new(NOWHERE),
+        }
+    }
+}
+
+impl Drop for FpuState {
+    fn drop(&mut self) {
+        if let Some(area) = self.area {
+            // SAFETY: allocated in `initial` with the same layout.
+            unsafe { dealloc(area.as_ptr(), layout()) };
+        }
+    }
+}
+
+fn layout() -> Layout {
+    let bytes = bytes().max(LEGACY_BYTES + HEADER_BYTES);
+    Layout::from_size_align(bytes, 64).expect("the size of the FPU state")
+}
+
+/// Saves `old`'s registers and loads `new`'s, where there are any. Called by the stack switch.
+pub fn switch(old: &mut FpuState, new: &FpuState) {
+    let me = cpu::cpu_index();
+    if let Some(area) = old.area {
+        // SAFETY: the area is large enough and `old`'s registers are in the CPU.
+        unsafe { save(area.as_ptr()) };
+        old.cpu.store(me, Ordering::Relaxed);
+    }
+    let Some(area) = new.area else {
+        return;
+    };
+    let Some(owner) = OWNERS.get().map(|owners| owners.this()) else {
+        return;
+    };
+    let address = area.as_ptr().addr();
+    if owner.load(Ordering::Relaxed) != address || new.cpu.load(Ordering::Relaxed) != me {
+        // SAFETY: the area holds a valid state: the initial one, a saved one or a checked one.
+        unsafe { restore(area.as_ptr()) };
+        owner.store(address, Ordering::Relaxed);
+        new.cpu.store(me, Ordering::Relaxed);
+    }
+}
+
+/// A copy of the running thread's registers, [`bytes`] long, into `buffer`.
+pub fn save_current(buffer: &mut [u8]) {
+    let (area, length) = current_area();
+    assert!(buffer.len() >= length, "buffer too small for the FPU state");
+    // SAFETY: the running thread's registers are in the CPU, its area is unused meanwhile.
+    unsafe { save(area.as_ptr()) };
+    // SAFETY: the area has `length` bytes and nobody else touches it.
+    buffer[..length].copy_from_slice(unsafe { core::slice::from_raw_parts(area.as_ptr(), length) });
+}
+
+/// The state is not one that can be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadState;
+
+/// Loads the running thread's registers from `buffer`, which came from user space.
+///
+/// # Errors
+///
+/// [`BadState`] if the header asks for what does not exist; nothing was changed.
+pub fn restore_current(buffer: &[u8]) -> Result<(), BadState> {
+    let (area, length) = current_area();
+    let state = buffer.get(..length).ok_or(BadState)?;
+    if let Some(xcr0) = features() {
+        let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| state[at + byte]));
+        let reserved = &state[XCOMP_BV..LEGACY_BYTES + HEADER_BYTES];
+        if word(XSTATE_BV) & !xcr0 != 0 || reserved.iter().any(|byte| *byte != 0) {
+            return Err(BadState);
+        }
+    }
+    // SAFETY: as in `save_current`; source and area are different memory.
+    unsafe { core::ptr::copy_nonoverlapping(state.as_ptr(), area.as_ptr(), length) };
+    let mxcsr = area.as_ptr().wrapping_add(MXCSR).cast::<u32>();
+    // SAFETY: lies in the area, which is aligned to 64 bytes. Reserved bits would fault.
+    unsafe { *mxcsr &= mxcsr_mask() };
+    // SAFETY: the header was checked and the rest takes any value.
+    unsafe { restore(area.as_ptr()) };
+    Ok(())
+}
+
+/// Gives the running thread a fresh program's registers.
+pub fn reset_current() {
+    let fresh = FpuState::initial();
+    if let Some(area) = fresh.area {
+        // SAFETY: the initial state is valid.
+        unsafe { restore(area.as_ptr()) };
+    }
+}
+
+fn current_area() -> (NonNull<u8>, usize) {
+    let thread: *mut Thread = cpu::this_cpu().current();
+    assert!(!thread.is_null(), "no thread runs");
+    // SAFETY: the running thread, whose saved state this CPU alone touches.
+    let area = unsafe { (*thread).saved().fpu.area };
+    (area.expect("the thread has no FPU state"), bytes())
+}
+
+fn mxcsr_mask() -> u32 {
+    #[repr(align(64))]
+    struct Area([u8; LEGACY_BYTES]);
+    let mut area = Area([0; LEGACY_BYTES]);
+    // SAFETY: 512 bytes, aligned.
+    unsafe { core::arch::asm!("fxsave64 [{}]", in(reg) area.0.as_mut_ptr(), options(nostack, preserves_flags)) };
+    match u32::from_le_bytes(core::array::from_fn(|byte| area.0[MXCSR_MASK + byte])) {
+        0 => 0xffbf,
+        mask => mask,
+    }
+}
+
+/// # Safety
+///
+/// `area` has [`bytes`] bytes, aligned to 64, and is nobody else's.
+unsafe fn save(area: *mut u8) {
+    // SAFETY: by this function's contract; the forms exist as `init` found.
+    unsafe {
+        if !features::has_xsave() {
+            core::arch::asm!("fxsave64 [{}]", in(reg) area, options(nostack, preserves_flags));
+        } else if OPTIMISED.load(Ordering::Relaxed) {
+            core::arch::asm!("xsaveopt64 [{}]", in(reg) area, in("eax") -1, in("edx") -1, options(nostack, preserves_flags));
+        } else {
+            core::arch::asm!("xsave64 [{}]", in(reg) area, in("eax") -1, in("edx") -1, options(nostack, preserves_flags));
+        }
+    }
+}
+
+/// # Safety
+///
+/// `area` holds a state that loads without a fault.
+unsafe fn restore(area: *const u8) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        if features::has_xsave() {
+            core::arch::asm!("xrstor64 [{}]", in(reg) area, in("eax") -1, in("edx") -1, options(nostack, preserves_flags));
+        } else {
+            core::arch::asm!("fxrstor64 [{}]", in(reg) area, options(nostack, preserves_flags));
+        }
+    }
+}

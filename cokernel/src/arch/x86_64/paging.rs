@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Page tables: the only encoder and the only walker. Four levels; the lower half is a program's,
+//! the upper half is the kernel's and the same in every table.
+//!
+//! Tables are arrays of atomic words, because Linux reads them at any time. A present leaf is
+//! changed by exchange, a full barrier, on which the protocol of `ihk_ikc::exposed` rests.
+//! A leaf with contents but no access right (PROT_NONE) is kept as a non-present entry.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use alloc::sync::Arc;
+use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
+use x86_64::PhysAddr;
+
+use super::tlb::Space;
+use crate::mm::phys;
+use crate::sync::SpinLock;
+
+const PRESENT: u64 = 1;
+const WRITE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
+/// Uncached, with Linux's page attribute table (index 3).
+const UNCACHED: u64 = 3 << 3;
+/// Accessed and dirty, set from the start: nobody reads them, and the CPU need not write them.
+const TOUCHED: u64 = 3 << 5;
+const LARGE: u64 = 1 << 7;
+const GLOBAL: u64 = 1 << 8;
+/// Free for software: [`Flags::mirrored`].
+const MIRRORED: u64 = 1 << 9;
+/// Software: the entry holds a frame although it is not present.
+const HELD: u64 = 1 << 10;
+const NO_EXECUTE: u64 = 1 << 63;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+/// Entries of a table.
+const ENTRIES: u64 = 512;
+/// First entry of the kernel's half.
+const KERNEL_HALF: usize = 256;
+
+type Table = [AtomicU64; ENTRIES as usize];
+
+/// Size of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageSize {
+    /// 4 KiB.
+    Small,
+    /// 2 MiB.
+    Large,
+    /// 1 GiB; the kernel's direct map only.
+    Giant,
+}
+
+impl PageSize {
+    /// In bytes.
+    pub const fn bytes(self) -> u64 {
+        1 << self.shift()
+    }
+
+    const fn shift(self) -> u32 {
+        match self {
+            Self::Small => 12,
+            Self::Large => 21,
+            Self::Giant => 30,
+        }
+    }
+}
+
+/// What may be done to a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Any access at all; without it the page is held but cannot be touched.
+    pub read: bool,
+    /// Writable.
+    pub write: bool,
+    /// Executable.
+    pub exec: bool,
+    /// By user space.
+    pub user: bool,
+    /// Not through the caches.
+    pub uncached: bool,
+    /// The frame is Linux's, not the partition's. Means nothing to the hardware.
+    pub mirrored: bool,
+}
+
+impl Flags {
+    /// A program's page.
+    pub const fn user(read: bool, write: bool, exec: bool) -> Self {
+        Self {
+            read,
+            write,
+            exec,
+            user: true,
+            uncached: false,
+            mirrored: false,
+        }
+    }
+
+    const fn encode(self) -> u64 {
+        let mut bits = TOUCHED;
+        bits |= if self.read { PRESENT } else { HELD };
+        if self.write {
+            bits |= WRITE;
+        }
+        bits |= if self.user { USER } else { GLOBAL };
+        if !self.exec {
+            bits |= NO_EXECUTE;
+        }
+        if self.uncached {
+            bits |= UNCACHED;
+        }
+        if self.mirrored {
+            bits |= MIRRORED;
+        }
+        bits
+    }
+
+    const fn decode(entry: u64) -> Self {
+        Self {
+            read: entry & PRESENT != 0,
+            write: entry & WRITE != 0,
+            exec: entry & NO_EXECUTE == 0,
+            user: entry & USER != 0,
+            uncached: entry & UNCACHED == UNCACHED,
+            mirrored: entry & MIRRORED != 0,
+        }
+    }
+}
+
+/// A leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// First address of the page it points to.
+    pub pa: PhysAddr,
+    /// Its size.
+    pub size: PageSize,
+    /// Its rights.
+    pub flags: Flags,
+}
+
+impl Mapping {
+    fn of(entry: u64, size: PageSize) -> Self {
+        Self {
+            pa: PhysAddr::new(entry & ADDRESS & !(size.bytes() - 1)),
+            size,
+            flags: Flags::decode(entry),
+        }
+    }
+}
+
+/// Why a page was not mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapError {
+    /// Something is there already.
+    Occupied,
+    /// A large page is wanted where a table stands; see [`PageTable::take_empty_table`].
+    TableInTheWay,
+    /// No frame for a table.
+    OutOfFrames,
+}
+
+/// No frame for a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfFrames;
+
+/// A program's page tables, or the kernel's. Dropping frees the tables, not the pages.
+pub struct PageTable {
+    space: Arc<Space>,
+}
+
+impl PageTable {
+    /// Empty tables of a program, with the kernel's half in place.
+    pub fn new_user() -> Option<Self> {
+        let root = new_table()?;
+        let (to, from) = (table(root), table(kernel_root()));
+        for (to, from) in to.iter().zip(from).skip(KERNEL_HALF) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        Some(Self {
+            space: Arc::new(Space::new(root)),
+        })
+    }
+
+    /// Tables of the kernel itself, all entries empty. Boot only.
+    pub(super) fn new_kernel() -> Option<Self> {
+        Some(Self {
+            space: Arc::new(Space::new(new_table()?)),
+        })
+    }
+
+    /// Physical address of the top-level table.
+    pub fn root(&self) -> PhysAddr {
+        self.space.root
+    }
+
+    /// The space these tables span, for the scheduler and for shootdowns.
+    pub fn space(&self) -> &Arc<Space> {
+        &self.space
+    }
+
+    /// Maps one page. `va` and `pa` are aligned to `size`.
+    ///
+    /// # Errors
+    ///
+    /// See [`MapError`]; nothing was mapped.
+    pub fn map(&mut self, va: u64, pa: PhysAddr, size: PageSize, flags: Flags) -> Result<(), MapError> {
+        debug_assert!((va | pa.as_u64()) % size.bytes() == 0);
+        let slot = self.slot_for(va, size)?;
+        let old = slot.load(Ordering::Relaxed);
+        if is_table(old, size) {
+            return Err(MapError::TableInTheWay);
+        }
+        if old != 0 {
+            return Err(MapError::Occupied);
+        }
+        slot.store(leaf(pa, size, flags), Ordering::Release);
+        Ok(())
+    }
+
+    /// Removes the leaf that contains `va`; what it was. The caller flushes and frees.
+    pub fn unmap(&mut self, va: u64) -> Option<Mapping> {
+        let (slot, size) = self.leaf_slot(va)?;
+        Some(Mapping::of(slot.swap(0, Ordering::SeqCst), size))
+    }
+
+    /// Changes the rights of the leaf that contains `va`; what it was. The caller flushes.
+    pub fn protect(&mut self, va: u64, flags: Flags) -> Option<Mapping> {
+        let (slot, size) = self.leaf_slot(va)?;
+        let pa = Mapping::of(slot.load(Ordering::Relaxed), size).pa;
+        Some(Mapping::of(slot.swap(leaf(pa, size, flags), Ordering::SeqCst), size))
+    }
+
+    /// Makes 512 small leaves of the large one that contains `va`, with the same rights and frames.
+    /// Does nothing if there is no large leaf. The caller flushes before rights change.
+    ///
+    /// # Errors
+    ///
+    /// No frame for the table; nothing was changed.
+    pub fn split(&mut self, va: u64) -> Result<(), OutOfFrames> {
+        let Some((slot, PageSize::Large)) = self.leaf_slot(va) else {
+            return Ok(());
+        };
+        let old = Mapping::of(slot.load(Ordering::Relaxed), PageSize::Large);
+        let small = new_table().ok_or(OutOfFrames)?;
+        for (entry, offset) in table(small).iter().zip((0u64..).step_by(PAGE_BYTES as usize)) {
+            entry.store(leaf(old.pa + offset, PageSize::Small, old.flags), Ordering::Relaxed);
+        }
+        slot.swap(pointer(small), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// The leaf that contains `va`.
+    pub fn lookup(&self, va: u64) -> Option<Mapping> {
+        let (slot, size) = self.leaf_slot(va)?;
+        Some(Mapping::of(slot.load(Ordering::Relaxed), size))
+    }
+
+    /// The first leaf that begins in, or reaches into, `[from, to)`, and its first address. Skips
+    /// holes a table at a time. User half only.
+    pub fn next_mapping(&self, from: u64, to: u64) -> Option<(u64, Mapping)> {
+        let mut va = from & !(PAGE_BYTES - 1);
+        while va < to {
+            match self.walk(va) {
+                Walk::Leaf(slot, size) => {
+                    let start = va & !(size.bytes() - 1);
+                    return Some((start, Mapping::of(slot.load(Ordering::Relaxed), size)));
+                }
+                Walk::Hole { shift } => va = ((va >> shift) + 1) << shift,
+            }
+        }
+        None
+    }
+
+    /// Unlinks the small-page table of the 2 MiB around `va` if it has no leaf any more. The caller
+    /// shoots the 2 MiB down, then frees the table as a small frame.
+    pub fn take_empty_table(&mut self, va: u64) -> Option<PhysAddr> {
+        let slot = self.existing_slot(va, PageSize::Large)?;
+        let entry = slot.load(Ordering::Relaxed);
+        if !is_table(entry, PageSize::Large) {
+            return None;
+        }
+        let below = PhysAddr::new(entry & ADDRESS);
+        if table(below).iter().any(|entry| entry.load(Ordering::Relaxed) != 0) {
+            return None;
+        }
+        slot.swap(0, Ordering::SeqCst);
+        Some(below)
+    }
+
+    /// Loads these tables on this CPU. The scheduler keeps [`Space::cpus`].
+    pub fn activate(&self) {
+        load_root(self.space.root);
+    }
+
+    /// The entry of `size` for `va`; makes the tables above it.
+    fn slot_for(&mut self, va: u64, size: PageSize) -> Result<&'static AtomicU64, MapError> {
+        let mut shift = 39;
+        let mut slot = entry(self.space.root, va, shift);
+        while shift > size.shift() {
+            let value = slot.load(Ordering::Relaxed);
+            let below = if value == 0 {
+                let fresh = new_table().ok_or(MapError::OutOfFrames)?;
+                slot.store(pointer(fresh), Ordering::Release);
+                fresh
+            } else if is_leaf_at(value, shift) {
+                return Err(MapError::Occupied);
+            } else {
+                PhysAddr::new(value & ADDRESS)
+            };
+            shift -= 9;
+            slot = entry(below, va, shift);
+        }
+        Ok(slot)
+    }
+
+    /// The entry of `size` for `va`, if the tables above it exist.
+    fn existing_slot(&self, va: u64, size: PageSize) -> Option<&'static AtomicU64> {
+        let mut shift = 39;
+        let mut slot = entry(self.space.root, va, shift);
+        while shift > size.shift() {
+            let value = slot.load(Ordering::Relaxed);
+            if value == 0 || is_leaf_at(value, shift) {
+                return None;
+            }
+            shift -= 9;
+            slot = entry(PhysAddr::new(value & ADDRESS), va, shift);
+        }
+        Some(slot)
+    }
+
+    fn leaf_slot(&self, va: u64) -> Option<(&'static AtomicU64, PageSize)> {
+        match self.walk(va) {
+            Walk::Leaf(slot, size) => Some((slot, size)),
+            Walk::Hole { .. } => None,
+        }
+    }
+
+    fn walk(&self, va: u64) -> Walk {
+        let mut base = self.space.root;
+        let mut shift = 39;
+        loop {
+            let slot = entry(base, va, shift);
+            let value = slot.load(Ordering::Relaxed);
+            if value == 0 {
+                return Walk::Hole { shift };
+            }
+            if is_leaf_at(value, shift) {
+                let size = match shift {
+                    12 => PageSize::Small,
+                    21 => PageSize::Large,
+                    _ => PageSize::Giant,
+                };
+                return Walk::Leaf(slot, size);
+            }
+            base = PhysAddr::new(value & ADDRESS);
+            shift -= 9;
+        }
+    }
+}
+
+impl Drop for PageTable {
+    fn drop(&mut self) {
+        super::tlb::retire(&self.space);
+        for entry in &table(self.space.root)[..KERNEL_HALF] {
+            free_below(entry.load(Ordering::Relaxed), 39);
+        }
+        phys::free_small(self.space.root);
+    }
+}
+
+enum Walk {
+    Leaf(&'static AtomicU64, PageSize),
+    /// Nothing in the whole `1 << shift` bytes around the address.
+    Hole {
+        shift: u32,
+    },
+}
+
+/// Frees the table that `value`, an entry for `1 << shift` bytes, points to, and those below.
+fn free_below(value: u64, shift: u32) {
+    if value == 0 || is_leaf_at(value, shift) {
+        return;
+    }
+    let below = PhysAddr::new(value & ADDRESS);
+    if shift > PageSize::Large.shift() {
+        for entry in table(below) {
+            free_below(entry.load(Ordering::Relaxed), shift - 9);
+        }
+    }
+    phys::free_small(below);
+}
+
+fn new_table() -> Option<PhysAddr> {
+    let frame = phys::alloc_small()?;
+    phys::zero(frame, PAGE_BYTES);
+    Some(frame)
+}
+
+fn table(address: PhysAddr) -> &'static Table {
+    phys::page(address)
+}
+
+fn entry(base: PhysAddr, va: u64, shift: u32) -> &'static AtomicU64 {
+    &table(base)[(va >> shift & (ENTRIES - 1)) as usize]
+}
+
+const fn leaf(pa: PhysAddr, size: PageSize, flags: Flags) -> u64 {
+    let large = match size {
+        PageSize::Small => 0,
+        PageSize::Large | PageSize::Giant => LARGE,
+    };
+    pa.as_u64() | large | flags.encode()
+}
+
+/// An entry that points to the next table: the rights are the leaf's alone.
+fn pointer(below: PhysAddr) -> u64 {
+    below.as_u64() | PRESENT | WRITE | USER | TOUCHED
+}
+
+/// Whether a non-zero entry for `1 << shift` bytes is a leaf.
+const fn is_leaf_at(value: u64, shift: u32) -> bool {
+    shift == 12 || value & LARGE != 0
+}
+
+const fn is_table(value: u64, size: PageSize) -> bool {
+    value != 0 && !is_leaf_at(value, size.shift())
+}
+
+/// The kernel's own tables, once they are there.
+static KERNEL: SpinLock<Option<PageTable>> = SpinLock::new(None);
+static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
+
+/// Top-level table of the kernel itself; its upper half is in every table.
+pub fn kernel_root() -> PhysAddr {
+    PhysAddr::new(KERNEL_ROOT.load(Ordering::Relaxed))
+}
+
+/// Makes `tables` the kernel's, for ever. Boot only.
+pub(super) fn set_kernel(tables: PageTable) {
+    KERNEL_ROOT.store(tables.root().as_u64(), Ordering::Relaxed);
+    *KERNEL.lock() = Some(tables);
+}
+
+/// Maps a page of the kernel in every address space. Top-level entries come into being at boot
+/// only, because programs' tables copy them.
+///
+/// # Errors
+///
+/// See [`MapError`]; nothing was mapped.
+pub(super) fn map_kernel(va: u64, pa: PhysAddr, size: PageSize, flags: Flags) -> Result<(), MapError> {
+    let mut tables = KERNEL.lock();
+    tables.as_mut().ok_or(MapError::OutOfFrames)?.map(va, pa, size, flags)
+}
+
+/// Top-level table that is loaded on this CPU.
+pub fn loaded_root() -> PhysAddr {
+    let value: u64;
+    // SAFETY: reading CR3 has no effect.
+    unsafe { core::arch::asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    PhysAddr::new(value & ADDRESS)
+}
+
+/// Loads a top-level table on this CPU.
+pub(crate) fn load_root(root: PhysAddr) {
+    // SAFETY: every root comes from a `PageTable` and carries the kernel's half; the owner of a
+    // `PageTable` retires it from all CPUs before it frees it.
+    unsafe { core::arch::asm!("mov cr3, {}", in(reg) root.as_u64(), options(nostack, preserves_flags)) };
+}
+
+const _: () = assert!(LARGE_PAGE_BYTES == PageSize::Large.bytes());

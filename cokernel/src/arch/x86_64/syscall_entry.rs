@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Hop 1: `syscall` lands here; registers become a [`UserFrame`], and on the way out again
+//! registers.
+
+use super::cpu::{KERNEL_STACK, USER_STACK};
+use super::frame::UserFrame;
+use super::gdt::{KERNEL_CS, USER32_CS, USER_CS, USER_SS};
+use super::{msr, trap};
+
+core::arch::global_asm!(
+    ".globl syscall_landing",
+    "syscall_landing:",
+    "swapgs",
+    "mov gs:[{user_stack}], rsp",
+    "mov rsp, gs:[{kernel_stack}]",
+    "push {user_ss}",
+    "push qword ptr gs:[{user_stack}]",
+    "push r11",
+    "push {user_cs}",
+    "push rcx",
+    "push rax", // orig_rax
+    "push rdi",
+    "push rsi",
+    "push rdx",
+    "push rcx",
+    "push rax",
+    "push r8",
+    "push r9",
+    "push r10",
+    "push r11",
+    "push rbx",
+    "push rbp",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "mov rdi, rsp",
+    "xor ebp, ebp",
+    "call syscall_entry",
+    "test al, al",
+    "jz return_to_user",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbp",
+    "pop rbx",
+    "add rsp, 8", // r11 = rflags, popped below
+    "pop r10",
+    "pop r9",
+    "pop r8",
+    "pop rax",
+    "add rsp, 8", // rcx = rip, popped below
+    "pop rdx",
+    "pop rsi",
+    "pop rdi",
+    "add rsp, 8", // orig_rax
+    "pop rcx",
+    "add rsp, 8", // cs
+    "pop r11",
+    "pop rsp", // user space's; no interrupt can come before user mode but on a stack of its own
+    "swapgs",
+    "sysretq",
+    // 32-bit `syscall` does not exist here: ENOSYS.
+    ".globl syscall32_landing",
+    "syscall32_landing:",
+    "mov eax, -38",
+    "sysret",
+    user_stack = const USER_STACK,
+    kernel_stack = const KERNEL_STACK,
+    user_ss = const USER_SS,
+    user_cs = const USER_CS,
+);
+
+extern "C" {
+    fn syscall_landing();
+    fn syscall32_landing();
+}
+
+/// Flags off on entry, as Linux has them: all a program could use against the kernel.
+const CLEARED_FLAGS: u64 = 0x0025_7fd5;
+
+/// Points `syscall` to this file. Every CPU.
+pub(super) fn init() {
+    // `syscall` loads CS = bits 47:32, SS = that + 8; `sysret` CS = bits 63:48 + 16, SS = that + 8.
+    let star = u64::from(KERNEL_CS) << 32 | u64::from(USER32_CS) << 48;
+    // SAFETY: the entry points are those above; the selectors are in the table `gdt` loaded.
+    unsafe {
+        msr::write(msr::STAR, star);
+        msr::write(msr::LSTAR, syscall_landing as usize as u64);
+        msr::write(msr::CSTAR, syscall32_landing as usize as u64);
+        msr::write(msr::FMASK, CLEARED_FLAGS);
+    }
+}
+
+/// Whether `sysret` may be used for the way back.
+///
+/// # Safety
+///
+/// Called only by `syscall_landing`, with `frame` at the top of this thread's kernel stack.
+#[no_mangle]
+unsafe extern "C" fn syscall_entry(frame: *mut UserFrame) -> bool {
+    // SAFETY: by this function's contract `frame` is valid and ours alone until we return.
+    let frame = unsafe { &mut *frame };
+    crate::failure::in_syscall();
+    crate::syscall::dispatch(frame);
+    trap::prepare_return(frame);
+    frame.fits_sysret()
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Time from the time-stamp counter, in Linux's CLOCK_MONOTONIC.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ihk_ikc::boot::BootParams;
+
+/// Nanoseconds per tick, shifted left by this.
+const SHIFT: u32 = 32;
+
+static MULTIPLIER: AtomicU64 = AtomicU64::new(0);
+static TICKS_PER_US: AtomicU64 = AtomicU64::new(1);
+static BASE_TSC: AtomicU64 = AtomicU64::new(0);
+static BASE_NS: AtomicU64 = AtomicU64::new(0);
+
+/// Takes Linux's measure of the counter over. The boot CPU, once.
+pub fn init(params: &BootParams) {
+    let khz = params.tsc_khz.max(1);
+    let multiplier = (1_000_000u128 << SHIFT) / u128::from(khz);
+    MULTIPLIER.store(u64::try_from(multiplier).unwrap_or(u64::MAX), Ordering::Relaxed);
+    TICKS_PER_US.store((khz / 1000).max(1), Ordering::Relaxed);
+    BASE_TSC.store(params.boot_tsc, Ordering::Relaxed);
+    BASE_NS.store(params.boot_monotonic_ns, Ordering::Relaxed);
+}
+
+/// The counter. Not ordered against the instructions around it.
+pub fn tsc() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reading the counter has no effect.
+    unsafe { core::arch::asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags)) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC, as good as the rate Linux measured at boot.
+pub fn now_ns() -> u64 {
+    BASE_NS.load(Ordering::Relaxed) + ticks_to_ns(tsc().wrapping_sub(BASE_TSC.load(Ordering::Relaxed)))
+}
+
+/// Nanoseconds since boot.
+pub fn uptime_ns() -> u64 {
+    ticks_to_ns(tsc().wrapping_sub(BASE_TSC.load(Ordering::Relaxed)))
+}
+
+/// How many ticks `microseconds` are.
+pub fn us_to_ticks(microseconds: u64) -> u64 {
+    microseconds.saturating_mul(TICKS_PER_US.load(Ordering::Relaxed))
+}
+
+/// The counter's value when CLOCK_MONOTONIC reaches `ns`; now, if that is past.
+pub fn ns_to_tsc(ns: u64) -> u64 {
+    let after = ns.saturating_sub(now_ns());
+    let ticks = u128::from(after) * u128::from(TICKS_PER_US.load(Ordering::Relaxed)) / 1000;
+    tsc().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+}
+
+fn ticks_to_ns(ticks: u64) -> u64 {
+    let ns = u128::from(ticks) * u128::from(MULTIPLIER.load(Ordering::Relaxed)) >> SHIFT;
+    u64::try_from(ns).unwrap_or(u64::MAX)
+}
+
+/// The end of a wait.
+#[derive(Clone, Copy)]
+pub struct Deadline(u64);
+
+impl Deadline {
+    /// So many microseconds from now.
+    pub fn after_us(microseconds: u64) -> Self {
+        Self(tsc().saturating_add(us_to_ticks(microseconds)))
+    }
+
+    /// Whether it has come.
+    pub fn passed(self) -> bool {
+        tsc() >= self.0
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Inter-kernel communication: the packets of this CPU's channel, and doorbells both ways.
+//!
+//! Ring rule: a CPU's `to_cokernel` ring always asks for the doorbell, except while the idle loop
+//! polls it. Linux's side always wants the doorbell.
+
+#[expect(unsafe_code, reason = "what Linux reserved for the instance becomes typed references, once")]
+mod map;
+
+use core::sync::atomic::Ordering;
+
+use ihk_ikc::control::{command, state, InstanceControl};
+use ihk_ikc::layout::MAX_LINUX_CPUS;
+use ihk_ikc::packet::{ToCokernel, ToLinux};
+use ihk_ikc::ring::{Doorbell, Ring, RingError};
+
+pub use map::{init, mailbox};
+
+use crate::arch::{self, apic, time::Deadline};
+use crate::{host, klog, panic};
+
+/// How long a full ring may stay full: Linux drains it in an interrupt handler.
+const FULL_LIMIT_US: u64 = 10_000_000;
+
+/// The control words. Panics before [`init`].
+pub fn control() -> &'static InstanceControl {
+    map::control().expect("control words are used before they are mapped")
+}
+
+/// The control words, if they are there already.
+pub fn try_control() -> Option<&'static InstanceControl> {
+    map::control()
+}
+
+/// Says `state` to Linux.
+pub fn set_state(state: u32) {
+    control().state.store(state, Ordering::Release);
+}
+
+/// Shows Linux that this CPU lives.
+pub fn beat() {
+    let beats = &control().heartbeats[arch::cpu_index() as usize];
+    // One writer: a plain addition is enough.
+    beats.store(beats.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+/// Sends `message` and rings Linux's default CPU. Any CPU, interrupts off.
+pub fn send(message: &ToLinux) {
+    send_ringing(message, None);
+}
+
+/// Sends `message` and rings `linux_cpu`, or the default CPU if that one cannot be rung.
+pub fn send_ringing(message: &ToLinux, linux_cpu: Option<u32>) {
+    let ring = &map::channel(arch::cpu_index()).to_linux;
+    let deadline = Deadline::after_us(FULL_LIMIT_US);
+    let packet = message.encode();
+    loop {
+        match ring.push(&packet) {
+            Ok(Doorbell::Ring) => return ring_linux(linux_cpu),
+            Ok(Doorbell::NotNeeded) => return,
+            Err(RingError::Full) if !deadline.passed() => {
+                ring_linux(None);
+                arch::relax();
+            }
+            Err(error) => panic!("Linux broke the ring to it: {error:?}"),
+        }
+    }
+}
+
+/// Rings Linux CPU `linux_cpu`, or the default one if that is `None` or cannot be rung.
+pub fn ring_linux(linux_cpu: Option<u32>) {
+    let control = control();
+    let target = |cpu: u32| match control.doorbells.get(cpu as usize) {
+        Some(word) => word.load(Ordering::Acquire),
+        None => 0,
+    };
+    let default = || target(control.default_linux_cpu.load(Ordering::Relaxed));
+    let doorbell = match linux_cpu.map(target) {
+        None | Some(0) => default(),
+        Some(doorbell) => doorbell,
+    };
+    if doorbell != 0 {
+        apic::send(doorbell);
+    }
+}
+
+/// Whether a doorbell of `linux_cpu` would reach that CPU itself.
+pub fn can_ring(linux_cpu: u32) -> bool {
+    (linux_cpu as usize) < MAX_LINUX_CPUS && control().doorbells[linux_cpu as usize].load(Ordering::Relaxed) != 0
+}
+
+/// Handles all packets that wait for this CPU. The caller holds no lock and may be any thread.
+pub fn drain() {
+    obey();
+    let ring = own_ring();
+    loop {
+        match ring.pop() {
+            Ok(None) => return,
+            Ok(Some(packet)) => match ToCokernel::decode(&packet) {
+                Some(message) => host::handle(message, arch::cpu_index()),
+                None => klog!("ikc: unknown packet kind {}", packet.words()[0]),
+            },
+            Err(error) => panic!("Linux broke the ring to CPU {}: {error:?}", arch::cpu_index()),
+        }
+    }
+}
+
+/// For wait loops: handles what waits for this CPU, if anything. Cheap when there is nothing.
+pub fn poll() {
+    if own_ring().has_packets() || is_commanded() {
+        drain();
+    }
+}
+
+/// This CPU's ring from Linux.
+pub fn own_ring() -> &'static Ring {
+    &map::channel(arch::cpu_index()).to_cokernel
+}
+
+fn is_commanded() -> bool {
+    control().command.load(Ordering::Relaxed) != command::NONE
+}
+
+/// Does what [`InstanceControl::command`] says; returns if it says nothing.
+fn obey() {
+    if control().command.load(Ordering::Acquire) == command::SHUTDOWN {
+        klog!("shutdown: told by Linux");
+        panic::stop_all(state::STOPPED);
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Boot order, one step per line.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use bootloader_api::info::MemoryRegionKind;
+use bootloader_api::BootInfo;
+use cokernel_logic::frames::Frames;
+use ihk_ikc::boot::BootParams;
+use ihk_ikc::control::state;
+use ihk_ikc::layout::LARGE_PAGE_BYTES;
+use ihk_ikc::packet::ToLinux;
+use ihk_ikc::ABI_VERSION;
+use x86_64::PhysAddr;
+
+use crate::arch::time::{self, Deadline};
+use crate::arch::{self, boot};
+use crate::mm::{heap, phys};
+use crate::task::sched;
+use crate::{failure, ikc, kargs, klog, log};
+
+/// How long the CPUs may take to come up.
+const ONLINE_LIMIT_US: u64 = 8_000_000;
+/// Boot heap beyond the table of frames.
+const BOOT_HEAP_BYTES: u64 = 256 << 10;
+
+/// The boot CPU has prepared what all CPUs share.
+static PREPARED: AtomicBool = AtomicBool::new(false);
+
+/// The first CPU: prepares the instance, waits for the others, says RUNNING, becomes idle.
+pub fn boot_cpu(params: &'static BootParams) -> ! {
+    time::init(params);
+    phys::init_ranges(params);
+    ikc::init(params);
+    log::init(params);
+    let control = ikc::control();
+    control.abi_version.store(ABI_VERSION, Ordering::Release);
+    check(params);
+    ikc::set_state(state::BOOTING);
+    klog!("mckernel-rs {} instance {}: {} CPUs", env!("CARGO_PKG_VERSION"), params.instance, params.cpu_count);
+    boot::enable_features(params, 0);
+    init_memory(params, boot::boot_info(params));
+    boot::build_kernel_tables(params);
+    boot::load_kernel_tables();
+    boot::prepare_all(params);
+    boot::set_up_cpu(params, 0);
+    boot::set_up_timer(0);
+    sched::init(params.cpu_count);
+    PREPARED.store(true, Ordering::Release);
+    go_online();
+    wait_for_all(params.cpu_count);
+    failure::at_boot();
+    control.state.store(state::RUNNING, Ordering::Release);
+    klog!("running; {} MiB free", phys::stats().free >> 8);
+    ikc::send(&ToLinux::StateChanged { state: state::RUNNING });
+    failure::arm();
+    sched::enter()
+}
+
+/// The other CPUs.
+pub fn other_cpu(params: &'static BootParams, index: u32) -> ! {
+    let limit = time::tsc().saturating_add(params.tsc_khz.saturating_mul(ONLINE_LIMIT_US / 1000));
+    while !PREPARED.load(Ordering::Acquire) {
+        core::hint::spin_loop();
+        if time::tsc() > limit {
+            arch::halt_forever();
+        }
+    }
+    boot::enable_features(params, index);
+    boot::load_kernel_tables();
+    boot::set_up_cpu(params, index);
+    boot::set_up_timer(index);
+    go_online();
+    sched::enter()
+}
+
+/// Refuses what cannot be booted: says why and halts; the other CPUs halt by their own limit.
+fn check(params: &'static BootParams) {
+    if params.abi_version != ABI_VERSION || params.bytes as usize != size_of::<BootParams>() {
+        refuse(format_args!("ihk.ko speaks version {} of the contract, this image {ABI_VERSION}", params.abi_version));
+    }
+    if let Some(reason) = boot::reason_to_refuse(params) {
+        refuse(format_args!("{reason}"));
+    }
+    if let Err(error) = kargs::init(params) {
+        refuse(format_args!("{error}"));
+    }
+}
+
+fn refuse(reason: core::fmt::Arguments<'_>) -> ! {
+    klog!("boot refused: {reason}");
+    ikc::set_state(state::REFUSED);
+    arch::halt_forever()
+}
+
+/// Boot heap, then frames, from the memory map.
+fn init_memory(params: &BootParams, info: &'static mut BootInfo) {
+    let table = Frames::footprint(phys::block_count()) as u64;
+    let bytes = (table + BOOT_HEAP_BYTES).next_multiple_of(4096);
+    let usable = |region: &&mut bootloader_api::info::MemoryRegion| {
+        region.kind == MemoryRegionKind::Usable && region.end - region.start >= bytes
+    };
+    // The smallest region that fits, so that large ones stay whole.
+    let region = info.memory_regions.iter_mut().filter(usable).min_by_key(|region| region.end - region.start);
+    let region = region.expect("no memory for the boot heap");
+    let start = region.start;
+    region.start += bytes;
+    heap::init_boot(PhysAddr::new(start), bytes);
+    phys::init_frames(info);
+    let large = params.memory[..params.memory_count as usize].iter().map(|range| range.region.bytes / LARGE_PAGE_BYTES);
+    klog!("memory: {} ranges, {} large pages", params.memory_count, large.sum::<u64>());
+}
+
+fn go_online() {
+    ikc::beat();
+    ikc::own_ring().request_doorbell();
+    ikc::control().cpus_online.fetch_add(1, Ordering::AcqRel);
+}
+
+fn wait_for_all(cpus: u32) {
+    let deadline = Deadline::after_us(ONLINE_LIMIT_US);
+    while ikc::control().cpus_online.load(Ordering::Acquire) < cpus {
+        arch::relax();
+        let online = ikc::control().cpus_online.load(Ordering::Relaxed);
+        assert!(!deadline.passed(), "only {online} of {cpus} CPUs came up");
+    }
+}

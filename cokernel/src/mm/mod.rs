@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Memory: the partition's frames, the kernel heap, address spaces.
+
+pub mod addr;
+pub mod aspace;
+pub mod fault;
+#[expect(unsafe_code, reason = "the kernel heap hands out raw memory")]
+pub mod heap;
+#[expect(unsafe_code, reason = "views of the partition through the direct map")]
+pub mod phys;
+pub mod populate;
+pub mod quarantine;
+pub mod revoke;
+pub mod unmap;
+pub mod window;

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The frames of the partition, and the kernel's view of them through the direct map.
+//!
+//! Every frame may be viewed as atomic words: the kernel's page tables are read by Linux at any
+//! time, and what user space does to its frames at the same moment is not in our hands.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use bootloader_api::info::MemoryRegionKind;
+use bootloader_api::BootInfo;
+use cokernel_logic::frames::{Frames, FRAMES_PER_BLOCK};
+pub use cokernel_logic::frames::FrameStats;
+use ihk_ikc::boot::{BootParams, MemoryRange};
+use ihk_ikc::layout::{DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES};
+use spin::Once;
+use x86_64::PhysAddr;
+
+use crate::ikc;
+use crate::sync::SpinLock;
+
+/// Words of a small page.
+pub const PAGE_WORDS: usize = 512;
+
+static RANGES: Once<&'static [MemoryRange]> = Once::new();
+static EXPOSED: Once<&'static [AtomicU64]> = Once::new();
+/// Innermost lock: nothing is taken under it.
+static FRAMES: Once<SpinLock<Frames>> = Once::new();
+
+/// Learns where the partition lies; the direct map is usable from now on. The boot CPU, once.
+pub fn init_ranges(params: &'static BootParams) {
+    let count = (params.memory_count as usize).min(params.memory.len());
+    let ranges = RANGES.call_once(|| &params.memory[..count]);
+    let words = ihk_ikc::exposed::words_for(frames_of(ranges));
+    let fits = contains(params.exposed.phys, words * 8) && params.exposed.bytes >= words * 8;
+    assert!(fits && params.exposed.phys % 8 == 0, "exposed bitmap outside the partition");
+    let first = direct_map_ptr(PhysAddr::new(params.exposed.phys)).cast::<AtomicU64>();
+    // SAFETY: just checked to lie in the partition; ihk.ko reserved it for the bitmap for as long
+    // as the instance lives, and both sides use it as atomics only.
+    EXPOSED.call_once(|| unsafe { core::slice::from_raw_parts(first, words as usize) });
+}
+
+/// How many 2 MiB blocks the partition has.
+pub fn block_count() -> u32 {
+    u32::try_from(frames_of(ranges()) / u64::from(FRAMES_PER_BLOCK)).expect("partition of 8 EiB")
+}
+
+/// Gives the usable regions of `info` to the frame allocator. The boot CPU, once.
+pub fn init_frames(info: &BootInfo) {
+    let mut frames = Frames::new(block_count());
+    let usable = info.memory_regions.iter().filter(|region| region.kind == MemoryRegionKind::Usable);
+    for region in usable {
+        let first = frame_number(PhysAddr::new(region.start)).expect("usable region outside the partition");
+        let count = (region.end - region.start) / PAGE_BYTES;
+        let count = u32::try_from(count).expect("usable region too large");
+        frames.add(first, count).expect("usable regions overlap");
+    }
+    FRAMES.call_once(|| SpinLock::new(frames));
+    publish(stats());
+}
+
+/// Whether [`init_frames`] is done.
+pub fn is_ready() -> bool {
+    FRAMES.is_completed()
+}
+
+/// A 4 KiB frame with undefined contents.
+pub fn alloc_small() -> Option<PhysAddr> {
+    with(Frames::alloc_small).map(frame_address)
+}
+
+/// 2 MiB, aligned to 2 MiB, with undefined contents.
+pub fn alloc_large() -> Option<PhysAddr> {
+    with(Frames::alloc_large).map(frame_address)
+}
+
+/// `count` (at most 512) adjacent frames with undefined contents.
+pub fn alloc_run(count: u32) -> Option<PhysAddr> {
+    with(|frames| frames.alloc_run(count)).map(frame_address)
+}
+
+/// Takes a 4 KiB frame back. Panics if it is free already: memory would be given out twice.
+pub fn free_small(address: PhysAddr) {
+    free_run(address, 1);
+}
+
+/// Takes 2 MiB back. Panics like [`free_small`].
+pub fn free_large(address: PhysAddr) {
+    free_run(address, FRAMES_PER_BLOCK);
+}
+
+/// Takes `count` adjacent frames of one block back. Panics like [`free_small`].
+pub fn free_run(address: PhysAddr, count: u32) {
+    let frame = frame_number(address).expect("freed frame is not the partition's");
+    with(|frames| frames.free_run(frame, count)).expect("frame freed twice");
+}
+
+/// How much memory there is.
+pub fn stats() -> FrameStats {
+    FRAMES.get().map(|frames| frames.lock().stats()).unwrap_or_default()
+}
+
+/// Partition-wide number of the frame that contains `address`; `None` if it is not ours.
+pub fn frame_number(address: PhysAddr) -> Option<u32> {
+    let address = address.as_u64();
+    let range = range_at(address)?;
+    let offset = (address - range.region.phys) / PAGE_BYTES;
+    u32::try_from(u64::from(range.first_frame) + offset).ok()
+}
+
+/// Address of frame `frame`. Panics if there is no such frame.
+pub fn frame_address(frame: u32) -> PhysAddr {
+    let after = ranges().partition_point(|range| range.first_frame <= frame);
+    let range = &ranges()[after - 1];
+    let offset = u64::from(frame - range.first_frame) * PAGE_BYTES;
+    assert!(offset < range.region.bytes, "no such frame");
+    PhysAddr::new(range.region.phys + offset)
+}
+
+/// The bitmap of frames Linux may have mapped; see `ihk_ikc::exposed`.
+pub fn exposed_bits() -> &'static [AtomicU64] {
+    EXPOSED.get().copied().unwrap_or(&[])
+}
+
+/// Whether all of `[address, address + bytes)` lies in one run of the partition.
+pub fn contains(address: u64, bytes: u64) -> bool {
+    range_at(address).is_some_and(|range| bytes <= range.region.bytes - (address - range.region.phys))
+}
+
+/// Where the kernel sees `address`; meaningful only inside the partition.
+pub fn direct_map_ptr(address: PhysAddr) -> *mut u8 {
+    core::ptr::with_exposed_provenance_mut((DIRECT_MAP_BASE + address.as_u64()) as usize)
+}
+
+/// The small page that contains `address`, as atomic words. Panics outside the partition.
+pub fn page(address: PhysAddr) -> &'static [AtomicU64; PAGE_WORDS] {
+    let address = address.align_down(PAGE_BYTES);
+    assert!(contains(address.as_u64(), PAGE_BYTES), "{address:?} is not the partition's");
+    // SAFETY: the page lies in the partition, whose direct map stays for the life of the kernel;
+    // any bytes are valid atomics, and accesses through them race with nothing but atomics,
+    // user space and Linux.
+    unsafe { &*direct_map_ptr(address).cast::<[AtomicU64; PAGE_WORDS]>() }
+}
+
+/// Fills frames with zeros. Panics outside the partition.
+pub fn zero(address: PhysAddr, bytes: u64) {
+    assert!(contains(address.as_u64(), bytes), "{address:?} is not the partition's");
+    assert!((address.as_u64() | bytes) % 8 == 0, "zero() takes whole words");
+    // SAFETY: in the partition, whole words; the caller owns the frames, by having allocated them.
+    unsafe {
+        core::arch::asm!(
+            "rep stosq",
+            inout("rcx") bytes / 8 => _,
+            inout("rdi") direct_map_ptr(address) => _,
+            in("rax") 0u64,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Copies `bytes` (whole words) between frames that do not overlap. Panics outside the partition.
+pub fn copy(to: PhysAddr, from: PhysAddr, bytes: u64) {
+    assert!(contains(to.as_u64(), bytes) && contains(from.as_u64(), bytes), "copy outside the partition");
+    // SAFETY: in the partition; user space may write the source meanwhile, which `rep movsq` as an
+    // opaque instruction tolerates.
+    unsafe {
+        core::arch::asm!(
+            "rep movsq",
+            inout("rcx") bytes / 8 => _,
+            inout("rdi") direct_map_ptr(to) => _,
+            inout("rsi") direct_map_ptr(from) => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Copies `bytes` into frames. Panics outside the partition.
+pub fn write_bytes(to: PhysAddr, bytes: &[u8]) {
+    assert!(contains(to.as_u64(), bytes.len() as u64), "write outside the partition");
+    // SAFETY: in the partition; as in `copy`.
+    unsafe {
+        core::arch::asm!(
+            "rep movsb",
+            inout("rcx") bytes.len() => _,
+            inout("rdi") direct_map_ptr(to) => _,
+            inout("rsi") bytes.as_ptr() => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Runs `body` on the frames and publishes the counters.
+fn with<R>(body: impl FnOnce(&mut Frames) -> R) -> R {
+    let frames = FRAMES.get().expect("frames are used before they are there");
+    let (result, stats) = {
+        let mut frames = frames.lock();
+        (body(&mut frames), frames.stats())
+    };
+    publish(stats);
+    result
+}
+
+/// Two CPUs may publish out of order; the next change corrects it.
+fn publish(stats: FrameStats) {
+    if let Some(control) = ikc::try_control() {
+        control.usage.frames_total.store(stats.total, Ordering::Relaxed);
+        control.usage.frames_free.store(stats.free, Ordering::Relaxed);
+    }
+}
+
+fn ranges() -> &'static [MemoryRange] {
+    RANGES.get().copied().unwrap_or(&[])
+}
+
+fn frames_of(ranges: &[MemoryRange]) -> u64 {
+    ranges.iter().map(|range| range.region.bytes / PAGE_BYTES).sum()
+}
+
+fn range_at(address: u64) -> Option<&'static MemoryRange> {
+    let ranges = ranges();
+    let after = ranges.partition_point(|range| range.region.phys <= address);
+    let range = ranges.get(after.checked_sub(1)?)?;
+    (address - range.region.phys < range.region.bytes).then_some(range)
+}
+
+/// Large pages and blocks are the same size.
+const _: () = assert!(FRAMES_PER_BLOCK as u64 * PAGE_BYTES == LARGE_PAGE_BYTES);

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Who runs: threads, the scheduler, processes, signals.
+
+pub mod affinity;
+pub mod create;
+pub mod exit;
+pub mod process;
+#[expect(unsafe_code, reason = "the stack switch")]
+pub mod sched;
+pub mod signal;
+pub mod signal_frame;
+#[expect(unsafe_code, reason = "a thread's saved context belongs to the CPU that runs it")]
+pub mod thread;
+pub mod waitq;

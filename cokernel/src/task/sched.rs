@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The scheduler: per-CPU queues, switch, block and wake, idle.
+//!
+//! A thread in a queue, and the running one, are owned by an `Arc` of that CPU; a blocked thread is
+//! owned by whoever will wake it. A woken thread always enters the queue of the CPU it ran on, and
+//! only that CPU takes it out, so nobody runs a context that is still being saved.
+//! Lock order: anything → a CPU's queue. Nothing is taken under a queue.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use alloc::sync::Arc;
+use cokernel_logic::runqueue::RunQueue;
+use spin::Once;
+
+use super::thread::{State, Thread};
+use crate::arch::time::Deadline;
+use crate::arch::tlb::Space;
+use crate::arch::{self, apic, context, fpu, paging, timer, UserFrame};
+use crate::sync::{OwnedCell, PerCpuArray, SpinLock};
+use crate::{ikc, kargs};
+
+/// How long one of several threads of a CPU runs at a time.
+const SLICE_NS: u64 = 10_000_000;
+
+/// One CPU's part of the scheduler.
+struct Local {
+    queue: SpinLock<RunQueue<Arc<Thread>>>,
+    /// The idle loop polls the queue: no IPI is needed to wake the CPU.
+    polls: AtomicBool,
+    /// The running thread shall give the CPU away before it goes back to user mode.
+    resched: AtomicBool,
+    idle: Arc<Thread>,
+    /// Touched by this CPU only.
+    own: OwnedCell<Own>,
+}
+
+/// What only the CPU itself touches.
+struct Own {
+    /// The address space that is loaded (also while idle: nothing is flushed for a short sleep).
+    space: Option<Arc<Space>>,
+    /// The thread that was just switched away from, until its successor has looked after it.
+    previous: Option<Arc<Thread>>,
+}
+
+static LOCALS: Once<PerCpuArray<Local>> = Once::new();
+
+/// Makes the queues and idle threads of `cpus` CPUs. The boot CPU, once.
+pub fn init(cpus: u32) {
+    LOCALS.call_once(|| {
+        PerCpuArray::new(cpus, |cpu| Local {
+            queue: SpinLock::new(RunQueue::new()),
+            polls: AtomicBool::new(false),
+            resched: AtomicBool::new(false),
+            idle: Thread::new_idle(cpu).expect("no memory for an idle thread"),
+            own: OwnedCell::new(Own {
+                space: None,
+                previous: None,
+            }),
+        })
+    });
+}
+
+/// Turns the boot code of this CPU into its idle thread, on a stack with a guard page.
+pub fn enter() -> ! {
+    let idle = Arc::clone(&local().idle);
+    let top = idle.stack().top();
+    arch::this_cpu().set_current(Arc::into_raw(idle).cast_mut(), top);
+    // SAFETY: nothing of the boot stack is used any more; `idle_loop` never returns.
+    unsafe { context::run_on(top, idle_loop) }
+}
+
+/// The thread this runs in. Panics before [`enter`].
+pub fn current() -> &'static Thread {
+    let thread = arch::this_cpu().current();
+    assert!(!thread.is_null(), "no thread runs yet");
+    // SAFETY: the CPU owns a count of the running thread, and whoever asks runs in that thread, so
+    // it lives at least until the asker ends. ('static is a fiction that ends with the thread.)
+    unsafe { &*thread }
+}
+
+/// The thread this runs in, if the scheduler runs.
+pub fn try_current() -> Option<&'static Thread> {
+    (!arch::this_cpu().current().is_null()).then(current)
+}
+
+/// The thread this runs in, counted.
+pub fn current_arc() -> Arc<Thread> {
+    let thread: *const Thread = current();
+    // SAFETY: the pointer came from `Arc::into_raw`, and the CPU owns a count.
+    unsafe { Arc::increment_strong_count(thread) };
+    // SAFETY: as above; the count taken is handed to the new `Arc`.
+    unsafe { Arc::from_raw(thread) }
+}
+
+/// Lets a new `thread` begin in user mode with `entry`, on CPU `cpu`.
+pub fn spawn_user(thread: Arc<Thread>, cpu: u32, entry: &UserFrame) {
+    assert!(cpu < arch::cpu_count(), "no CPU {cpu}");
+    // SAFETY: the thread is new: no CPU has seen it.
+    let saved = unsafe { thread.saved() };
+    saved.context = context::Context::for_user(thread.stack(), entry, first_steps);
+    thread.set_cpu(cpu);
+    wake(&thread);
+}
+
+/// Whether another thread waits for this CPU.
+pub fn others_runnable() -> bool {
+    !local().queue.lock().is_empty()
+}
+
+/// Waits until `condition` holds. Who makes it hold calls [`wake`] afterwards.
+pub fn block(mut condition: impl FnMut() -> bool) {
+    loop {
+        prepare_to_block();
+        if condition() {
+            return cancel_block();
+        }
+        block_prepared(None);
+    }
+}
+
+/// Blocks until somebody calls [`wake`]; returns at once if that happened since
+/// [`prepare_to_block`].
+pub fn block_current() {
+    prepare_to_block();
+    block_prepared(None);
+}
+
+/// From here on [`wake`] counts. The caller looks at its condition next, then blocks or cancels.
+pub fn prepare_to_block() {
+    current().set_state(State::Blocked);
+}
+
+/// The condition held: no blocking.
+pub fn cancel_block() {
+    let me = current();
+    if !me.change_state(State::Blocked, State::Running) {
+        // A waker is putting us in the queue, or has done so.
+        while local().queue.lock().remove(|thread| core::ptr::eq(Arc::as_ptr(thread), me)).is_none() {
+            arch::relax();
+        }
+        me.set_state(State::Running);
+    }
+}
+
+/// Gives the CPU away until woken, or until CLOCK_MONOTONIC reaches `deadline_ns`. `false` if the
+/// deadline came first.
+pub fn block_prepared(deadline_ns: Option<u64>) -> bool {
+    let Some(deadline) = deadline_ns else {
+        schedule();
+        return true;
+    };
+    let ticket = timer::wake_at(deadline, current_arc());
+    schedule();
+    timer::cancel(ticket)
+}
+
+/// Makes a blocked thread runnable. Does nothing to one that is not blocked. Any CPU.
+pub fn wake(thread: &Arc<Thread>) {
+    if thread.change_state(State::Blocked, State::Runnable) {
+        enqueue(Arc::clone(thread));
+    }
+}
+
+/// Lets the others of this CPU run first.
+pub fn yield_now() {
+    if others_runnable() {
+        let me = current_arc();
+        me.set_state(State::Runnable);
+        local().queue.lock().push(me);
+        schedule();
+    }
+}
+
+/// Goes on on CPU `cpu`.
+pub fn migrate_current(cpu: u32) {
+    assert!(cpu < arch::cpu_count(), "no CPU {cpu}");
+    if cpu != arch::cpu_index() {
+        let me = current();
+        me.set_cpu(cpu);
+        me.set_state(State::Moving);
+        schedule();
+    }
+}
+
+/// The end of the running thread.
+pub fn exit_current() -> ! {
+    current().set_state(State::Dead);
+    schedule();
+    unreachable!("a dead thread ran on")
+}
+
+/// Makes the CPU of `thread` look at the thread's requests: interrupts it if the thread runs there.
+pub fn kick(thread: &Thread) {
+    let cpu = thread.cpu();
+    if cpu != arch::cpu_index() && thread.state() == State::Running {
+        apic::send_ipi(cpu);
+    }
+}
+
+/// The running thread's slice is over.
+pub fn request_resched() {
+    local().resched.store(true, Ordering::Relaxed);
+}
+
+/// Before user mode, and after an interrupt in it: whether somebody else's turn has come.
+pub fn resched_if_asked() {
+    let local = local();
+    if local.resched.load(Ordering::Relaxed) {
+        local.resched.store(false, Ordering::Relaxed);
+        yield_now();
+    }
+}
+
+/// An IPI came: somebody may have been queued here. Shares the CPU from now on.
+pub fn note_arrival() {
+    if !current().is_idle() && others_runnable() {
+        timer::start_slice(SLICE_NS);
+    }
+}
+
+fn local() -> &'static Local {
+    LOCALS.get().expect("the scheduler is used before it is there").this()
+}
+
+fn enqueue(thread: Arc<Thread>) {
+    let cpu = thread.cpu();
+    let target = &LOCALS.get().expect("the scheduler is used before it is there")[cpu];
+    target.queue.lock().push(thread);
+    if cpu == arch::cpu_index() {
+        return note_arrival();
+    }
+    core::sync::atomic::fence(Ordering::SeqCst);
+    if !target.polls.load(Ordering::Relaxed) {
+        apic::send_ipi(cpu);
+    }
+}
+
+/// Runs somebody else, if there is somebody; the running thread has set its state before.
+fn schedule() {
+    ikc::beat();
+    let local = local();
+    let me = current();
+    let (next, more) = {
+        let mut queue = local.queue.lock();
+        (queue.pop(), !queue.is_empty())
+    };
+    let next = match next {
+        Some(next) => next,
+        None if me.state() == State::Running => return,
+        None => Arc::clone(&local.idle),
+    };
+    if more {
+        timer::start_slice(SLICE_NS);
+    }
+    next.set_state(State::Running);
+    if core::ptr::eq(Arc::as_ptr(&next), me) {
+        return;
+    }
+    switch_to(next);
+    finish_switch();
+}
+
+fn switch_to(next: Arc<Thread>) {
+    let me = current();
+    let top = next.stack().top();
+    let next = Arc::into_raw(next).cast_mut();
+    // SAFETY: this CPU owns the count that was just taken out of the `Arc`.
+    let incoming: &Thread = unsafe { &*next };
+    // SAFETY: this CPU runs `me` and took `next` out of its own queue.
+    let (old, new) = unsafe { (me.saved(), incoming.saved()) };
+    fpu::switch(&mut old.fpu, &new.fpu);
+    context::switch_user_bases(&mut old.fs_base, &mut old.gs_base, new.fs_base, new.gs_base);
+    // SAFETY: this CPU's own part.
+    let own = unsafe { local().own.get_mut() };
+    load_space(own, incoming);
+    let previous = arch::this_cpu().set_current(next, top);
+    // SAFETY: the pointer came from `Arc::into_raw`, and with it the CPU's count.
+    own.previous = Some(unsafe { Arc::from_raw(previous) });
+    // SAFETY: both contexts belong to this CPU now; the successor runs `finish_switch`.
+    unsafe { context::switch(&mut old.context, &new.context) };
+}
+
+fn load_space(own: &mut Own, next: &Thread) {
+    let Some(space) = next.space() else {
+        return; // idle keeps what is loaded
+    };
+    if own.space.as_ref().is_some_and(|loaded| Arc::ptr_eq(loaded, space)) {
+        return;
+    }
+    let cpu = arch::cpu_index();
+    space.cpus.add(cpu);
+    paging::load_root(space.root);
+    if let Some(old) = own.space.replace(Arc::clone(space)) {
+        old.cpus.remove(cpu);
+    }
+}
+
+/// On the new thread's stack: looks after the thread that ran before.
+fn finish_switch() {
+    // SAFETY: this CPU's own part.
+    let previous = unsafe { local().own.get_mut() }.previous.take();
+    if let Some(previous) = previous {
+        if previous.change_state(State::Moving, State::Runnable) {
+            enqueue(previous);
+        }
+    }
+}
+
+/// The first thing a new thread does, on its own stack, before it goes to user mode.
+extern "C" fn first_steps() {
+    finish_switch();
+}
+
+/// What a CPU does when there is nothing to do: polls for a while, then sleeps until a doorbell.
+extern "C" fn idle_loop() -> ! {
+    let ring = ikc::own_ring();
+    loop {
+        ikc::beat();
+        ring.set_awake();
+        let work = poll_for_work();
+        ring.request_doorbell();
+        ikc::drain();
+        if work || others_runnable() {
+            current().set_state(State::Runnable); // not queued: comes back when the queue is empty
+            schedule();
+        } else {
+            arch::wait_for_interrupt();
+        }
+    }
+}
+
+/// Polls queue and ring. Whether a thread came.
+fn poll_for_work() -> bool {
+    let local = local();
+    local.polls.store(true, Ordering::SeqCst);
+    let deadline = Deadline::after_us(kargs::poll_us());
+    let found = loop {
+        ikc::poll();
+        if others_runnable() {
+            break true;
+        }
+        if deadline.passed() {
+            break false;
+        }
+        arch::relax();
+    };
+    local.polls.store(false, Ordering::SeqCst);
+    found
+}

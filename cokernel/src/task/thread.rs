@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A thread: kernel stack, saved context, state. What it means as part of a process is
+//! [`ThreadData`].
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU8, Ordering};
+
+use alloc::sync::Arc;
+
+use crate::arch::context::{Context, KernelStack};
+use crate::arch::fpu::FpuState;
+use crate::arch::tlb::Space;
+use crate::sync::OwnedCell;
+use crate::task::process::{Process, ThreadData};
+
+/// Where a thread is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// On a CPU.
+    Running,
+    /// In a run queue.
+    Runnable,
+    /// Waits for [`super::sched::wake`].
+    Blocked,
+    /// On its way to another CPU's queue.
+    Moving,
+    /// Has ended; its stack is freed by the next thread of the CPU.
+    Dead,
+}
+
+/// What the CPU saves of a thread that does not run. Touched by the CPU that runs it, or switches
+/// to or from it, only.
+pub struct Saved {
+    /// Callee-saved registers and stack pointer.
+    pub context: Context,
+    /// FPU, vector and protection-key registers.
+    pub fpu: FpuState,
+    /// User space's FS base.
+    pub fs_base: u64,
+    /// User space's GS base.
+    pub gs_base: u64,
+}
+
+/// A thread of a program, or a CPU's idle thread.
+pub struct Thread {
+    stack: KernelStack,
+    saved: OwnedCell<Saved>,
+    state: AtomicU8,
+    cpu: AtomicU32,
+    /// A signal, a kill or a freeze waits: look before going back to user mode.
+    needs_return_work: AtomicBool,
+    space: Option<Arc<Space>>,
+    /// The process; `None` for idle threads.
+    pub process: Option<Arc<Process>>,
+    /// Index of its delegation slot.
+    pub slot: u32,
+    /// What the process side keeps of each thread.
+    pub data: ThreadData,
+}
+
+/// What makes a program's thread.
+pub struct NewThread {
+    /// Its process.
+    pub process: Arc<Process>,
+    /// The address space it runs in.
+    pub space: Arc<Space>,
+    /// Index of its delegation slot.
+    pub slot: u32,
+    /// Initial FS base (thread-local storage).
+    pub fs_base: u64,
+    /// The process side's data.
+    pub data: ThreadData,
+}
+
+impl Thread {
+    /// A thread of a program that runs nowhere yet; `None` without memory for its stack.
+    pub fn new_user(new: NewThread) -> Option<Arc<Self>> {
+        let saved = Saved {
+            context: Context::empty(),
+            fpu: FpuState::initial(),
+            fs_base: new.fs_base,
+            gs_base: 0,
+        };
+        Some(Arc::new(Self {
+            stack: KernelStack::new()?,
+            saved: OwnedCell::new(saved),
+            state: AtomicU8::new(State::Blocked as u8),
+            cpu: AtomicU32::new(0),
+            needs_return_work: AtomicBool::new(false),
+            space: Some(new.space),
+            process: Some(new.process),
+            slot: new.slot,
+            data: new.data,
+        }))
+    }
+
+    /// The thread a CPU runs when there is nothing to run.
+    pub(super) fn new_idle(cpu: u32) -> Option<Arc<Self>> {
+        let saved = Saved {
+            context: Context::empty(),
+            fpu: FpuState::none(),
+            fs_base: 0,
+            gs_base: 0,
+        };
+        Some(Arc::new(Self {
+            stack: KernelStack::new()?,
+            saved: OwnedCell::new(saved),
+            state: AtomicU8::new(State::Running as u8),
+            cpu: AtomicU32::new(cpu),
+            needs_return_work: AtomicBool::new(false),
+            space: None,
+            process: None,
+            slot: 0,
+            data: ThreadData::default(),
+        }))
+    }
+
+    /// The CPU it runs on, or ran on last.
+    pub fn cpu(&self) -> u32 {
+        self.cpu.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_cpu(&self, cpu: u32) {
+        self.cpu.store(cpu, Ordering::Release);
+    }
+
+    /// Whether it is a CPU's idle thread.
+    pub fn is_idle(&self) -> bool {
+        self.process.is_none()
+    }
+
+    /// The address space it runs in.
+    pub fn space(&self) -> Option<&Arc<Space>> {
+        self.space.as_ref()
+    }
+
+    /// Asks it to look for work before it goes back to user mode. The caller then wakes it, or
+    /// kicks its CPU ([`super::sched::kick`]).
+    pub fn request_return_work(&self) {
+        self.needs_return_work.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether work waits.
+    pub fn needs_return_work(&self) -> bool {
+        self.needs_return_work.load(Ordering::Acquire)
+    }
+
+    /// Takes the request; the caller then looks for all work there is.
+    pub fn take_return_work(&self) -> bool {
+        self.needs_return_work.swap(false, Ordering::SeqCst)
+    }
+
+    /// Where it is in its life.
+    pub fn state(&self) -> State {
+        match self.state.load(Ordering::SeqCst) {
+            0 => State::Running,
+            1 => State::Runnable,
+            2 => State::Blocked,
+            3 => State::Moving,
+            _ => State::Dead,
+        }
+    }
+
+    pub(super) fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::SeqCst);
+    }
+
+    /// Changes `from` to `to`; whether it was `from`.
+    pub(super) fn change_state(&self, from: State, to: State) -> bool {
+        self.state
+            .compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    /// Its kernel stack.
+    pub fn stack(&self) -> &KernelStack {
+        &self.stack
+    }
+
+    /// Its saved registers.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the CPU that runs the thread, or switches to or from it, or made the thread
+    /// and has not let it run yet; and no other reference from here is alive.
+    #[expect(clippy::mut_from_ref, reason = "exclusivity is the caller's promise")]
+    pub unsafe fn saved(&self) -> &mut Saved {
+        // SAFETY: by this function's contract.
+        unsafe { self.saved.get_mut() }
+    }
+}
