@@ -72,17 +72,14 @@ pub(crate) fn require_no_programs(steering: &Steering) -> Result {
     }
 }
 
-/// Passes an ioctl on.
+/// Passes an ioctl on, also when the instance does not run: processes of an instance that went away
+/// are to learn it from the service.
 ///
 /// # Errors
 ///
-/// ENODEV: the instance does not run or there is no service; else the service's.
+/// ENODEV: there is no service; else the service's.
 pub(crate) fn ioctl(instance: &Instance, command: u32, argument: usize) -> Result<isize> {
     let number = instance.number;
-    let is_attached = running::with(number, Running::is_attached).unwrap_or(false);
-    if !is_attached {
-        return Err(ENODEV);
-    }
     // SAFETY: a function of the service, held during the call, in the caller's context.
     let value = call(|service| unsafe { (service.ioctl)(number, command, argument) });
     match value.ok_or(ENODEV)? {
