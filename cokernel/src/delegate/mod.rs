@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Hops 3 and 9 of a delegated call: post the request into the thread's slot, wait for the answer.
+//!
+//! The worker on Linux performs the call; pointers mean the same there. While it waits, the thread
+//! polls, as long as nobody else wants its CPU, and serves Linux: the worker may just be touching
+//! a page that this very CPU has to provide.
+
+#[expect(unsafe_code, reason = "slots are a view of a frame shared with Linux")]
+mod slots;
+
+use core::sync::atomic::Ordering;
+
+use ihk_ikc::layout::MAX_LINUX_CPUS;
+use ihk_ikc::packet::ToLinux;
+use ihk_ikc::process::op;
+use ihk_ikc::slot::{DelegationSlot, Request, SlotError, Wake};
+
+use crate::arch::time::Deadline;
+use crate::arch::relax;
+use crate::syscall::errno::Errno;
+use crate::task::process::Process;
+use crate::task::sched;
+use crate::task::thread::Thread;
+use crate::{ikc, kargs, klog};
+
+pub use slots::SlotPage;
+
+const SIGKILL: u64 = 9;
+
+/// Has the current thread's worker perform `number` and returns what it returned: a value or a
+/// negative errno. `EINTR` if the process is being killed; the thread then ends on its way back to
+/// user mode.
+pub fn call(number: u64, args: [u64; 6]) -> i64 {
+    let thread = sched::current();
+    let Some(process) = &thread.process else { return Errno::ENOSYS.negated() };
+    if process.is_dying() {
+        return Errno::EINTR.negated();
+    }
+    let slot = process.slots.slot(thread.slot);
+    let answer = match post(process, thread.slot, &Request { number, args }) {
+        Ok(()) => wait(thread, process, slot),
+        Err(error) => Err(error),
+    };
+    answer.unwrap_or_else(|error| {
+        disown(process, thread.slot, error);
+        Errno::EINTR.negated()
+    })
+}
+
+/// Tells the worker how the process ends: with exit status `args[0]` ([`op::EXIT`]) or by signal
+/// `args[0]` ([`op::DIE`]). There is no answer.
+pub fn farewell(operation: u64, value: u64) {
+    let thread = sched::current();
+    let Some(process) = &thread.process else { return };
+    let request = Request { number: operation, args: [value, 0, 0, 0, 0, 0] };
+    if let Err(error) = post(process, thread.slot, &request) {
+        klog!("process {}: {error:?} at its end", process.pid);
+    }
+}
+
+/// Posts `request` and rings the worker if it sleeps.
+fn post(process: &Process, index: u32, request: &Request) -> Result<(), SlotError> {
+    let slot = process.slots.slot(index);
+    if slot.post(request)? == Wake::Ring {
+        ikc::send_ringing(&ToLinux::WakeWorker { process: process.handle, slot: index }, sleeping_cpu(slot));
+    }
+    Ok(())
+}
+
+/// Where the worker fell asleep, if it says something possible.
+fn sleeping_cpu(slot: &DelegationSlot) -> Option<u32> {
+    let cpu = slot.sleeping_cpu.load(Ordering::Relaxed);
+    ((cpu as usize) < MAX_LINUX_CPUS).then_some(cpu)
+}
+
+/// Polls for the answer, then sleeps for it.
+fn wait(thread: &Thread, process: &Process, slot: &DelegationSlot) -> Result<i64, SlotError> {
+    let deadline = Deadline::after_us(kargs::poll_us());
+    loop {
+        if let Some(result) = slot.poll()? {
+            return Ok(result);
+        }
+        if process.is_dying() {
+            return Ok(Errno::EINTR.negated());
+        }
+        ikc::poll();
+        relax();
+        if sched::others_runnable() || deadline.passed() {
+            break;
+        }
+    }
+    sleep(thread, process, slot)
+}
+
+/// Sleeps until the worker has answered. A pending signal asks the worker to stop early.
+fn sleep(thread: &Thread, process: &Process, slot: &DelegationSlot) -> Result<i64, SlotError> {
+    let mut asked_for_ring = false;
+    let mut cancelled = false;
+    loop {
+        if let Some(result) = slot.poll()? {
+            return Ok(result);
+        }
+        if process.is_dying() {
+            return Ok(Errno::EINTR.negated());
+        }
+        if !cancelled && thread.data.signals.has_deliverable(process) {
+            // `false` means that the answer is there or that the slot is broken: `poll` tells.
+            cancelled = slot.set_cancel();
+        }
+        asked_for_ring |= slot.set_waiter();
+        if asked_for_ring {
+            sched::block(|| is_over(slot) || process.is_dying() || (!cancelled && thread.data.signals.has_deliverable(process)));
+        }
+    }
+}
+
+fn is_over(slot: &DelegationSlot) -> bool {
+    !matches!(slot.poll(), Ok(None))
+}
+
+/// The proxy broke the protocol: the process ends, and with it the damage.
+fn disown(process: &Process, index: u32, error: SlotError) {
+    klog!("process {}: slot {index}: {error:?}: killed", process.pid);
+    process.kill();
+    let request = Request { number: op::DIE, args: [SIGKILL, 0, 0, 0, 0, 0] };
+    // Whatever state it finds is as broken as before; the request stands all the same.
+    let _ = process.slots.slot(index).post(&request);
+    ikc::send(&ToLinux::WakeWorker { process: process.handle, slot: index });
+}

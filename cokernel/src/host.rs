@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Linux's orders to this CPU, one packet each.
+
+use ihk_ikc::packet::{ProcessHandle, ToCokernel, ToLinux};
+
+use cokernel_logic::signals;
+
+use crate::mm::{fault, revoke};
+use crate::syscall::errno::{Errno, to_register};
+use crate::task::process::{self, Process};
+use crate::task::{create, sched, signal};
+use crate::{ikc, klog};
+use alloc::sync::Arc;
+
+/// Does what `message` says. `cpu` is the CPU whose channel it came through, and the one this runs
+/// on. The caller holds no lock.
+pub fn handle(message: ToCokernel, cpu: u32) {
+    match message {
+        ToCokernel::CreateProcess { token } => create_process(token, cpu),
+        ToCokernel::StartProcess { process, entry, stack } => with(process, |process| start(process, entry, stack)),
+        ToCokernel::KillProcess { process, .. } => with(process, |process| process.kill()),
+        ToCokernel::ProxyGone { process } => proxy_gone(process),
+        ToCokernel::WakeThread { process, slot } => with(process, |process| wake(process, slot)),
+        ToCokernel::ResolveFault { token, process, address, write } => resolve(token, process, address, write != 0),
+        ToCokernel::RevokeDone { token } => revoke::done(token),
+        ToCokernel::Signal { process, thread, signal, code, sender, value } => {
+            let info = signal::Info { signal, code, first: sender, second: value };
+            with(process, |process| deliver(process, thread, info));
+        }
+        ToCokernel::Freeze { process } => with(process, |process| process.set_frozen(true)),
+        ToCokernel::Thaw { process } => with(process, |process| process.set_frozen(false)),
+    }
+}
+
+/// Runs `action` on the process, if it still exists: messages may come late.
+fn with(handle: ProcessHandle, action: impl FnOnce(&Arc<Process>)) {
+    if let Some(process) = process::find(handle) {
+        action(&process);
+    }
+}
+
+fn create_process(token: u64, cpu: u32) {
+    let answer = match create::create(&ikc::mailbox(cpu), cpu) {
+        Ok(process) => ToLinux::ProcessCreated {
+            token,
+            result: 0,
+            process: process.handle,
+            root: process.space.root().as_u64(),
+            slots: process.slots.frame().as_u64(),
+        },
+        Err(errno) => {
+            klog!("process not created: {errno:?}");
+            ToLinux::ProcessCreated { token, result: errno.negated(), process: 0, root: 0, slots: 0 }
+        }
+    };
+    ikc::send(&answer);
+}
+
+fn start(process: &Arc<Process>, entry: u64, stack: u64) {
+    if let Err(errno) = process.start(entry, stack) {
+        klog!("process {}: not started: {errno:?}", process.pid);
+    }
+}
+
+/// Answers even for a process that does not exist, so that Linux never waits in vain.
+fn proxy_gone(handle: ProcessHandle) {
+    match process::find(handle) {
+        Some(process) => process.abandon(),
+        None => ikc::send(&ToLinux::ProcessFreed { process: handle }),
+    }
+}
+
+fn wake(process: &Process, slot: u32) {
+    if let Some(thread) = process.thread_of_slot(slot) {
+        sched::wake(&thread);
+    }
+}
+
+fn resolve(token: u64, process: ProcessHandle, address: u64, write: bool) {
+    let result = match process::find(process) {
+        Some(process) => fault::handle_linux(&process.space, address, write),
+        None => Err(Errno::EFAULT),
+    };
+    ikc::send(&ToLinux::FaultResolved { token, result: to_register(result.map(|()| 0)) });
+}
+
+fn deliver(process: &Process, thread: u32, info: signal::Info) {
+    if !signals::is_valid(info.signal) {
+        return klog!("process {}: Linux sent signal {}", process.pid, info.signal);
+    }
+    match thread.checked_sub(1) {
+        None => signal::send_to_process(process, info),
+        Some(slot) => {
+            if let Some(thread) = process.thread_of_slot(slot) {
+                signal::send_to_thread(process, &thread, info);
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+//! An address space: what the program was promised (areas) and what is there (page table).
+//!
+//! Lock order: the layout lock (sleeps, may be held while waiting for Linux; serialises everything
+//! that moves areas), then `inner` (a spinlock, held for short stretches; faults take only this).
+//! Never touch user memory under `inner`: the fault handler needs it.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use cokernel_logic::vma::{AreaMap, Attributes, Kind, Protection, Range};
+use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
+use x86_64::PhysAddr;
+
+use crate::arch::paging::{Flags, MapError, PageSize, PageTable};
+use crate::arch::{relax, tlb};
+use crate::sync::SpinLock;
+use crate::syscall::errno::Errno;
+use crate::task::sched;
+
+/// Most areas of one address space: Linux's default `vm.max_map_count`.
+const MAX_AREAS: usize = 65_530;
+
+/// See the module documentation.
+pub struct AddressSpace {
+    layout: AtomicBool,
+    inner: SpinLock<Inner>,
+    /// The table as the hardware sees it.
+    pub hardware: Arc<tlb::Space>,
+    /// Where areas may lie.
+    pub window: Range,
+    /// mmap areas are given out downwards from here.
+    pub mmap_top: u64,
+}
+
+/// What `inner` protects.
+pub struct Inner {
+    /// What is there.
+    pub table: PageTable,
+    /// What was promised.
+    pub areas: AreaMap,
+    /// Parts of the window that are read-only in the proxy.
+    pub proxy_read_only: AreaMap,
+    /// Initial program break.
+    pub break_start: u64,
+    /// Present program break.
+    pub break_now: u64,
+}
+
+/// The right to move areas; given back on drop.
+pub struct LayoutGuard<'a>(&'a AtomicBool);
+
+impl Drop for LayoutGuard<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl AddressSpace {
+    /// An empty address space for the window [`window_start`, [`WINDOW_END`]). `None` if there is
+    /// no frame for its table.
+    pub fn new(window_start: u64, mmap_top: u64) -> Option<Self> {
+        let table = PageTable::new_user()?;
+        let hardware = table.space().clone();
+        let inner = Inner {
+            table,
+            areas: AreaMap::new(),
+            proxy_read_only: AreaMap::new(),
+            break_start: 0,
+            break_now: 0,
+        };
+        Some(Self {
+            layout: AtomicBool::new(false),
+            inner: SpinLock::new(inner),
+            hardware,
+            window: Range { start: window_start, end: WINDOW_END },
+            mmap_top,
+        })
+    }
+
+    /// Physical address of the top-level page table.
+    pub fn root(&self) -> PhysAddr {
+        self.hardware.root
+    }
+
+    /// Waits for the right to move areas. Its holder may wait for Linux, but never for ever.
+    pub fn lock_layout(&self) -> LayoutGuard<'_> {
+        while self.layout.swap(true, Ordering::Acquire) {
+            relax();
+            crate::ikc::poll();
+            sched::yield_now();
+        }
+        LayoutGuard(&self.layout)
+    }
+
+    /// Forgets translations of `range` on every CPU that may have them.
+    pub fn flush(&self, range: Range) {
+        tlb::shootdown(&self.hardware, range.start, range.end);
+    }
+
+    /// Runs `f` on areas and table. Short, no user memory, no waiting.
+    pub fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+        f(&mut self.inner.lock())
+    }
+
+    /// Whether `range` is page-aligned, not empty and inside the window.
+    pub fn is_valid(&self, range: Range) -> bool {
+        !range.is_empty()
+            && range.start % PAGE_BYTES == 0
+            && range.end % PAGE_BYTES == 0
+            && self.window.covers(&range)
+    }
+}
+
+impl Inner {
+    /// Adds an area.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if the range is taken or there are too many areas.
+    pub fn add_area(&mut self, range: Range, attributes: Attributes) -> Result<(), Errno> {
+        if self.areas.len() >= MAX_AREAS {
+            return Err(Errno::ENOMEM);
+        }
+        self.areas.insert(range, attributes).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Maps one page with the rights of `protection`; without any, the page is held out of reach.
+    /// Where small pages have been before, a large one is mapped as 512 small ones.
+    ///
+    /// # Errors
+    ///
+    /// No frame for a table, or the place is taken: the caller still owns the page.
+    pub fn place(&mut self, address: u64, page: Page, protection: Protection) -> Result<(), MapError> {
+        let flags = flags_of(protection);
+        match self.table.map(address, page.frame, page.size, flags) {
+            Err(MapError::TableInTheWay) => self.place_in_pieces(address, page, flags),
+            result => result,
+        }
+    }
+
+    fn place_in_pieces(&mut self, address: u64, page: Page, flags: Flags) -> Result<(), MapError> {
+        let block = Range { start: address, end: address + page.size.bytes() };
+        if self.has_pages(block) {
+            return Err(MapError::Occupied);
+        }
+        for offset in (0..page.size.bytes()).step_by(PAGE_BYTES as usize) {
+            // The table is there and empty, so this neither needs a frame nor finds anything.
+            self.table.map(address + offset, page.frame + offset, PageSize::Small, flags)?;
+        }
+        Ok(())
+    }
+
+    /// Takes every page out of `range`, ascending, cutting large pages at the edges. The
+    /// translation caches still know them: flush before the frames are used again.
+    ///
+    /// # Errors
+    ///
+    /// No frame to cut a large page; nothing was taken.
+    pub fn take_pages(&mut self, range: Range) -> Result<Vec<(u64, Page)>, Errno> {
+        self.cut_edges(range)?;
+        let mut pages = Vec::new();
+        let mut at = range.start;
+        while let Some((address, _)) = self.table.next_mapping(at, range.end) {
+            let Some(old) = self.table.unmap(address) else { break };
+            if !old.flags.mirrored {
+                pages.push((address, Page { frame: old.pa, size: old.size }));
+            }
+            at = address + old.size.bytes();
+        }
+        Ok(pages)
+    }
+
+    /// The pages in `range`, ascending.
+    pub fn pages(&self, range: Range) -> Vec<(u64, Page)> {
+        let mut pages = Vec::new();
+        let mut at = range.start;
+        while let Some((address, mapping)) = self.table.next_mapping(at, range.end) {
+            pages.push((address, Page { frame: mapping.pa, size: mapping.size }));
+            at = address + mapping.size.bytes();
+        }
+        pages
+    }
+
+    /// Changes the rights of every page mapped in `range`. Flush afterwards.
+    ///
+    /// # Errors
+    ///
+    /// No frame to cut a large page; nothing was changed.
+    pub fn set_rights(&mut self, range: Range, protection: Protection) -> Result<(), Errno> {
+        self.cut_edges(range)?;
+        let mut at = range.start;
+        while let Some((address, mapping)) = self.table.next_mapping(at, range.end) {
+            self.table.protect(address, flags_of(protection));
+            at = address + mapping.size.bytes();
+        }
+        Ok(())
+    }
+
+    /// Whether any page lies in `range`.
+    pub fn has_pages(&self, range: Range) -> bool {
+        self.table.next_mapping(range.start, range.end).is_some()
+    }
+
+    /// Makes both ends of `range` page boundaries: cuts the large pages that span them.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: no frame for the table of small pages.
+    pub fn cut_edges(&mut self, range: Range) -> Result<(), Errno> {
+        for address in [range.start, range.end] {
+            if address % PageSize::Large.bytes() != 0 {
+                self.table.split(address).map_err(|_| Errno::ENOMEM)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A page of memory, wherever it is mapped.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// Its physical address.
+    pub frame: PhysAddr,
+    /// Its size.
+    pub size: PageSize,
+}
+
+/// Page table rights for `protection`.
+pub fn flags_of(protection: Protection) -> Flags {
+    Flags::user(protection.is_accessible(), protection.write, protection.exec)
+}
+
+/// Attributes of an area of `kind` with `protection`.
+pub fn attributes(kind: Kind, protection: Protection) -> Attributes {
+    Attributes { protection, kind, on_demand: false, locked: false }
+}

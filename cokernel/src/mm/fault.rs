@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Page-fault policy: what the program gets when it, or Linux on its behalf, touches an address.
+
+use cokernel_logic::signals::number::{SIGBUS, SIGSEGV};
+
+use crate::arch::paging::Mapping;
+use crate::arch::tlb;
+use crate::mm::aspace::{AddressSpace, Inner};
+use crate::mm::populate;
+use crate::syscall::errno::Errno;
+use crate::task::process;
+
+/// `si_code`: nothing is mapped there.
+const SEGV_MAPERR: i32 = 1;
+/// `si_code`: no right to do that.
+const SEGV_ACCERR: i32 = 2;
+/// `si_code`: there should be memory, but there is none.
+const BUS_ADRERR: i32 = 2;
+
+/// What the program tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Access {
+    /// To write.
+    pub write: bool,
+    /// To execute.
+    pub exec: bool,
+}
+
+/// What comes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultOutcome {
+    /// Try again.
+    Resolved,
+    /// The thread gets a signal.
+    Signal {
+        /// Its number.
+        signo: u32,
+        /// Its `si_code`.
+        code: i32,
+        /// Its `si_addr`.
+        addr: u64,
+    },
+}
+
+/// The current thread, in user mode or in the kernel on user memory, faulted at `addr`.
+pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
+    let Some(process) = process::try_current() else {
+        return FaultOutcome::Signal { signo: SIGSEGV, code: SEGV_MAPERR, addr };
+    };
+    match resolve(&process.space, addr, access) {
+        Ok(()) => {
+            tlb::flush_page(addr);
+            FaultOutcome::Resolved
+        }
+        Err(FaultError::NoArea) => FaultOutcome::Signal { signo: SIGSEGV, code: SEGV_MAPERR, addr },
+        Err(FaultError::NoRight) => FaultOutcome::Signal { signo: SIGSEGV, code: SEGV_ACCERR, addr },
+        Err(FaultError::NoMemory) => FaultOutcome::Signal { signo: SIGBUS, code: BUS_ADRERR, addr },
+    }
+}
+
+/// Linux found no usable mapping at `addr`.
+///
+/// # Errors
+///
+/// `EFAULT`: there is none to be had; `ENOMEM`.
+pub fn handle_linux(space: &AddressSpace, addr: u64, write: bool) -> Result<(), Errno> {
+    resolve(space, addr, Access { write, exec: false }).map_err(|error| match error {
+        FaultError::NoArea | FaultError::NoRight => Errno::EFAULT,
+        FaultError::NoMemory => Errno::ENOMEM,
+    })
+}
+
+enum FaultError {
+    NoArea,
+    NoRight,
+    NoMemory,
+}
+
+fn resolve(space: &AddressSpace, addr: u64, access: Access) -> Result<(), FaultError> {
+    space.with(|inner| resolve_locked(inner, addr, access))
+}
+
+fn resolve_locked(inner: &mut Inner, addr: u64, access: Access) -> Result<(), FaultError> {
+    let area = inner.areas.find(addr).ok_or(FaultError::NoArea)?;
+    let rights = area.attributes.protection;
+    let allowed = rights.is_accessible() && (rights.write || !access.write) && (rights.exec || !access.exec);
+    if !allowed {
+        return Err(FaultError::NoRight);
+    }
+    match inner.table.lookup(addr) {
+        // Another thread was faster, or this CPU's translation is old.
+        Some(mapping) if permits(&mapping, access) => Ok(()),
+        // The table lags behind the areas only while the layout changes.
+        Some(_) => Err(FaultError::NoRight),
+        None if area.attributes.kind == cokernel_logic::vma::Kind::Special => Err(FaultError::NoArea),
+        None => populate::demand(inner, addr, area.range, area.attributes.kind, rights)
+            .map_err(|_| FaultError::NoMemory),
+    }
+}
+
+fn permits(mapping: &Mapping, access: Access) -> bool {
+    (mapping.flags.write || !access.write) && (mapping.flags.exec || !access.exec)
+}

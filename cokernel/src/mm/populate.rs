@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Memory for areas: the largest pages that fit, zeroed, at once or at the first touch.
+
+use cokernel_logic::vma::{Kind, Protection, Range};
+use ihk_ikc::layout::LARGE_PAGE_BYTES;
+
+use crate::arch::paging::PageSize;
+use crate::ikc;
+use crate::mm::addr::{large_down, page_down};
+use crate::mm::aspace::{AddressSpace, Inner, Page};
+use crate::mm::{phys, quarantine};
+use crate::syscall::errno::Errno;
+
+/// Memory is given at once only while more than 1 / this of the partition stays free.
+const RESERVE_FRACTION: u64 = 8;
+
+/// Whether `bytes` more can be given without coming near the end.
+pub fn has_room_for(bytes: u64) -> bool {
+    let stats = phys::stats();
+    stats.free.saturating_sub(bytes / PageSize::Small.bytes()) > stats.total / RESERVE_FRACTION
+}
+
+/// Fills `range` of an area with zeroed pages. Between two large pages it serves Linux, because
+/// clearing gigabytes takes longer than Linux waits for an answer.
+///
+/// # Errors
+///
+/// `ENOMEM`: memory ran out; what is there stays, the rest can come by demand.
+pub fn populate(space: &AddressSpace, range: Range, protection: Protection) -> Result<(), Errno> {
+    let mut at = range.start;
+    while at < range.end {
+        let page = alloc_for(at, range).ok_or(Errno::ENOMEM)?;
+        if space.with(|inner| inner.place(at, page, protection)).is_err() {
+            free(page);
+            return Err(Errno::ENOMEM);
+        }
+        at += page.size.bytes();
+        if at % LARGE_PAGE_BYTES == 0 {
+            ikc::poll();
+        }
+    }
+    Ok(())
+}
+
+/// Gives the page of `address`, which lies in an area that allows it, under the lock of `inner`.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub fn demand(inner: &mut Inner, address: u64, area: Range, kind: Kind, protection: Protection) -> Result<(), Errno> {
+    let block = Range { start: large_down(address), end: large_down(address).saturating_add(LARGE_PAGE_BYTES) };
+    let large = kind != Kind::Stack && area.covers(&block) && !inner.has_pages(block) && has_room_for(block.bytes());
+    let start = if large { block.start } else { page_down(address) };
+    let within = if large { block } else { Range { start, end: start + PageSize::Small.bytes() } };
+    let page = alloc_for(start, within).ok_or(Errno::ENOMEM)?;
+    // A small page may come instead of a large one; it must then be the one that was asked for.
+    let start = if page.size == PageSize::Large { start } else { page_down(address) };
+    inner.place(start, page, protection).map_err(|_| {
+        free(page);
+        Errno::ENOMEM
+    })
+}
+
+/// The largest zeroed page that may lie at `address` and stays within `range`.
+fn alloc_for(address: u64, range: Range) -> Option<Page> {
+    if address % LARGE_PAGE_BYTES == 0 && range.end - address >= LARGE_PAGE_BYTES {
+        if let Some(frame) = phys::alloc_large() {
+            return Some(zeroed(Page { frame, size: PageSize::Large }));
+        }
+    }
+    let frame = phys::alloc_small().or_else(|| {
+        quarantine::recheck();
+        phys::alloc_small()
+    })?;
+    Some(zeroed(Page { frame, size: PageSize::Small }))
+}
+
+fn zeroed(page: Page) -> Page {
+    phys::zero(page.frame, page.size.bytes());
+    page
+}
+
+/// Gives back a page that was never mapped.
+pub fn free(page: Page) {
+    match page.size {
+        PageSize::Large => phys::free_large(page.frame),
+        PageSize::Small | PageSize::Giant => phys::free_small(page.frame),
+    }
+}

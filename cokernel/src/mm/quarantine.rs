@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Frames the program gave up but Linux still pins (a transfer in flight, a registered buffer).
+//! They are free again when Linux has cleared their exposed bits.
+
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use cokernel_logic::frames::FRAMES_PER_BLOCK;
+use ihk_ikc::exposed::{self, FrameRun};
+
+use crate::mm::phys;
+use crate::sync::SpinLock;
+use crate::ikc;
+
+/// Only the frame allocator's lock is taken under it.
+static PINNED: SpinLock<Vec<FrameRun>> = SpinLock::new(Vec::new());
+
+/// Frees what Linux has let go of `run`, keeps the rest.
+pub fn free_or_keep(run: FrameRun) {
+    let bits = phys::exposed_bits();
+    if !exposed::any_set(bits, run) {
+        free(run);
+        return;
+    }
+    for frame in run.first..run.first + run.count {
+        let single = FrameRun { first: frame, count: 1 };
+        if exposed::is_set(bits, frame) {
+            keep(single);
+        } else {
+            free(single);
+        }
+    }
+}
+
+/// Keeps `run` until Linux lets go of it.
+pub fn keep(run: FrameRun) {
+    let mut pinned = PINNED.lock();
+    match pinned.last_mut() {
+        Some(last) if last.first + last.count == run.first => last.count += run.count,
+        _ => pinned.push(run),
+    }
+    publish(&pinned);
+}
+
+/// Frees what Linux has let go of since. Cheap if nothing is pinned; `true` if something came free.
+pub fn recheck() -> bool {
+    let runs = {
+        let mut pinned = PINNED.lock();
+        if pinned.is_empty() {
+            return false;
+        }
+        core::mem::take(&mut *pinned)
+    };
+    let before: u64 = runs.iter().map(|run| u64::from(run.count)).sum();
+    for run in runs {
+        free_or_keep(run);
+    }
+    let pinned = PINNED.lock();
+    publish(&pinned);
+    count(&pinned) < before
+}
+
+/// Gives `run` back to the frame allocator, block by block.
+pub fn free(run: FrameRun) {
+    let mut first = run.first;
+    let end = run.first + run.count;
+    while first < end {
+        let take = (FRAMES_PER_BLOCK - first % FRAMES_PER_BLOCK).min(end - first);
+        phys::free_run(phys::frame_address(first), take);
+        first += take;
+    }
+}
+
+fn count(pinned: &[FrameRun]) -> u64 {
+    pinned.iter().map(|run| u64::from(run.count)).sum()
+}
+
+fn publish(pinned: &[FrameRun]) {
+    ikc::control().usage.frames_pinned.store(count(pinned), Ordering::Relaxed);
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Taking memory back that Linux may have mapped (the right half of the picture in
+//! `ihk_ikc::exposed`).
+//!
+//! The caller has swapped the page table entries (a full barrier) and flushed its translations.
+//! Frames whose exposed bit is clear are free at once. The others are in limbo: Linux is asked to
+//! drop its mappings, and what is still pinned after its answer goes to the quarantine.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
+
+use cokernel_logic::vma::Range;
+use ihk_ikc::exposed::{self, FrameRun};
+use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::packet::{ProcessHandle, ToLinux};
+use x86_64::PhysAddr;
+
+use crate::arch::relax;
+use crate::arch::time::Deadline;
+use crate::mm::aspace::Page;
+use crate::mm::{phys, quarantine};
+use crate::sync::SpinLock;
+use crate::task::process;
+use crate::{ikc, klog};
+
+/// Runs that fit into the one page a request carries.
+const RUNS_PER_REQUEST: usize = PAGE_BYTES as usize / size_of::<FrameRun>();
+/// How long Linux may take; without an answer in this time it is as good as gone.
+const PATIENCE_US: u64 = 1_000_000;
+
+/// Requests Linux has not answered. Nothing else is locked under it.
+static PENDING: SpinLock<Vec<Revocation>> = SpinLock::new(Vec::new());
+static NEXT_TOKEN: AtomicU64 = AtomicU64::new(1);
+
+/// What happens when Linux has dropped everything.
+enum Then {
+    /// The frames live on elsewhere in the address space; tell the thread that waits.
+    Keep(Arc<AtomicBool>),
+    /// Free the frames or put them into quarantine; tell the thread that waits.
+    Free(Arc<AtomicBool>),
+    /// As `Free`, and then the process is gone.
+    FreeProcess,
+}
+
+/// A revocation in progress.
+struct Revocation {
+    token: u64,
+    process: ProcessHandle,
+    range: Range,
+    runs: Vec<FrameRun>,
+    /// `runs[..asked]` have been named to Linux; of these, all but the last request are settled.
+    asked: usize,
+    settled: usize,
+    /// The page that carries the runs to Linux; the process keeps it for this purpose.
+    array: PhysAddr,
+    then: Then,
+}
+
+/// Who asks Linux, about which addresses, and with which page.
+pub struct Request {
+    /// The process.
+    pub process: ProcessHandle,
+    /// The addresses at which Linux may have mapped the frames.
+    pub range: Range,
+    /// A page of the process for the list of frames; one request at a time uses it.
+    pub array: PhysAddr,
+}
+
+/// Frees `pages`, which were mapped in the range of `request`, as soon as Linux allows it. Returns
+/// when the addresses may be used again; `true` if Linux had to be asked.
+pub fn release(request: &Request, pages: &[(u64, Page)]) -> bool {
+    let runs = free_unexposed(pages);
+    if runs.is_empty() {
+        return false;
+    }
+    let done = Arc::new(AtomicBool::new(false));
+    ask_and_wait(request, runs, Then::Free(done.clone()), &done);
+    true
+}
+
+/// Makes Linux drop its mappings of `pages` in the range of `request`; the frames stay in use.
+pub fn withdraw(request: &Request, pages: &[(u64, Page)]) {
+    fence(Ordering::SeqCst);
+    let runs: Vec<_> = runs_of(pages).into_iter().filter(|&run| exposed::any_set(phys::exposed_bits(), run)).collect();
+    if !runs.is_empty() {
+        let done = Arc::new(AtomicBool::new(false));
+        ask_and_wait(request, runs, Then::Keep(done.clone()), &done);
+    }
+}
+
+/// Frees all `pages` of a process whose proxy is gone, and then the process. Does not wait.
+pub fn release_process(request: &Request, pages: &[(u64, Page)]) {
+    let runs = free_unexposed(pages);
+    if runs.is_empty() {
+        process::forget(request.process);
+    } else {
+        ask(request, runs, Then::FreeProcess);
+    }
+}
+
+/// Linux has dropped what request `token` named.
+pub fn done(token: u64) {
+    let Some(mut revocation) = take(token) else {
+        klog!("revocation {token}: Linux answered a question nobody asked");
+        return;
+    };
+    revocation.settle();
+    if revocation.asked < revocation.runs.len() {
+        revocation.send();
+        return;
+    }
+    match revocation.then {
+        Then::Keep(done) | Then::Free(done) => done.store(true, Ordering::Release),
+        Then::FreeProcess => process::forget(revocation.process),
+    }
+    quarantine::recheck();
+}
+
+impl Revocation {
+    /// Names the next runs to Linux.
+    fn send(mut self) {
+        let end = self.runs.len().min(self.asked + RUNS_PER_REQUEST);
+        let words = phys::page(self.array);
+        for (word, run) in words.iter().zip(&self.runs[self.asked..end]) {
+            word.store(u64::from(run.first) | u64::from(run.count) << 32, Ordering::Relaxed);
+        }
+        let message = ToLinux::Revoke {
+            token: self.token,
+            process: self.process,
+            start: self.range.start,
+            end: self.range.end,
+            runs: self.array.as_u64(),
+            run_count: u32::try_from(end - self.asked).unwrap_or(0),
+        };
+        self.asked = end;
+        PENDING.lock().push(self);
+        ikc::send(&message);
+    }
+
+    /// Deals with the frames of the request that was answered.
+    fn settle(&mut self) {
+        if !matches!(self.then, Then::Keep(_)) {
+            for &run in &self.runs[self.settled..self.asked] {
+                quarantine::free_or_keep(run);
+            }
+        }
+        self.settled = self.asked;
+    }
+}
+
+fn take(token: u64) -> Option<Revocation> {
+    let mut pending = PENDING.lock();
+    let index = pending.iter().position(|revocation| revocation.token == token)?;
+    Some(pending.swap_remove(index))
+}
+
+fn ask(request: &Request, runs: Vec<FrameRun>, then: Then) -> u64 {
+    let token = NEXT_TOKEN.fetch_add(1, Ordering::Relaxed);
+    let Request { process, range, array } = *request;
+    Revocation { token, process, range, runs, asked: 0, settled: 0, array, then }.send();
+    token
+}
+
+/// Waits for Linux, serving it meanwhile: it may itself wait for this CPU.
+fn ask_and_wait(request: &Request, runs: Vec<FrameRun>, then: Then, done: &AtomicBool) {
+    let token = ask(request, runs, then);
+    let deadline = Deadline::after_us(PATIENCE_US);
+    while !done.load(Ordering::Acquire) {
+        ikc::poll();
+        relax();
+        if deadline.passed() {
+            give_up(token);
+            return;
+        }
+    }
+}
+
+/// Linux does not answer: its mappings may live on, so the frames must not be used again.
+fn give_up(token: u64) {
+    let Some(revocation) = take(token) else { return };
+    klog!("revocation {token}: no answer from Linux; {} runs of frames are kept", revocation.runs.len());
+    if !matches!(revocation.then, Then::Keep(_)) {
+        for &run in &revocation.runs[revocation.settled..] {
+            quarantine::keep(run);
+        }
+    }
+}
+
+/// Frees the frames Linux does not know; returns the others.
+fn free_unexposed(pages: &[(u64, Page)]) -> Vec<FrameRun> {
+    fence(Ordering::SeqCst);
+    let mut limbo = Vec::new();
+    for run in runs_of(pages) {
+        if exposed::any_set(phys::exposed_bits(), run) {
+            limbo.push(run);
+        } else {
+            quarantine::free(run);
+        }
+    }
+    limbo
+}
+
+/// The frames of `pages` that are the partition's, neighbours joined.
+fn runs_of(pages: &[(u64, Page)]) -> Vec<FrameRun> {
+    let mut runs: Vec<FrameRun> = Vec::new();
+    for (_, page) in pages {
+        let Some(first) = phys::frame_number(page.frame) else { continue };
+        let count = u32::try_from(page.size.bytes() / PAGE_BYTES).unwrap_or(1);
+        match runs.last_mut() {
+            Some(last) if last.first + last.count == first => last.count += count,
+            _ => runs.push(FrameRun { first, count }),
+        }
+    }
+    runs
+}

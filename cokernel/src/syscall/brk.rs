@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+//! brk.
+
+use cokernel_logic::vma::{Kind, Protection, Range};
+
+use super::errno::{Errno, SyscallResult};
+use super::limits;
+use crate::arch::UserFrame;
+use crate::mm::addr::page_up;
+use crate::mm::aspace::attributes;
+use crate::mm::{populate, unmap, window};
+use crate::task::process::{self, Process};
+
+/// Rights of the heap.
+const HEAP: Protection = Protection { read: true, write: true, exec: false };
+
+/// brk(2): returns the break, moved or not.
+pub fn brk(frame: &mut UserFrame) -> SyscallResult {
+    let [wanted, ..] = frame.args();
+    let process = process::current();
+    let _layout = process.space.lock_layout();
+    let (start, now) = process.space.with(|inner| (inner.break_start, inner.break_now));
+    if start == 0 || wanted < start || move_to(&process, start, now, wanted).is_err() {
+        return Ok(now);
+    }
+    process.space.with(|inner| inner.break_now = wanted);
+    Ok(wanted)
+}
+
+fn move_to(process: &Process, start: u64, now: u64, wanted: u64) -> Result<(), Errno> {
+    let old = page_up(now).ok_or(Errno::ENOMEM)?;
+    let new = page_up(wanted).ok_or(Errno::ENOMEM)?;
+    if new < old {
+        return unmap::unmap(process, Range { start: new, end: old });
+    }
+    if new > old {
+        return grow(process, start, Range { start: old, end: new });
+    }
+    Ok(())
+}
+
+fn grow(process: &Process, start: u64, range: Range) -> Result<(), Errno> {
+    let space = &process.space;
+    if range.end - start > limits::soft(process, limits::DATA) || !space.window.covers(&range) {
+        return Err(Errno::ENOMEM);
+    }
+    limits::check_growth(process, range.bytes(), HEAP)?;
+    space.with(|inner| inner.add_area(range, attributes(Kind::Heap, HEAP)))?;
+    if populate::has_room_for(range.bytes()) {
+        // What does not come now comes at the first touch, or fails there.
+        let _ = populate::populate(space, range, HEAP);
+    }
+    window::sync(space, range).map_err(window::errno_of)
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Error numbers of Linux.
+
+/// An error number; what a system call returns negated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(u16);
+
+macro_rules! errno {
+    ($($name:ident = $number:literal;)*) => {
+        #[allow(missing_docs, reason = "the names are Linux's")]
+        impl Errno {
+            $(pub const $name: Self = Self($number);)*
+        }
+    };
+}
+
+errno! {
+    EPERM = 1;
+    ESRCH = 3;
+    EINTR = 4;
+    EIO = 5;
+    EAGAIN = 11;
+    ENOMEM = 12;
+    EACCES = 13;
+    EFAULT = 14;
+    EEXIST = 17;
+    ENODEV = 19;
+    EINVAL = 22;
+    ENOSYS = 38;
+    EOVERFLOW = 75;
+    EOPNOTSUPP = 95;
+    ETIMEDOUT = 110;
+    // Inside the kernel only; see `restart`.
+    ERESTARTSYS = 512;
+    ERESTARTNOHAND = 514;
+}
+
+/// What a local call returns.
+pub type SyscallResult = Result<u64, Errno>;
+
+impl Errno {
+    /// As a register value.
+    pub const fn negated(self) -> i64 {
+        -(self.0 as i64)
+    }
+
+    /// The error in a worker's negative answer; `EIO` for a number no error has.
+    pub fn from_linux(result: i64) -> Self {
+        match u16::try_from(result.unsigned_abs()) {
+            Ok(number) if number < 4096 => Self(number),
+            _ => Self::EIO,
+        }
+    }
+}
+
+/// The register value of `result`.
+pub const fn to_register(result: SyscallResult) -> i64 {
+    match result {
+        Ok(value) => i64::from_ne_bytes(value.to_ne_bytes()),
+        Err(errno) => errno.negated(),
+    }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Who the caller is: the numbers of its proxy and its worker on Linux.
+
+use core::sync::atomic::Ordering;
+
+use super::errno::SyscallResult;
+use crate::arch::UserFrame;
+use crate::task::{process, sched};
+
+/// getpid(2).
+pub fn getpid(_: &mut UserFrame) -> SyscallResult {
+    Ok(as_value(process::current().pid))
+}
+
+/// gettid(2).
+pub fn gettid(_: &mut UserFrame) -> SyscallResult {
+    Ok(as_value(sched::current().data.tid))
+}
+
+/// set_tid_address(2).
+pub fn set_tid_address(frame: &mut UserFrame) -> SyscallResult {
+    let thread = sched::current();
+    thread.data.clear_child_tid.store(frame.args()[0], Ordering::Relaxed);
+    Ok(as_value(thread.data.tid))
+}
+
+/// An id as a register value. Ids are positive.
+pub fn as_value(id: i32) -> u64 {
+    u64::from(id.unsigned_abs())
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Sending signals: to itself here, to anybody else through Linux, which comes back to us if the
+//! target turns out to be one of ours.
+
+use cokernel_logic::signals::SIGNALS;
+
+use super::errno::{Errno, SyscallResult};
+use super::identity::as_value;
+use super::user::{int, read_words, uint};
+use crate::arch::UserFrame;
+use crate::delegate;
+use crate::task::signal::{self, Info};
+use crate::task::process;
+
+/// `si_code` of kill(2).
+const SI_USER: i32 = 0;
+/// `si_code` of tkill(2) and tgkill(2).
+const SI_TKILL: i32 = -6;
+/// Number of getuid(2).
+const SYS_GETUID: u64 = 102;
+
+/// kill(2).
+pub fn kill(frame: &mut UserFrame) -> SyscallResult {
+    let [pid, signal, ..] = frame.args();
+    let process = process::current();
+    if int(pid) != process.pid {
+        return elsewhere(frame);
+    }
+    if let Some(signal) = checked(signal)? {
+        signal::send_to_process(&process, from_us(signal, SI_USER, process.pid));
+    }
+    Ok(0)
+}
+
+/// tkill(2).
+pub fn tkill(frame: &mut UserFrame) -> SyscallResult {
+    let [tid, signal, ..] = frame.args();
+    to_thread(frame, int(tid), signal, true)
+}
+
+/// tgkill(2).
+pub fn tgkill(frame: &mut UserFrame) -> SyscallResult {
+    let [pid, tid, signal, ..] = frame.args();
+    if int(pid) != process::current().pid {
+        return elsewhere(frame);
+    }
+    to_thread(frame, int(tid), signal, false)
+}
+
+/// rt_sigqueueinfo(2).
+pub fn rt_sigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
+    let [pid, signal, info, ..] = frame.args();
+    let process = process::current();
+    if int(pid) != process.pid {
+        return elsewhere(frame);
+    }
+    if let Some(signal) = checked(signal)? {
+        signal::send_to_process(&process, given(signal, info)?);
+    }
+    Ok(0)
+}
+
+/// rt_tgsigqueueinfo(2).
+pub fn rt_tgsigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
+    let [pid, tid, signal, info, ..] = frame.args();
+    let process = process::current();
+    if int(pid) != process.pid {
+        return elsewhere(frame);
+    }
+    let target = process.threads().into_iter().find(|thread| thread.data.tid == int(tid)).ok_or(Errno::ESRCH)?;
+    if let Some(signal) = checked(signal)? {
+        signal::send_to_thread(&process, &target, given(signal, info)?);
+    }
+    Ok(0)
+}
+
+fn to_thread(frame: &UserFrame, tid: i32, signal: u64, may_be_elsewhere: bool) -> SyscallResult {
+    let process = process::current();
+    let Some(target) = process.threads().into_iter().find(|thread| thread.data.tid == tid) else {
+        return if may_be_elsewhere { elsewhere(frame) } else { Err(Errno::ESRCH) };
+    };
+    if let Some(signal) = checked(signal)? {
+        signal::send_to_thread(&process, &target, from_us(signal, SI_TKILL, process.pid));
+    }
+    Ok(0)
+}
+
+/// The signal to send; `None` for 0, which only asks whether one could.
+fn checked(signal: u64) -> Result<Option<u32>, Errno> {
+    match uint(signal) {
+        0 => Ok(None),
+        signal if signal <= SIGNALS => Ok(Some(signal)),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+fn from_us(signal: u32, code: i32, pid: i32) -> Info {
+    let uid = delegate::call(SYS_GETUID, [0; 6]).unsigned_abs();
+    Info { signal, code, first: as_value(pid) | uid << 32, second: 0 }
+}
+
+/// What the program itself says of the signal; to itself it may say anything.
+fn given(signal: u32, info: u64) -> Result<Info, Errno> {
+    let [_, code, first, second] = read_words::<4>(info)?;
+    Ok(Info { signal, code: int(code), first, second })
+}
+
+/// Linux delivers it, unchanged.
+fn elsewhere(frame: &UserFrame) -> SyscallResult {
+    match delegate::call(frame.number(), frame.args()) {
+        result if result < 0 => Err(Errno::from_linux(result)),
+        result => Ok(result.unsigned_abs()),
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Calls that wait with another signal mask: the mask is the program's and stays here, the waiting
+//! is Linux's.
+
+use cokernel_logic::signals::SignalSet;
+
+use super::errno::{Errno, SyscallResult};
+use super::sigaction::SET_BYTES;
+use super::user::read_words;
+use crate::arch::UserFrame;
+use crate::task::{process, sched};
+
+/// pselect6(2): the last argument points to the mask's address and size.
+pub fn pselect6(frame: &mut UserFrame) -> SyscallResult {
+    let mut args = frame.args();
+    let [mask, bytes] = match args[5] {
+        0 => [0, 0],
+        pair => read_words(pair)?,
+    };
+    args[5] = 0;
+    wait(frame.number(), args, mask, bytes)
+}
+
+/// ppoll(2).
+pub fn ppoll(frame: &mut UserFrame) -> SyscallResult {
+    let mut args = frame.args();
+    let (mask, bytes) = (args[3], args[4]);
+    args[3] = 0;
+    wait(frame.number(), args, mask, bytes)
+}
+
+/// epoll_pwait(2).
+pub fn epoll_pwait(frame: &mut UserFrame) -> SyscallResult {
+    let mut args = frame.args();
+    let (mask, bytes) = (args[4], args[5]);
+    args[4] = 0;
+    wait(frame.number(), args, mask, bytes)
+}
+
+/// epoll_pwait2(2).
+pub fn epoll_pwait2(frame: &mut UserFrame) -> SyscallResult {
+    epoll_pwait(frame)
+}
+
+fn wait(number: u64, args: [u64; 6], mask: u64, bytes: u64) -> SyscallResult {
+    if mask != 0 {
+        if bytes != SET_BYTES {
+            return Err(Errno::EINVAL);
+        }
+        let [set] = read_words(mask)?;
+        let thread = sched::current();
+        thread.data.signals.set_mask_for_now(SignalSet(set));
+        thread.request_return_work();
+        if thread.data.signals.has_deliverable(&process::current()) {
+            return Err(Errno::EINTR);
+        }
+    }
+    super::forward(number, args)
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Hop 2 of a system call: the table decides, the result becomes a register.
+
+mod advice;
+mod arch_prctl;
+mod brk;
+pub mod errno;
+mod exit;
+pub mod futex;
+mod identity;
+mod itimer;
+mod kill;
+mod limits;
+mod madvise;
+mod masked;
+mod mlock;
+mod mmap;
+mod mprotect;
+mod mremap;
+mod munmap;
+mod prctl;
+pub mod restart;
+mod rlimit;
+mod robust_list;
+mod sched;
+mod sigaction;
+mod sigaltstack;
+mod sigmask;
+mod sigreturn;
+pub mod table;
+mod user;
+
+use crate::arch::UserFrame;
+use crate::delegate;
+use errno::{to_register, Errno, SyscallResult};
+use table::Route;
+
+/// Performs the system call `frame` asks for and puts the result into it.
+pub fn dispatch(frame: &mut UserFrame) {
+    let number = frame.number();
+    let result = match table::find(number).map(|row| row.route) {
+        Some(Route::Local(function)) => to_register(function(frame)),
+        Some(Route::Delegate) => delegate::call(number, frame.args()),
+        Some(Route::Refuse(errno)) => errno.negated(),
+        None => Errno::ENOSYS.negated(),
+    };
+    frame.set_return(result);
+    restart::note(result);
+}
+
+/// Has the worker perform `number`, for local calls that end up there.
+fn forward(number: u64, args: [u64; 6]) -> SyscallResult {
+    match delegate::call(number, args) {
+        result @ 0.. => Ok(result.unsigned_abs()),
+        result => Err(Errno::from_linux(result)),
+    }
+}

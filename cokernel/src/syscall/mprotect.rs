@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+//! mprotect.
+
+use cokernel_logic::vma::{Kind, Protection, Range};
+
+use super::errno::{Errno, SyscallResult};
+use super::mmap::protection_of;
+use super::user::uint;
+use crate::arch::UserFrame;
+use crate::mm::addr::{is_page_aligned, page_up};
+use crate::mm::{revoke, window};
+use crate::task::process::{self, Process};
+
+/// Read, write, execute, and `PROT_SEM`, which means nothing on x86.
+const PROT_KNOWN: u32 = 0xf;
+const PROT_GROWSDOWN: u32 = 0x0100_0000;
+const PROT_GROWSUP: u32 = 0x0200_0000;
+
+/// mprotect(2).
+pub fn mprotect(frame: &mut UserFrame) -> SyscallResult {
+    let [start, bytes, prot, ..] = frame.args();
+    let growth = uint(prot) & (PROT_GROWSDOWN | PROT_GROWSUP);
+    let unknown = uint(prot) & !(PROT_KNOWN | PROT_GROWSDOWN | PROT_GROWSUP);
+    if !is_page_aligned(start) || unknown != 0 || growth & PROT_GROWSUP != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if bytes == 0 {
+        return Ok(0);
+    }
+    let mut range = page_up(bytes).and_then(|bytes| Range::new(start, bytes)).ok_or(Errno::ENOMEM)?;
+    let process = process::current();
+    let _layout = process.space.lock_layout();
+    if growth & PROT_GROWSDOWN != 0 {
+        let area = process.space.with(|inner| inner.areas.find(start)).ok_or(Errno::ENOMEM)?;
+        if area.attributes.kind != Kind::Stack {
+            return Err(Errno::EINVAL);
+        }
+        range.start = area.range.start;
+    }
+    check(&process, range)?;
+    change(&process, range, protection_of(prot))?;
+    Ok(0)
+}
+
+fn check(process: &Process, range: Range) -> Result<(), Errno> {
+    process.space.with(|inner| {
+        if !inner.areas.is_covered(range) {
+            return Err(Errno::ENOMEM);
+        }
+        let special = inner.areas.parts(range).iter().any(|area| area.attributes.kind == Kind::Special);
+        if special { Err(Errno::EACCES) } else { Ok(()) }
+    })
+}
+
+/// Gives all of `range`, which areas cover, the rights `protection`. The caller holds the layout
+/// lock.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub fn change(process: &Process, range: Range, protection: Protection) -> Result<(), Errno> {
+    let space = &process.space;
+    let pages = space.with(|inner| {
+        inner.set_rights(range, protection)?;
+        inner.areas.update(range, |what| cokernel_logic::vma::Attributes { protection, ..what });
+        Ok(inner.pages(range))
+    })?;
+    if !pages.is_empty() {
+        space.flush(range);
+    }
+    if protection.is_accessible() {
+        window::sync(space, range).map_err(window::errno_of)
+    } else {
+        revoke::withdraw(&process.revoke_request(range), &pages);
+        Ok(())
+    }
+}

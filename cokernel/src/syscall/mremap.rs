@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+//! mremap: grow in place if possible, else move the pages (never their contents).
+
+use cokernel_logic::vma::{Area, Kind, Protection, Range};
+use ihk_ikc::layout::PAGE_BYTES;
+
+use super::errno::{Errno, SyscallResult};
+use super::limits;
+use super::mmap::find_place;
+use super::user::uint;
+use crate::arch::paging::PageSize;
+use crate::arch::UserFrame;
+use crate::mm::addr::{is_page_aligned, page_up};
+use crate::mm::aspace::{Inner, Page};
+use crate::mm::{populate, revoke, unmap, window};
+use crate::task::process::{self, Process};
+
+const MAYMOVE: u32 = 1;
+const FIXED: u32 = 2;
+const DONTUNMAP: u32 = 4;
+
+/// mremap(2).
+pub fn mremap(frame: &mut UserFrame) -> SyscallResult {
+    let [start, old_bytes, new_bytes, flags, target, _] = frame.args();
+    let flags = uint(flags);
+    let old_bytes = page_up(old_bytes).ok_or(Errno::EINVAL)?;
+    let new_bytes = page_up(new_bytes).ok_or(Errno::EINVAL)?;
+    let immovable = flags & MAYMOVE == 0;
+    let misused = immovable && flags & (FIXED | DONTUNMAP) != 0 || flags & DONTUNMAP != 0 && old_bytes != new_bytes;
+    if flags & !(MAYMOVE | FIXED | DONTUNMAP) != 0 || misused || !is_page_aligned(start) || new_bytes == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let old = Range::new(start, old_bytes).ok_or(Errno::EINVAL)?;
+    let process = process::current();
+    let _layout = process.space.lock_layout();
+    let area = source(&process, old)?;
+    if flags & FIXED != 0 {
+        let new = fixed_target(&process, old, target, new_bytes)?;
+        unmap::unmap(&process, new)?;
+        return relocate(&process, &area, old, new, flags);
+    }
+    if flags & DONTUNMAP == 0 && (new_bytes <= old_bytes || fits_in_place(&process, &area, old, new_bytes)) {
+        return resize(&process, &area, old, new_bytes);
+    }
+    if immovable {
+        return Err(Errno::ENOMEM);
+    }
+    let new = find_place(&process, 0, new_bytes)?;
+    relocate(&process, &area, old, new, flags)
+}
+
+/// The one area that contains all of `old`.
+fn source(process: &Process, old: Range) -> Result<Area, Errno> {
+    let area = process.space.with(|inner| inner.areas.find(old.start)).ok_or(Errno::EFAULT)?;
+    if old.is_empty() || area.attributes.kind == Kind::Special {
+        return Err(Errno::EINVAL);
+    }
+    if area.range.covers(&old) { Ok(area) } else { Err(Errno::EFAULT) }
+}
+
+fn fixed_target(process: &Process, old: Range, target: u64, bytes: u64) -> Result<Range, Errno> {
+    let new = Range::new(target, bytes).ok_or(Errno::EINVAL)?;
+    if !process.space.is_valid(new) || new.overlaps(&old) {
+        return Err(Errno::EINVAL);
+    }
+    Ok(new)
+}
+
+fn fits_in_place(process: &Process, area: &Area, old: Range, new_bytes: u64) -> bool {
+    let Some(whole) = Range::new(old.start, new_bytes) else { return false };
+    let growth = Range { start: old.end, end: whole.end };
+    area.range.end == old.end
+        && process.space.window.covers(&whole)
+        && process.space.with(|inner| inner.areas.is_free(growth))
+}
+
+/// Shrinks, or grows into the free range behind.
+fn resize(process: &Process, area: &Area, old: Range, new_bytes: u64) -> SyscallResult {
+    let end = old.start + new_bytes;
+    if end < old.end {
+        unmap::unmap(process, Range { start: end, end: old.end })?;
+    } else if end > old.end {
+        extend(process, area, Range { start: old.end, end })?;
+    }
+    Ok(old.start)
+}
+
+/// Adds zeroed memory like that of `area` at `range`.
+fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
+    let space = &process.space;
+    let protection = area.attributes.protection;
+    limits::check_growth(process, range.bytes(), protection)?;
+    space.with(|inner| inner.add_area(range, area.attributes))?;
+    if protection.is_accessible() && !area.attributes.on_demand && populate::has_room_for(range.bytes()) {
+        // What does not come now comes at the first touch, or fails there.
+        let _ = populate::populate(space, range, protection);
+    }
+    window::sync(space, range).map_err(window::errno_of)
+}
+
+/// Moves what lies in `old` to `new`, which is free, and grows or shrinks it on the way.
+fn relocate(process: &Process, area: &Area, old: Range, new: Range, flags: u32) -> SyscallResult {
+    let kept = old.bytes().min(new.bytes());
+    let (from, to) = (Range { start: old.start, end: old.start + kept }, Range { start: new.start, end: new.start + kept });
+    if from.end < old.end {
+        unmap::unmap(process, Range { start: from.end, end: old.end })?;
+    }
+    move_pages(process, area, from, to, flags & DONTUNMAP != 0)?;
+    if to.end < new.end {
+        extend(process, area, Range { start: to.end, end: new.end })?;
+    }
+    Ok(new.start)
+}
+
+/// The pages appear at their new place out of reach first: a frame must never be mapped twice, or
+/// Linux, asked about the old place, would miss the new one.
+fn move_pages(process: &Process, area: &Area, from: Range, to: Range, keep_area: bool) -> Result<(), Errno> {
+    let space = &process.space;
+    let pages = space.with(|inner| {
+        inner.cut_edges(from)?;
+        let pages = inner.pages(from);
+        hold_at(inner, &pages, from, to)?;
+        // The cut is done, so this takes exactly `pages`.
+        inner.take_pages(from)?;
+        if !keep_area {
+            inner.areas.remove(from);
+        }
+        Ok(pages)
+    })?;
+    space.flush(from);
+    revoke::withdraw(&process.revoke_request(from), &pages);
+    space.with(|inner| {
+        inner.add_area(to, area.attributes)?;
+        inner.set_rights(to, area.attributes.protection)
+    })?;
+    window::sync(space, to).map_err(window::errno_of)
+}
+
+/// Puts `pages` of `from` out of reach at `to`; all or none.
+fn hold_at(inner: &mut Inner, pages: &[(u64, Page)], from: Range, to: Range) -> Result<(), Errno> {
+    for &(address, page) in pages {
+        let target = to.start + (address - from.start);
+        if place_anywhere(inner, target, page).is_err() {
+            let mut at = to.start;
+            while let Some((mapped, mapping)) = inner.table.next_mapping(at, to.end) {
+                inner.table.unmap(mapped);
+                at = mapped + mapping.size.bytes();
+            }
+            return Err(Errno::ENOMEM);
+        }
+    }
+    Ok(())
+}
+
+/// A large page that does not fall on a large boundary becomes 512 small ones.
+fn place_anywhere(inner: &mut Inner, target: u64, page: Page) -> Result<(), Errno> {
+    let held = Protection::default();
+    if target % page.size.bytes() == 0 {
+        return inner.place(target, page, held).map_err(|_| Errno::ENOMEM);
+    }
+    for offset in (0..page.size.bytes()).step_by(PAGE_BYTES as usize) {
+        let piece = Page { frame: page.frame + offset, size: PageSize::Small };
+        inner.place(target + offset, piece, held).map_err(|_| Errno::ENOMEM)?;
+    }
+    Ok(())
+}

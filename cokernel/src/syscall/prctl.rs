@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+//! prctl and personality: what concerns the proxy as a Linux process goes there, what would act on
+//! its memory or filter its calls does not.
+
+use core::sync::atomic::Ordering;
+
+use super::errno::{Errno, SyscallResult};
+use super::user::{int, uint, write_words};
+use crate::arch::UserFrame;
+use crate::task::sched;
+
+const PR_GET_SECCOMP: i32 = 21;
+const PR_GET_TID_ADDRESS: i32 = 40;
+const PR_GET_THP_DISABLE: i32 = 42;
+const PR_SET_PTRACER: i32 = 0x5961_6d61;
+
+/// Personality flags that change how memory is laid out or protected.
+const MEMORY_FLAGS: u32 = 0x0010_0000 | 0x0040_0000 | 0x0020_0000 | 0x0080_0000;
+/// Only asks.
+const PERSONALITY_QUERY: u32 = u32::MAX;
+
+/// prctl(2).
+pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
+    let [option, argument, ..] = frame.args();
+    match int(option) {
+        // PDEATHSIG, DUMPABLE, KEEPCAPS, NAME, CAPBSET, SECUREBITS, TIMERSLACK, CHILD_SUBREAPER,
+        // NO_NEW_PRIVS, CAP_AMBIENT, SPECULATION_CTRL (asking), PTRACER
+        1..=4 | 7 | 8 | 15 | 16 | 23 | 24 | 27..=30 | 36..=39 | 47 | 52 | PR_SET_PTRACER => {
+            super::forward(frame.number(), frame.args())
+        }
+        PR_GET_SECCOMP | PR_GET_THP_DISABLE => Ok(0),
+        PR_GET_TID_ADDRESS => {
+            let address = sched::current().data.clear_child_tid.load(Ordering::Relaxed);
+            write_words(argument, &[address])?;
+            Ok(0)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// personality(2).
+pub fn personality(frame: &mut UserFrame) -> SyscallResult {
+    let wanted = uint(frame.args()[0]);
+    if wanted != PERSONALITY_QUERY && wanted & MEMORY_FLAGS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    super::forward(frame.number(), frame.args())
+}

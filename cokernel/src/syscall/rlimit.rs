@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Resource limits: those on memory are kept here, the others are Linux's.
+
+use super::errno::{Errno, SyscallResult};
+use super::limits::{self, AS, DATA, MEMLOCK, STACK};
+use super::user::{int, read_words, write_words};
+use crate::arch::UserFrame;
+use crate::task::process::{self, Process};
+
+/// Number of prlimit64(2).
+const SYS_PRLIMIT64: u64 = 302;
+
+/// getrlimit(2).
+pub fn getrlimit(frame: &mut UserFrame) -> SyscallResult {
+    let [resource, old, ..] = frame.args();
+    limit(0, resource, 0, old)
+}
+
+/// setrlimit(2).
+pub fn setrlimit(frame: &mut UserFrame) -> SyscallResult {
+    let [resource, new, ..] = frame.args();
+    if new == 0 {
+        return Err(Errno::EFAULT);
+    }
+    limit(0, resource, new, 0)
+}
+
+/// prlimit64(2).
+pub fn prlimit64(frame: &mut UserFrame) -> SyscallResult {
+    let [pid, resource, new, old, ..] = frame.args();
+    limit(pid, resource, new, old)
+}
+
+fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
+    let process = process::current();
+    let ours = int(pid) == 0 || int(pid) == process.pid;
+    let kept = usize::try_from(resource).ok().filter(|number| matches!(*number, DATA | STACK | MEMLOCK | AS));
+    let Some(number) = kept.filter(|_| ours) else {
+        return super::forward(SYS_PRLIMIT64, [pid, resource, new, old, 0, 0]);
+    };
+    let wanted = match new {
+        0 => None,
+        address => Some(read_words::<2>(address)?),
+    };
+    let before = process.limits.lock()[number];
+    if let Some(wanted) = wanted {
+        set(&process, number, before, wanted)?;
+    }
+    if old != 0 {
+        write_words(old, &before)?;
+    }
+    Ok(0)
+}
+
+fn set(process: &Process, number: usize, [_, hard]: [u64; 2], wanted: [u64; 2]) -> Result<(), Errno> {
+    if wanted[0] > wanted[1] {
+        return Err(Errno::EINVAL);
+    }
+    if wanted[1] > hard && !limits::is_root() {
+        return Err(Errno::EPERM);
+    }
+    process.limits.lock()[number] = wanted;
+    Ok(())
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Where and when a thread runs. CPU numbers are the co-kernel's own.
+
+use cokernel_logic::vma::Range;
+
+use super::errno::{Errno, SyscallResult};
+use super::identity::as_value;
+use super::user::{int, read_bytes, uint, write_bytes, write_u32};
+use crate::arch::{self, UserFrame};
+use crate::task::process;
+use crate::task::affinity::Affinity;
+use crate::task::sched;
+
+/// sched_yield(2).
+pub fn sched_yield(_: &mut UserFrame) -> SyscallResult {
+    sched::yield_now();
+    Ok(0)
+}
+
+/// getcpu(2).
+pub fn getcpu(frame: &mut UserFrame) -> SyscallResult {
+    let [cpu, node, ..] = frame.args();
+    let here = arch::this_cpu();
+    if cpu != 0 {
+        write_u32(cpu, here.index())?;
+    }
+    if node != 0 {
+        write_u32(node, here.node())?;
+    }
+    Ok(0)
+}
+
+/// sched_getaffinity(2): returns how many bytes it wrote.
+pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
+    let [tid, bytes, mask, ..] = frame.args();
+    let mask_bytes = u64::from(arch::cpu_count().div_ceil(64)) * 8;
+    if bytes < mask_bytes || bytes % 8 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let Some(affinity) = affinity_of(int(tid)) else {
+        return super::forward(frame.number(), frame.args());
+    };
+    write_bytes(mask, &affinity.within(arch::cpu_count()).bytes()[..mask_bytes as usize])?;
+    Ok(mask_bytes)
+}
+
+/// sched_setaffinity(2).
+pub fn sched_setaffinity(frame: &mut UserFrame) -> SyscallResult {
+    let [tid, bytes, mask, ..] = frame.args();
+    if affinity_of(int(tid)).is_none() {
+        return super::forward(frame.number(), frame.args());
+    }
+    let mut wanted = Affinity::NONE.bytes();
+    let bytes = usize::try_from(uint(bytes)).unwrap_or(0).min(wanted.len());
+    read_bytes(mask, &mut wanted[..bytes])?;
+    let wanted = Affinity::from_bytes(wanted).within(arch::cpu_count());
+    let first = wanted.first().ok_or(Errno::EINVAL)?;
+    let process = process::current();
+    let me = sched::current();
+    let own = int(tid) == 0 || int(tid) == me.data.tid;
+    let wanted_tid = if own { me.data.tid } else { int(tid) };
+    let threads = process.threads();
+    let target = threads.iter().find(|thread| thread.data.tid == wanted_tid).ok_or(Errno::ESRCH)?;
+    *target.data.affinity.lock() = wanted;
+    if own && !wanted.contains(arch::cpu_index()) {
+        drop(threads);
+        drop(process);
+        sched::migrate_current(first);
+    }
+    Ok(0)
+}
+
+/// The CPUs of thread `tid` (0 = the caller), if it is one of the program's.
+fn affinity_of(tid: i32) -> Option<Affinity> {
+    let wanted = if tid == 0 { as_value(sched::current().data.tid) } else { as_value(tid) };
+    let threads = process::current().threads();
+    let thread = threads.iter().find(|thread| as_value(thread.data.tid) == wanted)?;
+    let affinity = *thread.data.affinity.lock();
+    Some(affinity)
+}
+
+const MEMBARRIER_QUERY: i32 = 0;
+const MEMBARRIER_GLOBAL: i32 = 1;
+const MEMBARRIER_PRIVATE_EXPEDITED: i32 = 8;
+const MEMBARRIER_REGISTER_PRIVATE_EXPEDITED: i32 = 16;
+
+/// membarrier(2), among the program's own threads.
+pub fn membarrier(frame: &mut UserFrame) -> SyscallResult {
+    let [command, flags, ..] = frame.args();
+    if uint(flags) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    match int(command) {
+        MEMBARRIER_QUERY => Ok((MEMBARRIER_GLOBAL | MEMBARRIER_PRIVATE_EXPEDITED | MEMBARRIER_REGISTER_PRIVATE_EXPEDITED)
+            .unsigned_abs()
+            .into()),
+        MEMBARRIER_REGISTER_PRIVATE_EXPEDITED => Ok(0),
+        MEMBARRIER_GLOBAL | MEMBARRIER_PRIVATE_EXPEDITED => {
+            // An interrupt of every CPU that runs the program is a barrier there.
+            process::current().space.flush(Range { start: 0, end: 0 });
+            Ok(0)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}

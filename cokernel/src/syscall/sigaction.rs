@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+//! rt_sigaction. The proxy is told, so that signals from outside find what the program wants.
+
+use cokernel_logic::signals::number::{SIGKILL, SIGSTOP};
+use cokernel_logic::signals::{is_valid, SignalSet};
+use ihk_ikc::process::{disposition, op};
+
+use super::errno::{Errno, SyscallResult};
+use super::user::{read_words, uint, write_words};
+use crate::arch::UserFrame;
+use crate::delegate;
+use crate::task::process;
+use crate::task::signal::{Action, DEFAULT_HANDLER, IGNORE_HANDLER};
+
+/// Size of the kernel's signal sets.
+pub const SET_BYTES: u64 = 8;
+
+/// rt_sigaction(2).
+pub fn rt_sigaction(frame: &mut UserFrame) -> SyscallResult {
+    let [signal, new, old, set_bytes, ..] = frame.args();
+    let signal = uint(signal);
+    let fixed = signal == SIGKILL || signal == SIGSTOP;
+    if set_bytes != SET_BYTES || !is_valid(signal) || fixed && new != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let process = process::current();
+    let before = match new {
+        0 => process.signals.action(signal),
+        _ => {
+            let action = decode(read_words(new)?);
+            let before = process.signals.set_action(signal, action);
+            tell_proxy(signal, &before, &action);
+            before
+        }
+    };
+    if old != 0 {
+        write_words(old, &[before.handler, before.flags, before.restorer, before.mask.0])?;
+    }
+    Ok(0)
+}
+
+fn decode([handler, flags, restorer, mask]: [u64; 4]) -> Action {
+    Action { handler, flags, restorer, mask: SignalSet(mask).without(SignalSet::UNBLOCKABLE) }
+}
+
+/// Signals a thread causes itself never come from outside in a way the program could tell.
+fn tell_proxy(signal: u32, before: &Action, after: &Action) {
+    let changed = meaning(before) != meaning(after);
+    if changed && !SignalSet::SYNCHRONOUS.contains(signal) {
+        // The program's own view is complete without it.
+        let _ = delegate::call(op::DISPOSITION, [u64::from(signal), meaning(after), 0, 0, 0, 0]);
+    }
+}
+
+const fn meaning(action: &Action) -> u64 {
+    match action.handler {
+        DEFAULT_HANDLER => disposition::DEFAULT,
+        IGNORE_HANDLER => disposition::IGNORE,
+        _ => disposition::FORWARD,
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Blocking signals and waiting for them.
+
+use cokernel_logic::signals::SignalSet;
+
+use super::errno::{Errno, SyscallResult};
+use super::sigaction::SET_BYTES;
+use super::user::{int, read_words, write_bytes, write_words};
+use crate::arch::UserFrame;
+use crate::task::{process, sched};
+
+const SIG_BLOCK: i32 = 0;
+const SIG_UNBLOCK: i32 = 1;
+const SIG_SETMASK: i32 = 2;
+
+/// rt_sigprocmask(2).
+pub fn rt_sigprocmask(frame: &mut UserFrame) -> SyscallResult {
+    let [how, new, old, set_bytes, ..] = frame.args();
+    if set_bytes != SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let thread = sched::current();
+    let before = thread.data.signals.mask();
+    if new != 0 {
+        let [set] = read_words(new)?;
+        let set = SignalSet(set);
+        let mask = match int(how) {
+            SIG_BLOCK => before.union(set),
+            SIG_UNBLOCK => before.without(set),
+            SIG_SETMASK => set,
+            _ => return Err(Errno::EINVAL),
+        };
+        thread.data.signals.set_mask(mask);
+        thread.request_return_work();
+    }
+    if old != 0 {
+        write_words(old, &[before.0])?;
+    }
+    Ok(0)
+}
+
+/// rt_sigpending(2).
+pub fn rt_sigpending(frame: &mut UserFrame) -> SyscallResult {
+    let [set, bytes, ..] = frame.args();
+    if bytes > SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let signals = &sched::current().data.signals;
+    let waiting = signals.pending(&process::current()).0 & signals.mask().0;
+    write_bytes(set, &waiting.to_le_bytes()[..bytes as usize])?;
+    Ok(0)
+}
+
+/// rt_sigsuspend(2).
+pub fn rt_sigsuspend(frame: &mut UserFrame) -> SyscallResult {
+    let [set, bytes, ..] = frame.args();
+    if bytes != SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let [mask] = read_words(set)?;
+    sched::current().data.signals.set_mask_for_now(SignalSet(mask));
+    wait_for_signal()
+}
+
+/// pause(2).
+pub fn pause(_: &mut UserFrame) -> SyscallResult {
+    wait_for_signal()
+}
+
+/// Waits until a signal is to be delivered or the process ends.
+fn wait_for_signal() -> SyscallResult {
+    let thread = sched::current();
+    let process = process::current();
+    sched::block(|| process.is_dying() || process.is_frozen() || thread.data.signals.has_deliverable(&process));
+    thread.request_return_work();
+    Err(Errno::ERESTARTNOHAND)
+}

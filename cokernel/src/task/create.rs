@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A process from what mcexec said of it. Everything is checked again: mcexec is not trusted, and
+//! mcctrl's checks are its own.
+
+use alloc::sync::Arc;
+
+use cokernel_logic::signals::SignalSet;
+use cokernel_logic::vma::{Kind, Protection, Range};
+use ihk_ikc::layout::{PAGE_BYTES, WINDOW_MIN};
+use ihk_ikc::packet::ProcessHandle;
+use ihk_ikc::process::{prot, range_kind, CreateMailbox, ImageRange, ProcessImage};
+use ihk_ikc::ABI_VERSION;
+use x86_64::PhysAddr;
+
+use crate::arch;
+use crate::arch::paging::{Flags, PageSize};
+use crate::delegate::SlotPage;
+use crate::mm::aspace::{attributes, AddressSpace};
+use crate::mm::{phys, populate, window};
+use crate::syscall::errno::Errno;
+use crate::task::process::{self, Parts, Process};
+use crate::task::signal::ProcessSignals;
+
+/// How much of the stack's upper end is there from the start: what mcexec writes, and a bit more.
+const INITIAL_STACK_BYTES: u64 = 128 << 10;
+/// Physical addresses are below this on every x86-64 CPU.
+const PHYSICAL_END: u64 = 1 << 52;
+
+/// Creates the process `mailbox` describes, on CPU `cpu` unless it wishes another.
+///
+/// # Errors
+///
+/// `EINVAL` for anything malformed, `ENOMEM`, `EAGAIN` if there are too many processes.
+pub fn create(mailbox: &CreateMailbox, cpu: u32) -> Result<Arc<Process>, Errno> {
+    let image = &mailbox.image;
+    check(image)?;
+    process::enter(|handle| make(handle, mailbox, wished_cpu(image).unwrap_or(cpu)))
+}
+
+fn make(handle: ProcessHandle, mailbox: &CreateMailbox, cpu: u32) -> Result<Process, Errno> {
+    let image = &mailbox.image;
+    let space = AddressSpace::new(image.window_start, image.mmap_top).ok_or(Errno::ENOMEM)?;
+    match fill(&space, mailbox).and_then(|()| parts(image)) {
+        Ok(parts) => Ok(Process::new(handle, image.pid, cpu, space, parts)),
+        Err(errno) => {
+            discard(&space);
+            Err(errno)
+        }
+    }
+}
+
+fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
+    let revoke_array = phys::alloc_small().ok_or(Errno::ENOMEM)?;
+    let Some(slots) = SlotPage::new() else {
+        phys::free_small(revoke_array);
+        return Err(Errno::ENOMEM);
+    };
+    Ok(Parts {
+        slots,
+        revoke_array,
+        signals: ProcessSignals::new(SignalSet(image.ignored_signals)),
+        blocked: SignalSet(image.blocked_signals).without(SignalSet::UNBLOCKABLE),
+        limits: image.rlimits,
+    })
+}
+
+fn wished_cpu(image: &ProcessImage) -> Option<u32> {
+    u32::try_from(image.cpu).ok().filter(|&cpu| cpu < arch::cpu_count())
+}
+
+/// Frees the pages of an address space Linux has not heard of.
+fn discard(space: &AddressSpace) {
+    let pages = space.with(|inner| inner.take_pages(space.window)).unwrap_or_default();
+    pages.into_iter().for_each(|(_, page)| populate::free(page));
+}
+
+/// Whether the image makes sense at all; its ranges are checked where they are mapped.
+fn check(image: &ProcessImage) -> Result<(), Errno> {
+    let window_ok = image.window_start >= WINDOW_MIN && image.window_start % PAGE_BYTES == 0;
+    let top_ok = image.mmap_top % PAGE_BYTES == 0;
+    let ranges_ok = image.range_count != 0 && image.range_count as usize <= image.ranges.len();
+    let cpu_ok = image.cpu == -1 || wished_cpu(image).is_some();
+    let ok = image.abi_version == ABI_VERSION && window_ok && top_ok && ranges_ok && cpu_ok && image.pid > 0;
+    ok.then_some(()).ok_or(Errno::EINVAL)
+}
+
+fn fill(space: &AddressSpace, mailbox: &CreateMailbox) -> Result<(), Errno> {
+    let image = &mailbox.image;
+    if space.window.is_empty() || !space.window.contains(image.mmap_top) {
+        return Err(Errno::EINVAL);
+    }
+    let mut previous_end = 0;
+    for range in &image.ranges[..image.range_count as usize] {
+        let place = Range::new(range.start, range.bytes).ok_or(Errno::EINVAL)?;
+        if place.start < previous_end {
+            return Err(Errno::EINVAL);
+        }
+        previous_end = place.end;
+        match range.kind {
+            range_kind::SEGMENT => add_segment(space, place, protection(range)?)?,
+            range_kind::STACK => add_stack(space, place, protection(range)?)?,
+            range_kind::HEAP => add_heap(space, place)?,
+            _ => return Err(Errno::EINVAL),
+        }
+    }
+    add_vdso(space, mailbox)
+}
+
+fn protection(range: &ImageRange) -> Result<Protection, Errno> {
+    if range.prot & !(prot::READ | prot::WRITE | prot::EXEC) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(Protection {
+        read: range.prot & prot::READ != 0,
+        write: range.prot & prot::WRITE != 0,
+        exec: range.prot & prot::EXEC != 0,
+    })
+}
+
+/// Program text and data: there at once, because mcexec has the file read into it.
+fn add_segment(space: &AddressSpace, place: Range, protection: Protection) -> Result<(), Errno> {
+    if !space.is_valid(place) {
+        return Err(Errno::EINVAL);
+    }
+    if place.bytes() / PAGE_BYTES > phys::stats().free {
+        return Err(Errno::ENOMEM);
+    }
+    space.with(|inner| inner.add_area(place, attributes(Kind::Segment, protection)))?;
+    populate::populate(space, place, protection)?;
+    // mcexec makes these read-only before it starts the program.
+    if protection.is_read_only() {
+        space.with(|inner| window::record(inner, place, true));
+    }
+    Ok(())
+}
+
+fn add_stack(space: &AddressSpace, place: Range, protection: Protection) -> Result<(), Errno> {
+    if !space.is_valid(place) {
+        return Err(Errno::EINVAL);
+    }
+    let mut what = attributes(Kind::Stack, protection);
+    what.on_demand = true;
+    space.with(|inner| inner.add_area(place, what))?;
+    let start = place.end.saturating_sub(INITIAL_STACK_BYTES).max(place.start);
+    populate::populate(space, Range { start, end: place.end }, protection)
+}
+
+fn add_heap(space: &AddressSpace, place: Range) -> Result<(), Errno> {
+    if !place.is_empty() || !space.window.contains(place.start) {
+        return Err(Errno::EINVAL);
+    }
+    space.with(|inner| {
+        if inner.break_start != 0 {
+            return Err(Errno::EINVAL);
+        }
+        inner.break_start = place.start;
+        inner.break_now = place.start;
+        Ok(())
+    })
+}
+
+/// Linux's own time pages and the code that reads them.
+fn add_vdso(space: &AddressSpace, mailbox: &CreateMailbox) -> Result<(), Errno> {
+    let (count, data) = (mailbox.vdso_page_count as usize, mailbox.vvar_page_count as usize);
+    let pages = mailbox.vdso_pages.get(..count).ok_or(Errno::EINVAL)?;
+    if pages.is_empty() {
+        return Ok(());
+    }
+    let target = mailbox.image.vdso.target;
+    let place = Range::new(target, count as u64 * PAGE_BYTES).ok_or(Errno::EINVAL)?;
+    if !space.is_valid(place) || data > count {
+        return Err(Errno::EINVAL);
+    }
+    for (index, &page) in pages.iter().enumerate() {
+        let start = target + index as u64 * PAGE_BYTES;
+        add_vdso_page(space, Range { start, end: start + PAGE_BYTES }, page, index >= data)?;
+    }
+    Ok(())
+}
+
+fn add_vdso_page(space: &AddressSpace, place: Range, page: u64, exec: bool) -> Result<(), Errno> {
+    let protection = Protection { read: true, write: false, exec };
+    space.with(|inner| {
+        inner.add_area(place, attributes(Kind::Special, protection))?;
+        if page == 0 {
+            return Ok(());
+        }
+        if page % PAGE_BYTES != 0 || page >= PHYSICAL_END || phys::contains(page, PAGE_BYTES) {
+            return Err(Errno::EINVAL);
+        }
+        let flags = Flags { mirrored: true, ..Flags::user(true, false, exec) };
+        inner.table.map(place.start, PhysAddr::new(page), PageSize::Small, flags).map_err(|_| Errno::ENOMEM)
+    })
+}

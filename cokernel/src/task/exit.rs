@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The end of a thread.
+
+use core::sync::atomic::Ordering;
+
+use crate::arch::uaccess;
+use crate::syscall::futex;
+use crate::task::sched;
+use crate::task::thread::Thread;
+
+/// Ends the current thread: tells who waits for its end, leaves its process, leaves the CPU.
+pub fn end_thread() -> ! {
+    leave();
+    sched::exit_current()
+}
+
+/// Everything that holds references, so that they are dropped before the stack is left for good.
+fn leave() {
+    let me = sched::current_arc();
+    clear_child_tid(&me);
+    if let Some(process) = &me.process {
+        process.remove_current(&me);
+    }
+}
+
+fn clear_child_tid(thread: &Thread) {
+    let address = thread.data.clear_child_tid.swap(0, Ordering::Relaxed);
+    if address != 0 && uaccess::write(address, &0u32).is_ok() {
+        futex::wake_all(address);
+    }
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Processes: the table, and what a process owns.
+//!
+//! Lock order: TABLE, then a process's `threads`. Signals and address space have locks of their own,
+//! taken after these.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use cokernel_logic::signals::SignalSet;
+use cokernel_logic::vma::Range;
+use ihk_ikc::packet::{ProcessHandle, ToLinux};
+use ihk_ikc::process::RLIMITS;
+use ihk_ikc::slot::SLOTS_PER_PAGE;
+use x86_64::PhysAddr;
+
+use crate::arch::{tlb, UserFrame};
+use crate::delegate::SlotPage;
+use crate::ikc;
+use crate::mm::aspace::AddressSpace;
+use crate::mm::{phys, revoke};
+use crate::sync::SpinLock;
+use crate::syscall::errno::Errno;
+use crate::task::affinity::Affinity;
+use crate::task::sched;
+use crate::task::signal::{ProcessSignals, ThreadSignals};
+use crate::task::thread::{NewThread, Thread};
+
+/// Most processes at once; a handle has 16 bits for the index.
+const MAX_PROCESSES: usize = 4096;
+
+/// A process.
+pub struct Process {
+    /// Its number in messages.
+    pub handle: ProcessHandle,
+    /// Its id, that of its proxy on Linux.
+    pub pid: i32,
+    /// The CPU it starts on.
+    pub cpu: u32,
+    /// Its memory.
+    pub space: AddressSpace,
+    /// Its delegation slots.
+    pub slots: SlotPage,
+    /// Carries lists of frames to Linux, see [`revoke`].
+    pub revoke_array: PhysAddr,
+    /// Actions and pending signals.
+    pub signals: ProcessSignals,
+    /// Soft and hard limits by Linux's `RLIMIT_*` number.
+    pub limits: SpinLock<[[u64; 2]; RLIMITS]>,
+    blocked_at_start: SignalSet,
+    threads: SpinLock<Vec<Arc<Thread>>>,
+    dying: AtomicBool,
+    frozen: AtomicBool,
+    /// The proxy has gone: the last thread frees everything.
+    abandoned: AtomicBool,
+}
+
+/// What a thread has beyond its registers.
+pub struct ThreadData {
+    /// Its thread id, that of its worker on Linux.
+    pub tid: i32,
+    /// Mask, pending signals, signal stack.
+    pub signals: ThreadSignals,
+    /// Zeroed and woken as a futex when the thread ends; 0 = none.
+    pub clear_child_tid: AtomicU64,
+    /// Head of the robust futex list; 0 = none.
+    pub robust_list: AtomicU64,
+    /// Where it may run.
+    pub affinity: SpinLock<Affinity>,
+}
+
+impl Default for ThreadData {
+    fn default() -> Self {
+        Self {
+            tid: 0,
+            signals: ThreadSignals::default(),
+            clear_child_tid: AtomicU64::new(0),
+            robust_list: AtomicU64::new(0),
+            affinity: SpinLock::new(Affinity::ALL),
+        }
+    }
+}
+
+struct Entry {
+    generation: u32,
+    state: EntryState,
+}
+
+enum EntryState {
+    Free,
+    /// The process is being made.
+    Reserved,
+    Live(Arc<Process>),
+}
+
+static TABLE: SpinLock<Vec<Entry>> = SpinLock::new(Vec::new());
+
+/// The process of the current thread.
+///
+/// # Panics
+///
+/// In a thread of the kernel itself; system calls have none.
+pub fn current() -> Arc<Process> {
+    try_current().expect("a system call comes from a process")
+}
+
+/// The process of the current thread, if it has one.
+pub fn try_current() -> Option<Arc<Process>> {
+    sched::try_current()?.process.clone()
+}
+
+/// The process Linux means by `handle`, if it still exists.
+pub fn find(handle: ProcessHandle) -> Option<Arc<Process>> {
+    let table = TABLE.lock();
+    let entry = table.get(index_of(handle)).filter(|entry| entry.generation == handle >> 16)?;
+    match &entry.state {
+        EntryState::Live(process) => Some(process.clone()),
+        EntryState::Free | EntryState::Reserved => None,
+    }
+}
+
+/// Reserves a handle, has `make` make its process, and enters it.
+///
+/// # Errors
+///
+/// `EAGAIN` if the table is full, else that of `make`.
+pub fn enter(make: impl FnOnce(ProcessHandle) -> Result<Process, Errno>) -> Result<Arc<Process>, Errno> {
+    let handle = reserve().ok_or(Errno::EAGAIN)?;
+    let made = make(handle).map(Arc::new);
+    let state = match &made {
+        Ok(process) => EntryState::Live(process.clone()),
+        Err(_) => EntryState::Free,
+    };
+    TABLE.lock()[index_of(handle)].state = state;
+    if made.is_ok() {
+        ikc::control().usage.processes.fetch_add(1, Ordering::Relaxed);
+    }
+    made
+}
+
+/// Everything `handle` owned is free: it is dead, and Linux is told.
+pub fn forget(handle: ProcessHandle) {
+    let state = {
+        let mut table = TABLE.lock();
+        let Some(entry) = table.get_mut(index_of(handle)) else { return };
+        entry.generation = entry.generation % 0xffff + 1;
+        core::mem::replace(&mut entry.state, EntryState::Free)
+    };
+    drop(state);
+    ikc::control().usage.processes.fetch_sub(1, Ordering::Relaxed);
+    ikc::send(&ToLinux::ProcessFreed { process: handle });
+}
+
+fn reserve() -> Option<ProcessHandle> {
+    let mut table = TABLE.lock();
+    let index = match table.iter().position(|entry| matches!(entry.state, EntryState::Free)) {
+        Some(index) => index,
+        None if table.len() < MAX_PROCESSES => {
+            table.push(Entry { generation: 1, state: EntryState::Free });
+            table.len() - 1
+        }
+        None => return None,
+    };
+    table[index].state = EntryState::Reserved;
+    Some(table[index].generation << 16 | u32::try_from(index).ok()?)
+}
+
+const fn index_of(handle: ProcessHandle) -> usize {
+    (handle & 0xffff) as usize
+}
+
+impl Process {
+    /// A process without threads. Only [`enter`] keeps it.
+    pub fn new(handle: ProcessHandle, pid: i32, cpu: u32, space: AddressSpace, parts: Parts) -> Self {
+        Self {
+            handle,
+            pid,
+            cpu,
+            space,
+            slots: parts.slots,
+            revoke_array: parts.revoke_array,
+            signals: parts.signals,
+            limits: SpinLock::new(parts.limits),
+            blocked_at_start: parts.blocked,
+            threads: SpinLock::new(Vec::new()),
+            dying: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes the main thread and lets it run at `entry` with stack pointer `stack`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it was started before or the addresses are not the program's, `ENOMEM`.
+    pub fn start(self: &Arc<Self>, entry: u64, stack: u64) -> Result<(), Errno> {
+        let window = self.space.window;
+        let mut threads = self.threads.lock();
+        if !threads.is_empty() || !window.contains(entry) || !window.contains(stack) || self.is_dying() {
+            return Err(Errno::EINVAL);
+        }
+        let data = ThreadData { tid: self.pid, signals: ThreadSignals::new(self.blocked_at_start), ..ThreadData::default() };
+        let new = NewThread { process: self.clone(), space: self.space.hardware.clone(), slot: 0, fs_base: 0, data };
+        let thread = Thread::new_user(new).ok_or(Errno::ENOMEM)?;
+        threads.push(thread.clone());
+        drop(threads);
+        let usage = &ikc::control().usage;
+        usage.threads.fetch_add(1, Ordering::Relaxed);
+        usage.slots.fetch_add(1, Ordering::Relaxed);
+        sched::spawn_user(thread, self.cpu, &UserFrame::new(entry, stack));
+        Ok(())
+    }
+
+    /// Its threads at this moment.
+    pub fn threads(&self) -> Vec<Arc<Thread>> {
+        self.threads.lock().clone()
+    }
+
+    /// The thread with delegation slot `slot`.
+    pub fn thread_of_slot(&self, slot: u32) -> Option<Arc<Thread>> {
+        if slot as usize >= SLOTS_PER_PAGE {
+            return None;
+        }
+        self.threads.lock().iter().find(|thread| thread.slot == slot).cloned()
+    }
+
+    /// Whether its threads are to end.
+    pub fn is_dying(&self) -> bool {
+        self.dying.load(Ordering::Acquire)
+    }
+
+    /// Whether its threads are to stay off their CPUs.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen.load(Ordering::Acquire)
+    }
+
+    /// All its threads end at their next way back to user mode. Any context.
+    pub fn kill(&self) {
+        self.dying.store(true, Ordering::SeqCst);
+        self.kick();
+    }
+
+    /// Takes its threads off their CPUs, or lets them on again.
+    pub fn set_frozen(&self, frozen: bool) {
+        self.frozen.store(frozen, Ordering::SeqCst);
+        self.kick();
+    }
+
+    /// Linux has no mapping of its memory any more: frees everything, at the latest when its last
+    /// thread has ended.
+    pub fn abandon(self: &Arc<Self>) {
+        self.kill();
+        let threads = self.threads.lock();
+        let first = !self.abandoned.swap(true, Ordering::SeqCst);
+        let empty = threads.is_empty();
+        drop(threads);
+        if first && empty {
+            self.free_memory();
+        }
+    }
+
+    /// Takes the current thread out; it calls the scheduler's exit next. Must run on the kernel's
+    /// own page tables.
+    pub fn remove_current(self: &Arc<Self>, thread: &Arc<Thread>) {
+        let mut threads = self.threads.lock();
+        threads.retain(|other| !Arc::ptr_eq(other, thread));
+        let last = threads.is_empty() && self.abandoned.load(Ordering::SeqCst);
+        drop(threads);
+        let usage = &ikc::control().usage;
+        usage.threads.fetch_sub(1, Ordering::Relaxed);
+        usage.slots.fetch_sub(1, Ordering::Relaxed);
+        if last {
+            self.free_memory();
+        }
+    }
+
+    /// How this process asks Linux about `range`.
+    pub fn revoke_request(&self, range: Range) -> revoke::Request {
+        revoke::Request { process: self.handle, range, array: self.revoke_array }
+    }
+
+    /// Frees all pages. The tables follow when the last reference to the process is dropped.
+    fn free_memory(&self) {
+        let window = self.space.window;
+        tlb::retire(&self.space.hardware);
+        // Neither end cuts a page, so this cannot fail.
+        let mut pages = self.space.with(|inner| inner.take_pages(window)).unwrap_or_default();
+        pages.push((window.start, self.slots.as_page()));
+        revoke::release_process(&self.revoke_request(window), &pages);
+    }
+
+    /// Makes every thread look at its flags soon.
+    fn kick(&self) {
+        for thread in self.threads() {
+            thread.request_return_work();
+            sched::wake(&thread);
+            sched::kick(&thread);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        phys::free_small(self.revoke_array);
+    }
+}
+
+/// What [`Process::new`] puts together.
+pub struct Parts {
+    /// Its delegation slots.
+    pub slots: SlotPage,
+    /// See [`Process::revoke_array`].
+    pub revoke_array: PhysAddr,
+    /// Inherited dispositions.
+    pub signals: ProcessSignals,
+    /// Signals the main thread blocks at first.
+    pub blocked: SignalSet,
+    /// Limits.
+    pub limits: [[u64; 2]; RLIMITS],
+}
+

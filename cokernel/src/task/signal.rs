@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Signals: actions, pending sets, and what happens to a thread before it goes back to user mode.
+//!
+//! Lock order: a process's signals, then a thread's. Both are short; user memory is never touched
+//! under them.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+
+use cokernel_logic::signals::number::{SIGSEGV, SIGSTOP};
+use cokernel_logic::signals::{default_action, DefaultAction, SignalSet, SIGNALS};
+use ihk_ikc::process::op;
+
+use crate::arch::UserFrame;
+use crate::delegate;
+use crate::sync::SpinLock;
+use crate::syscall::errno::Errno;
+use crate::syscall::restart;
+use crate::task::process::Process;
+use crate::task::thread::Thread;
+use crate::task::{exit, sched, signal_frame};
+
+/// `SIG_DFL`.
+pub const DEFAULT_HANDLER: u64 = 0;
+/// `SIG_IGN`.
+pub const IGNORE_HANDLER: u64 = 1;
+/// Action flags of Linux the co-kernel acts on.
+pub mod flag {
+    /// The restorer is valid; required on x86-64.
+    pub const RESTORER: u64 = 0x0400_0000;
+    /// Run on the signal stack.
+    pub const ONSTACK: u64 = 0x0800_0000;
+    /// Restart interrupted calls.
+    pub const RESTART: u64 = 0x1000_0000;
+    /// Do not block the signal in its own handler.
+    pub const NODEFER: u64 = 0x4000_0000;
+    /// Back to the default action when the handler runs.
+    pub const RESETHAND: u64 = 0x8000_0000;
+}
+/// Most queued signals of one process or thread.
+const MAX_QUEUED: usize = 1024;
+/// First signal that is queued as often as it is sent.
+const FIRST_REALTIME: u32 = 32;
+/// Number of kill(2).
+const SYS_KILL: u64 = 62;
+
+/// What a program wants done with a signal; the layout of Linux's `struct kernel_sigaction`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Action {
+    /// [`DEFAULT_HANDLER`], [`IGNORE_HANDLER`] or an address.
+    pub handler: u64,
+    /// See [`flag`].
+    pub flags: u64,
+    /// Where the handler returns to.
+    pub restorer: u64,
+    /// Blocked in addition while it runs.
+    pub mask: SignalSet,
+}
+
+/// What is known of one signal: the used part of Linux's `siginfo_t`.
+#[derive(Clone, Copy, Debug)]
+pub struct Info {
+    /// Signal number.
+    pub signal: u32,
+    /// `si_code`.
+    pub code: i32,
+    /// Bytes 16–23: sender's pid and uid, or the faulting address.
+    pub first: u64,
+    /// Bytes 24–31: the value sent along.
+    pub second: u64,
+}
+
+/// The signal stack; `size` 0 = none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SignalStack {
+    /// Lowest address.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Disarmed while a handler runs on it.
+    pub autodisarm: bool,
+}
+
+impl SignalStack {
+    /// Whether a stack pointer is on it.
+    pub fn contains(&self, sp: u64) -> bool {
+        !self.autodisarm && sp > self.start && sp - self.start <= self.size
+    }
+}
+
+/// Signals that wait.
+#[derive(Default)]
+struct Pending(VecDeque<Info>);
+
+impl Pending {
+    fn set(&self) -> SignalSet {
+        let mut set = SignalSet::EMPTY;
+        self.0.iter().for_each(|info| set.add(info.signal));
+        set
+    }
+
+    fn add(&mut self, info: Info) {
+        let once = info.signal < FIRST_REALTIME;
+        if self.0.len() < MAX_QUEUED && !(once && self.set().contains(info.signal)) {
+            self.0.push_back(info);
+        }
+    }
+
+    fn take(&mut self, signal: u32) -> Option<Info> {
+        let index = self.0.iter().position(|info| info.signal == signal)?;
+        self.0.remove(index)
+    }
+
+    fn forget(&mut self, signal: u32) {
+        self.0.retain(|info| info.signal != signal);
+    }
+}
+
+/// The signals of a process.
+pub struct ProcessSignals(SpinLock<Shared>);
+
+struct Shared {
+    actions: [Action; SIGNALS as usize],
+    pending: Pending,
+}
+
+/// The signals of a thread.
+pub struct ThreadSignals(SpinLock<Own>);
+
+impl Default for ThreadSignals {
+    fn default() -> Self {
+        Self::new(SignalSet::EMPTY)
+    }
+}
+
+#[derive(Default)]
+struct Own {
+    mask: SignalSet,
+    /// The mask to go back to after a call that changed it for its duration.
+    saved_mask: Option<SignalSet>,
+    pending: Pending,
+    stack: SignalStack,
+}
+
+impl ProcessSignals {
+    /// Default actions, except for the `ignored` ones.
+    pub fn new(ignored: SignalSet) -> Self {
+        let mut actions = [Action::default(); SIGNALS as usize];
+        for (signal, action) in (1..).zip(&mut actions) {
+            if ignored.contains(signal) {
+                action.handler = IGNORE_HANDLER;
+            }
+        }
+        Self(SpinLock::new(Shared { actions, pending: Pending::default() }))
+    }
+
+    /// The action of `signal`, a valid number.
+    pub fn action(&self, signal: u32) -> Action {
+        self.0.lock().actions[signal as usize - 1]
+    }
+
+    /// Sets the action of a valid `signal`; the one before. What is to be ignored from now on and
+    /// already waits is dropped.
+    pub fn set_action(&self, signal: u32, action: Action) -> Action {
+        let mut shared = self.0.lock();
+        if is_ignored(signal, &action) {
+            shared.pending.forget(signal);
+        }
+        core::mem::replace(&mut shared.actions[signal as usize - 1], action)
+    }
+
+    fn is_ignored(&self, signal: u32) -> bool {
+        is_ignored(signal, &self.action(signal))
+    }
+}
+
+impl ThreadSignals {
+    /// Nothing waits, `mask` is blocked.
+    pub fn new(mask: SignalSet) -> Self {
+        Self(SpinLock::new(Own { mask, ..Own::default() }))
+    }
+
+    /// What is blocked.
+    pub fn mask(&self) -> SignalSet {
+        self.0.lock().mask
+    }
+
+    /// Blocks exactly `mask`, except what cannot be blocked; what was blocked before.
+    pub fn set_mask(&self, mask: SignalSet) -> SignalSet {
+        core::mem::replace(&mut self.0.lock().mask, mask.without(SignalSet::UNBLOCKABLE))
+    }
+
+    /// Blocks exactly `mask` until the next handler runs, or until the thread is back in user mode.
+    pub fn set_mask_for_now(&self, mask: SignalSet) {
+        let mut own = self.0.lock();
+        own.saved_mask = Some(own.mask);
+        own.mask = mask.without(SignalSet::UNBLOCKABLE);
+    }
+
+    /// The signal stack.
+    pub fn stack(&self) -> SignalStack {
+        self.0.lock().stack
+    }
+
+    /// Sets the signal stack.
+    pub fn set_stack(&self, stack: SignalStack) {
+        self.0.lock().stack = stack;
+    }
+
+    /// Whether a signal waits that is not blocked.
+    pub fn has_deliverable(&self, process: &Process) -> bool {
+        let shared = process.signals.0.lock();
+        let own = self.0.lock();
+        own.pending.set().union(shared.pending.set()).next_deliverable(own.mask).is_some()
+    }
+
+    /// What waits, blocked or not.
+    pub fn pending(&self, process: &Process) -> SignalSet {
+        let shared = process.signals.0.lock();
+        let own = self.0.lock();
+        own.pending.set().union(shared.pending.set())
+    }
+
+    /// Takes the next signal to deliver.
+    fn take(&self, process: &Process) -> Option<Info> {
+        let mut shared = process.signals.0.lock();
+        let mut own = self.0.lock();
+        let signal = own.pending.set().union(shared.pending.set()).next_deliverable(own.mask)?;
+        own.pending.take(signal).or_else(|| shared.pending.take(signal))
+    }
+}
+
+fn is_ignored(signal: u32, action: &Action) -> bool {
+    match action.handler {
+        IGNORE_HANDLER => true,
+        DEFAULT_HANDLER => matches!(default_action(signal), DefaultAction::Ignore),
+        _ => false,
+    }
+}
+
+/// Sends a signal to the process as a whole. Any context.
+pub fn send_to_process(process: &Process, info: Info) {
+    let threads = process.threads();
+    let blocked = threads.iter().all(|thread| thread.data.signals.mask().contains(info.signal));
+    if process.signals.is_ignored(info.signal) && !blocked {
+        return;
+    }
+    process.signals.0.lock().pending.add(info);
+    let taker = threads.iter().find(|thread| !thread.data.signals.mask().contains(info.signal));
+    if let Some(thread) = taker {
+        alert(thread);
+    }
+}
+
+/// Sends a signal to one thread. Any context.
+pub fn send_to_thread(process: &Process, thread: &Arc<Thread>, info: Info) {
+    let blocked = thread.data.signals.mask().contains(info.signal);
+    if process.signals.is_ignored(info.signal) && !blocked {
+        return;
+    }
+    thread.data.signals.0.lock().pending.add(info);
+    alert(thread);
+}
+
+fn alert(thread: &Arc<Thread>) {
+    thread.request_return_work();
+    sched::wake(thread);
+    sched::kick(thread);
+}
+
+/// The current thread's own instruction caused `signal`. It cannot be ignored or put off.
+pub fn raise_fault(signal: u32, code: i32, address: u64) {
+    let thread = sched::current();
+    let Some(process) = &thread.process else { return };
+    let blocked = thread.data.signals.mask().contains(signal);
+    if blocked || process.signals.action(signal).handler == IGNORE_HANDLER {
+        process.signals.set_action(signal, Action::default());
+        let mut own = thread.data.signals.0.lock();
+        own.mask.remove(signal);
+    }
+    let info = Info { signal, code, first: address, second: 0 };
+    thread.data.signals.0.lock().pending.add(info);
+    thread.request_return_work();
+}
+
+/// All that has to happen before the current thread goes back to user mode at `frame`: end, stay
+/// frozen, run handlers, restart an interrupted call.
+pub fn before_return(frame: &mut UserFrame) {
+    let thread = sched::current();
+    let Some(process) = thread.process.as_ref() else { return };
+    loop {
+        thread.take_return_work();
+        if process.is_dying() {
+            exit::end_thread();
+        }
+        if process.is_frozen() {
+            sched::block(|| !process.is_frozen() || process.is_dying());
+            continue;
+        }
+        match thread.data.signals.take(process) {
+            Some(info) => deliver(thread, process, frame, info),
+            None => break,
+        }
+    }
+    restart::without_handler(frame);
+    let mut own = thread.data.signals.0.lock();
+    if let Some(mask) = own.saved_mask.take() {
+        own.mask = mask;
+        drop(own);
+        if thread.data.signals.has_deliverable(process) {
+            before_return(frame);
+        }
+    }
+}
+
+fn deliver(thread: &Thread, process: &Process, frame: &mut UserFrame, info: Info) {
+    let action = process.signals.action(info.signal);
+    match action.handler {
+        IGNORE_HANDLER => {}
+        DEFAULT_HANDLER => default(process, info.signal),
+        _ => handle(thread, process, frame, &info, &action),
+    }
+}
+
+fn default(process: &Process, signal: u32) {
+    match default_action(signal) {
+        DefaultAction::Ignore | DefaultAction::Continue => {}
+        DefaultAction::Stop => {
+            // Linux stops the proxy, mcctrl sees it and freezes us.
+            let pid = u64::from_ne_bytes(i64::from(process.pid).to_ne_bytes());
+            delegate::call(SYS_KILL, [pid, u64::from(SIGSTOP), 0, 0, 0, 0]);
+        }
+        DefaultAction::Terminate => die(process, signal),
+    }
+}
+
+/// Lets `frame` continue in the handler.
+fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info, action: &Action) {
+    restart::before_handler(frame, action.flags & flag::RESTART != 0);
+    let (mask, stack) = {
+        let mut own = thread.data.signals.0.lock();
+        (own.saved_mask.take().unwrap_or(own.mask), own.stack)
+    };
+    if signal_frame::push(frame, info, action, mask, stack).is_err() {
+        return fail(thread, process, info.signal);
+    }
+    if action.flags & flag::RESETHAND != 0 {
+        process.signals.set_action(info.signal, Action { handler: DEFAULT_HANDLER, ..*action });
+    }
+    let mut own = thread.data.signals.0.lock();
+    own.mask = own.mask.union(action.mask);
+    if action.flags & flag::NODEFER == 0 {
+        own.mask.add(info.signal);
+    }
+    own.mask = own.mask.without(SignalSet::UNBLOCKABLE);
+    if own.stack.autodisarm {
+        own.stack = SignalStack::default();
+    }
+}
+
+/// There is no room for a handler's frame: SIGSEGV, and the end if that was it.
+fn fail(thread: &Thread, process: &Process, signal: u32) {
+    if signal == SIGSEGV {
+        return die(process, SIGSEGV);
+    }
+    let _ = thread;
+    raise_fault(SIGSEGV, signal_frame::SI_KERNEL, 0);
+}
+
+/// The process ends by `signal`; the current thread ends in [`before_return`].
+fn die(process: &Process, signal: u32) {
+    if !process.is_dying() {
+        delegate::farewell(op::DIE, u64::from(signal));
+        process.kill();
+    }
+}
+
+/// A handler returned: `frame` continues where the signal came.
+///
+/// # Errors
+///
+/// `EFAULT`: what lies on the stack is no signal frame; the thread has got SIGSEGV.
+pub fn sigreturn(frame: &mut UserFrame) -> Result<(), Errno> {
+    let thread = sched::current();
+    match signal_frame::pop(frame) {
+        Ok((mask, stack)) => {
+            thread.data.signals.set_mask(mask);
+            thread.data.signals.set_stack(stack);
+            thread.request_return_work();
+            Ok(())
+        }
+        Err(errno) => {
+            raise_fault(SIGSEGV, signal_frame::SI_KERNEL, 0);
+            Err(errno)
+        }
+    }
+}
