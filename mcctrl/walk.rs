@@ -75,3 +75,91 @@ fn leaf(entry: u64, address: u64, page_bytes: u64) -> Translation {
         is_large: page_bytes >= LARGE_PAGE_BYTES,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{walk, Access, Translation, LARGE, PRESENT, USER, WRITE};
+    use std::collections::HashMap;
+
+    const ROOT: u64 = 0x1000;
+    const ADDRESS: u64 = 0x1234_5678_9abc;
+    const ALL: u64 = PRESENT | USER | WRITE;
+    /// Bits that hardware or the co-kernel may set and the walk must not take for an address.
+    const NOISE: u64 = 1 << 63 | 1 << 59 | 1 << 52 | 0xe60;
+
+    /// Tables that lead `ADDRESS` to `leaf`, which lies in the table of `depth` (1 = top).
+    fn tables(depth: u64, leaf: u64, flags: u64) -> HashMap<u64, u64> {
+        (1..=depth)
+            .map(|level| {
+                let index = ADDRESS >> (48 - 9 * level) & 511;
+                let next = if level == depth {
+                    leaf
+                } else {
+                    (level + 1) * ROOT
+                };
+                (level * ROOT + index * 8, next | flags | NOISE)
+            })
+            .collect()
+    }
+
+    fn find(memory: &HashMap<u64, u64>, access: Access) -> Option<Translation> {
+        walk(ROOT, ADDRESS, access, |word| memory.get(&word).copied())
+    }
+
+    #[test]
+    fn small_page_is_found_with_its_own_bytes() {
+        let found = find(&tables(4, 0xabc_d000, ALL), Access::Write);
+        let expected = Translation {
+            page: 0xabc_d000,
+            contiguous: 4096,
+            is_large: false,
+        };
+        assert_eq!(found, Some(expected));
+    }
+
+    #[test]
+    fn large_pages_lead_to_the_small_page_inside() {
+        for (depth, bytes) in [(3, 2u64 << 20), (2, 1 << 30)] {
+            let found = find(&tables(depth, 4 << 30 | LARGE, ALL), Access::Read).unwrap();
+            let inside = ADDRESS % bytes / 4096 * 4096;
+            assert_eq!(found.page, (4 << 30) + inside);
+            assert_eq!(found.contiguous, bytes - inside);
+            assert!(found.is_large);
+        }
+    }
+
+    #[test]
+    fn large_page_at_the_top_level_does_not_exist() {
+        assert_eq!(find(&tables(1, LARGE, ALL), Access::Load), None);
+    }
+
+    #[test]
+    fn every_level_must_allow_the_access() {
+        for (missing, refused) in [
+            (WRITE, Access::Write),
+            (USER, Access::Read),
+            (PRESENT, Access::Load),
+        ] {
+            for key in tables(4, 0x5000, ALL).keys() {
+                let mut memory = tables(4, 0x5000, ALL);
+                memory.entry(*key).and_modify(|entry| *entry &= !missing);
+                assert_eq!(find(&memory, refused), None);
+            }
+        }
+    }
+
+    #[test]
+    fn less_access_needs_fewer_bits() {
+        assert!(find(&tables(4, 0x5000, PRESENT | USER), Access::Read).is_some());
+        assert!(find(&tables(4, 0x5000, PRESENT), Access::Load).is_some());
+    }
+
+    #[test]
+    fn tables_outside_the_partition_end_the_walk() {
+        for key in tables(4, 0x5000, ALL).keys() {
+            let mut memory = tables(4, 0x5000, ALL);
+            memory.remove(key);
+            assert_eq!(find(&memory, Access::Load), None);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The parts of mcctrl.ko that are plain computation, compiled for the host so that their tests
+//! run there. The module's own root is `mcctrl.rs`.
+#![forbid(unsafe_code)]
+#![allow(
+    dead_code,
+    clippy::cast_possible_truncation,
+    reason = "the module's other files use what is unused here"
+)]
+
+use ihk_ikc as proto;
+
+mod image;
+mod walk;
