@@ -1,4 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Boot tests: one module per behaviour, one claim per test. Long ones are `#[ignore = "long: …"]`.
 
+mod bad_input;
+mod commands;
+mod cycles;
+mod demo;
+mod kill;
+mod launcher;
+mod matrix;
+mod noise;
+mod panic;
+mod programs;
 mod rig;
+mod script;

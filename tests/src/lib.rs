@@ -36,7 +36,15 @@ pub fn run(options: VmOptions, argv: &[&str]) -> Outcome {
 /// As [`run`], `stdin` being fed to the command.
 #[track_caller]
 #[must_use]
-pub fn run_with_stdin(mut options: VmOptions, argv: &[&str], stdin: &[u8]) -> Outcome {
+pub fn run_with_stdin(options: VmOptions, argv: &[&str], stdin: &[u8]) -> Outcome {
+    attempt(options, argv, stdin).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// As [`run_with_stdin`], for whoever has to remember a failure.
+///
+/// # Errors
+/// The machine did not get as far as the command's end.
+pub fn attempt(mut options: VmOptions, argv: &[&str], stdin: &[u8]) -> Result<Outcome, String> {
     // One build per test process: whoever comes first does it, the others wait.
     static BUILT: OnceLock<()> = OnceLock::new();
     let built_before = std::env::var_os("MCKERNEL_BUILT").is_some();
@@ -51,7 +59,7 @@ pub fn run_with_stdin(mut options: VmOptions, argv: &[&str], stdin: &[u8]) -> Ou
     });
     options.no_build = true;
     let outcome = Machine::new(options).and_then(|machine| machine.run(argv, stdin));
-    outcome.unwrap_or_else(|error| panic!("{error:#}"))
+    outcome.map_err(|error| format!("{error:#}"))
 }
 
 /// Runs a bash script on the Linux side of a machine without a co-kernel.

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Scripts of `tests/scripts`: one boot, many reports, each looked up by a test of its own.
+
+use std::fmt::Write;
+use tests::{attempt, unwanted_lines, Examine, Outcome, VmOptions};
+
+/// A machine whose co-kernel the script starts and stops by itself.
+pub(crate) fn linux_only() -> VmOptions {
+    VmOptions {
+        no_lwk: true,
+        ..VmOptions::default()
+    }
+}
+
+/// What a script reported, or why it could not.
+pub(crate) struct Reports(Result<Outcome, String>);
+
+impl Reports {
+    /// Boots a machine and runs `scripts/NAME.py ARGUMENTS…` in it, with the tables of `tests/` beside `scripts/`.
+    pub(crate) fn of(options: VmOptions, name: &str, arguments: &[&str]) -> Self {
+        let here = env!("CARGO_MANIFEST_DIR");
+        let files = ["scripts", "commands.txt", "bad_input.txt"];
+        let copy = files.map(|file| format!("{here}/{file}:/root/{file}").into());
+        let options = VmOptions {
+            copy: copy.into(),
+            ..options
+        };
+        let path = format!("scripts/{name}.py");
+        let mut argv = vec!["python3", "-B", &path];
+        argv.extend(arguments);
+        Self(attempt(options, &argv, b""))
+    }
+
+    #[track_caller]
+    fn outcome(&self) -> &Outcome {
+        self.0.as_ref().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Panics unless the script reported that the claim holds.
+    #[track_caller]
+    pub(crate) fn holds(&self, claim: &str) {
+        let outcome = self.outcome();
+        let report = outcome
+            .out()
+            .lines()
+            .find_map(|line| claim_and_verdict(line).filter(|(name, _)| *name == claim))
+            .map(|(_, verdict)| verdict.to_string());
+        match report {
+            Some(verdict) if verdict.starts_with("ok") => {}
+            Some(verdict) => panic!("{verdict}\nlogs: {}", outcome.kmsg.display()),
+            None => panic!("no report; {}", self.end()),
+        }
+    }
+
+    /// Panics unless every row beginning with `start` passed and there was at least one.
+    #[track_caller]
+    pub(crate) fn rows_pass(&self, start: &str) {
+        let text = self.outcome().out();
+        let mut failed = String::new();
+        let mut passed = 0;
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            if let Some(row) = line.strip_prefix("row FAILED ") {
+                if row_command(row).starts_with(start) {
+                    let _ = writeln!(failed, "{row}\n{}", lines.next().unwrap_or_default());
+                }
+            } else if let Some(row) = line.strip_prefix("row ok ") {
+                passed += usize::from(row_command(row).starts_with(start));
+            }
+        }
+        assert!(
+            failed.is_empty(),
+            "rows that fail ({passed} pass):\n{failed}"
+        );
+        assert!(passed > 0, "no row; {}", self.end());
+    }
+
+    /// Panics unless the script came to its end, reported nothing but `claims`, and Linux said nothing it should not.
+    #[track_caller]
+    pub(crate) fn ended_well(&self, claims: &[&str]) {
+        let outcome = self.outcome();
+        assert_eq!(outcome.status, 0, "{}", self.end());
+        let text = outcome.out();
+        let untested = text
+            .lines()
+            .filter_map(claim_and_verdict)
+            .find(|(name, _)| !claims.contains(name));
+        assert_eq!(untested, None, "a claim without a test");
+        let unwanted = unwanted_lines(&outcome.kmsg());
+        assert!(
+            unwanted.is_empty(),
+            "kernel messages, see {}:\n{}",
+            outcome.kmsg.display(),
+            unwanted.join("\n")
+        );
+    }
+
+    fn end(&self) -> String {
+        let outcome = self.outcome();
+        let error = outcome.err();
+        let last: Vec<&str> = error.lines().rev().take(5).collect();
+        format!(
+            "the script ended with status {} saying {last:?}, see {}",
+            outcome.status,
+            outcome.console.display()
+        )
+    }
+}
+
+/// `claim NAME VERDICT…`
+fn claim_and_verdict(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix("claim ")?.split_once(' ')
+}
+
+/// The command of a row without the state in brackets before it.
+fn row_command(row: &str) -> &str {
+    row.split_once("] ").map_or(row, |(_, command)| command)
+}
+
+/// One test per claim of a script, and one that the script and Linux came to a good end.
+macro_rules! claims {
+    ($reports:ident: $($claim:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $claim() {
+                $reports.holds(stringify!($claim));
+            }
+        )*
+
+        #[test]
+        fn script_ends_well_and_linux_says_nothing_unwanted() {
+            $reports.ended_well(&[$(stringify!($claim)),*]);
+        }
+    };
+}
+pub(crate) use claims;

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the guest's test scripts share.
+
+A claim is a function that returns when it holds and raises when it does not. Each is reported by a line
+`claim NAME ok SECONDS` or `claim NAME FAILED REASON`, whatever happens to the others.
+"""
+
+import json
+import os
+import re
+import subprocess
+import time
+import traceback
+
+PROGRAMS = "/usr/local/lib/mckernel-tests"
+CPUS, MEMORY = "2-3", "512M@0"
+LIMIT_S = 60
+
+_claims = []
+
+
+def claim(function):
+    """Registers a claim; run_all() runs them in the order they are written."""
+    _claims.append(function)
+    return function
+
+
+def program(name):
+    return f"{PROGRAMS}/{name}"
+
+
+def run(*argv, timeout=LIMIT_S, **options):
+    """Runs a command; its text, status and both streams."""
+    options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout, **options)
+
+
+def check(*argv, **options):
+    """Runs a command that has to succeed; its stdout."""
+    result = run(*argv, **options)
+    assert result.returncode == 0, f"{' '.join(argv)}: status {result.returncode}: {result.stderr.strip()}"
+    return result.stdout
+
+
+def start(*argv, **options):
+    """Starts a command and leaves it running."""
+    options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def wait_until(condition, what, limit_s=10):
+    """Waits until condition() is true; its value."""
+    deadline = time.monotonic() + limit_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"still not after {limit_s} s: {what}"
+        time.sleep(0.02)
+    return value
+
+
+def mcreboot(*extra):
+    return check("mcreboot", "-c", CPUS, "-m", MEMORY, *extra)
+
+
+def status(os_number="0"):
+    return run("ihkosctl", os_number, "get", "status").stdout.strip()
+
+
+def query_usage():
+    return json.loads(check("ihkosctl", "0", "query", "usage", "--json"))
+
+
+def usage():
+    """What programs hold of the co-kernel; equal before and after whatever leaves nothing behind."""
+    return {key: value for key, value in query_usage().items() if key != "interrupts"}
+
+
+def nothing_is_left_of(before):
+    """The co-kernel's memory is given back behind the program's end, within a second or so."""
+    wait_until(lambda: usage() == before, f"usage as before: {before}, now {usage()}")
+
+
+def hello_works(limit_s=LIMIT_S):
+    result = run("mcexec", program("greet_static"), "again", timeout=limit_s)
+    assert (result.returncode, result.stdout, result.stderr) == (2, "hello from a static program again\n", ""), result
+
+
+def kmsg():
+    return check("ihkosctl", "0", "kmsg")
+
+
+def is_one_clear_line(tool, text):
+    """`TOOL: WHAT VALUE: REASON`, nothing else."""
+    return re.fullmatch(rf"{tool}: [^\n]+: [^\n]+\n", text) is not None
+
+
+def online_cpus():
+    with open("/sys/devices/system/cpu/online") as file:
+        return file.read().strip()
+
+
+def available_kib():
+    """MemAvailable once nothing that could be dropped is cached."""
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write("3\n")
+    time.sleep(0.3)
+    with open("/proc/meminfo") as file:
+        return int(re.search(r"MemAvailable: +(\d+)", file.read()).group(1))
+
+
+def make_healthy():
+    """A claim that failed must not take the next ones with it."""
+    if status() != "RUNNING":
+        run("mcstop", "-f")
+        mcreboot()
+
+
+def reason(error):
+    """The line of the claim that raised it, and what it says, on one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [frame for frame in frames if frame.filename != __file__] or frames
+    text = f"`{outside[-1].line}`: {type(error).__name__}: {error}"
+    return " | ".join(text.strip().split("\n"))
+
+
+def run_all(prepare=lambda: None):
+    """Runs the claims, each behind prepare(), and reports them."""
+    for function in _claims:
+        started = time.monotonic()
+        try:
+            prepare()
+            function()
+            verdict = f"ok {time.monotonic() - started:.1f} s"
+        except BaseException as error:  # whatever it is, the other claims follow
+            verdict = "FAILED " + reason(error)
+        print(f"claim {function.__name__} {verdict}", flush=True)
