@@ -53,8 +53,8 @@ pub(crate) fn walk(
 ) -> Option<Translation> {
     let mut table = root & ADDRESS;
     for shift in [39, 30, 21, 12] {
-        let index = address >> shift & 511;
-        let entry = read(table | index * ENTRY_BYTES)?;
+        let index = (address >> shift) & 511;
+        let entry = read(table | (index * ENTRY_BYTES))?;
         if entry & access.required() != access.required() {
             return None;
         }
