@@ -6,7 +6,7 @@ use ihk_ikc::packet::{ProcessHandle, ToCokernel, ToLinux};
 use cokernel_logic::signals;
 
 use crate::mm::{fault, revoke};
-use crate::syscall::errno::{Errno, to_register};
+use crate::syscall::errno::{to_register, Errno};
 use crate::task::process::{self, Process};
 use crate::task::{create, sched, signal};
 use crate::{ikc, klog};
@@ -17,14 +17,35 @@ use alloc::sync::Arc;
 pub fn handle(message: ToCokernel, cpu: u32) {
     match message {
         ToCokernel::CreateProcess { token } => create_process(token, cpu),
-        ToCokernel::StartProcess { process, entry, stack } => with(process, |process| start(process, entry, stack)),
+        ToCokernel::StartProcess {
+            process,
+            entry,
+            stack,
+        } => with(process, |process| start(process, entry, stack)),
         ToCokernel::KillProcess { process, .. } => with(process, |process| process.kill()),
         ToCokernel::ProxyGone { process } => proxy_gone(process),
         ToCokernel::WakeThread { process, slot } => with(process, |process| wake(process, slot)),
-        ToCokernel::ResolveFault { token, process, address, write } => resolve(token, process, address, write != 0),
+        ToCokernel::ResolveFault {
+            token,
+            process,
+            address,
+            write,
+        } => resolve(token, process, address, write != 0),
         ToCokernel::RevokeDone { token } => revoke::done(token),
-        ToCokernel::Signal { process, thread, signal, code, sender, value } => {
-            let info = signal::Info { signal, code, first: sender, second: value };
+        ToCokernel::Signal {
+            process,
+            thread,
+            signal,
+            code,
+            sender,
+            value,
+        } => {
+            let info = signal::Info {
+                signal,
+                code,
+                first: sender,
+                second: value,
+            };
             with(process, |process| deliver(process, thread, info));
         }
         ToCokernel::Freeze { process } => with(process, |process| process.set_frozen(true)),
@@ -50,7 +71,13 @@ fn create_process(token: u64, cpu: u32) {
         },
         Err(errno) => {
             klog!("process not created: {errno:?}");
-            ToLinux::ProcessCreated { token, result: errno.negated(), process: 0, root: 0, slots: 0 }
+            ToLinux::ProcessCreated {
+                token,
+                result: errno.negated(),
+                process: 0,
+                root: 0,
+                slots: 0,
+            }
         }
     };
     ikc::send(&answer);
@@ -81,7 +108,10 @@ fn resolve(token: u64, process: ProcessHandle, address: u64, write: bool) {
         Some(process) => fault::handle_linux(&process.space, address, write),
         None => Err(Errno::EFAULT),
     };
-    ikc::send(&ToLinux::FaultResolved { token, result: to_register(result.map(|()| 0)) });
+    ikc::send(&ToLinux::FaultResolved {
+        token,
+        result: to_register(result.map(|()| 0)),
+    });
 }
 
 fn deliver(process: &Process, thread: u32, info: signal::Info) {

@@ -86,7 +86,9 @@ impl SignalSet {
     #[must_use]
     pub fn next_deliverable(self, mask: Self) -> Option<u32> {
         let ready = self.without(mask.without(Self::UNBLOCKABLE));
-        Self(ready.0 & Self::SYNCHRONOUS.0).first().or_else(|| ready.first())
+        Self(ready.0 & Self::SYNCHRONOUS.0)
+            .first()
+            .or_else(|| ready.first())
     }
 }
 

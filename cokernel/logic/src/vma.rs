@@ -58,7 +58,10 @@ impl Range {
     #[must_use]
     pub fn clip(&self, other: &Self) -> Self {
         let start = self.start.max(other.start);
-        Self { start, end: self.end.min(other.end).max(start) }
+        Self {
+            start,
+            end: self.end.min(other.end).max(start),
+        }
     }
 }
 
@@ -141,7 +144,9 @@ impl AreaMap {
     /// An empty map.
     #[must_use]
     pub const fn new() -> Self {
-        Self { areas: BTreeMap::new() }
+        Self {
+            areas: BTreeMap::new(),
+        }
     }
 
     /// Number of areas.
@@ -160,12 +165,18 @@ impl AreaMap {
     #[must_use]
     pub fn find(&self, address: u64) -> Option<Area> {
         let (&start, &(end, attributes)) = self.areas.range(..=address).next_back()?;
-        (address < end).then_some(Area { range: Range { start, end }, attributes })
+        (address < end).then_some(Area {
+            range: Range { start, end },
+            attributes,
+        })
     }
 
     /// All areas, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Area> + '_ {
-        self.areas.iter().map(|(&start, &(end, attributes))| Area { range: Range { start, end }, attributes })
+        self.areas.iter().map(|(&start, &(end, attributes))| Area {
+            range: Range { start, end },
+            attributes,
+        })
     }
 
     /// The parts of areas that lie in `range`, ascending, clipped to it.
@@ -174,10 +185,17 @@ impl AreaMap {
         if range.is_empty() {
             return Vec::new();
         }
-        let first = self.areas.range(..=range.start).next_back().map_or(range.start, |(&start, _)| start);
+        let first = self
+            .areas
+            .range(..=range.start)
+            .next_back()
+            .map_or(range.start, |(&start, _)| start);
         self.areas
             .range(first..range.end)
-            .map(|(&start, &(end, attributes))| Area { range: Range { start, end }.clip(&range), attributes })
+            .map(|(&start, &(end, attributes))| Area {
+                range: Range { start, end }.clip(&range),
+                attributes,
+            })
             .filter(|area| !area.range.is_empty())
             .collect()
     }
@@ -185,7 +203,12 @@ impl AreaMap {
     /// Whether no area touches `range`.
     #[must_use]
     pub fn is_free(&self, range: Range) -> bool {
-        range.is_empty() || self.areas.range(..range.end).next_back().is_none_or(|(_, &(end, _))| end <= range.start)
+        range.is_empty()
+            || self
+                .areas
+                .range(..range.end)
+                .next_back()
+                .is_none_or(|(_, &(end, _))| end <= range.start)
     }
 
     /// Whether every address of `range` lies in an area.
@@ -203,7 +226,10 @@ impl AreaMap {
 
     /// Bytes of all areas for which `wanted` holds.
     pub fn bytes_where(&self, wanted: impl Fn(&Attributes) -> bool) -> u64 {
-        self.iter().filter(|area| wanted(&area.attributes)).map(|area| area.range.bytes()).sum()
+        self.iter()
+            .filter(|area| wanted(&area.attributes))
+            .map(|area| area.range.bytes())
+            .sum()
     }
 
     /// Adds an area and merges it with equal neighbours.
@@ -277,18 +303,28 @@ impl AreaMap {
 
     /// Cuts the area that contains `address` in its middle into two.
     fn split_at(&mut self, address: u64) {
-        let Some(area) = self.find(address) else { return };
+        let Some(area) = self.find(address) else {
+            return;
+        };
         if area.range.start == address {
             return;
         }
-        self.areas.insert(area.range.start, (address, area.attributes));
-        self.areas.insert(address, (area.range.end, area.attributes));
+        self.areas
+            .insert(area.range.start, (address, area.attributes));
+        self.areas
+            .insert(address, (area.range.end, area.attributes));
     }
 
     /// Joins the area that starts at `address` with its lower neighbour if they are equal.
     fn merge_at(&mut self, address: u64) {
-        let Some(&(end, attributes)) = self.areas.get(&address) else { return };
-        let Some((&below, &(below_end, below_attributes))) = self.areas.range(..address).next_back() else { return };
+        let Some(&(end, attributes)) = self.areas.get(&address) else {
+            return;
+        };
+        let Some((&below, &(below_end, below_attributes))) =
+            self.areas.range(..address).next_back()
+        else {
+            return;
+        };
         if below_end == address && below_attributes == attributes {
             self.areas.remove(&address);
             self.areas.insert(below, (end, attributes));
@@ -309,8 +345,17 @@ mod tests {
     use std::collections::HashMap;
 
     fn attributes(n: u8) -> Attributes {
-        let protection = Protection { read: n & 1 != 0, write: n & 2 != 0, exec: false };
-        Attributes { protection, kind: Kind::Anonymous, on_demand: false, locked: false }
+        let protection = Protection {
+            read: n & 1 != 0,
+            write: n & 2 != 0,
+            exec: false,
+        };
+        Attributes {
+            protection,
+            kind: Kind::Anonymous,
+            on_demand: false,
+            locked: false,
+        }
     }
 
     #[derive(Clone, Debug)]
@@ -335,15 +380,22 @@ mod tests {
         let areas: Vec<_> = map.iter().collect();
         for pair in areas.windows(2) {
             assert!(pair[0].range.end <= pair[1].range.start);
-            assert!(pair[0].range.end < pair[1].range.start || pair[0].attributes != pair[1].attributes);
+            assert!(
+                pair[0].range.end < pair[1].range.start || pair[0].attributes != pair[1].attributes
+            );
         }
         for page in 0..96 {
-            assert_eq!(map.find(page).map(|area| area.attributes), model.get(&page).map(|&n| attributes(n)));
+            assert_eq!(
+                map.find(page).map(|area| area.attributes),
+                model.get(&page).map(|&n| attributes(n))
+            );
         }
     }
 
     fn best_gap(model: &HashMap<u64, u8>, pages: u64, align: u64) -> Option<u64> {
-        (2..=80 - pages).rev().find(|s| s % align == 0 && (*s..s + pages).all(|p| !model.contains_key(&p)))
+        (2..=80 - pages)
+            .rev()
+            .find(|s| s % align == 0 && (*s..s + pages).all(|p| !model.contains_key(&p)))
     }
 
     proptest! {
@@ -384,7 +436,8 @@ mod tests {
     #[test]
     fn parts_are_clipped_to_the_range_asked_for() {
         let mut map = AreaMap::new();
-        map.insert(Range { start: 10, end: 20 }, attributes(1)).unwrap();
+        map.insert(Range { start: 10, end: 20 }, attributes(1))
+            .unwrap();
         let parts = map.parts(Range { start: 15, end: 30 });
         assert_eq!(parts.len(), 1);
         assert_eq!(parts[0].range, Range { start: 15, end: 20 });

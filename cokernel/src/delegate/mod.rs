@@ -15,8 +15,8 @@ use ihk_ikc::packet::ToLinux;
 use ihk_ikc::process::op;
 use ihk_ikc::slot::{DelegationSlot, Request, SlotError, Wake};
 
-use crate::arch::time::Deadline;
 use crate::arch::relax;
+use crate::arch::time::Deadline;
 use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 use crate::task::sched;
@@ -32,7 +32,9 @@ const SIGKILL: u64 = 9;
 /// user mode.
 pub fn call(number: u64, args: [u64; 6]) -> i64 {
     let thread = sched::current();
-    let Some(process) = &thread.process else { return Errno::ENOSYS.negated() };
+    let Some(process) = &thread.process else {
+        return Errno::ENOSYS.negated();
+    };
     if process.is_dying() {
         return Errno::EINTR.negated();
     }
@@ -51,8 +53,13 @@ pub fn call(number: u64, args: [u64; 6]) -> i64 {
 /// `args[0]` ([`op::DIE`]). There is no answer.
 pub fn farewell(operation: u64, value: u64) {
     let thread = sched::current();
-    let Some(process) = &thread.process else { return };
-    let request = Request { number: operation, args: [value, 0, 0, 0, 0, 0] };
+    let Some(process) = &thread.process else {
+        return;
+    };
+    let request = Request {
+        number: operation,
+        args: [value, 0, 0, 0, 0, 0],
+    };
     if let Err(error) = post(process, thread.slot, &request) {
         klog!("process {}: {error:?} at its end", process.pid);
     }
@@ -62,7 +69,13 @@ pub fn farewell(operation: u64, value: u64) {
 fn post(process: &Process, index: u32, request: &Request) -> Result<(), SlotError> {
     let slot = process.slots.slot(index);
     if slot.post(request)? == Wake::Ring {
-        ikc::send_ringing(&ToLinux::WakeWorker { process: process.handle, slot: index }, sleeping_cpu(slot));
+        ikc::send_ringing(
+            &ToLinux::WakeWorker {
+                process: process.handle,
+                slot: index,
+            },
+            sleeping_cpu(slot),
+        );
     }
     Ok(())
 }
@@ -109,7 +122,11 @@ fn sleep(thread: &Thread, process: &Process, slot: &DelegationSlot) -> Result<i6
         }
         asked_for_ring |= slot.set_waiter();
         if asked_for_ring {
-            sched::block(|| is_over(slot) || process.is_dying() || (!cancelled && thread.data.signals.has_deliverable(process)));
+            sched::block(|| {
+                is_over(slot)
+                    || process.is_dying()
+                    || (!cancelled && thread.data.signals.has_deliverable(process))
+            });
         }
     }
 }
@@ -122,8 +139,14 @@ fn is_over(slot: &DelegationSlot) -> bool {
 fn disown(process: &Process, index: u32, error: SlotError) {
     klog!("process {}: slot {index}: {error:?}: killed", process.pid);
     process.kill();
-    let request = Request { number: op::DIE, args: [SIGKILL, 0, 0, 0, 0, 0] };
+    let request = Request {
+        number: op::DIE,
+        args: [SIGKILL, 0, 0, 0, 0, 0],
+    };
     // Whatever state it finds is as broken as before; the request stands all the same.
     let _ = process.slots.slot(index).post(&request);
-    ikc::send(&ToLinux::WakeWorker { process: process.handle, slot: index });
+    ikc::send(&ToLinux::WakeWorker {
+        process: process.handle,
+        slot: index,
+    });
 }

@@ -28,7 +28,10 @@ impl SlotPage {
 
     /// As memory to give back.
     pub fn as_page(&self) -> Page {
-        Page { frame: self.0, size: PageSize::Small }
+        Page {
+            frame: self.0,
+            size: PageSize::Small,
+        }
     }
 
     /// Slot `index`. Panics if there is none: indices are the co-kernel's own.

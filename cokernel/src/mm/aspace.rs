@@ -74,7 +74,10 @@ impl AddressSpace {
             layout: AtomicBool::new(false),
             inner: SpinLock::new(inner),
             hardware,
-            window: Range { start: window_start, end: WINDOW_END },
+            window: Range {
+                start: window_start,
+                end: WINDOW_END,
+            },
             mmap_top,
         })
     }
@@ -123,7 +126,9 @@ impl Inner {
         if self.areas.len() >= MAX_AREAS {
             return Err(Errno::ENOMEM);
         }
-        self.areas.insert(range, attributes).map_err(|_| Errno::ENOMEM)
+        self.areas
+            .insert(range, attributes)
+            .map_err(|_| Errno::ENOMEM)
     }
 
     /// Maps one page with the rights of `protection`; without any, the page is held out of reach.
@@ -132,7 +137,12 @@ impl Inner {
     /// # Errors
     ///
     /// No frame for a table, or the place is taken: the caller still owns the page.
-    pub fn place(&mut self, address: u64, page: Page, protection: Protection) -> Result<(), MapError> {
+    pub fn place(
+        &mut self,
+        address: u64,
+        page: Page,
+        protection: Protection,
+    ) -> Result<(), MapError> {
         let flags = flags_of(protection);
         match self.table.map(address, page.frame, page.size, flags) {
             Err(MapError::TableInTheWay) => self.place_in_pieces(address, page, flags),
@@ -141,13 +151,21 @@ impl Inner {
     }
 
     fn place_in_pieces(&mut self, address: u64, page: Page, flags: Flags) -> Result<(), MapError> {
-        let block = Range { start: address, end: address + page.size.bytes() };
+        let block = Range {
+            start: address,
+            end: address + page.size.bytes(),
+        };
         if self.has_pages(block) {
             return Err(MapError::Occupied);
         }
         for offset in (0..page.size.bytes()).step_by(PAGE_BYTES as usize) {
             // The table is there and empty, so this neither needs a frame nor finds anything.
-            self.table.map(address + offset, page.frame + offset, PageSize::Small, flags)?;
+            self.table.map(
+                address + offset,
+                page.frame + offset,
+                PageSize::Small,
+                flags,
+            )?;
         }
         Ok(())
     }
@@ -163,9 +181,17 @@ impl Inner {
         let mut pages = Vec::new();
         let mut at = range.start;
         while let Some((address, _)) = self.table.next_mapping(at, range.end) {
-            let Some(old) = self.table.unmap(address) else { break };
+            let Some(old) = self.table.unmap(address) else {
+                break;
+            };
             if !old.flags.mirrored {
-                pages.push((address, Page { frame: old.pa, size: old.size }));
+                pages.push((
+                    address,
+                    Page {
+                        frame: old.pa,
+                        size: old.size,
+                    },
+                ));
             }
             at = address + old.size.bytes();
         }
@@ -177,7 +203,13 @@ impl Inner {
         let mut pages = Vec::new();
         let mut at = range.start;
         while let Some((address, mapping)) = self.table.next_mapping(at, range.end) {
-            pages.push((address, Page { frame: mapping.pa, size: mapping.size }));
+            pages.push((
+                address,
+                Page {
+                    frame: mapping.pa,
+                    size: mapping.size,
+                },
+            ));
             at = address + mapping.size.bytes();
         }
         pages
@@ -229,10 +261,19 @@ pub struct Page {
 
 /// Page table rights for `protection`.
 pub fn flags_of(protection: Protection) -> Flags {
-    Flags::user(protection.is_accessible(), protection.write, protection.exec)
+    Flags::user(
+        protection.is_accessible(),
+        protection.write,
+        protection.exec,
+    )
 }
 
 /// Attributes of an area of `kind` with `protection`.
 pub fn attributes(kind: Kind, protection: Protection) -> Attributes {
-    Attributes { protection, kind, on_demand: false, locked: false }
+    Attributes {
+        protection,
+        kind,
+        on_demand: false,
+        locked: false,
+    }
 }

@@ -45,16 +45,32 @@ pub enum FaultOutcome {
 /// The current thread, in user mode or in the kernel on user memory, faulted at `addr`.
 pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
     let Some(process) = process::try_current() else {
-        return FaultOutcome::Signal { signo: SIGSEGV, code: SEGV_MAPERR, addr };
+        return FaultOutcome::Signal {
+            signo: SIGSEGV,
+            code: SEGV_MAPERR,
+            addr,
+        };
     };
     match resolve(&process.space, addr, access) {
         Ok(()) => {
             tlb::flush_page(addr);
             FaultOutcome::Resolved
         }
-        Err(FaultError::NoArea) => FaultOutcome::Signal { signo: SIGSEGV, code: SEGV_MAPERR, addr },
-        Err(FaultError::NoRight) => FaultOutcome::Signal { signo: SIGSEGV, code: SEGV_ACCERR, addr },
-        Err(FaultError::NoMemory) => FaultOutcome::Signal { signo: SIGBUS, code: BUS_ADRERR, addr },
+        Err(FaultError::NoArea) => FaultOutcome::Signal {
+            signo: SIGSEGV,
+            code: SEGV_MAPERR,
+            addr,
+        },
+        Err(FaultError::NoRight) => FaultOutcome::Signal {
+            signo: SIGSEGV,
+            code: SEGV_ACCERR,
+            addr,
+        },
+        Err(FaultError::NoMemory) => FaultOutcome::Signal {
+            signo: SIGBUS,
+            code: BUS_ADRERR,
+            addr,
+        },
     }
 }
 
@@ -83,7 +99,8 @@ fn resolve(space: &AddressSpace, addr: u64, access: Access) -> Result<(), FaultE
 fn resolve_locked(inner: &mut Inner, addr: u64, access: Access) -> Result<(), FaultError> {
     let area = inner.areas.find(addr).ok_or(FaultError::NoArea)?;
     let rights = area.attributes.protection;
-    let allowed = rights.is_accessible() && (rights.write || !access.write) && (rights.exec || !access.exec);
+    let allowed =
+        rights.is_accessible() && (rights.write || !access.write) && (rights.exec || !access.exec);
     if !allowed {
         return Err(FaultError::NoRight);
     }
@@ -92,7 +109,9 @@ fn resolve_locked(inner: &mut Inner, addr: u64, access: Access) -> Result<(), Fa
         Some(mapping) if permits(&mapping, access) => Ok(()),
         // The table lags behind the areas only while the layout changes.
         Some(_) => Err(FaultError::NoRight),
-        None if area.attributes.kind == cokernel_logic::vma::Kind::Special => Err(FaultError::NoArea),
+        None if area.attributes.kind == cokernel_logic::vma::Kind::Special => {
+            Err(FaultError::NoArea)
+        }
         None => populate::demand(inner, addr, area.range, area.attributes.kind, rights)
             .map_err(|_| FaultError::NoMemory),
     }

@@ -30,7 +30,10 @@ pub fn populate(space: &AddressSpace, range: Range, protection: Protection) -> R
     let mut at = range.start;
     while at < range.end {
         let page = alloc_for(at, range).ok_or(Errno::ENOMEM)?;
-        if space.with(|inner| inner.place(at, page, protection)).is_err() {
+        if space
+            .with(|inner| inner.place(at, page, protection))
+            .is_err()
+        {
             free(page);
             return Err(Errno::ENOMEM);
         }
@@ -47,14 +50,41 @@ pub fn populate(space: &AddressSpace, range: Range, protection: Protection) -> R
 /// # Errors
 ///
 /// `ENOMEM`.
-pub fn demand(inner: &mut Inner, address: u64, area: Range, kind: Kind, protection: Protection) -> Result<(), Errno> {
-    let block = Range { start: large_down(address), end: large_down(address).saturating_add(LARGE_PAGE_BYTES) };
-    let large = kind != Kind::Stack && area.covers(&block) && !inner.has_pages(block) && has_room_for(block.bytes());
-    let start = if large { block.start } else { page_down(address) };
-    let within = if large { block } else { Range { start, end: start + PageSize::Small.bytes() } };
+pub fn demand(
+    inner: &mut Inner,
+    address: u64,
+    area: Range,
+    kind: Kind,
+    protection: Protection,
+) -> Result<(), Errno> {
+    let block = Range {
+        start: large_down(address),
+        end: large_down(address).saturating_add(LARGE_PAGE_BYTES),
+    };
+    let large = kind != Kind::Stack
+        && area.covers(&block)
+        && !inner.has_pages(block)
+        && has_room_for(block.bytes());
+    let start = if large {
+        block.start
+    } else {
+        page_down(address)
+    };
+    let within = if large {
+        block
+    } else {
+        Range {
+            start,
+            end: start + PageSize::Small.bytes(),
+        }
+    };
     let page = alloc_for(start, within).ok_or(Errno::ENOMEM)?;
     // A small page may come instead of a large one; it must then be the one that was asked for.
-    let start = if page.size == PageSize::Large { start } else { page_down(address) };
+    let start = if page.size == PageSize::Large {
+        start
+    } else {
+        page_down(address)
+    };
     inner.place(start, page, protection).map_err(|_| {
         free(page);
         Errno::ENOMEM
@@ -65,14 +95,20 @@ pub fn demand(inner: &mut Inner, address: u64, area: Range, kind: Kind, protecti
 fn alloc_for(address: u64, range: Range) -> Option<Page> {
     if address % LARGE_PAGE_BYTES == 0 && range.end - address >= LARGE_PAGE_BYTES {
         if let Some(frame) = phys::alloc_large() {
-            return Some(zeroed(Page { frame, size: PageSize::Large }));
+            return Some(zeroed(Page {
+                frame,
+                size: PageSize::Large,
+            }));
         }
     }
     let frame = phys::alloc_small().or_else(|| {
         quarantine::recheck();
         phys::alloc_small()
     })?;
-    Some(zeroed(Page { frame, size: PageSize::Small }))
+    Some(zeroed(Page {
+        frame,
+        size: PageSize::Small,
+    }))
 }
 
 fn zeroed(page: Page) -> Page {

@@ -8,9 +8,9 @@ use core::sync::atomic::Ordering;
 use cokernel_logic::frames::FRAMES_PER_BLOCK;
 use ihk_ikc::exposed::{self, FrameRun};
 
+use crate::ikc;
 use crate::mm::phys;
 use crate::sync::SpinLock;
-use crate::ikc;
 
 /// Only the frame allocator's lock is taken under it.
 static PINNED: SpinLock<Vec<FrameRun>> = SpinLock::new(Vec::new());
@@ -23,7 +23,10 @@ pub fn free_or_keep(run: FrameRun) {
         return;
     }
     for frame in run.first..run.first + run.count {
-        let single = FrameRun { first: frame, count: 1 };
+        let single = FrameRun {
+            first: frame,
+            count: 1,
+        };
         if exposed::is_set(bits, frame) {
             keep(single);
         } else {
@@ -76,5 +79,8 @@ fn count(pinned: &[FrameRun]) -> u64 {
 }
 
 fn publish(pinned: &[FrameRun]) {
-    ikc::control().usage.frames_pinned.store(count(pinned), Ordering::Relaxed);
+    ikc::control()
+        .usage
+        .frames_pinned
+        .store(count(pinned), Ordering::Relaxed);
 }

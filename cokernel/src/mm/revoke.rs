@@ -82,7 +82,10 @@ pub fn release(request: &Request, pages: &[(u64, Page)]) -> bool {
 /// Makes Linux drop its mappings of `pages` in the range of `request`; the frames stay in use.
 pub fn withdraw(request: &Request, pages: &[(u64, Page)]) {
     fence(Ordering::SeqCst);
-    let runs: Vec<_> = runs_of(pages).into_iter().filter(|&run| exposed::any_set(phys::exposed_bits(), run)).collect();
+    let runs: Vec<_> = runs_of(pages)
+        .into_iter()
+        .filter(|&run| exposed::any_set(phys::exposed_bits(), run))
+        .collect();
     if !runs.is_empty() {
         let done = Arc::new(AtomicBool::new(false));
         ask_and_wait(request, runs, Then::Keep(done.clone()), &done);
@@ -123,7 +126,10 @@ impl Revocation {
         let end = self.runs.len().min(self.asked + RUNS_PER_REQUEST);
         let words = phys::page(self.array);
         for (word, run) in words.iter().zip(&self.runs[self.asked..end]) {
-            word.store(u64::from(run.first) | u64::from(run.count) << 32, Ordering::Relaxed);
+            word.store(
+                u64::from(run.first) | u64::from(run.count) << 32,
+                Ordering::Relaxed,
+            );
         }
         let message = ToLinux::Revoke {
             token: self.token,
@@ -151,14 +157,30 @@ impl Revocation {
 
 fn take(token: u64) -> Option<Revocation> {
     let mut pending = PENDING.lock();
-    let index = pending.iter().position(|revocation| revocation.token == token)?;
+    let index = pending
+        .iter()
+        .position(|revocation| revocation.token == token)?;
     Some(pending.swap_remove(index))
 }
 
 fn ask(request: &Request, runs: Vec<FrameRun>, then: Then) -> u64 {
     let token = NEXT_TOKEN.fetch_add(1, Ordering::Relaxed);
-    let Request { process, range, array } = *request;
-    Revocation { token, process, range, runs, asked: 0, settled: 0, array, then }.send();
+    let Request {
+        process,
+        range,
+        array,
+    } = *request;
+    Revocation {
+        token,
+        process,
+        range,
+        runs,
+        asked: 0,
+        settled: 0,
+        array,
+        then,
+    }
+    .send();
     token
 }
 
@@ -178,8 +200,13 @@ fn ask_and_wait(request: &Request, runs: Vec<FrameRun>, then: Then, done: &Atomi
 
 /// Linux does not answer: its mappings may live on, so the frames must not be used again.
 fn give_up(token: u64) {
-    let Some(revocation) = take(token) else { return };
-    klog!("revocation {token}: no answer from Linux; {} runs of frames are kept", revocation.runs.len());
+    let Some(revocation) = take(token) else {
+        return;
+    };
+    klog!(
+        "revocation {token}: no answer from Linux; {} runs of frames are kept",
+        revocation.runs.len()
+    );
     if !matches!(revocation.then, Then::Keep(_)) {
         for &run in &revocation.runs[revocation.settled..] {
             quarantine::keep(run);
@@ -205,7 +232,9 @@ fn free_unexposed(pages: &[(u64, Page)]) -> Vec<FrameRun> {
 fn runs_of(pages: &[(u64, Page)]) -> Vec<FrameRun> {
     let mut runs: Vec<FrameRun> = Vec::new();
     for (_, page) in pages {
-        let Some(first) = phys::frame_number(page.frame) else { continue };
+        let Some(first) = phys::frame_number(page.frame) else {
+            continue;
+        };
         let count = u32::try_from(page.size.bytes() / PAGE_BYTES).unwrap_or(1);
         match runs.last_mut() {
             Some(last) if last.first + last.count == first => last.count += count,

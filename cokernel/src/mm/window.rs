@@ -29,8 +29,15 @@ struct Difference {
 pub fn sync(space: &AddressSpace, range: Range) -> Result<(), i64> {
     for difference in space.with(|inner| differences(inner, range)) {
         let Difference { range, read_only } = difference;
-        let rights = if read_only { prot::READ } else { prot::READ | prot::WRITE };
-        let result = delegate::call(op::PROTECT, [range.start, range.bytes(), u64::from(rights), 0, 0, 0]);
+        let rights = if read_only {
+            prot::READ
+        } else {
+            prot::READ | prot::WRITE
+        };
+        let result = delegate::call(
+            op::PROTECT,
+            [range.start, range.bytes(), u64::from(rights), 0, 0, 0],
+        );
         if result < 0 {
             return Err(result);
         }
@@ -72,18 +79,33 @@ fn differences(inner: &Inner, range: Range) -> Vec<Difference> {
         }
         let marked = inner.proxy_read_only.parts(area.range);
         if !rights.is_read_only() {
-            found.extend(marked.iter().map(|part| Difference { range: part.range, read_only: false }));
+            found.extend(marked.iter().map(|part| Difference {
+                range: part.range,
+                read_only: false,
+            }));
             continue;
         }
         let mut at = area.range.start;
         for part in marked.iter().map(|part| part.range) {
             if at < part.start {
-                found.push(Difference { range: Range { start: at, end: part.start }, read_only: true });
+                found.push(Difference {
+                    range: Range {
+                        start: at,
+                        end: part.start,
+                    },
+                    read_only: true,
+                });
             }
             at = part.end;
         }
         if at < area.range.end {
-            found.push(Difference { range: Range { start: at, end: area.range.end }, read_only: true });
+            found.push(Difference {
+                range: Range {
+                    start: at,
+                    end: area.range.end,
+                },
+                read_only: true,
+            });
         }
     }
     found

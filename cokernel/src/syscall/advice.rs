@@ -24,17 +24,25 @@ pub fn mincore(frame: &mut UserFrame) -> SyscallResult {
     if !is_page_aligned(start) {
         return Err(Errno::EINVAL);
     }
-    let range = page_up(bytes).and_then(|bytes| Range::new(start, bytes)).ok_or(Errno::ENOMEM)?;
+    let range = page_up(bytes)
+        .and_then(|bytes| Range::new(start, bytes))
+        .ok_or(Errno::ENOMEM)?;
     let process = process::current();
     let mut at = range.start;
     while at < range.end {
-        let chunk = Range { start: at, end: range.end.min(at + CHUNK_PAGES * PAGE_BYTES) };
+        let chunk = Range {
+            start: at,
+            end: range.end.min(at + CHUNK_PAGES * PAGE_BYTES),
+        };
         let mut answer = vec![0u8; (chunk.bytes() / PAGE_BYTES) as usize];
         process.space.with(|inner| {
             if !inner.areas.is_covered(chunk) {
                 return Err(Errno::ENOMEM);
             }
-            for (byte, page) in answer.iter_mut().zip((chunk.start..).step_by(PAGE_BYTES as usize)) {
+            for (byte, page) in answer
+                .iter_mut()
+                .zip((chunk.start..).step_by(PAGE_BYTES as usize))
+            {
                 *byte = u8::from(inner.table.lookup(page).is_some());
             }
             Ok(())
@@ -54,7 +62,15 @@ pub fn msync(frame: &mut UserFrame) -> SyscallResult {
     if flags & !(both | MS_INVALIDATE) != 0 || flags & both == both || !is_page_aligned(start) {
         return Err(Errno::EINVAL);
     }
-    let range = page_up(bytes).and_then(|bytes| Range::new(start, bytes)).ok_or(Errno::ENOMEM)?;
-    let covered = process::current().space.with(|inner| inner.areas.is_covered(range));
-    if covered { Ok(0) } else { Err(Errno::ENOMEM) }
+    let range = page_up(bytes)
+        .and_then(|bytes| Range::new(start, bytes))
+        .ok_or(Errno::ENOMEM)?;
+    let covered = process::current()
+        .space
+        .with(|inner| inner.areas.is_covered(range));
+    if covered {
+        Ok(0)
+    } else {
+        Err(Errno::ENOMEM)
+    }
 }

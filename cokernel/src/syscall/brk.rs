@@ -12,14 +12,20 @@ use crate::mm::{populate, unmap, window};
 use crate::task::process::{self, Process};
 
 /// Rights of the heap.
-const HEAP: Protection = Protection { read: true, write: true, exec: false };
+const HEAP: Protection = Protection {
+    read: true,
+    write: true,
+    exec: false,
+};
 
 /// brk(2): returns the break, moved or not.
 pub fn brk(frame: &mut UserFrame) -> SyscallResult {
     let [wanted, ..] = frame.args();
     let process = process::current();
     let _layout = process.space.lock_layout();
-    let (start, now) = process.space.with(|inner| (inner.break_start, inner.break_now));
+    let (start, now) = process
+        .space
+        .with(|inner| (inner.break_start, inner.break_now));
     if start == 0 || wanted < start || move_to(&process, start, now, wanted).is_err() {
         return Ok(now);
     }
@@ -31,10 +37,23 @@ fn move_to(process: &Process, start: u64, now: u64, wanted: u64) -> Result<(), E
     let old = page_up(now).ok_or(Errno::ENOMEM)?;
     let new = page_up(wanted).ok_or(Errno::ENOMEM)?;
     if new < old {
-        return unmap::unmap(process, Range { start: new, end: old });
+        return unmap::unmap(
+            process,
+            Range {
+                start: new,
+                end: old,
+            },
+        );
     }
     if new > old {
-        return grow(process, start, Range { start: old, end: new });
+        return grow(
+            process,
+            start,
+            Range {
+                start: old,
+                end: new,
+            },
+        );
     }
     Ok(())
 }

@@ -46,11 +46,13 @@ struct Waiter {
     thread: Arc<Thread>,
 }
 
-static WAITERS: [SpinLock<Vec<Arc<Waiter>>>; BUCKETS] = [const { SpinLock::new(Vec::new()) }; BUCKETS];
+static WAITERS: [SpinLock<Vec<Arc<Waiter>>>; BUCKETS] =
+    [const { SpinLock::new(Vec::new()) }; BUCKETS];
 
 impl Key {
     fn bucket(self) -> &'static SpinLock<Vec<Arc<Waiter>>> {
-        let mixed = (self.address >> 2 ^ self.address >> 12 ^ u64::from(self.process)) % BUCKETS as u64;
+        let mixed =
+            (self.address >> 2 ^ self.address >> 12 ^ u64::from(self.process)) % BUCKETS as u64;
         &WAITERS[mixed as usize]
     }
 }
@@ -62,8 +64,15 @@ pub fn futex(frame: &mut UserFrame) -> SyscallResult {
     if address % 4 != 0 {
         return Err(Errno::EINVAL);
     }
-    let key = Key { process: process::current().handle, address };
-    let bits = if matches!(op & OP_MASK, WAIT_BITSET | WAKE_BITSET) { uint(bits) } else { ALL };
+    let key = Key {
+        process: process::current().handle,
+        address,
+    };
+    let bits = if matches!(op & OP_MASK, WAIT_BITSET | WAKE_BITSET) {
+        uint(bits)
+    } else {
+        ALL
+    };
     if bits == 0 {
         return Err(Errno::EINVAL);
     }
@@ -76,7 +85,14 @@ pub fn futex(frame: &mut UserFrame) -> SyscallResult {
 
 /// Wakes everybody who waits at `address` of the current process.
 pub fn wake_all(address: u64) {
-    wake(Key { process: process::current().handle, address }, usize::MAX, ALL);
+    wake(
+        Key {
+            process: process::current().handle,
+            address,
+        },
+        usize::MAX,
+        ALL,
+    );
 }
 
 fn wake(key: Key, count: usize, bits: u32) -> u64 {
@@ -100,7 +116,12 @@ fn wake(key: Key, count: usize, bits: u32) -> u64 {
 
 fn wait(key: Key, expected: u32, bits: u32, deadline_ns: Option<u64>) -> SyscallResult {
     let thread = sched::current_arc();
-    let waiter = Arc::new(Waiter { key, bits, woken: AtomicBool::new(false), thread });
+    let waiter = Arc::new(Waiter {
+        key,
+        bits,
+        woken: AtomicBool::new(false),
+        thread,
+    });
     {
         let mut waiters = key.bucket().lock();
         if uaccess::load_u32(key.address).map_err(|_| Errno::EFAULT)? != expected {
@@ -109,8 +130,14 @@ fn wait(key: Key, expected: u32, bits: u32, deadline_ns: Option<u64>) -> Syscall
         waiters.push(waiter.clone());
     }
     let outcome = sleep(&waiter, &process::current(), deadline_ns);
-    key.bucket().lock().retain(|other| !Arc::ptr_eq(other, &waiter));
-    if waiter.woken.load(Ordering::Acquire) { Ok(0) } else { outcome }
+    key.bucket()
+        .lock()
+        .retain(|other| !Arc::ptr_eq(other, &waiter));
+    if waiter.woken.load(Ordering::Acquire) {
+        Ok(0)
+    } else {
+        outcome
+    }
 }
 
 /// Sleeps until woken, out of time, or wanted elsewhere.
@@ -121,10 +148,17 @@ fn sleep(waiter: &Waiter, process: &Process, deadline_ns: Option<u64>) -> Syscal
             sched::cancel_block();
             return Ok(0);
         }
-        if process.is_dying() || process.is_frozen() || waiter.thread.data.signals.has_deliverable(process) {
+        if process.is_dying()
+            || process.is_frozen()
+            || waiter.thread.data.signals.has_deliverable(process)
+        {
             sched::cancel_block();
             // A time limit that began before the signal must not begin again.
-            return Err(if deadline_ns.is_some() { Errno::EINTR } else { Errno::ERESTARTSYS });
+            return Err(if deadline_ns.is_some() {
+                Errno::EINTR
+            } else {
+                Errno::ERESTARTSYS
+            });
         }
         if !sched::block_prepared(deadline_ns) {
             return Err(Errno::ETIMEDOUT);

@@ -20,7 +20,10 @@ pub fn gettid(_: &mut UserFrame) -> SyscallResult {
 /// set_tid_address(2).
 pub fn set_tid_address(frame: &mut UserFrame) -> SyscallResult {
     let thread = sched::current();
-    thread.data.clear_child_tid.store(frame.args()[0], Ordering::Relaxed);
+    thread
+        .data
+        .clear_child_tid
+        .store(frame.args()[0], Ordering::Relaxed);
     Ok(as_value(thread.data.tid))
 }
 

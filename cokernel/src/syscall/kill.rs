@@ -9,8 +9,8 @@ use super::identity::as_value;
 use super::user::{int, read_words, uint};
 use crate::arch::UserFrame;
 use crate::delegate;
-use crate::task::signal::{self, Info};
 use crate::task::process;
+use crate::task::signal::{self, Info};
 
 /// `si_code` of kill(2).
 const SI_USER: i32 = 0;
@@ -67,7 +67,11 @@ pub fn rt_tgsigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
     if int(pid) != process.pid {
         return elsewhere(frame);
     }
-    let target = process.threads().into_iter().find(|thread| thread.data.tid == int(tid)).ok_or(Errno::ESRCH)?;
+    let target = process
+        .threads()
+        .into_iter()
+        .find(|thread| thread.data.tid == int(tid))
+        .ok_or(Errno::ESRCH)?;
     if let Some(signal) = checked(signal)? {
         signal::send_to_thread(&process, &target, given(signal, info)?);
     }
@@ -76,8 +80,16 @@ pub fn rt_tgsigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
 
 fn to_thread(frame: &UserFrame, tid: i32, signal: u64, may_be_elsewhere: bool) -> SyscallResult {
     let process = process::current();
-    let Some(target) = process.threads().into_iter().find(|thread| thread.data.tid == tid) else {
-        return if may_be_elsewhere { elsewhere(frame) } else { Err(Errno::ESRCH) };
+    let Some(target) = process
+        .threads()
+        .into_iter()
+        .find(|thread| thread.data.tid == tid)
+    else {
+        return if may_be_elsewhere {
+            elsewhere(frame)
+        } else {
+            Err(Errno::ESRCH)
+        };
     };
     if let Some(signal) = checked(signal)? {
         signal::send_to_thread(&process, &target, from_us(signal, SI_TKILL, process.pid));
@@ -96,13 +108,23 @@ fn checked(signal: u64) -> Result<Option<u32>, Errno> {
 
 fn from_us(signal: u32, code: i32, pid: i32) -> Info {
     let uid = delegate::call(SYS_GETUID, [0; 6]).unsigned_abs();
-    Info { signal, code, first: as_value(pid) | uid << 32, second: 0 }
+    Info {
+        signal,
+        code,
+        first: as_value(pid) | uid << 32,
+        second: 0,
+    }
 }
 
 /// What the program itself says of the signal; to itself it may say anything.
 fn given(signal: u32, info: u64) -> Result<Info, Errno> {
     let [_, code, first, second] = read_words::<4>(info)?;
-    Ok(Info { signal, code: int(code), first, second })
+    Ok(Info {
+        signal,
+        code: int(code),
+        first,
+        second,
+    })
 }
 
 /// Linux delivers it, unchanged.

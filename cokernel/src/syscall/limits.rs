@@ -32,12 +32,18 @@ pub fn soft(process: &Process, resource: usize) -> u64 {
 pub fn check_growth(process: &Process, bytes: u64, protection: Protection) -> Result<(), Errno> {
     let (all, data) = process.space.with(|inner| {
         let all = inner.areas.bytes_where(|_| true);
-        let data = inner.areas.bytes_where(|what| what.protection.write && what.kind != Kind::Stack);
+        let data = inner
+            .areas
+            .bytes_where(|what| what.protection.write && what.kind != Kind::Stack);
         (all, data)
     });
     let too_much = all.saturating_add(bytes) > soft(process, AS)
         || protection.write && data.saturating_add(bytes) > soft(process, DATA);
-    if too_much { Err(Errno::ENOMEM) } else { Ok(()) }
+    if too_much {
+        Err(Errno::ENOMEM)
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether `bytes` more may be locked.
@@ -46,7 +52,9 @@ pub fn check_growth(process: &Process, bytes: u64, protection: Protection) -> Re
 ///
 /// `ENOMEM`.
 pub fn check_locked(process: &Process, bytes: u64) -> Result<(), Errno> {
-    let locked = process.space.with(|inner| inner.areas.bytes_where(|what| what.locked));
+    let locked = process
+        .space
+        .with(|inner| inner.areas.bytes_where(|what| what.locked));
     if locked.saturating_add(bytes) <= soft(process, MEMLOCK) || is_root() {
         Ok(())
     } else {

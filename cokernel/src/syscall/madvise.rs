@@ -46,7 +46,9 @@ fn deed(advice: i32) -> Result<Deed, Errno> {
 pub fn madvise(frame: &mut UserFrame) -> SyscallResult {
     let [start, bytes, advice, ..] = frame.args();
     let deed = deed(int(advice))?;
-    let range = page_up(bytes).and_then(|bytes| Range::new(start, bytes)).ok_or(Errno::EINVAL)?;
+    let range = page_up(bytes)
+        .and_then(|bytes| Range::new(start, bytes))
+        .ok_or(Errno::EINVAL)?;
     if !is_page_aligned(start) {
         return Err(Errno::EINVAL);
     }
@@ -57,7 +59,11 @@ pub fn madvise(frame: &mut UserFrame) -> SyscallResult {
         apply(&process, deed, part)?;
     }
     let covered = process.space.with(|inner| inner.areas.is_covered(range));
-    if covered { Ok(0) } else { Err(Errno::ENOMEM) }
+    if covered {
+        Ok(0)
+    } else {
+        Err(Errno::ENOMEM)
+    }
 }
 
 fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
@@ -65,7 +71,10 @@ fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
         Deed::Nothing => Ok(()),
         Deed::Empty => {
             // Linux would show the file's contents again; we hold no file.
-            let refillable = matches!(part.attributes.kind, Kind::Anonymous | Kind::Heap | Kind::Stack);
+            let refillable = matches!(
+                part.attributes.kind,
+                Kind::Anonymous | Kind::Heap | Kind::Stack
+            );
             if !refillable || part.attributes.locked {
                 return Err(Errno::EINVAL);
             }

@@ -40,16 +40,21 @@ pub fn munlock(frame: &mut UserFrame) -> SyscallResult {
 /// mlockall(2).
 pub fn mlockall(frame: &mut UserFrame) -> SyscallResult {
     let flags = uint(frame.args()[0]);
-    if flags == 0 || flags & !(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0 || flags == MCL_ONFAULT {
+    if flags == 0 || flags & !(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0 || flags == MCL_ONFAULT
+    {
         return Err(Errno::EINVAL);
     }
     let process = process::current();
     let _layout = process.space.lock_layout();
-    let all = process.space.with(|inner| inner.areas.bytes_where(|what| !what.locked));
+    let all = process
+        .space
+        .with(|inner| inner.areas.bytes_where(|what| !what.locked));
     limits::check_locked(&process, all)?;
     if flags & MCL_CURRENT != 0 {
         let window = process.space.window;
-        process.space.with(|inner| inner.areas.update(window, |what| with_lock(what, true)));
+        process
+            .space
+            .with(|inner| inner.areas.update(window, |what| with_lock(what, true)));
         if flags & MCL_ONFAULT == 0 {
             fill_accessible(&process, window);
         }
@@ -62,14 +67,22 @@ pub fn munlockall(_: &mut UserFrame) -> SyscallResult {
     let process = process::current();
     let _layout = process.space.lock_layout();
     let window = process.space.window;
-    process.space.with(|inner| inner.areas.update(window, |what| with_lock(what, false)));
+    process
+        .space
+        .with(|inner| inner.areas.update(window, |what| with_lock(what, false)));
     Ok(0)
 }
 
 fn range_of(args: [u64; 6]) -> Result<Range, Errno> {
     let [start, bytes, ..] = args;
-    let end = start.checked_add(bytes).and_then(page_up).ok_or(Errno::EINVAL)?;
-    Ok(Range { start: page_down(start), end })
+    let end = start
+        .checked_add(bytes)
+        .and_then(page_up)
+        .ok_or(Errno::EINVAL)?;
+    Ok(Range {
+        start: page_down(start),
+        end,
+    })
 }
 
 fn lock(args: [u64; 6], fill: bool) -> SyscallResult {
@@ -95,13 +108,19 @@ fn mark(process: &Process, range: Range, locked: bool) -> SyscallResult {
 }
 
 fn with_lock(what: Attributes, locked: bool) -> Attributes {
-    Attributes { locked: locked && what.kind != Kind::Special, ..what }
+    Attributes {
+        locked: locked && what.kind != Kind::Special,
+        ..what
+    }
 }
 
 /// Locked memory is there. What cannot come stays away, as on Linux.
 fn fill_accessible(process: &Process, range: Range) {
     for part in process.space.with(|inner| inner.areas.parts(range)) {
-        if part.attributes.locked && part.attributes.protection.is_accessible() && part.attributes.kind != Kind::Stack {
+        if part.attributes.locked
+            && part.attributes.protection.is_accessible()
+            && part.attributes.kind != Kind::Stack
+        {
             let _ = madvise::fill(process, part.range, false);
         }
     }

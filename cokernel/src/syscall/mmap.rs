@@ -45,7 +45,11 @@ struct Wish {
 /// The rights `prot` asks for; bits that mean nothing here are ignored, as on Linux.
 pub fn protection_of(prot: u64) -> Protection {
     let prot = uint(prot);
-    Protection { read: prot & PROT_READ != 0, write: prot & PROT_WRITE != 0, exec: prot & PROT_EXEC != 0 }
+    Protection {
+        read: prot & PROT_READ != 0,
+        write: prot & PROT_WRITE != 0,
+        exec: prot & PROT_EXEC != 0,
+    }
 }
 
 /// mmap(2).
@@ -79,7 +83,9 @@ fn check(args: [u64; 6]) -> Result<Wish, Errno> {
     if !is_page_aligned(offset) || bytes == 0 {
         return Err(Errno::EINVAL);
     }
-    let bytes = page_up(bytes).filter(|&bytes| bytes <= USER_END).ok_or(Errno::ENOMEM)?;
+    let bytes = page_up(bytes)
+        .filter(|&bytes| bytes <= USER_END)
+        .ok_or(Errno::ENOMEM)?;
     offset.checked_add(bytes).ok_or(Errno::EOVERFLOW)?;
     let anonymous = flags & MAP_ANONYMOUS != 0;
     match flags & MAP_TYPE {
@@ -92,7 +98,14 @@ fn check(args: [u64; 6]) -> Result<Wish, Errno> {
     if flags & MAP_HUGETLB != 0 {
         return Err(Errno::ENOMEM);
     }
-    Ok(Wish { hint, bytes, protection: protection_of(prot), flags, fd, offset })
+    Ok(Wish {
+        hint,
+        bytes,
+        protection: protection_of(prot),
+        flags,
+        fd,
+        offset,
+    })
 }
 
 /// Where it goes.
@@ -109,7 +122,8 @@ fn place(process: &Process, wish: &Wish) -> Result<Range, Errno> {
         if !space.window.covers(&range) {
             return Err(Errno::ENOMEM);
         }
-        let taken = wish.flags & MAP_FIXED_NOREPLACE != 0 && !space.with(|inner| inner.areas.is_free(range));
+        let taken = wish.flags & MAP_FIXED_NOREPLACE != 0
+            && !space.with(|inner| inner.areas.is_free(range));
         return if taken { Err(Errno::EEXIST) } else { Ok(range) };
     }
     find_place(process, wish.hint, wish.bytes)
@@ -123,15 +137,28 @@ fn place(process: &Process, wish: &Wish) -> Result<Range, Errno> {
 /// `ENOMEM`.
 pub fn find_place(process: &Process, hint: u64, bytes: u64) -> Result<Range, Errno> {
     let space = &process.space;
-    let align = if bytes >= LARGE_PAGE_BYTES { LARGE_PAGE_BYTES } else { PAGE_BYTES };
+    let align = if bytes >= LARGE_PAGE_BYTES {
+        LARGE_PAGE_BYTES
+    } else {
+        PAGE_BYTES
+    };
     space.with(|inner| {
-        let hinted = page_up(hint).filter(|_| hint != 0).and_then(|start| Range::new(start, bytes));
-        if let Some(range) = hinted.filter(|range| space.window.covers(range) && inner.areas.is_free(*range)) {
+        let hinted = page_up(hint)
+            .filter(|_| hint != 0)
+            .and_then(|start| Range::new(start, bytes));
+        if let Some(range) =
+            hinted.filter(|range| space.window.covers(range) && inner.areas.is_free(*range))
+        {
             return Ok(range);
         }
         let gap = |align, top| inner.areas.find_gap(bytes, space.window.start, top, align);
-        let start = gap(align, space.mmap_top).or_else(|| gap(PAGE_BYTES, space.window.end)).ok_or(Errno::ENOMEM)?;
-        Ok(Range { start, end: start + bytes })
+        let start = gap(align, space.mmap_top)
+            .or_else(|| gap(PAGE_BYTES, space.window.end))
+            .ok_or(Errno::ENOMEM)?;
+        Ok(Range {
+            start,
+            end: start + bytes,
+        })
     })
 }
 
@@ -141,7 +168,11 @@ fn map_anonymous(process: &Process, range: Range, wish: &Wish) -> Result<(), Err
     let at_once = wish.protection.is_accessible()
         && (forced || wish.flags & MAP_NORESERVE == 0)
         && populate::has_room_for(range.bytes());
-    if !at_once && wish.protection.write && wish.flags & MAP_NORESERVE == 0 && exceeds_partition(range.bytes()) {
+    if !at_once
+        && wish.protection.write
+        && wish.flags & MAP_NORESERVE == 0
+        && exceeds_partition(range.bytes())
+    {
         return Err(Errno::ENOMEM);
     }
     let mut what = attributes(Kind::Anonymous, wish.protection);
@@ -163,15 +194,30 @@ fn exceeds_partition(bytes: u64) -> bool {
 fn map_file(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> {
     let space = &process.space;
     // Without any rights the pages are still loaded: mprotect may make them readable later.
-    let readable = Protection { read: true, ..Protection::default() };
-    let loading = if wish.protection.is_accessible() { wish.protection } else { readable };
+    let readable = Protection {
+        read: true,
+        ..Protection::default()
+    };
+    let loading = if wish.protection.is_accessible() {
+        wish.protection
+    } else {
+        readable
+    };
     space.with(|inner| inner.add_area(range, attributes(Kind::File, loading)))?;
     populate::populate(space, range, loading)?;
     if loading.write {
         window::sync(space, range).map_err(window::errno_of)?;
     }
-    let rights = u64::from(PROT_READ) | if loading.write { u64::from(PROT_WRITE) } else { 0 };
-    let result = delegate::call(op::LOAD_FILE, [wish.fd, range.start, range.bytes(), wish.offset, rights, 0]);
+    let rights = u64::from(PROT_READ)
+        | if loading.write {
+            u64::from(PROT_WRITE)
+        } else {
+            0
+        };
+    let result = delegate::call(
+        op::LOAD_FILE,
+        [wish.fd, range.start, range.bytes(), wish.offset, rights, 0],
+    );
     if result < 0 {
         return Err(Errno::from_linux(result));
     }

@@ -27,11 +27,16 @@ pub fn mprotect(frame: &mut UserFrame) -> SyscallResult {
     if bytes == 0 {
         return Ok(0);
     }
-    let mut range = page_up(bytes).and_then(|bytes| Range::new(start, bytes)).ok_or(Errno::ENOMEM)?;
+    let mut range = page_up(bytes)
+        .and_then(|bytes| Range::new(start, bytes))
+        .ok_or(Errno::ENOMEM)?;
     let process = process::current();
     let _layout = process.space.lock_layout();
     if growth & PROT_GROWSDOWN != 0 {
-        let area = process.space.with(|inner| inner.areas.find(start)).ok_or(Errno::ENOMEM)?;
+        let area = process
+            .space
+            .with(|inner| inner.areas.find(start))
+            .ok_or(Errno::ENOMEM)?;
         if area.attributes.kind != Kind::Stack {
             return Err(Errno::EINVAL);
         }
@@ -47,8 +52,16 @@ fn check(process: &Process, range: Range) -> Result<(), Errno> {
         if !inner.areas.is_covered(range) {
             return Err(Errno::ENOMEM);
         }
-        let special = inner.areas.parts(range).iter().any(|area| area.attributes.kind == Kind::Special);
-        if special { Err(Errno::EACCES) } else { Ok(()) }
+        let special = inner
+            .areas
+            .parts(range)
+            .iter()
+            .any(|area| area.attributes.kind == Kind::Special);
+        if special {
+            Err(Errno::EACCES)
+        } else {
+            Ok(())
+        }
     })
 }
 
@@ -62,7 +75,12 @@ pub fn change(process: &Process, range: Range, protection: Protection) -> Result
     let space = &process.space;
     let pages = space.with(|inner| {
         inner.set_rights(range, protection)?;
-        inner.areas.update(range, |what| cokernel_logic::vma::Attributes { protection, ..what });
+        inner
+            .areas
+            .update(range, |what| cokernel_logic::vma::Attributes {
+                protection,
+                ..what
+            });
         Ok(inner.pages(range))
     })?;
     if !pages.is_empty() {

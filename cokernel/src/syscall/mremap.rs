@@ -26,8 +26,13 @@ pub fn mremap(frame: &mut UserFrame) -> SyscallResult {
     let old_bytes = page_up(old_bytes).ok_or(Errno::EINVAL)?;
     let new_bytes = page_up(new_bytes).ok_or(Errno::EINVAL)?;
     let immovable = flags & MAYMOVE == 0;
-    let misused = immovable && flags & (FIXED | DONTUNMAP) != 0 || flags & DONTUNMAP != 0 && old_bytes != new_bytes;
-    if flags & !(MAYMOVE | FIXED | DONTUNMAP) != 0 || misused || !is_page_aligned(start) || new_bytes == 0 {
+    let misused = immovable && flags & (FIXED | DONTUNMAP) != 0
+        || flags & DONTUNMAP != 0 && old_bytes != new_bytes;
+    if flags & !(MAYMOVE | FIXED | DONTUNMAP) != 0
+        || misused
+        || !is_page_aligned(start)
+        || new_bytes == 0
+    {
         return Err(Errno::EINVAL);
     }
     let old = Range::new(start, old_bytes).ok_or(Errno::EINVAL)?;
@@ -39,7 +44,9 @@ pub fn mremap(frame: &mut UserFrame) -> SyscallResult {
         unmap::unmap(&process, new)?;
         return relocate(&process, &area, old, new, flags);
     }
-    if flags & DONTUNMAP == 0 && (new_bytes <= old_bytes || fits_in_place(&process, &area, old, new_bytes)) {
+    if flags & DONTUNMAP == 0
+        && (new_bytes <= old_bytes || fits_in_place(&process, &area, old, new_bytes))
+    {
         return resize(&process, &area, old, new_bytes);
     }
     if immovable {
@@ -51,11 +58,18 @@ pub fn mremap(frame: &mut UserFrame) -> SyscallResult {
 
 /// The one area that contains all of `old`.
 fn source(process: &Process, old: Range) -> Result<Area, Errno> {
-    let area = process.space.with(|inner| inner.areas.find(old.start)).ok_or(Errno::EFAULT)?;
+    let area = process
+        .space
+        .with(|inner| inner.areas.find(old.start))
+        .ok_or(Errno::EFAULT)?;
     if old.is_empty() || area.attributes.kind == Kind::Special {
         return Err(Errno::EINVAL);
     }
-    if area.range.covers(&old) { Ok(area) } else { Err(Errno::EFAULT) }
+    if area.range.covers(&old) {
+        Ok(area)
+    } else {
+        Err(Errno::EFAULT)
+    }
 }
 
 fn fixed_target(process: &Process, old: Range, target: u64, bytes: u64) -> Result<Range, Errno> {
@@ -67,8 +81,13 @@ fn fixed_target(process: &Process, old: Range, target: u64, bytes: u64) -> Resul
 }
 
 fn fits_in_place(process: &Process, area: &Area, old: Range, new_bytes: u64) -> bool {
-    let Some(whole) = Range::new(old.start, new_bytes) else { return false };
-    let growth = Range { start: old.end, end: whole.end };
+    let Some(whole) = Range::new(old.start, new_bytes) else {
+        return false;
+    };
+    let growth = Range {
+        start: old.end,
+        end: whole.end,
+    };
     area.range.end == old.end
         && process.space.window.covers(&whole)
         && process.space.with(|inner| inner.areas.is_free(growth))
@@ -78,9 +97,22 @@ fn fits_in_place(process: &Process, area: &Area, old: Range, new_bytes: u64) -> 
 fn resize(process: &Process, area: &Area, old: Range, new_bytes: u64) -> SyscallResult {
     let end = old.start + new_bytes;
     if end < old.end {
-        unmap::unmap(process, Range { start: end, end: old.end })?;
+        unmap::unmap(
+            process,
+            Range {
+                start: end,
+                end: old.end,
+            },
+        )?;
     } else if end > old.end {
-        extend(process, area, Range { start: old.end, end })?;
+        extend(
+            process,
+            area,
+            Range {
+                start: old.end,
+                end,
+            },
+        )?;
     }
     Ok(old.start)
 }
@@ -91,7 +123,10 @@ fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
     let protection = area.attributes.protection;
     limits::check_growth(process, range.bytes(), protection)?;
     space.with(|inner| inner.add_area(range, area.attributes))?;
-    if protection.is_accessible() && !area.attributes.on_demand && populate::has_room_for(range.bytes()) {
+    if protection.is_accessible()
+        && !area.attributes.on_demand
+        && populate::has_room_for(range.bytes())
+    {
         // What does not come now comes at the first touch, or fails there.
         let _ = populate::populate(space, range, protection);
     }
@@ -101,20 +136,48 @@ fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
 /// Moves what lies in `old` to `new`, which is free, and grows or shrinks it on the way.
 fn relocate(process: &Process, area: &Area, old: Range, new: Range, flags: u32) -> SyscallResult {
     let kept = old.bytes().min(new.bytes());
-    let (from, to) = (Range { start: old.start, end: old.start + kept }, Range { start: new.start, end: new.start + kept });
+    let (from, to) = (
+        Range {
+            start: old.start,
+            end: old.start + kept,
+        },
+        Range {
+            start: new.start,
+            end: new.start + kept,
+        },
+    );
     if from.end < old.end {
-        unmap::unmap(process, Range { start: from.end, end: old.end })?;
+        unmap::unmap(
+            process,
+            Range {
+                start: from.end,
+                end: old.end,
+            },
+        )?;
     }
     move_pages(process, area, from, to, flags & DONTUNMAP != 0)?;
     if to.end < new.end {
-        extend(process, area, Range { start: to.end, end: new.end })?;
+        extend(
+            process,
+            area,
+            Range {
+                start: to.end,
+                end: new.end,
+            },
+        )?;
     }
     Ok(new.start)
 }
 
 /// The pages appear at their new place out of reach first: a frame must never be mapped twice, or
 /// Linux, asked about the old place, would miss the new one.
-fn move_pages(process: &Process, area: &Area, from: Range, to: Range, keep_area: bool) -> Result<(), Errno> {
+fn move_pages(
+    process: &Process,
+    area: &Area,
+    from: Range,
+    to: Range,
+    keep_area: bool,
+) -> Result<(), Errno> {
     let space = &process.space;
     let pages = space.with(|inner| {
         inner.cut_edges(from)?;
@@ -159,8 +222,13 @@ fn place_anywhere(inner: &mut Inner, target: u64, page: Page) -> Result<(), Errn
         return inner.place(target, page, held).map_err(|_| Errno::ENOMEM);
     }
     for offset in (0..page.size.bytes()).step_by(PAGE_BYTES as usize) {
-        let piece = Page { frame: page.frame + offset, size: PageSize::Small };
-        inner.place(target + offset, piece, held).map_err(|_| Errno::ENOMEM)?;
+        let piece = Page {
+            frame: page.frame + offset,
+            size: PageSize::Small,
+        };
+        inner
+            .place(target + offset, piece, held)
+            .map_err(|_| Errno::ENOMEM)?;
     }
     Ok(())
 }

@@ -12,7 +12,9 @@ use crate::task::process;
 /// munmap(2).
 pub fn munmap(frame: &mut UserFrame) -> SyscallResult {
     let [start, bytes, ..] = frame.args();
-    let range = page_up(bytes).and_then(|bytes| Range::new(start, bytes)).ok_or(Errno::EINVAL)?;
+    let range = page_up(bytes)
+        .and_then(|bytes| Range::new(start, bytes))
+        .ok_or(Errno::EINVAL)?;
     if !is_page_aligned(start) || range.is_empty() || range.end > USER_END {
         return Err(Errno::EINVAL);
     }

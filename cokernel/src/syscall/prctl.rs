@@ -30,7 +30,10 @@ pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
         }
         PR_GET_SECCOMP | PR_GET_THP_DISABLE => Ok(0),
         PR_GET_TID_ADDRESS => {
-            let address = sched::current().data.clear_child_tid.load(Ordering::Relaxed);
+            let address = sched::current()
+                .data
+                .clear_child_tid
+                .load(Ordering::Relaxed);
             write_words(argument, &[address])?;
             Ok(0)
         }

@@ -47,7 +47,10 @@ pub fn without_handler(frame: &mut UserFrame) {
 
 fn code(frame: &UserFrame) -> Option<i64> {
     let result = i64::from_ne_bytes(frame.rax.to_ne_bytes());
-    let restartable = matches!(result, RESTART_SYS | RESTART_ALWAYS | RESTART_NO_HANDLER | RESTART_BLOCK);
+    let restartable = matches!(
+        result,
+        RESTART_SYS | RESTART_ALWAYS | RESTART_NO_HANDLER | RESTART_BLOCK
+    );
     (frame.orig_rax != u64::MAX && restartable).then_some(result)
 }
 

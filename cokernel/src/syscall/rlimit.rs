@@ -34,7 +34,9 @@ pub fn prlimit64(frame: &mut UserFrame) -> SyscallResult {
 fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
     let process = process::current();
     let ours = int(pid) == 0 || int(pid) == process.pid;
-    let kept = usize::try_from(resource).ok().filter(|number| matches!(*number, DATA | STACK | MEMLOCK | AS));
+    let kept = usize::try_from(resource)
+        .ok()
+        .filter(|number| matches!(*number, DATA | STACK | MEMLOCK | AS));
     let Some(number) = kept.filter(|_| ours) else {
         return super::forward(SYS_PRLIMIT64, [pid, resource, new, old, 0, 0]);
     };
@@ -52,7 +54,12 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
     Ok(0)
 }
 
-fn set(process: &Process, number: usize, [_, hard]: [u64; 2], wanted: [u64; 2]) -> Result<(), Errno> {
+fn set(
+    process: &Process,
+    number: usize,
+    [_, hard]: [u64; 2],
+    wanted: [u64; 2],
+) -> Result<(), Errno> {
     if wanted[0] > wanted[1] {
         return Err(Errno::EINVAL);
     }

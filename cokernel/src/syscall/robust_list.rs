@@ -18,7 +18,10 @@ pub fn set_robust_list(frame: &mut UserFrame) -> SyscallResult {
     if bytes != HEAD_BYTES {
         return Err(Errno::EINVAL);
     }
-    sched::current().data.robust_list.store(head, Ordering::Relaxed);
+    sched::current()
+        .data
+        .robust_list
+        .store(head, Ordering::Relaxed);
     Ok(0)
 }
 
@@ -30,7 +33,10 @@ pub fn get_robust_list(frame: &mut UserFrame) -> SyscallResult {
         tid => tid,
     };
     let threads = process::current().threads();
-    let thread = threads.iter().find(|thread| thread.data.tid == tid).ok_or(Errno::ESRCH)?;
+    let thread = threads
+        .iter()
+        .find(|thread| thread.data.tid == tid)
+        .ok_or(Errno::ESRCH)?;
     write_words(bytes, &[HEAD_BYTES])?;
     write_words(head, &[thread.data.robust_list.load(Ordering::Relaxed)])?;
     Ok(0)

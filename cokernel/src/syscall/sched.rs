@@ -7,8 +7,8 @@ use super::errno::{Errno, SyscallResult};
 use super::identity::as_value;
 use super::user::{int, read_bytes, uint, write_bytes, write_u32};
 use crate::arch::{self, UserFrame};
-use crate::task::process;
 use crate::task::affinity::Affinity;
+use crate::task::process;
 use crate::task::sched;
 
 /// sched_yield(2).
@@ -40,7 +40,10 @@ pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
     let Some(affinity) = affinity_of(int(tid)) else {
         return super::forward(frame.number(), frame.args());
     };
-    write_bytes(mask, &affinity.within(arch::cpu_count()).bytes()[..mask_bytes as usize])?;
+    write_bytes(
+        mask,
+        &affinity.within(arch::cpu_count()).bytes()[..mask_bytes as usize],
+    )?;
     Ok(mask_bytes)
 }
 
@@ -60,7 +63,10 @@ pub fn sched_setaffinity(frame: &mut UserFrame) -> SyscallResult {
     let own = int(tid) == 0 || int(tid) == me.data.tid;
     let wanted_tid = if own { me.data.tid } else { int(tid) };
     let threads = process.threads();
-    let target = threads.iter().find(|thread| thread.data.tid == wanted_tid).ok_or(Errno::ESRCH)?;
+    let target = threads
+        .iter()
+        .find(|thread| thread.data.tid == wanted_tid)
+        .ok_or(Errno::ESRCH)?;
     *target.data.affinity.lock() = wanted;
     if own && !wanted.contains(arch::cpu_index()) {
         drop(threads);
@@ -72,9 +78,15 @@ pub fn sched_setaffinity(frame: &mut UserFrame) -> SyscallResult {
 
 /// The CPUs of thread `tid` (0 = the caller), if it is one of the program's.
 fn affinity_of(tid: i32) -> Option<Affinity> {
-    let wanted = if tid == 0 { as_value(sched::current().data.tid) } else { as_value(tid) };
+    let wanted = if tid == 0 {
+        as_value(sched::current().data.tid)
+    } else {
+        as_value(tid)
+    };
     let threads = process::current().threads();
-    let thread = threads.iter().find(|thread| as_value(thread.data.tid) == wanted)?;
+    let thread = threads
+        .iter()
+        .find(|thread| as_value(thread.data.tid) == wanted)?;
     let affinity = *thread.data.affinity.lock();
     Some(affinity)
 }
@@ -91,7 +103,9 @@ pub fn membarrier(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     match int(command) {
-        MEMBARRIER_QUERY => Ok((MEMBARRIER_GLOBAL | MEMBARRIER_PRIVATE_EXPEDITED | MEMBARRIER_REGISTER_PRIVATE_EXPEDITED)
+        MEMBARRIER_QUERY => Ok((MEMBARRIER_GLOBAL
+            | MEMBARRIER_PRIVATE_EXPEDITED
+            | MEMBARRIER_REGISTER_PRIVATE_EXPEDITED)
             .unsigned_abs()
             .into()),
         MEMBARRIER_REGISTER_PRIVATE_EXPEDITED => Ok(0),

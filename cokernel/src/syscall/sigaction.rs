@@ -34,13 +34,21 @@ pub fn rt_sigaction(frame: &mut UserFrame) -> SyscallResult {
         }
     };
     if old != 0 {
-        write_words(old, &[before.handler, before.flags, before.restorer, before.mask.0])?;
+        write_words(
+            old,
+            &[before.handler, before.flags, before.restorer, before.mask.0],
+        )?;
     }
     Ok(0)
 }
 
 fn decode([handler, flags, restorer, mask]: [u64; 4]) -> Action {
-    Action { handler, flags, restorer, mask: SignalSet(mask).without(SignalSet::UNBLOCKABLE) }
+    Action {
+        handler,
+        flags,
+        restorer,
+        mask: SignalSet(mask).without(SignalSet::UNBLOCKABLE),
+    }
 }
 
 /// Signals a thread causes itself never come from outside in a way the program could tell.
@@ -48,7 +56,10 @@ fn tell_proxy(signal: u32, before: &Action, after: &Action) {
     let changed = meaning(before) != meaning(after);
     if changed && !SignalSet::SYNCHRONOUS.contains(signal) {
         // The program's own view is complete without it.
-        let _ = delegate::call(op::DISPOSITION, [u64::from(signal), meaning(after), 0, 0, 0, 0]);
+        let _ = delegate::call(
+            op::DISPOSITION,
+            [u64::from(signal), meaning(after), 0, 0, 0, 0],
+        );
     }
 }
 

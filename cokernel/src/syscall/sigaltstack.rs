@@ -27,7 +27,14 @@ pub fn sigaltstack(frame: &mut UserFrame) -> SyscallResult {
         signals.set_stack(stack);
     }
     if old != 0 {
-        write_words(old, &[before.start, u64::from(stack_flags(&before, frame.rsp)), before.size])?;
+        write_words(
+            old,
+            &[
+                before.start,
+                u64::from(stack_flags(&before, frame.rsp)),
+                before.size,
+            ],
+        )?;
     }
     Ok(0)
 }
@@ -36,9 +43,16 @@ fn decode([start, flags, size]: [u64; 3]) -> Result<SignalStack, Errno> {
     let flags = uint(flags);
     let autodisarm = flags & SS_AUTODISARM != 0;
     match flags & !SS_AUTODISARM {
-        SS_DISABLE => Ok(SignalStack { autodisarm, ..SignalStack::default() }),
+        SS_DISABLE => Ok(SignalStack {
+            autodisarm,
+            ..SignalStack::default()
+        }),
         0 | SS_ONSTACK if size < SMALLEST => Err(Errno::ENOMEM),
-        0 | SS_ONSTACK => Ok(SignalStack { start, size, autodisarm }),
+        0 | SS_ONSTACK => Ok(SignalStack {
+            start,
+            size,
+            autodisarm,
+        }),
         _ => Err(Errno::EINVAL),
     }
 }

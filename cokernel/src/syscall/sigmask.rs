@@ -58,7 +58,10 @@ pub fn rt_sigsuspend(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let [mask] = read_words(set)?;
-    sched::current().data.signals.set_mask_for_now(SignalSet(mask));
+    sched::current()
+        .data
+        .signals
+        .set_mask_for_now(SignalSet(mask));
     wait_for_signal()
 }
 
@@ -71,7 +74,9 @@ pub fn pause(_: &mut UserFrame) -> SyscallResult {
 fn wait_for_signal() -> SyscallResult {
     let thread = sched::current();
     let process = process::current();
-    sched::block(|| process.is_dying() || process.is_frozen() || thread.data.signals.has_deliverable(&process));
+    sched::block(|| {
+        process.is_dying() || process.is_frozen() || thread.data.signals.has_deliverable(&process)
+    });
     thread.request_return_work();
     Err(Errno::ERESTARTNOHAND)
 }

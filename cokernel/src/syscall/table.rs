@@ -9,8 +9,9 @@
 
 use super::errno::{Errno, SyscallResult};
 use super::{
-    advice, arch_prctl, brk, exit, futex, identity, itimer, kill, madvise, masked, mlock, mmap, mprotect, mremap, munmap,
-    prctl, rlimit, robust_list, sched, sigaction, sigaltstack, sigmask, sigreturn,
+    advice, arch_prctl, brk, exit, futex, identity, itimer, kill, madvise, masked, mlock, mmap,
+    mprotect, mremap, munmap, prctl, rlimit, robust_list, sched, sigaction, sigaltstack, sigmask,
+    sigreturn,
 };
 use crate::arch::UserFrame;
 
@@ -26,7 +27,10 @@ pub enum Route {
 }
 use Route::{Delegate, Local, Refuse};
 
-#[allow(non_upper_case_globals, reason = "reads like the other routes in the table")]
+#[allow(
+    non_upper_case_globals,
+    reason = "reads like the other routes in the table"
+)]
 const Enosys: Route = Refuse(Errno::ENOSYS);
 
 /// One row: number, name, route.
@@ -63,7 +67,9 @@ static TABLE: [Option<&'static Row>; NUMBERS] = {
 
 /// The row of `number`.
 pub fn find(number: u64) -> Option<&'static Row> {
-    let index = usize::try_from(number).ok().filter(|&index| index < NUMBERS)?;
+    let index = usize::try_from(number)
+        .ok()
+        .filter(|&index| index < NUMBERS)?;
     TABLE[index]
 }
 

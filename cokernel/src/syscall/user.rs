@@ -31,7 +31,10 @@ pub fn read_words<const N: usize>(address: u64) -> Result<[u64; N], Errno> {
     let mut words = [0; N];
     for (word, offset) in words.iter_mut().zip((0..).step_by(8)) {
         let mut bytes = [0; 8];
-        read_bytes(address.checked_add(offset).ok_or(Errno::EFAULT)?, &mut bytes)?;
+        read_bytes(
+            address.checked_add(offset).ok_or(Errno::EFAULT)?,
+            &mut bytes,
+        )?;
         *word = u64::from_le_bytes(bytes);
     }
     Ok(words)
@@ -44,7 +47,10 @@ pub fn read_words<const N: usize>(address: u64) -> Result<[u64; N], Errno> {
 /// `EFAULT`; a part may have been written.
 pub fn write_words(address: u64, words: &[u64]) -> Result<(), Errno> {
     for (word, offset) in words.iter().zip((0..).step_by(8)) {
-        write_bytes(address.checked_add(offset).ok_or(Errno::EFAULT)?, &word.to_le_bytes())?;
+        write_bytes(
+            address.checked_add(offset).ok_or(Errno::EFAULT)?,
+            &word.to_le_bytes(),
+        )?;
     }
     Ok(())
 }
@@ -60,14 +66,20 @@ pub fn write_u32(address: u64, value: u32) -> Result<(), Errno> {
 
 /// The low half of an argument as the `int` it is.
 pub const fn int(argument: u64) -> i32 {
-    #[expect(clippy::cast_possible_truncation, reason = "an int argument is the low half")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an int argument is the low half"
+    )]
     let low = argument as u32;
     i32::from_ne_bytes(low.to_ne_bytes())
 }
 
 /// The low half of an argument as the `unsigned int` it is.
 pub const fn uint(argument: u64) -> u32 {
-    #[expect(clippy::cast_possible_truncation, reason = "an unsigned argument is the low half")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an unsigned argument is the low half"
+    )]
     let low = argument as u32;
     low
 }

@@ -40,11 +40,16 @@ impl Affinity {
 
     /// Whether `cpu` is in the set.
     pub fn contains(self, cpu: u32) -> bool {
-        self.0.get(cpu as usize / 64).is_some_and(|word| word & 1 << (cpu % 64) != 0)
+        self.0
+            .get(cpu as usize / 64)
+            .is_some_and(|word| word & 1 << (cpu % 64) != 0)
     }
 
     /// The lowest CPU of the set.
     pub fn first(self) -> Option<u32> {
-        (0..).zip(self.0).find(|(_, word)| *word != 0).map(|(index, word): (u32, u64)| index * 64 + word.trailing_zeros())
+        (0..)
+            .zip(self.0)
+            .find(|(_, word)| *word != 0)
+            .map(|(index, word): (u32, u64)| index * 64 + word.trailing_zeros())
     }
 }

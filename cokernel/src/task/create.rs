@@ -65,12 +65,16 @@ fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
 }
 
 fn wished_cpu(image: &ProcessImage) -> Option<u32> {
-    u32::try_from(image.cpu).ok().filter(|&cpu| cpu < arch::cpu_count())
+    u32::try_from(image.cpu)
+        .ok()
+        .filter(|&cpu| cpu < arch::cpu_count())
 }
 
 /// Frees the pages of an address space Linux has not heard of.
 fn discard(space: &AddressSpace) {
-    let pages = space.with(|inner| inner.take_pages(space.window)).unwrap_or_default();
+    let pages = space
+        .with(|inner| inner.take_pages(space.window))
+        .unwrap_or_default();
     pages.into_iter().for_each(|(_, page)| populate::free(page));
 }
 
@@ -80,7 +84,12 @@ fn check(image: &ProcessImage) -> Result<(), Errno> {
     let top_ok = image.mmap_top % PAGE_BYTES == 0;
     let ranges_ok = image.range_count != 0 && image.range_count as usize <= image.ranges.len();
     let cpu_ok = image.cpu == -1 || wished_cpu(image).is_some();
-    let ok = image.abi_version == ABI_VERSION && window_ok && top_ok && ranges_ok && cpu_ok && image.pid > 0;
+    let ok = image.abi_version == ABI_VERSION
+        && window_ok
+        && top_ok
+        && ranges_ok
+        && cpu_ok
+        && image.pid > 0;
     ok.then_some(()).ok_or(Errno::EINVAL)
 }
 
@@ -141,8 +150,18 @@ fn add_stack(space: &AddressSpace, place: Range, protection: Protection) -> Resu
     let mut what = attributes(Kind::Stack, protection);
     what.on_demand = true;
     space.with(|inner| inner.add_area(place, what))?;
-    let start = place.end.saturating_sub(INITIAL_STACK_BYTES).max(place.start);
-    populate::populate(space, Range { start, end: place.end }, protection)
+    let start = place
+        .end
+        .saturating_sub(INITIAL_STACK_BYTES)
+        .max(place.start);
+    populate::populate(
+        space,
+        Range {
+            start,
+            end: place.end,
+        },
+        protection,
+    )
 }
 
 fn add_heap(space: &AddressSpace, place: Range) -> Result<(), Errno> {
@@ -161,7 +180,10 @@ fn add_heap(space: &AddressSpace, place: Range) -> Result<(), Errno> {
 
 /// Linux's own time pages and the code that reads them.
 fn add_vdso(space: &AddressSpace, mailbox: &CreateMailbox) -> Result<(), Errno> {
-    let (count, data) = (mailbox.vdso_page_count as usize, mailbox.vvar_page_count as usize);
+    let (count, data) = (
+        mailbox.vdso_page_count as usize,
+        mailbox.vvar_page_count as usize,
+    );
     let pages = mailbox.vdso_pages.get(..count).ok_or(Errno::EINVAL)?;
     if pages.is_empty() {
         return Ok(());
@@ -173,13 +195,25 @@ fn add_vdso(space: &AddressSpace, mailbox: &CreateMailbox) -> Result<(), Errno> 
     }
     for (index, &page) in pages.iter().enumerate() {
         let start = target + index as u64 * PAGE_BYTES;
-        add_vdso_page(space, Range { start, end: start + PAGE_BYTES }, page, index >= data)?;
+        add_vdso_page(
+            space,
+            Range {
+                start,
+                end: start + PAGE_BYTES,
+            },
+            page,
+            index >= data,
+        )?;
     }
     Ok(())
 }
 
 fn add_vdso_page(space: &AddressSpace, place: Range, page: u64, exec: bool) -> Result<(), Errno> {
-    let protection = Protection { read: true, write: false, exec };
+    let protection = Protection {
+        read: true,
+        write: false,
+        exec,
+    };
     space.with(|inner| {
         inner.add_area(place, attributes(Kind::Special, protection))?;
         if page == 0 {
@@ -188,7 +222,13 @@ fn add_vdso_page(space: &AddressSpace, place: Range, page: u64, exec: bool) -> R
         if page % PAGE_BYTES != 0 || page >= PHYSICAL_END || phys::contains(page, PAGE_BYTES) {
             return Err(Errno::EINVAL);
         }
-        let flags = Flags { mirrored: true, ..Flags::user(true, false, exec) };
-        inner.table.map(place.start, PhysAddr::new(page), PageSize::Small, flags).map_err(|_| Errno::ENOMEM)
+        let flags = Flags {
+            mirrored: true,
+            ..Flags::user(true, false, exec)
+        };
+        inner
+            .table
+            .map(place.start, PhysAddr::new(page), PageSize::Small, flags)
+            .map_err(|_| Errno::ENOMEM)
     })
 }

@@ -113,7 +113,9 @@ pub fn try_current() -> Option<Arc<Process>> {
 /// The process Linux means by `handle`, if it still exists.
 pub fn find(handle: ProcessHandle) -> Option<Arc<Process>> {
     let table = TABLE.lock();
-    let entry = table.get(index_of(handle)).filter(|entry| entry.generation == handle >> 16)?;
+    let entry = table
+        .get(index_of(handle))
+        .filter(|entry| entry.generation == handle >> 16)?;
     match &entry.state {
         EntryState::Live(process) => Some(process.clone()),
         EntryState::Free | EntryState::Reserved => None,
@@ -125,7 +127,9 @@ pub fn find(handle: ProcessHandle) -> Option<Arc<Process>> {
 /// # Errors
 ///
 /// `EAGAIN` if the table is full, else that of `make`.
-pub fn enter(make: impl FnOnce(ProcessHandle) -> Result<Process, Errno>) -> Result<Arc<Process>, Errno> {
+pub fn enter(
+    make: impl FnOnce(ProcessHandle) -> Result<Process, Errno>,
+) -> Result<Arc<Process>, Errno> {
     let handle = reserve().ok_or(Errno::EAGAIN)?;
     let made = make(handle).map(Arc::new);
     let state = match &made {
@@ -134,7 +138,10 @@ pub fn enter(make: impl FnOnce(ProcessHandle) -> Result<Process, Errno>) -> Resu
     };
     TABLE.lock()[index_of(handle)].state = state;
     if made.is_ok() {
-        ikc::control().usage.processes.fetch_add(1, Ordering::Relaxed);
+        ikc::control()
+            .usage
+            .processes
+            .fetch_add(1, Ordering::Relaxed);
     }
     made
 }
@@ -143,21 +150,32 @@ pub fn enter(make: impl FnOnce(ProcessHandle) -> Result<Process, Errno>) -> Resu
 pub fn forget(handle: ProcessHandle) {
     let state = {
         let mut table = TABLE.lock();
-        let Some(entry) = table.get_mut(index_of(handle)) else { return };
+        let Some(entry) = table.get_mut(index_of(handle)) else {
+            return;
+        };
         entry.generation = entry.generation % 0xffff + 1;
         core::mem::replace(&mut entry.state, EntryState::Free)
     };
     drop(state);
-    ikc::control().usage.processes.fetch_sub(1, Ordering::Relaxed);
+    ikc::control()
+        .usage
+        .processes
+        .fetch_sub(1, Ordering::Relaxed);
     ikc::send(&ToLinux::ProcessFreed { process: handle });
 }
 
 fn reserve() -> Option<ProcessHandle> {
     let mut table = TABLE.lock();
-    let index = match table.iter().position(|entry| matches!(entry.state, EntryState::Free)) {
+    let index = match table
+        .iter()
+        .position(|entry| matches!(entry.state, EntryState::Free))
+    {
         Some(index) => index,
         None if table.len() < MAX_PROCESSES => {
-            table.push(Entry { generation: 1, state: EntryState::Free });
+            table.push(Entry {
+                generation: 1,
+                state: EntryState::Free,
+            });
             table.len() - 1
         }
         None => return None,
@@ -172,7 +190,13 @@ const fn index_of(handle: ProcessHandle) -> usize {
 
 impl Process {
     /// A process without threads. Only [`enter`] keeps it.
-    pub fn new(handle: ProcessHandle, pid: i32, cpu: u32, space: AddressSpace, parts: Parts) -> Self {
+    pub fn new(
+        handle: ProcessHandle,
+        pid: i32,
+        cpu: u32,
+        space: AddressSpace,
+        parts: Parts,
+    ) -> Self {
         Self {
             handle,
             pid,
@@ -198,11 +222,25 @@ impl Process {
     pub fn start(self: &Arc<Self>, entry: u64, stack: u64) -> Result<(), Errno> {
         let window = self.space.window;
         let mut threads = self.threads.lock();
-        if !threads.is_empty() || !window.contains(entry) || !window.contains(stack) || self.is_dying() {
+        if !threads.is_empty()
+            || !window.contains(entry)
+            || !window.contains(stack)
+            || self.is_dying()
+        {
             return Err(Errno::EINVAL);
         }
-        let data = ThreadData { tid: self.pid, signals: ThreadSignals::new(self.blocked_at_start), ..ThreadData::default() };
-        let new = NewThread { process: self.clone(), space: self.space.hardware.clone(), slot: 0, fs_base: 0, data };
+        let data = ThreadData {
+            tid: self.pid,
+            signals: ThreadSignals::new(self.blocked_at_start),
+            ..ThreadData::default()
+        };
+        let new = NewThread {
+            process: self.clone(),
+            space: self.space.hardware.clone(),
+            slot: 0,
+            fs_base: 0,
+            data,
+        };
         let thread = Thread::new_user(new).ok_or(Errno::ENOMEM)?;
         threads.push(thread.clone());
         drop(threads);
@@ -223,7 +261,11 @@ impl Process {
         if slot as usize >= SLOTS_PER_PAGE {
             return None;
         }
-        self.threads.lock().iter().find(|thread| thread.slot == slot).cloned()
+        self.threads
+            .lock()
+            .iter()
+            .find(|thread| thread.slot == slot)
+            .cloned()
     }
 
     /// Whether its threads are to end.
@@ -278,7 +320,11 @@ impl Process {
 
     /// How this process asks Linux about `range`.
     pub fn revoke_request(&self, range: Range) -> revoke::Request {
-        revoke::Request { process: self.handle, range, array: self.revoke_array }
+        revoke::Request {
+            process: self.handle,
+            range,
+            array: self.revoke_array,
+        }
     }
 
     /// Frees all pages. The tables follow when the last reference to the process is dropped.
@@ -286,7 +332,10 @@ impl Process {
         let window = self.space.window;
         tlb::retire(&self.space.hardware);
         // Neither end cuts a page, so this cannot fail.
-        let mut pages = self.space.with(|inner| inner.take_pages(window)).unwrap_or_default();
+        let mut pages = self
+            .space
+            .with(|inner| inner.take_pages(window))
+            .unwrap_or_default();
         pages.push((window.start, self.slots.as_page()));
         revoke::release_process(&self.revoke_request(window), &pages);
     }
@@ -320,4 +369,3 @@ pub struct Parts {
     /// Limits.
     pub limits: [[u64; 2]; RLIMITS],
 }
-

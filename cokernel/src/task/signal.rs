@@ -151,7 +151,10 @@ impl ProcessSignals {
                 action.handler = IGNORE_HANDLER;
             }
         }
-        Self(SpinLock::new(Shared { actions, pending: Pending::default() }))
+        Self(SpinLock::new(Shared {
+            actions,
+            pending: Pending::default(),
+        }))
     }
 
     /// The action of `signal`, a valid number.
@@ -177,7 +180,10 @@ impl ProcessSignals {
 impl ThreadSignals {
     /// Nothing waits, `mask` is blocked.
     pub fn new(mask: SignalSet) -> Self {
-        Self(SpinLock::new(Own { mask, ..Own::default() }))
+        Self(SpinLock::new(Own {
+            mask,
+            ..Own::default()
+        }))
     }
 
     /// What is blocked.
@@ -187,7 +193,10 @@ impl ThreadSignals {
 
     /// Blocks exactly `mask`, except what cannot be blocked; what was blocked before.
     pub fn set_mask(&self, mask: SignalSet) -> SignalSet {
-        core::mem::replace(&mut self.0.lock().mask, mask.without(SignalSet::UNBLOCKABLE))
+        core::mem::replace(
+            &mut self.0.lock().mask,
+            mask.without(SignalSet::UNBLOCKABLE),
+        )
     }
 
     /// Blocks exactly `mask` until the next handler runs, or until the thread is back in user mode.
@@ -211,7 +220,11 @@ impl ThreadSignals {
     pub fn has_deliverable(&self, process: &Process) -> bool {
         let shared = process.signals.0.lock();
         let own = self.0.lock();
-        own.pending.set().union(shared.pending.set()).next_deliverable(own.mask).is_some()
+        own.pending
+            .set()
+            .union(shared.pending.set())
+            .next_deliverable(own.mask)
+            .is_some()
     }
 
     /// What waits, blocked or not.
@@ -225,8 +238,14 @@ impl ThreadSignals {
     fn take(&self, process: &Process) -> Option<Info> {
         let mut shared = process.signals.0.lock();
         let mut own = self.0.lock();
-        let signal = own.pending.set().union(shared.pending.set()).next_deliverable(own.mask)?;
-        own.pending.take(signal).or_else(|| shared.pending.take(signal))
+        let signal = own
+            .pending
+            .set()
+            .union(shared.pending.set())
+            .next_deliverable(own.mask)?;
+        own.pending
+            .take(signal)
+            .or_else(|| shared.pending.take(signal))
     }
 }
 
@@ -241,12 +260,16 @@ fn is_ignored(signal: u32, action: &Action) -> bool {
 /// Sends a signal to the process as a whole. Any context.
 pub fn send_to_process(process: &Process, info: Info) {
     let threads = process.threads();
-    let blocked = threads.iter().all(|thread| thread.data.signals.mask().contains(info.signal));
+    let blocked = threads
+        .iter()
+        .all(|thread| thread.data.signals.mask().contains(info.signal));
     if process.signals.is_ignored(info.signal) && !blocked {
         return;
     }
     process.signals.0.lock().pending.add(info);
-    let taker = threads.iter().find(|thread| !thread.data.signals.mask().contains(info.signal));
+    let taker = threads
+        .iter()
+        .find(|thread| !thread.data.signals.mask().contains(info.signal));
     if let Some(thread) = taker {
         alert(thread);
     }
@@ -271,14 +294,21 @@ fn alert(thread: &Arc<Thread>) {
 /// The current thread's own instruction caused `signal`. It cannot be ignored or put off.
 pub fn raise_fault(signal: u32, code: i32, address: u64) {
     let thread = sched::current();
-    let Some(process) = &thread.process else { return };
+    let Some(process) = &thread.process else {
+        return;
+    };
     let blocked = thread.data.signals.mask().contains(signal);
     if blocked || process.signals.action(signal).handler == IGNORE_HANDLER {
         process.signals.set_action(signal, Action::default());
         let mut own = thread.data.signals.0.lock();
         own.mask.remove(signal);
     }
-    let info = Info { signal, code, first: address, second: 0 };
+    let info = Info {
+        signal,
+        code,
+        first: address,
+        second: 0,
+    };
     thread.data.signals.0.lock().pending.add(info);
     thread.request_return_work();
 }
@@ -287,7 +317,9 @@ pub fn raise_fault(signal: u32, code: i32, address: u64) {
 /// frozen, run handlers, restart an interrupted call.
 pub fn before_return(frame: &mut UserFrame) {
     let thread = sched::current();
-    let Some(process) = thread.process.as_ref() else { return };
+    let Some(process) = thread.process.as_ref() else {
+        return;
+    };
     loop {
         thread.take_return_work();
         if process.is_dying() {
@@ -342,10 +374,16 @@ fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info
         (own.saved_mask.take().unwrap_or(own.mask), own.stack)
     };
     if signal_frame::push(frame, info, action, mask, stack).is_err() {
-        return fail(thread, process, info.signal);
+        return fail(process, info.signal);
     }
     if action.flags & flag::RESETHAND != 0 {
-        process.signals.set_action(info.signal, Action { handler: DEFAULT_HANDLER, ..*action });
+        process.signals.set_action(
+            info.signal,
+            Action {
+                handler: DEFAULT_HANDLER,
+                ..*action
+            },
+        );
     }
     let mut own = thread.data.signals.0.lock();
     own.mask = own.mask.union(action.mask);
@@ -359,11 +397,10 @@ fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info
 }
 
 /// There is no room for a handler's frame: SIGSEGV, and the end if that was it.
-fn fail(thread: &Thread, process: &Process, signal: u32) {
+fn fail(process: &Process, signal: u32) {
     if signal == SIGSEGV {
         return die(process, SIGSEGV);
     }
-    let _ = thread;
     raise_fault(SIGSEGV, signal_frame::SI_KERNEL, 0);
 }
 

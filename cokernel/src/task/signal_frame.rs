@@ -50,14 +50,24 @@ const CLEARED_RFLAGS: u64 = 0x1_0500;
 /// # Errors
 ///
 /// `EFAULT`: there is no room, or the action has no restorer.
-pub fn push(frame: &mut UserFrame, info: &Info, action: &Action, mask: SignalSet, stack: SignalStack) -> Result<(), Errno> {
+pub fn push(
+    frame: &mut UserFrame,
+    info: &Info,
+    action: &Action,
+    mask: SignalSet,
+    stack: SignalStack,
+) -> Result<(), Errno> {
     if action.flags & flag::RESTORER == 0 {
         return Err(Errno::EFAULT);
     }
     let state = fpu_state();
     let top = stack_top(frame.rsp, action, &stack);
     let fpstate = top.checked_sub(state.len() as u64).ok_or(Errno::EFAULT)? & !63;
-    let address = (fpstate.checked_sub(FRAME_BYTES as u64).ok_or(Errno::EFAULT)? & !15) - 8;
+    let address = (fpstate
+        .checked_sub(FRAME_BYTES as u64)
+        .ok_or(Errno::EFAULT)?
+        & !15)
+        - 8;
     let overflows = stack.contains(frame.rsp) && address < stack.start;
     if overflows {
         return Err(Errno::EFAULT);
@@ -101,15 +111,45 @@ pub fn pop(frame: &mut UserFrame) -> Result<(SignalSet, SignalStack), Errno> {
         return Err(Errno::EFAULT);
     }
     let flags = u32::from_le_bytes(core::array::from_fn(|byte| bytes[STACK + 8 + byte]));
-    let size = if flags & SS_DISABLE != 0 { 0 } else { get(&bytes, STACK + 16) };
-    let stack = SignalStack { start: get(&bytes, STACK), size, autodisarm: flags & SS_AUTODISARM != 0 };
+    let size = if flags & SS_DISABLE != 0 {
+        0
+    } else {
+        get(&bytes, STACK + 16)
+    };
+    let stack = SignalStack {
+        start: get(&bytes, STACK),
+        size,
+        autodisarm: flags & SS_AUTODISARM != 0,
+    };
     Ok((SignalSet(get(&bytes, MASK)), stack))
 }
 
 /// The registers in the order of `struct sigcontext`.
 fn registers(frame: &mut UserFrame) -> [&mut u64; 18] {
-    let UserFrame { r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags, .. } = frame;
-    [r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags]
+    let UserFrame {
+        r8,
+        r9,
+        r10,
+        r11,
+        r12,
+        r13,
+        r14,
+        r15,
+        rdi,
+        rsi,
+        rbp,
+        rbx,
+        rdx,
+        rax,
+        rcx,
+        rsp,
+        rip,
+        rflags,
+        ..
+    } = frame;
+    [
+        r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags,
+    ]
 }
 
 /// Where the frame begins downwards.
@@ -122,12 +162,23 @@ fn stack_top(sp: u64, action: &Action, stack: &SignalStack) -> u64 {
 }
 
 /// The frame, without the FPU state.
-fn encode(frame: &mut UserFrame, info: &Info, action: &Action, mask: SignalSet, stack: &SignalStack, fpstate: u64) -> Vec<u8> {
+fn encode(
+    frame: &mut UserFrame,
+    info: &Info,
+    action: &Action,
+    mask: SignalSet,
+    stack: &SignalStack,
+    fpstate: u64,
+) -> Vec<u8> {
     let mut bytes = vec![0; FRAME_BYTES];
     put(&mut bytes, 0, action.restorer);
     put(&mut bytes, UCONTEXT, UC_FLAGS);
     put(&mut bytes, STACK, stack.start);
-    put(&mut bytes, STACK + 8, u64::from(stack_flags(stack, frame.rsp)));
+    put(
+        &mut bytes,
+        STACK + 8,
+        u64::from(stack_flags(stack, frame.rsp)),
+    );
     put(&mut bytes, STACK + 16, stack.size);
     let selectors = frame.cs & 0xffff | (frame.ss & 0xffff) << 48;
     for (index, register) in registers(frame).into_iter().enumerate() {
