@@ -2,7 +2,7 @@
 //! One co-kernel instance: what it owns and how it stands.
 
 use crate::ffi::lock::IrqLock;
-use crate::ffi::{cpu, workqueue as flush};
+use crate::ffi::{cpu, workqueue};
 use crate::image::Image;
 use crate::kmsg::Log;
 use crate::proto::control::state;
@@ -16,8 +16,7 @@ use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 use kernel::time::msecs_to_jiffies;
 use kernel::workqueue::{
-    self, impl_has_delayed_work, impl_has_work, new_delayed_work, new_work, DelayedWork, Work,
-    WorkItem,
+    impl_has_delayed_work, impl_has_work, new_delayed_work, new_work, DelayedWork, Work, WorkItem,
 };
 
 /// How often a running instance is looked after, in case its last packet was lost.
@@ -132,19 +131,19 @@ impl Instance {
     /// Lets a work item look at the co-kernel's state. Any context.
     pub(crate) fn look_after(self: &Arc<Self>) {
         // An error says that the item is queued already, which is just as good.
-        let _ = workqueue::system_unbound().enqueue::<_, 0>(self.clone());
+        let _ = workqueue::shared().enqueue::<_, 0>(self.clone());
     }
 
     /// From now on, as long as the instance runs.
     pub(crate) fn start_watchdog(self: &Arc<Self>) {
         let delay = msecs_to_jiffies(WATCH_MS);
-        let _ = workqueue::system_unbound().enqueue_delayed::<_, 1>(self.clone(), delay);
+        let _ = workqueue::shared().enqueue_delayed::<_, 1>(self.clone(), delay);
     }
 
     /// Waits for work items under way. Not while holding `steering`.
     pub(crate) fn flush(&self) {
-        flush::flush_delayed(&self.watchdog);
-        flush::flush(&self.look);
+        workqueue::flush_delayed(&self.watchdog);
+        workqueue::flush(&self.look);
     }
 
     /// Stops the instance if it has failed; says whether it still runs.

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Waiting for work items, which the kernel crate does not offer.
+//! The shared work queue, and waiting for work items, which the kernel crate does not offer.
 
 use kernel::bindings;
-use kernel::workqueue::{DelayedWork, Work};
+use kernel::workqueue::{DelayedWork, Queue, Work};
+
+/// Linux's queue for items that may run on any CPU and sleep.
+pub(crate) fn shared() -> &'static Queue {
+    // SAFETY: made when Linux boots, never destroyed.
+    unsafe { Queue::from_raw(bindings::system_dfl_wq) }
+}
 
 /// Waits until `work`, if queued, has run. Process context, without locks the item takes.
 pub(crate) fn flush<T, const ID: u64>(work: &Work<T, ID>) {
