@@ -1,4 +1,79 @@
 // SPDX-License-Identifier: GPL-2.0
-//! mcexec.
+//! mcexec: runs a program on a co-kernel and stands in for it on Linux.
+//!
+//! One mcexec per program. It loads the program into memory of the co-kernel, which it sees at the
+//! same addresses through its *window*, and then performs, as that process, the system calls the
+//! program delegates. Start: [`cli`] → [`inherited`], [`reexec`] → [`start`] ([`image`], [`auxv`],
+//! [`device`], [`window`]) → [`delegate`] serves; [`control`] watches over life and death.
+#![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
-fn main() {}
+
+mod auxv;
+mod cli;
+mod control;
+mod delegate;
+#[expect(unsafe_code, reason = "ioctl and descriptors by number")]
+mod device;
+#[cfg_attr(not(test), expect(unsafe_code, reason = "the C entry point"))]
+mod entry;
+mod error;
+mod image;
+#[expect(unsafe_code, reason = "environ and queries of signal dispositions")]
+mod inherited;
+mod reexec;
+#[expect(unsafe_code, reason = "signal handlers and death by signal")]
+mod signal;
+mod start;
+#[expect(unsafe_code, reason = "the system call instruction")]
+mod syscall;
+#[expect(unsafe_code, reason = "the window and the slots are mapped memory")]
+mod window;
+
+use std::io::{self, Write};
+
+use cli::Command;
+use error::{StartError, USAGE};
+
+/// Runs the program; the exit status if it was not started.
+fn run() -> u8 {
+    let (ignored_signals, blocked_signals) = inherited::signals();
+    let environment = inherited::environment();
+    let limits = inherited::limits();
+    let command = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Run(run)) => run,
+        Ok(Command::Help) => return print(cli::HELP),
+        Ok(Command::Version) => return print(concat!("mcexec ", env!("CARGO_PKG_VERSION"), "\n")),
+        Err(line) => {
+            return complain(&StartError {
+                line,
+                status: USAGE,
+            })
+        }
+    };
+    let mut inheritance = start::Inheritance {
+        environment,
+        ignored_signals,
+        blocked_signals,
+        limits,
+    };
+    let started = reexec::make_room(&mut inheritance.environment, &mut inheritance.limits)
+        .and_then(|()| start::start(&command, &inheritance));
+    match started {
+        Ok((program, slots)) => delegate::worker::serve(&program, 0, &slots[0]),
+        Err(error) => complain(&error),
+    }
+}
+
+fn complain(error: &StartError) -> u8 {
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(io::stderr(), "mcexec: {}", error.line);
+    error.status
+}
+
+fn print(text: &str) -> u8 {
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => 0,
+        Err(_) => 1,
+    }
+}

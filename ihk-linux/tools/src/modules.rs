@@ -6,6 +6,12 @@ use std::process::Command;
 
 use crate::failure::{plain, Failure, Result};
 
+/// Whether mcctrl is there.
+#[must_use]
+pub fn loaded() -> bool {
+    Path::new("/sys/module/mcctrl").exists()
+}
+
 /// Loads mcctrl and what it needs (ihk); nothing happens if they are there.
 ///
 /// # Errors

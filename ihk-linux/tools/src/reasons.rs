@@ -22,6 +22,8 @@ pub enum Action {
     Boot,
     /// Shutting down or destroying.
     Stop,
+    /// Asking for the image's properties.
+    Image,
     /// Settings and queries.
     Other,
 }
@@ -31,31 +33,27 @@ pub enum Action {
 pub fn reason(action: Action, errno: Errno) -> String {
     let text = match (action, errno) {
         (Action::ReserveCpu, Errno::EPERM) => "Linux needs it (boot CPU or last one online)",
-        (Action::ReserveCpu, Errno::EINVAL | Errno::ENOENT | Errno::ENXIO) => {
-            "no such CPU, or it is offline"
-        }
+        (Action::ReserveCpu, Errno::ENOENT) => "no such CPU",
+        (Action::ReserveCpu, Errno::ENODEV) => "offline",
         (Action::ReserveCpu, Errno::EBUSY) => "already taken",
         (Action::ReserveMemory, Errno::ENOMEM) => "not enough free memory in blocks of 2M",
-        (Action::ReserveMemory, Errno::EINVAL | Errno::ENOENT | Errno::ENXIO) => {
-            "no such node or size"
-        }
-        (Action::UseReserved, Errno::EINVAL | Errno::ENOENT | Errno::ENXIO | Errno::ENOMEM) => {
-            "not reserved, or assigned already"
-        }
-        (Action::UseReserved | Action::Unassign, Errno::EBUSY) => "in use by a running instance",
-        (Action::Unassign, Errno::EINVAL | Errno::ENOENT | Errno::ENXIO) => {
-            "not assigned to this instance"
-        }
+        (Action::ReserveMemory, Errno::ENOENT) => "no such node",
+        (Action::UseReserved, Errno::ENOENT) => "not reserved, or assigned already",
+        (Action::Unassign, Errno::ENOENT) => "not assigned to this instance",
+        (Action::UseReserved | Action::Unassign, Errno::EBUSY) => "the instance runs",
         (Action::Create, Errno::ENOSPC) => "no free instance number",
         (Action::Load, Errno::EINVAL | Errno::ENOEXEC) => "the module refuses the image",
         (Action::Load | Action::Boot, Errno::EBUSY) => "the instance runs",
         (Action::Boot, Errno::ENOENT) => "no image loaded",
         (Action::Boot, Errno::ENXIO) => "no CPU assigned",
-        (Action::Boot, Errno::ENOMEM) => "no or too little memory assigned",
+        (Action::Boot, Errno::ENOMEM) => "no memory assigned",
+        (Action::Boot, Errno::E2BIG) => "the memory is too small or too scattered",
+        (Action::Boot, Errno::EPROTO) => "the co-kernel refuses to start",
+        (Action::Boot, Errno::EIO) => "the co-kernel panicked",
         (Action::Boot, Errno::ETIMEDOUT) => "the co-kernel did not come up",
-        (Action::Boot, Errno::EINVAL) => "CPUs, memory or image missing",
         (Action::Stop, Errno::EBUSY) => "programs run (--force ends them)",
-        (Action::Stop, Errno::ENOENT | Errno::ENODEV | Errno::ENXIO) => "no such instance",
+        (Action::Stop, Errno::ENOENT | Errno::ENODEV) => "no such instance, or it does not run",
+        (Action::Image, Errno::ENOENT) => "no image loaded",
         (_, Errno::EPROTO) => "interface versions differ",
         (_, Errno::E2BIG) => "too long",
         (_, Errno::EPERM | Errno::EACCES) => "permission denied",

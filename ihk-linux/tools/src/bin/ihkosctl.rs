@@ -260,7 +260,9 @@ fn print_ikc_map(os: &Mcos, json: bool) -> Result {
 }
 
 fn print_build_id(os: &Mcos, json: bool) -> Result {
-    let id = answer("get buildid", os.build_id())?;
+    let id = os
+        .build_id()
+        .map_err(|errno| Failure::refused("get buildid", reason(Action::Image, errno)))?;
     if json {
         return say_json(&serde_json::json!({ "buildid": id }));
     }

@@ -64,16 +64,26 @@ fn run(command: Command) -> Result {
     if command.dry_run {
         return print_plan(number, &plan);
     }
+    let loaded_before = modules::loaded();
     modules::load()?;
+    let booted = boot(number, &plan, command.force);
+    if booted.is_err() && !loaded_before {
+        let _ = modules::unload();
+    }
+    booted
+}
+
+/// Makes instance `number` what `plan` says, with the modules loaded.
+fn boot(number: u32, plan: &Plan, force: bool) -> Result {
     let mcd = Mcd::open("0")?;
     let before = record::read(number);
     if let Some(os) = existing(&mcd, number)? {
-        if partition::is_fulfilled(&os, &plan) {
+        if partition::is_fulfilled(&os, plan) {
             return Ok(());
         }
-        partition::take_down(&mcd, os, command.force)?;
+        partition::take_down(&mcd, os, force)?;
     }
-    let built = partition::build(&mcd, number, &plan);
+    let built = partition::build(&mcd, number, plan);
     if let (Err(_), Some(before)) = (&built, before) {
         // The old instance is better than none; the error told is that of the new one.
         let _ = Plan::new(before.request).and_then(|plan| partition::build(&mcd, number, &plan));

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The auxiliary vector: what Linux told mcexec, with the program's own addresses.
+
+use std::ffi::CStr;
+
+use nix::libc;
+use nix::unistd::{getegid, geteuid, getgid, getuid};
+
+use crate::image::elf::Executable;
+use crate::image::layout::Layout;
+use crate::image::stack::{entry_path, entry_platform, entry_random, Value};
+
+/// `AT_PLATFORM` of this machine.
+pub(crate) const PLATFORM: &CStr = c"x86_64";
+
+/// The vector in Linux's order, without its end.
+#[must_use]
+pub(crate) fn build(program: &Executable, layout: &Layout) -> Vec<(u64, Value)> {
+    let bias = layout.program.bias;
+    let loaded_headers = if program.headers_address == 0 {
+        0
+    } else {
+        program.headers_address + bias
+    };
+    let interpreter_base = layout.interpreter.as_ref().map_or(0, |placed| placed.bias);
+    let mut vector = Vec::new();
+    let mut plain = |key, value| vector.push((key, Value::Plain(value)));
+    if layout.vdso.target != 0 {
+        plain(
+            libc::AT_SYSINFO_EHDR,
+            layout.vdso.target + layout.vdso.vvar_bytes,
+        );
+    }
+    plain(libc::AT_MINSIGSTKSZ, own(libc::AT_MINSIGSTKSZ));
+    plain(libc::AT_HWCAP, own(libc::AT_HWCAP));
+    plain(libc::AT_PAGESZ, own(libc::AT_PAGESZ));
+    plain(libc::AT_CLKTCK, own(libc::AT_CLKTCK));
+    plain(libc::AT_PHDR, loaded_headers);
+    plain(libc::AT_PHENT, 56);
+    plain(libc::AT_PHNUM, program.header_count.into());
+    plain(libc::AT_BASE, interpreter_base);
+    plain(libc::AT_FLAGS, 0);
+    plain(libc::AT_ENTRY, program.entry.wrapping_add(bias));
+    plain(libc::AT_UID, getuid().as_raw().into());
+    plain(libc::AT_EUID, geteuid().as_raw().into());
+    plain(libc::AT_GID, getgid().as_raw().into());
+    plain(libc::AT_EGID, getegid().as_raw().into());
+    // A set-user-ID program runs without the gain, so there is nothing to be careful of.
+    plain(libc::AT_SECURE, 0);
+    vector.push(entry_random());
+    vector.push((libc::AT_HWCAP2, Value::Plain(own(libc::AT_HWCAP2))));
+    vector.push(entry_path());
+    vector.push(entry_platform());
+    vector
+}
+
+/// What Linux told mcexec.
+#[expect(unsafe_code, reason = "getauxval")]
+fn own(key: u64) -> u64 {
+    // SAFETY: reads the vector the kernel gave this process; unknown keys answer 0.
+    unsafe { libc::getauxval(key) }
+}

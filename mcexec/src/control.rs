@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The control thread: always asleep in mcctrl, so that death and stop of this process are seen at
+//! once, and those of the co-kernel, too.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use ihk_ikc::uapi::event;
+use nix::errno::Errno;
+
+use crate::error::{StartError, NO_COKERNEL};
+use crate::{device, signal};
+
+/// Stack of the control thread, which calls nothing deep.
+const STACK_BYTES: usize = 64 << 10;
+
+/// Starts the control thread. It takes no signal.
+///
+/// # Errors
+///
+/// Linux has no room for a thread.
+pub(crate) fn spawn(os: u32) -> Result<(), StartError> {
+    let failed = |reason: String| StartError::cokernel("control thread", reason);
+    let builder = thread::Builder::new().stack_size(STACK_BYTES);
+    let spawned = signal::with_all_blocked(|| builder.spawn(move || watch(os)));
+    let spawned = spawned.map_err(|errno| failed(errno.desc().to_owned()))?;
+    spawned.map(drop).map_err(|error| failed(error.to_string()))
+}
+
+fn watch(os: u32) {
+    loop {
+        match device::control_wait() {
+            Ok(news) if news.kind == event::INSTANCE_GONE => cokernel_gone(os),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => cokernel_gone(os),
+        }
+    }
+}
+
+/// The program cannot go on: says so once and ends the process.
+pub(crate) fn cokernel_gone(os: u32) -> ! {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if SAID.swap(true, Ordering::Relaxed) {
+        // Another thread is about to end the process.
+        loop {
+            thread::sleep(Duration::from_secs(1));
+        }
+    }
+    // The program may have closed its stderr.
+    let _ = writeln!(
+        io::stderr(),
+        "mcexec: os {os}: co-kernel gone (see ihkosctl {os} kmsg)"
+    );
+    signal::exit(NO_COKERNEL.into())
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `getdents64`: mcexec's descriptor does not show in `/proc/self/fd`.
+
+use nix::libc;
+
+use super::perform::raw;
+use crate::{device, window};
+
+/// Where the length of an entry and its name lie in it.
+const LENGTH_AT: usize = 16;
+const NAME_AT: usize = 19;
+
+/// Entries of a directory, without ours.
+#[must_use]
+pub(crate) fn entries(args: [u64; 6]) -> i64 {
+    loop {
+        let result = raw(libc::SYS_getdents64, args);
+        let Some(bytes) = usize::try_from(result).ok().filter(|bytes| *bytes > 0) else {
+            return result;
+        };
+        if !lists_descriptors(args[0]) {
+            return result;
+        }
+        let mut list = vec![0; bytes];
+        if window::read(args[1], &mut list) != Ok(bytes) {
+            return result;
+        }
+        let shown = without(&list, device::descriptor().to_string().as_bytes());
+        if shown.len() == bytes {
+            return result;
+        }
+        if shown.is_empty() {
+            // Nothing left of this part, and 0 would be the end of the directory.
+            continue;
+        }
+        return match window::write(args[1], &shown) {
+            Ok(()) => shown.len().try_into().unwrap_or(result),
+            Err(errno) => -i64::from(errno as i32),
+        };
+    }
+}
+
+/// Whether descriptor `directory` is one of `/proc/PID/fd` and the like.
+fn lists_descriptors(directory: u64) -> bool {
+    let link = std::fs::read_link(format!("/proc/self/fd/{directory}"));
+    link.is_ok_and(|path| {
+        path.starts_with("/proc") && (path.ends_with("fd") || path.ends_with("fdinfo"))
+    })
+}
+
+/// `list` without the entry called `name`.
+fn without(list: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(list.len());
+    let mut rest = list;
+    while let Some(&[low, high]) = rest.get(LENGTH_AT..LENGTH_AT + 2) {
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        let Some((entry, others)) = rest.split_at_checked(length).filter(|_| length > NAME_AT)
+        else {
+            break;
+        };
+        if entry[NAME_AT..].split(|byte| *byte == 0).next() != Some(name) {
+            shown.extend_from_slice(entry);
+        }
+        rest = others;
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without;
+
+    fn entry(name: &str) -> Vec<u8> {
+        let mut bytes = vec![0; 16];
+        let length = (19 + name.len() + 1).next_multiple_of(8);
+        bytes.extend(u16::try_from(length).unwrap().to_le_bytes());
+        bytes.push(10);
+        bytes.extend(name.as_bytes());
+        bytes.resize(length, 0);
+        bytes
+    }
+
+    #[test]
+    fn only_the_named_entry_goes() {
+        let list = [entry("0"), entry("4095"), entry("40951")].concat();
+        assert_eq!(
+            without(&list, b"4095"),
+            [entry("0"), entry("40951")].concat()
+        );
+        assert_eq!(without(&list, b"1"), list);
+        assert!(without(&entry("7"), b"7").is_empty());
+    }
+
+    #[test]
+    fn damaged_lists_end_where_they_are_damaged() {
+        let mut list = [entry("0"), entry("1")].concat();
+        list[24 + 16] = 3;
+        assert_eq!(without(&list, b"9"), entry("0"));
+        assert!(without(&[1; 18], b"9").is_empty());
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Delegated calls on the proxy's side: [`worker`] takes them from a slot, [`perform`] does what
+//! they ask. Most are performed as they are; each exception has a file here.
+
+pub(crate) mod directory;
+pub(crate) mod exe_link;
+pub(crate) mod hidden;
+pub(crate) mod operation;
+pub(crate) mod perform;
+pub(crate) mod worker;
+
+use std::ffi::CString;
+
+use nix::errno::Errno;
+
+use crate::window::Window;
+
+/// What performing a call may need to know of the program.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// Instance it runs on.
+    pub os: u32,
+    /// What `/proc/self/exe` is for it.
+    pub path: CString,
+    /// Its address space.
+    pub window: Window,
+}
+
+/// `result` in the form system calls have.
+fn answer(result: Result<i64, Errno>) -> i64 {
+    result.unwrap_or_else(|errno| -i64::from(errno as i32))
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Requests that are not system calls: what only a thread of this process can do.
+
+use std::os::fd::{BorrowedFd, RawFd};
+
+use ihk_ikc::process::{op, prot};
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::sys::stat::{fstat, SFlag};
+use nix::sys::statvfs::{fstatvfs, FsFlags};
+
+use super::{answer, Program};
+use crate::image::page_up;
+use crate::{device, signal};
+
+/// Device number of `/dev/zero`: a private mapping of it is zeroes.
+const ZERO_DEVICE: (u64, u64) = (1, 5);
+
+/// Does what operation `number` asks for.
+#[must_use]
+pub(crate) fn perform(program: &Program, number: u64, args: [u64; 6]) -> i64 {
+    let [first, second, third, ..] = args;
+    let window = program.window;
+    let done = match number {
+        op::EXIT => signal::exit(status(first)),
+        op::DIE => signal::die(first),
+        op::PROTECT => prot_bits(third).and_then(|prot| window.protect(first, second, prot)),
+        op::LOAD_FILE => load_file(program, args),
+        op::DISPOSITION => signal::set_disposition(first, second),
+        op::DROP_TABLES => window.drop_tables(first, second),
+        _ => Err(Errno::ENOSYS),
+    };
+    answer(done.map(|()| 0))
+}
+
+fn status(word: u64) -> i32 {
+    #[expect(clippy::cast_possible_truncation, reason = "an exit status has 8 bits")]
+    let status = word as u8;
+    status.into()
+}
+
+fn prot_bits(word: u64) -> Result<u32, Errno> {
+    u32::try_from(word).map_err(|_| Errno::EINVAL)
+}
+
+/// A private file mapping: the file's bytes into pages that are there already.
+fn load_file(program: &Program, args: [u64; 6]) -> Result<(), Errno> {
+    let [fd, address, bytes, offset, prot, _] = args;
+    let prot = prot_bits(prot)?;
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
+    if fd == device::descriptor() || fd < 0 {
+        return Err(Errno::EBADF);
+    }
+    if has_content(fd, prot)? {
+        device::populate(fd, offset, address, bytes)?;
+    }
+    if prot & prot::WRITE == 0 && prot != 0 {
+        program.window.protect(address, page_up(bytes), prot)?;
+    }
+    Ok(())
+}
+
+/// Whether `fd` has bytes to read, by the rules of `mmap(MAP_PRIVATE)`.
+fn has_content(fd: RawFd, prot: u32) -> Result<bool, Errno> {
+    let fd = borrow(fd)?;
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    if flags.contains(OFlag::O_PATH) {
+        return Err(Errno::EBADF);
+    }
+    if flags & OFlag::O_ACCMODE == OFlag::O_WRONLY {
+        return Err(Errno::EACCES);
+    }
+    if prot & prot::EXEC != 0 && fstatvfs(fd)?.flags().contains(FsFlags::ST_NOEXEC) {
+        return Err(Errno::EPERM);
+    }
+    let stat = fstat(fd)?;
+    let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+    let device = (
+        nix::sys::stat::major(stat.st_rdev),
+        nix::sys::stat::minor(stat.st_rdev),
+    );
+    match kind {
+        SFlag::S_IFREG | SFlag::S_IFBLK => Ok(true),
+        SFlag::S_IFCHR if device == ZERO_DEVICE => Ok(false),
+        _ => Err(Errno::ENODEV),
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "descriptors of the program are known by number only"
+)]
+fn borrow(fd: RawFd) -> Result<BorrowedFd<'static>, Errno> {
+    if fd < 0 {
+        return Err(Errno::EBADF);
+    }
+    // SAFETY: it is only passed to calls that answer EBADF for a number that is not open; the
+    // thread that could close it waits for this very request.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_content;
+    use ihk_ikc::process::prot;
+    use nix::errno::Errno;
+    use std::fs::{File, OpenOptions};
+    use std::os::fd::AsRawFd;
+
+    fn check(file: &File) -> Result<bool, Errno> {
+        has_content(file.as_raw_fd(), prot::READ)
+    }
+
+    #[test]
+    fn what_mmap_refuses_is_refused_alike() {
+        assert_eq!(check(&File::open("/bin/sh").unwrap()), Ok(true));
+        assert_eq!(check(&File::open("/dev/zero").unwrap()), Ok(false));
+        assert_eq!(check(&File::open("/dev/null").unwrap()), Err(Errno::ENODEV));
+        assert_eq!(check(&File::open("/tmp").unwrap()), Err(Errno::ENODEV));
+        let written = OpenOptions::new().write(true).open("/dev/zero").unwrap();
+        assert_eq!(check(&written), Err(Errno::EACCES));
+        assert_eq!(has_content(1 << 20, prot::READ), Err(Errno::EBADF));
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Performs one request: an operation of ours, or a system call, raw unless it is an exception.
+
+use ihk_ikc::process::op;
+use ihk_ikc::slot::Request;
+use nix::libc;
+
+use super::{directory, exe_link, hidden, operation, Program};
+use crate::syscall;
+
+/// The result of `request`, or a negative errno.
+#[must_use]
+pub(crate) fn perform(program: &Program, request: &Request) -> i64 {
+    let Request { number, args } = *request;
+    match i64::try_from(number) {
+        Ok(_) if number >= op::BASE => operation::perform(program, number, args),
+        Ok(call) => system_call(program, call, args),
+        Err(_) => ENOSYS,
+    }
+}
+
+const ENOSYS: i64 = -(libc::ENOSYS as i64);
+
+fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
+    match call {
+        libc::SYS_close_range => hidden::close_range(args),
+        libc::SYS_dup2 | libc::SYS_dup3 => hidden::duplicate_to(call, args),
+        libc::SYS_readlink => exe_link::read_link(program, call, args, args[0], [args[1], args[2]]),
+        libc::SYS_readlinkat => {
+            exe_link::read_link(program, call, args, args[1], [args[2], args[3]])
+        }
+        libc::SYS_open | libc::SYS_stat | libc::SYS_access => {
+            exe_link::follow(program, call, args, 0)
+        }
+        libc::SYS_openat
+        | libc::SYS_newfstatat
+        | libc::SYS_statx
+        | libc::SYS_faccessat
+        | libc::SYS_faccessat2 => exe_link::follow(program, call, args, 1),
+        libc::SYS_getdents64 => directory::entries(args),
+        _ if acts_on_proxy(call) => ENOSYS,
+        _ if hidden::is_meant(call, args[0]) => hidden::EBADF,
+        _ => raw(call, args),
+    }
+}
+
+/// The call as it is.
+pub(super) fn raw(call: libc::c_long, args: [u64; 6]) -> i64 {
+    syscall::perform(call.cast_unsigned(), args)
+}
+
+/// Calls whose object is the calling thread or address space: performed here they would act on
+/// mcexec. The co-kernel does not delegate them; one that does so nevertheless harms nothing.
+fn acts_on_proxy(call: libc::c_long) -> bool {
+    matches!(
+        call,
+        libc::SYS_clone
+            | libc::SYS_clone3
+            | libc::SYS_fork
+            | libc::SYS_vfork
+            | libc::SYS_execve
+            | libc::SYS_execveat
+            | libc::SYS_exit
+            | libc::SYS_exit_group
+            | libc::SYS_mmap
+            | libc::SYS_munmap
+            | libc::SYS_mremap
+            | libc::SYS_mprotect
+            | libc::SYS_madvise
+            | libc::SYS_brk
+            | libc::SYS_arch_prctl
+            | libc::SYS_rt_sigaction
+            | libc::SYS_rt_sigprocmask
+            | libc::SYS_rt_sigreturn
+            | libc::SYS_sigaltstack
+            | libc::SYS_set_robust_list
+            | libc::SYS_set_tid_address
+            | libc::SYS_rseq
+            | libc::SYS_seccomp
+            | libc::SYS_userfaultfd
+    )
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Typed calls on `/dev/mcosN`, and the descriptor they go through.
+//!
+//! Program and mcexec share one table of descriptors. Ours sits at a high number, closes on exec,
+//! and is hidden from the program by [`crate::delegate`].
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use ihk_ikc::uapi::{self, ControlEvent, CreateProcess, ForwardSignal, Populate, StartProcess};
+use ihk_ikc::ABI_VERSION;
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg};
+use nix::libc;
+use nix::sys::resource::{getrlimit, setrlimit, Resource};
+
+use crate::error::StartError;
+
+/// Highest number our descriptor gets: a larger table costs every fork memory.
+const HIGHEST: u64 = 4096;
+/// Below this the program would notice.
+const LOWEST: RawFd = 3;
+
+/// Our descriptor; -1 before [`open`].
+static DESCRIPTOR: AtomicI32 = AtomicI32::new(-1);
+
+/// Our descriptor, which the program must not see.
+#[must_use]
+pub(crate) fn descriptor() -> RawFd {
+    DESCRIPTOR.load(Ordering::Relaxed)
+}
+
+/// Opens instance `os` for this process.
+///
+/// # Errors
+///
+/// There is none, or its modules have another version.
+pub(crate) fn open(os: u32) -> Result<(), StartError> {
+    let path = format!("/dev/mcos{os}");
+    let what = format!("os {os}");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                StartError::cokernel(&what, "no such instance (see mcreboot)")
+            }
+            io::ErrorKind::PermissionDenied => StartError::cokernel(&what, "permission denied"),
+            _ => StartError::cokernel(&what, error),
+        })?;
+    let moved = move_up(file.into()).map_err(|errno| StartError::cokernel(&what, errno.desc()))?;
+    DESCRIPTOR.store(moved.into_raw_fd(), Ordering::Relaxed);
+    match plain(uapi::GET_ABI_VERSION, 0) {
+        Ok(ABI_VERSION) => Ok(()),
+        Ok(theirs) => {
+            let text = format!("ihk.ko speaks interface version {theirs}, mcexec {ABI_VERSION}");
+            Err(StartError::cokernel(&what, text))
+        }
+        Err(errno) => Err(StartError::cokernel(&what, errno.desc())),
+    }
+}
+
+/// Moves our descriptor away from number `wanted`, which the program is about to use.
+///
+/// # Errors
+///
+/// No other number is free.
+pub(crate) fn make_way(wanted: RawFd) -> Result<(), Errno> {
+    let current = descriptor();
+    if current != wanted {
+        return Ok(());
+    }
+    // SAFETY: it stays open until `moved` has replaced it; nobody else owns it.
+    let moved = move_up(unsafe { OwnedFd::from_raw_fd(current) })?;
+    DESCRIPTOR.store(moved.into_raw_fd(), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Moves `from` to the highest free number; it closes on exec. On failure `from` stays open.
+fn move_up(from: OwnedFd) -> Result<OwnedFd, Errno> {
+    let from = from.into_raw_fd();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let top = hard.min(HIGHEST);
+    // A number beyond the soft limit may stay open but not be made.
+    let raised = soft < top && setrlimit(Resource::RLIMIT_NOFILE, top, hard).is_ok();
+    let top = RawFd::try_from(if raised { top } else { soft.min(top) }).unwrap_or(RawFd::MAX);
+    let moved = (LOWEST..top)
+        .rev()
+        .find_map(|number| duplicate_to(from, number));
+    if raised {
+        // It was allowed a moment ago.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+    }
+    let moved = moved.ok_or(Errno::EMFILE)?;
+    // SAFETY: `from` was given to this function and has a duplicate now.
+    drop(unsafe { OwnedFd::from_raw_fd(from) });
+    Ok(moved)
+}
+
+/// `from` as exactly `number`, if that is free.
+fn duplicate_to(from: RawFd, number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: only looked at, for the duration of this call; the numbers may well be closed.
+    let raw = |argument| unsafe { libc::fcntl(argument, libc::F_GETFD) };
+    if raw(number) != -1 {
+        return None;
+    }
+    // SAFETY: `from` is open: the callers own it.
+    let source = unsafe { std::os::fd::BorrowedFd::borrow_raw(from) };
+    let copy = fcntl(source, FcntlArg::F_DUPFD_CLOEXEC(number)).ok()?;
+    // SAFETY: just made, owned by nobody.
+    let copy = unsafe { OwnedFd::from_raw_fd(copy) };
+    (copy.as_raw_fd() == number).then_some(copy)
+}
+
+fn plain(number: u32, value: usize) -> Result<u32, Errno> {
+    // SAFETY: by the contract `number` takes a plain value and touches no memory of ours.
+    let result = unsafe { libc::ioctl(descriptor(), libc::Ioctl::from(number), value) };
+    Errno::result(result).map(i32::cast_unsigned)
+}
+
+fn exchange<T: Copy>(number: u32, argument: &mut T) -> Result<(), Errno> {
+    debug_assert_eq!(
+        number >> 16 & 0x3fff,
+        u32::try_from(size_of::<T>()).unwrap_or(0)
+    );
+    // SAFETY: by the contract `number` carries the size of its argument, T, all of whose bit
+    // patterns are valid, and the kernel touches nothing else of ours.
+    let result = unsafe {
+        libc::ioctl(
+            descriptor(),
+            libc::Ioctl::from(number),
+            std::ptr::from_mut(argument),
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// Creates this process's program; the descriptor to map its window from.
+///
+/// # Errors
+///
+/// See [`uapi::CREATE_PROCESS`].
+pub(crate) fn create(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
+    exchange(uapi::CREATE_PROCESS, request)?;
+    if request.window_fd < 0 {
+        return Err(Errno::EPROTO);
+    }
+    // SAFETY: by the contract a new descriptor for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(request.window_fd) })
+}
+
+/// Runs the program.
+///
+/// # Errors
+///
+/// The co-kernel is gone.
+pub(crate) fn start(entry: u64, stack: u64) -> Result<(), Errno> {
+    exchange(uapi::START, &mut StartProcess { entry, stack })
+}
+
+/// Sleeps until slot `index` has a request.
+///
+/// # Errors
+///
+/// `EINTR`, or `ESHUTDOWN` if the instance died.
+pub(crate) fn wait(index: usize) -> Result<(), Errno> {
+    plain(uapi::WAIT, index).map(drop)
+}
+
+/// Tells the co-kernel that slot `index` has an answer.
+///
+/// # Errors
+///
+/// The instance died.
+pub(crate) fn ring(index: usize) -> Result<(), Errno> {
+    plain(uapi::RING, index).map(drop)
+}
+
+/// Reads a file straight into the program's pages.
+///
+/// # Errors
+///
+/// See [`uapi::POPULATE`].
+pub(crate) fn populate(fd: RawFd, file_offset: u64, address: u64, bytes: u64) -> Result<(), Errno> {
+    exchange(
+        uapi::POPULATE,
+        &mut Populate {
+            fd,
+            reserved: 0,
+            file_offset,
+            address,
+            bytes,
+        },
+    )
+}
+
+/// Sleeps until something concerns the whole process.
+///
+/// # Errors
+///
+/// `EINTR`, or the instance died.
+pub(crate) fn control_wait() -> Result<ControlEvent, Errno> {
+    let mut event = ControlEvent::default();
+    exchange(uapi::CONTROL_WAIT, &mut event)?;
+    Ok(event)
+}
+
+/// Delivers a signal to the program. May be called from a signal handler.
+///
+/// # Errors
+///
+/// `EAGAIN` if the way is jammed, or the instance died.
+pub(crate) fn forward_signal(mut signal: ForwardSignal) -> Result<(), Errno> {
+    exchange(uapi::SIGNAL, &mut signal)
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Why a program was not started: one line on stderr and an exit status as a shell's.
+
+use std::fmt::{self, Display};
+use std::io;
+
+use nix::errno::Errno;
+
+/// Exit status: the command line makes no sense.
+pub(crate) const USAGE: u8 = 2;
+/// Exit status: no co-kernel, or it went away.
+pub(crate) const NO_COKERNEL: u8 = 1;
+/// Exit status: found and not executable.
+pub(crate) const NOT_EXECUTABLE: u8 = 126;
+/// Exit status: not found.
+pub(crate) const NOT_FOUND: u8 = 127;
+
+/// A program was not started.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct StartError {
+    /// `WHAT VALUE: REASON`.
+    pub line: String,
+    /// Exit status.
+    pub status: u8,
+}
+
+impl StartError {
+    /// `what` is wrong with the co-kernel.
+    pub(crate) fn cokernel(what: impl Display, reason: impl Display) -> Self {
+        Self {
+            line: format!("{what}: {reason}"),
+            status: NO_COKERNEL,
+        }
+    }
+}
+
+/// Why a file cannot be executed: what `execve` would say, and in words what is behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExecError {
+    /// What `execve` would have failed with.
+    pub errno: Errno,
+    /// More than the errno says; may be empty.
+    pub detail: String,
+}
+
+impl ExecError {
+    /// `errno` because of `detail`.
+    pub(crate) fn new(errno: Errno, detail: impl Into<String>) -> Self {
+        Self {
+            errno,
+            detail: detail.into(),
+        }
+    }
+
+    /// A malformed program file.
+    pub(crate) fn format(detail: impl Into<String>) -> Self {
+        Self::new(Errno::ENOEXEC, detail)
+    }
+
+    /// The same for the program named `program`, with the status a shell would give.
+    pub(crate) fn of_program(self, program: impl Display) -> StartError {
+        let status = if self.errno == Errno::ENOENT {
+            NOT_FOUND
+        } else {
+            NOT_EXECUTABLE
+        };
+        StartError {
+            line: format!("{program}: {self}"),
+            status,
+        }
+    }
+}
+
+impl From<Errno> for ExecError {
+    fn from(errno: Errno) -> Self {
+        Self::new(errno, "")
+    }
+}
+
+impl From<io::Error> for ExecError {
+    fn from(error: io::Error) -> Self {
+        error
+            .raw_os_error()
+            .map_or(Errno::EIO, Errno::from_raw)
+            .into()
+    }
+}
+
+impl Display for ExecError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.errno.desc())?;
+        if !self.detail.is_empty() {
+            write!(formatter, " ({})", self.detail)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Chooses addresses inside the window: like Linux's in shape, not in absolute numbers.
+//!
+//! ```text
+//!  window_start … ET_EXEC programs where they want to be …
+//!  2/3 of the window + random    position-independent program, heap behind it (+ random)
+//!  … mmap areas grow downwards …
+//!  mmap_top (- random)           vdso, then the interpreter right below
+//!  stack limit, gap
+//!  WINDOW_END (- random)         top of the stack
+//! ```
+
+use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
+use ihk_ikc::process::{prot, range_kind, ImageRange, VdsoWish, MAX_IMAGE_RANGES};
+use nix::errno::Errno;
+
+use super::elf::Executable;
+use super::random::Randomness;
+use super::{page_down, page_up};
+use crate::error::ExecError;
+
+/// Where position-independent programs begin, like Linux's `ELF_ET_DYN_BASE`.
+const MOVABLE_BASE: u64 = WINDOW_END / 3 * 2;
+/// Bits of random pages for mmap areas and programs (`vm.mmap_rnd_bits`).
+const MMAP_RANDOM_BITS: u32 = 28;
+/// Bits of random pages for the stack (`STACK_RND_MASK`).
+const STACK_RANDOM_BITS: u32 = 22;
+/// Bits of random pages between a program and its heap: 32 MiB.
+const HEAP_RANDOM_BITS: u32 = 13;
+/// mmap areas keep at least this far from the top of the stack …
+const MIN_STACK_GAP: u64 = 128 << 20;
+/// … and no stack, even an unlimited one, gets more room.
+const MAX_STACK_GAP: u64 = 1 << 40;
+/// Linux's `stack_guard_gap`.
+const STACK_GUARD: u64 = 256 * PAGE_BYTES;
+/// A stack has room for this beyond what the program is started with, as in Linux.
+const MIN_STACK_ROOM: u64 = 128 << 10;
+
+/// What the choice depends on besides the files.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conditions {
+    /// First address of the window.
+    pub window_start: u64,
+    /// Soft `RLIMIT_STACK`.
+    pub stack_limit: u64,
+    /// Bytes that the first stack will take at most.
+    pub stack_needed: u64,
+    /// What moves.
+    pub randomness: Randomness,
+    /// mcexec's own vdso.
+    pub vdso: VdsoWish,
+}
+
+/// A piece of a file that goes to an address; from which of the two files, the list says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FilePart {
+    /// Where to.
+    pub address: u64,
+    /// From where in the file.
+    pub offset: u64,
+    /// How much.
+    pub bytes: u64,
+}
+
+/// A file at its place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Placed {
+    /// Added to the addresses in the file.
+    pub bias: u64,
+    /// Page-aligned, ascending, disjoint.
+    pub ranges: Vec<ImageRange>,
+    /// What is read from the file.
+    pub parts: Vec<FilePart>,
+}
+
+/// All addresses of a new process.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// The program.
+    pub program: Placed,
+    /// The program that loads it.
+    pub interpreter: Option<Placed>,
+    /// All ranges: of both files, heap and stack; ascending, disjoint.
+    pub ranges: Vec<ImageRange>,
+    /// The vdso at its place.
+    pub vdso: VdsoWish,
+    /// mmap areas are given out downwards from here.
+    pub mmap_top: u64,
+    /// First address above the stack.
+    pub stack_top: u64,
+}
+
+/// Chooses a place for everything.
+///
+/// # Errors
+///
+/// Something does not fit.
+pub(crate) fn choose(
+    program: &Executable,
+    interpreter: Option<&Executable>,
+    conditions: &Conditions,
+) -> Result<Layout, ExecError> {
+    let random = conditions.randomness;
+    let stack_top = WINDOW_END - PAGE_BYTES - random.bits(STACK_RANDOM_BITS) * PAGE_BYTES;
+    let stack = choose_stack(stack_top, program.executable_stack, conditions);
+    let mmap_top = choose_mmap_top(conditions);
+    let mut vdso = conditions.vdso;
+    let vdso_bytes = vdso.vvar_bytes + vdso.vdso_bytes;
+    vdso.target = if vdso_bytes == 0 {
+        0
+    } else {
+        mmap_top - vdso_bytes
+    };
+    let interpreter = match interpreter {
+        Some(interpreter) => Some(place_below(interpreter, mmap_top - vdso_bytes)?),
+        None => None,
+    };
+    let program = place_program(program, random)?;
+    let heap = choose_heap(&program, random);
+    let mut ranges = program.ranges.clone();
+    ranges.extend(interpreter.iter().flat_map(|placed| placed.ranges.clone()));
+    ranges.extend([heap, stack]);
+    ranges.sort_by_key(|range| (range.start, range.bytes));
+    check_ranges(&ranges, &vdso, conditions.window_start)?;
+    Ok(Layout {
+        program,
+        interpreter,
+        ranges,
+        vdso,
+        mmap_top,
+        stack_top,
+    })
+}
+
+fn choose_stack(stack_top: u64, executable: bool, conditions: &Conditions) -> ImageRange {
+    let limit = conditions.stack_limit.min(MAX_STACK_GAP);
+    let bytes = page_up(limit.max(conditions.stack_needed + MIN_STACK_ROOM));
+    let exec = if executable { prot::EXEC } else { 0 };
+    ImageRange {
+        start: stack_top - bytes,
+        bytes,
+        prot: prot::READ | prot::WRITE | exec,
+        kind: range_kind::STACK,
+    }
+}
+
+fn choose_mmap_top(conditions: &Conditions) -> u64 {
+    let random = conditions.randomness;
+    let widest_stack_random = if random.addresses {
+        PAGE_BYTES << STACK_RANDOM_BITS
+    } else {
+        0
+    };
+    let pad = widest_stack_random + STACK_GUARD + conditions.stack_needed + MIN_STACK_ROOM;
+    let gap = (page_up(conditions.stack_limit).saturating_add(pad))
+        .clamp(MIN_STACK_GAP + pad, MAX_STACK_GAP + pad);
+    page_down(WINDOW_END - gap - random.bits(MMAP_RANDOM_BITS) * PAGE_BYTES)
+}
+
+fn place_program(program: &Executable, random: Randomness) -> Result<Placed, ExecError> {
+    if !program.movable {
+        return Ok(place(program, 0));
+    }
+    let wanted = MOVABLE_BASE + random.bits(MMAP_RANDOM_BITS) * PAGE_BYTES;
+    let (first, _) = program.span();
+    let base = wanted / program.alignment * program.alignment;
+    // A movable file may still begin at an address of its own.
+    let bias = base
+        .checked_sub(first - first % program.alignment)
+        .ok_or_else(too_large)?;
+    Ok(place(program, bias))
+}
+
+/// Places a program as high as possible below `top`.
+fn place_below(program: &Executable, top: u64) -> Result<Placed, ExecError> {
+    if !program.movable {
+        return Ok(place(program, 0));
+    }
+    let (first, end) = program.span();
+    let lowest = first - first % program.alignment;
+    let start = top.checked_sub(end - lowest).ok_or_else(too_large)?;
+    let bias = (start / program.alignment * program.alignment)
+        .checked_sub(lowest)
+        .ok_or_else(too_large)?;
+    Ok(place(program, bias))
+}
+
+fn too_large() -> ExecError {
+    ExecError::new(Errno::ENOMEM, "the program is too large")
+}
+
+/// The pages and file parts of `program` with `bias` added.
+fn place(program: &Executable, bias: u64) -> Placed {
+    let mut placed = Placed {
+        bias,
+        ..Placed::default()
+    };
+    for segment in &program.segments {
+        let address = segment.address + bias;
+        let start = page_down(address);
+        let end = page_up(address + segment.memory_bytes);
+        // Where two segments share a page, the later one gets it, as in Linux.
+        if let Some(before) = placed.ranges.last_mut() {
+            before.bytes = before.bytes.min(start.saturating_sub(before.start));
+        }
+        if placed.ranges.last().is_some_and(|before| before.bytes == 0) {
+            placed.ranges.pop();
+        }
+        placed.ranges.push(ImageRange {
+            start,
+            bytes: end - start,
+            prot: segment.prot,
+            kind: range_kind::SEGMENT,
+        });
+        if segment.file_bytes > 0 {
+            // What a page holds of the file before and behind the segment comes along, as in Linux.
+            let head = address - start;
+            let all = head + segment.file_bytes;
+            let bytes = if segment.file_bytes == segment.memory_bytes {
+                page_up(all)
+            } else {
+                all
+            };
+            placed.parts.push(FilePart {
+                address: start,
+                offset: segment.file_offset - head,
+                bytes,
+            });
+        }
+    }
+    placed
+}
+
+fn choose_heap(program: &Placed, random: Randomness) -> ImageRange {
+    let end = program
+        .ranges
+        .last()
+        .map_or(0, |range| range.start + range.bytes);
+    let gap = if random.heap {
+        random.bits(HEAP_RANDOM_BITS) * PAGE_BYTES
+    } else {
+        0
+    };
+    ImageRange {
+        start: end + gap,
+        bytes: 0,
+        prot: prot::READ | prot::WRITE,
+        kind: range_kind::HEAP,
+    }
+}
+
+/// Refuses ranges that leave the window, overlap each other or the vdso, or are too many.
+fn check_ranges(
+    ranges: &[ImageRange],
+    vdso: &VdsoWish,
+    window_start: u64,
+) -> Result<(), ExecError> {
+    let mut free_from = window_start;
+    for range in ranges {
+        if range.start < free_from || range.start.saturating_add(range.bytes) > WINDOW_END {
+            let text = format!("no room at {:#x}", range.start);
+            return Err(ExecError::new(Errno::ENOMEM, text));
+        }
+        free_from = range.start + range.bytes;
+    }
+    let vdso_end = vdso.target + vdso.vvar_bytes + vdso.vdso_bytes;
+    if ranges
+        .iter()
+        .any(|range| range.start < vdso_end && vdso.target < range.start + range.bytes)
+    {
+        return Err(ExecError::new(Errno::ENOMEM, "no room for the vdso"));
+    }
+    if ranges.len() > MAX_IMAGE_RANGES {
+        return Err(ExecError::format("too many segments"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{choose, Conditions, FilePart, MOVABLE_BASE};
+    use crate::image::elf::{Executable, Segment};
+    use crate::image::random::Randomness;
+    use ihk_ikc::layout::WINDOW_END;
+    use ihk_ikc::process::{range_kind, VdsoWish};
+
+    fn executable(movable: bool, segments: &[(u64, u64, u64, u64, u32)]) -> Executable {
+        let segments =
+            segments
+                .iter()
+                .map(
+                    |&(address, memory_bytes, file_offset, file_bytes, prot)| Segment {
+                        address,
+                        memory_bytes,
+                        file_offset,
+                        file_bytes,
+                        prot,
+                    },
+                );
+        Executable {
+            movable,
+            entry: 0x1000,
+            segments: segments.collect(),
+            interpreter: None,
+            executable_stack: false,
+            headers_address: 64,
+            header_count: 2,
+            alignment: 0x1000,
+        }
+    }
+
+    fn conditions(randomness: Randomness) -> Conditions {
+        Conditions {
+            window_start: 0x1_0000,
+            stack_limit: 8 << 20,
+            stack_needed: 5000,
+            randomness,
+            vdso: VdsoWish {
+                source: 0x7fff_0000_0000,
+                vvar_bytes: 0x6000,
+                vdso_bytes: 0x2000,
+                target: 0,
+            },
+        }
+    }
+
+    #[test]
+    fn a_dynamic_program_is_laid_out_like_in_linux() {
+        let program = executable(
+            true,
+            &[(0, 0x800, 0, 0x800, 5), (0x1f00, 0x3000, 0xf00, 0x200, 6)],
+        );
+        let loader = executable(true, &[(0, 0x2800, 0, 0x2800, 5)]);
+        let layout = choose(&program, Some(&loader), &conditions(Randomness::NONE)).unwrap();
+        let base = MOVABLE_BASE;
+        let parts = [
+            FilePart {
+                address: base,
+                offset: 0,
+                bytes: 0x1000,
+            },
+            FilePart {
+                address: base + 0x1000,
+                offset: 0,
+                bytes: 0x1100,
+            },
+        ];
+        assert_eq!(layout.program.parts, parts);
+        let kinds: Vec<_> = layout.ranges.iter().map(|range| range.kind).collect();
+        assert_eq!(kinds, [0, 0, range_kind::HEAP, 0, range_kind::STACK]);
+        assert_eq!(layout.ranges[2].start, base + 0x5000);
+        assert_eq!(layout.vdso.target, layout.mmap_top - 0x8000);
+        assert_eq!(
+            layout.interpreter.unwrap().bias,
+            layout.vdso.target - 0x3000
+        );
+        assert_eq!(layout.ranges[4].start, layout.stack_top - (8 << 20));
+        assert!(layout.mmap_top <= layout.ranges[4].start - (1 << 20));
+        assert_eq!(layout.stack_top, WINDOW_END - 0x1000);
+    }
+
+    #[test]
+    fn everything_moves_and_nothing_ever_overlaps() {
+        let program = executable(true, &[(0, 0x800, 0, 0x800, 5)]);
+        let all = Randomness {
+            addresses: true,
+            heap: true,
+        };
+        let mut bases = Vec::new();
+        for limit in [0, 8 << 20, u64::MAX] {
+            for _ in 0..200 {
+                let conditions = Conditions {
+                    stack_limit: limit,
+                    ..conditions(all)
+                };
+                let layout = choose(&program, Some(&program), &conditions).unwrap();
+                let stack = layout
+                    .ranges
+                    .iter()
+                    .find(|range| range.kind == range_kind::STACK)
+                    .unwrap();
+                assert!(layout.mmap_top < stack.start, "{layout:x?}");
+                bases.push(layout.program.bias);
+            }
+        }
+        bases.sort_unstable();
+        bases.dedup();
+        assert!(bases.len() > 590);
+    }
+
+    #[test]
+    fn a_page_that_two_segments_share_is_the_later_ones() {
+        let program = executable(
+            false,
+            &[
+                (0x40_0000, 0x1800, 0, 0x1800, 5),
+                (0x40_1900, 0x100, 0x1900, 0x100, 6),
+            ],
+        );
+        let layout = choose(&program, None, &conditions(Randomness::NONE)).unwrap();
+        let pages: Vec<_> = layout
+            .program
+            .ranges
+            .iter()
+            .map(|range| (range.start, range.bytes, range.prot))
+            .collect();
+        assert_eq!(pages, [(0x40_0000, 0x1000, 5), (0x40_1000, 0x1000, 6)]);
+    }
+
+    #[test]
+    fn programs_outside_the_window_or_in_the_way_are_refused() {
+        for address in [0, 0xf000, WINDOW_END - 0x2000] {
+            let program = executable(false, &[(address, 0x1000, 0, 0x1000, 5)]);
+            assert!(
+                choose(&program, None, &conditions(Randomness::NONE)).is_err(),
+                "{address:#x}"
+            );
+        }
+        let huge = executable(true, &[(0, WINDOW_END / 2, 0, 0x1000, 5)]);
+        assert!(choose(&huge, None, &conditions(Randomness::NONE)).is_err());
+        let many: Vec<_> = (0..40)
+            .map(|n| (0x40_0000 + n * 0x1000, 0x1000, 0, 0x1000, 5))
+            .collect();
+        assert!(choose(
+            &executable(false, &many),
+            None,
+            &conditions(Randomness::NONE)
+        )
+        .is_err());
+    }
+}

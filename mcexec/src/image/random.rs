@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Address space randomisation, or none, as the machine and the process want it.
+
+use std::fs;
+
+use nix::sys::personality::{self, Persona};
+
+/// Where random addresses come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Randomness {
+    /// Stack, libraries and program move.
+    pub addresses: bool,
+    /// The heap moves, too.
+    pub heap: bool,
+}
+
+impl Randomness {
+    /// Nothing moves.
+    #[cfg(test)]
+    pub(crate) const NONE: Self = Self {
+        addresses: false,
+        heap: false,
+    };
+
+    /// As `kernel.randomize_va_space` and the personality (`setarch -R`) say.
+    #[must_use]
+    pub(crate) fn of_this_process() -> Self {
+        let level = fs::read_to_string("/proc/sys/kernel/randomize_va_space");
+        let level: u32 = level
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(2);
+        let off =
+            personality::get().is_ok_and(|persona| persona.contains(Persona::ADDR_NO_RANDOMIZE));
+        Self {
+            addresses: level >= 1 && !off,
+            heap: level >= 2 && !off,
+        }
+    }
+
+    /// A number below 2^`bits`, 0 if addresses do not move.
+    #[must_use]
+    pub(crate) fn bits(self, bits: u32) -> u64 {
+        if self.addresses {
+            word() & ((1 << bits) - 1)
+        } else {
+            0
+        }
+    }
+}
+
+/// 64 random bits.
+#[must_use]
+pub(crate) fn word() -> u64 {
+    u64::from_ne_bytes(bytes())
+}
+
+/// Random bytes.
+///
+/// # Panics
+///
+/// Never on a Linux that has `getrandom`, which all we run on have.
+#[must_use]
+pub(crate) fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    #[expect(
+        clippy::expect_used,
+        reason = "without randomness no program may be started"
+    )]
+    getrandom::fill(&mut bytes).expect("getrandom");
+    bytes
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Signals that Linux delivers to this process and the program is to see, and death by signal.
+
+use std::mem::zeroed;
+use std::ptr;
+
+use ihk_ikc::process::disposition;
+use ihk_ikc::uapi::ForwardSignal;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow};
+
+use crate::{device, syscall};
+
+/// How often a handler tries again while the way to the co-kernel is jammed.
+const TRIES: u32 = 1000;
+
+/// What Linux delivers to this process in `signal` is from now on the program's `wanted`
+/// ([`disposition`]).
+///
+/// # Errors
+///
+/// `EINVAL` for what is no signal, or one that cannot be caught.
+pub(crate) fn set_disposition(signal: u64, wanted: u64) -> Result<(), Errno> {
+    let signal = i32::try_from(signal).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: all zeroes is a sigaction: default action, nothing masked, no flags.
+    let mut action: libc::sigaction = unsafe { zeroed() };
+    match wanted {
+        disposition::DEFAULT => action.sa_sigaction = libc::SIG_DFL,
+        disposition::IGNORE => action.sa_sigaction = libc::SIG_IGN,
+        // A fault of mcexec itself must end it, not come back for ever.
+        disposition::FORWARD if is_fault(signal) => return Err(Errno::EINVAL),
+        disposition::FORWARD => {
+            action.sa_sigaction = (forward as *const ()).expose_provenance();
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+            // SAFETY: initialises the set it is given.
+            unsafe { libc::sigfillset(&raw mut action.sa_mask) };
+        }
+        _ => return Err(Errno::EINVAL),
+    }
+    // SAFETY: the handler is safe to run at any point of any thread, see there.
+    Errno::result(unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) })?;
+    if wanted == disposition::FORWARD {
+        unblock(signal)?;
+    }
+    Ok(())
+}
+
+fn is_fault(signal: i32) -> bool {
+    matches!(
+        signal,
+        libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP
+    )
+}
+
+/// Lets this thread receive `signal`; the program's own mask is the co-kernel's business.
+fn unblock(signal: i32) -> Result<(), Errno> {
+    // SAFETY: all zeroes is a valid set, and sigemptyset initialises it anyway.
+    let mut set: libc::sigset_t = unsafe { zeroed() };
+    // SAFETY: initialises the set it is given.
+    unsafe { libc::sigemptyset(&raw mut set) };
+    // SAFETY: `set` is initialised; a number that is no signal is refused.
+    Errno::result(unsafe { libc::sigaddset(&raw mut set, signal) })?;
+    // SAFETY: `set` is initialised.
+    Errno::result(unsafe {
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut())
+    })
+    .map(drop)
+}
+
+/// Sends a signal that this process received to the program, and interrupts the delegated call.
+///
+/// Async-signal-safe: one ioctl, atomics, the interrupted context; errno is put back.
+extern "C" fn forward(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let errno = Errno::last();
+    // SAFETY: the kernel hands a handler with SA_SIGINFO a valid siginfo.
+    let forwarded = describe(signal, unsafe { &*info });
+    for _ in 0..TRIES {
+        if device::forward_signal(forwarded) != Err(Errno::EAGAIN) {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    // SAFETY: the kernel hands a handler with SA_SIGINFO the interrupted context, ours to change.
+    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+    if let Some(counter) = context.uc_mcontext.gregs.get_mut(libc::REG_RIP as usize) {
+        if let Some(instead) = syscall::interrupt(counter.cast_unsigned()) {
+            *counter = instead.cast_signed();
+        }
+    }
+    errno.set();
+}
+
+fn describe(signal: libc::c_int, info: &libc::siginfo_t) -> ForwardSignal {
+    // SAFETY: for signals sent by a process these fields are set; for others they are some other
+    // initialised words of the same structure. So are the next two.
+    let pid = unsafe { info.si_pid() };
+    // SAFETY: as above.
+    let uid = unsafe { info.si_uid() };
+    // SAFETY: as above.
+    let value = unsafe { info.si_value() };
+    // Sent to this thread, or SIGPIPE, which a call of this thread earned.
+    let to_thread = info.si_code == libc::SI_TKILL || signal == libc::SIGPIPE;
+    ForwardSignal {
+        signal: signal.cast_unsigned(),
+        code: info.si_code,
+        pid: pid.cast_unsigned(),
+        uid,
+        value: value.sival_ptr.addr() as u64,
+        thread: u32::from(to_thread),
+        reserved: 0,
+    }
+}
+
+/// Runs `body` with all signals blocked, for threads that must never take one.
+///
+/// # Errors
+///
+/// The mask cannot be changed.
+pub(crate) fn with_all_blocked<T>(body: impl FnOnce() -> T) -> Result<T, Errno> {
+    let mut before = SigSet::empty();
+    pthread_sigmask(
+        SigmaskHow::SIG_SETMASK,
+        Some(&SigSet::all()),
+        Some(&mut before),
+    )?;
+    let result = body();
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    Ok(result)
+}
+
+/// Dies of `signal`, so that the parent sees what it would see of the program.
+pub(crate) fn die(signal: u64) -> ! {
+    let signal = i32::try_from(signal).unwrap_or(libc::SIGKILL);
+    let _ = set_disposition(u64::from(signal.unsigned_abs()), disposition::DEFAULT);
+    // SAFETY: at worst `signal` is none and nothing happens; blocked, it is taken by `unblock`.
+    unsafe { libc::raise(signal) };
+    let _ = unblock(signal);
+    exit(128 + signal)
+}
+
+/// Ends all threads at once, without a word to the C library.
+pub(crate) fn exit(status: i32) -> ! {
+    loop {
+        // SAFETY: does not return.
+        unsafe { libc::syscall(libc::SYS_exit_group, status) };
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The one place that performs a system call on behalf of the program.
+//!
+//! A signal that is forwarded to the program must also end the call that blocks, without a moment
+//! in which it is missed. So the handler sets [`INTERRUPTED`] and looks where it interrupted: from
+//! the check of that flag up to the `syscall` instruction (where Linux goes back to when a call is
+//! restartable), it makes the call answer "restart me" instead. The co-kernel then delivers the
+//! signal and restarts the call or not, as the program's handler wants.
+
+use std::arch::global_asm;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::libc;
+
+/// Linux's `-ERESTARTSYS`: nothing was done, the call may be restarted.
+pub(crate) const RESTART: i64 = -512;
+
+/// A signal was forwarded and no call has been interrupted for it yet.
+static INTERRUPTED: AtomicU32 = AtomicU32::new(0);
+
+global_asm!(
+    ".pushsection .text.mcexec_syscall,\"ax\",@progbits",
+    ".globl mcexec_syscall",
+    ".type mcexec_syscall,@function",
+    "mcexec_syscall:", // rdi: number and six arguments; rsi: the flag
+    "mov r11, rsi",
+    "mov rax, [rdi]",
+    "mov rsi, [rdi + 16]",
+    "mov rdx, [rdi + 24]",
+    "mov r10, [rdi + 32]",
+    "mov r8, [rdi + 40]",
+    "mov r9, [rdi + 48]",
+    "mov rdi, [rdi + 8]",
+    ".globl mcexec_syscall_check",
+    "mcexec_syscall_check:",
+    "cmp dword ptr [r11], 0",
+    "jne mcexec_syscall_interrupted",
+    ".globl mcexec_syscall_instruction",
+    "mcexec_syscall_instruction:",
+    "syscall",
+    "ret",
+    ".globl mcexec_syscall_interrupted",
+    "mcexec_syscall_interrupted:",
+    "mov rax, {restart}",
+    "ret",
+    ".size mcexec_syscall, . - mcexec_syscall",
+    ".popsection",
+    restart = const RESTART,
+);
+
+extern "C" {
+    fn mcexec_syscall(words: *const [u64; 7], interrupted: *const AtomicU32) -> i64;
+    static mcexec_syscall_check: u8;
+    static mcexec_syscall_instruction: u8;
+    static mcexec_syscall_interrupted: u8;
+}
+
+/// Performs system call `number`; its result or a negative errno, or [`RESTART`].
+///
+/// The caller has made sure that the call does not act on mcexec itself: its memory, its threads,
+/// its handlers, its descriptor. Addresses among the arguments are the program's; Linux checks
+/// them against the window like any others. A program that passes addresses outside its window
+/// can harm its own proxy, which is all that runs in this process.
+#[must_use]
+pub(crate) fn perform(number: u64, args: [u64; 6]) -> i64 {
+    let [a, b, c, d, e, f] = args;
+    // SAFETY: the stub preserves what the C convention wants preserved; what Linux does to memory
+    // is the program's to answer for, see above.
+    let result = unsafe { mcexec_syscall(&[number, a, b, c, d, e, f], &raw const INTERRUPTED) };
+    if matches!(result, RESTART | EINTR) {
+        INTERRUPTED.store(0, Ordering::Relaxed);
+    }
+    result
+}
+
+const EINTR: i64 = -(libc::EINTR as i64);
+
+/// Interrupts the call in flight, or the next one. For signal handlers: `instruction` is where the
+/// handler interrupted; where to go on instead, if it must.
+#[must_use]
+pub(crate) fn interrupt(instruction: u64) -> Option<u64> {
+    INTERRUPTED.store(1, Ordering::Relaxed);
+    let address = |label: *const u8| label.addr() as u64;
+    let first = address(&raw const mcexec_syscall_check);
+    let last = address(&raw const mcexec_syscall_instruction);
+    (first..=last)
+        .contains(&instruction)
+        .then(|| address(&raw const mcexec_syscall_interrupted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{perform, INTERRUPTED, RESTART};
+    use nix::libc;
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn calls_reach_linux_and_an_interrupted_one_does_not() {
+        let pid = i64::from(std::process::id());
+        assert_eq!(perform(libc::SYS_getpid.cast_unsigned(), [0; 6]), pid);
+        assert_eq!(
+            perform(libc::SYS_close.cast_unsigned(), [u64::MAX, 0, 0, 0, 0, 0]),
+            -i64::from(libc::EBADF)
+        );
+        let text = b"hello";
+        let mut pipe = [0; 2];
+        let create = [pipe.as_mut_ptr().expose_provenance() as u64, 0, 0, 0, 0, 0];
+        assert_eq!(perform(libc::SYS_pipe2.cast_unsigned(), create), 0);
+        let [_, writer] = pipe.map(i64::from).map(i64::cast_unsigned);
+        let write = [writer, text.as_ptr().expose_provenance() as u64, 5, 0, 0, 0];
+        assert_eq!(perform(libc::SYS_write.cast_unsigned(), write), 5);
+        INTERRUPTED.store(1, Ordering::Relaxed);
+        assert_eq!(perform(libc::SYS_getpid.cast_unsigned(), [0; 6]), RESTART);
+        assert_eq!(perform(libc::SYS_getpid.cast_unsigned(), [0; 6]), pid);
+    }
+}

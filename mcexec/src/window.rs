@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The window: the program's address space at the same addresses in this process. And the slots.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr;
+
+use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
+use ihk_ikc::slot::{DelegationSlot, SLOTS_PER_PAGE};
+use ihk_ikc::uapi::SLOTS_OFFSET;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::uio::{process_vm_readv, process_vm_writev, RemoteIoVec};
+use nix::unistd::Pid;
+
+/// The mapped window. It stays until the process ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    start: u64,
+}
+
+/// The mapped delegation slots. They stay until the process ends.
+pub(crate) type Slots = &'static [DelegationSlot; SLOTS_PER_PAGE];
+
+/// Maps window and slots of a created process.
+///
+/// # Errors
+///
+/// `EEXIST` if something lies in the window, `ENOMEM` if Linux has no room.
+pub(crate) fn map(fd: &OwnedFd, start: u64) -> Result<(Window, Slots), Errno> {
+    map_shared(fd, start, WINDOW_END - start, start)?;
+    let slots = map_shared(fd, 0, PAGE_BYTES, SLOTS_OFFSET)?;
+    // SAFETY: a page of its own, mapped for the rest of the process, that mcctrl backs with the
+    // co-kernel's slots; all words of a slot are atomics, so that the co-kernel may write them.
+    let slots =
+        unsafe { &*ptr::with_exposed_provenance::<[DelegationSlot; SLOTS_PER_PAGE]>(slots) };
+    Ok((Window { start }, slots))
+}
+
+/// Maps `bytes` of `fd` at `address`, or anywhere for 0.
+fn map_shared(fd: &OwnedFd, address: u64, bytes: u64, offset: u64) -> Result<usize, Errno> {
+    let number = |value: u64| usize::try_from(value).map_err(|_| Errno::EINVAL);
+    let fixed = if address == 0 {
+        0
+    } else {
+        libc::MAP_FIXED_NOREPLACE
+    };
+    // SAFETY: with MAP_FIXED_NOREPLACE, or without an address, no existing mapping is touched.
+    let mapped = unsafe {
+        libc::mmap(
+            ptr::without_provenance_mut(number(address)?),
+            number(bytes)?,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | fixed,
+            fd.as_raw_fd(),
+            i64::try_from(offset).map_err(|_| Errno::EINVAL)?,
+        )
+    };
+    if mapped == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    Ok(mapped.expose_provenance())
+}
+
+impl Window {
+    /// The part [`address`, `+ bytes`) as pointer and length, if it lies in the window.
+    fn part(self, address: u64, bytes: u64) -> Result<(*mut libc::c_void, usize), Errno> {
+        let end = address.checked_add(bytes).ok_or(Errno::EINVAL)?;
+        if address < self.start || end > WINDOW_END {
+            return Err(Errno::EINVAL);
+        }
+        let number = |value: u64| usize::try_from(value).map_err(|_| Errno::EINVAL);
+        Ok((
+            ptr::without_provenance_mut(number(address)?),
+            number(bytes)?,
+        ))
+    }
+
+    /// What delegated calls may do with a page-aligned part; only reading and writing count,
+    /// mcexec never executes the program's pages.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` outside the window, `ENOMEM` if Linux cannot split the mapping further.
+    pub(crate) fn protect(self, address: u64, bytes: u64, prot: u32) -> Result<(), Errno> {
+        let (start, length) = self.part(address, bytes)?;
+        let prot = prot.cast_signed() & (libc::PROT_READ | libc::PROT_WRITE);
+        // SAFETY: the part lies in the window, where nothing of Rust lives.
+        Errno::result(unsafe { libc::mprotect(start, length, prot) }).map(drop)
+    }
+
+    /// Drops Linux's page tables of a page-aligned part; the next access asks again.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` outside the window.
+    pub(crate) fn drop_tables(self, address: u64, bytes: u64) -> Result<(), Errno> {
+        let (start, length) = self.part(address, bytes)?;
+        // SAFETY: the part lies in the window, where nothing of Rust lives; its pages belong to the
+        // co-kernel and keep their contents.
+        Errno::result(unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) }).map(drop)
+    }
+}
+
+/// Copies `bytes` to `address` of the program.
+///
+/// # Errors
+///
+/// `EFAULT` if there is no writable memory.
+pub(crate) fn write(address: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let remote = RemoteIoVec {
+        base: usize::try_from(address).map_err(|_| Errno::EFAULT)?,
+        len: bytes.len(),
+    };
+    let copied = process_vm_writev(Pid::this(), &[IoSlice::new(bytes)], &[remote])?;
+    if copied == bytes.len() {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
+
+/// Copies from `address` of the program to `bytes`, as far as there is readable memory; how many.
+///
+/// # Errors
+///
+/// `EFAULT` if there is none.
+pub(crate) fn read(address: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
+    let remote = RemoteIoVec {
+        base: usize::try_from(address).map_err(|_| Errno::EFAULT)?,
+        len: bytes.len(),
+    };
+    process_vm_readv(Pid::this(), &mut [IoSliceMut::new(bytes)], &[remote])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{read, write, Window};
+    use nix::errno::Errno;
+
+    #[test]
+    fn memory_that_is_not_there_is_efault() {
+        let mut bytes = [0; 8];
+        assert_eq!(read(16, &mut bytes), Err(Errno::EFAULT));
+        assert_eq!(write(16, &bytes), Err(Errno::EFAULT));
+        let target = [0_u8; 8];
+        let address = std::ptr::from_ref(&target).addr() as u64;
+        assert_eq!(read(address, &mut bytes), Ok(8));
+    }
+
+    #[test]
+    fn parts_outside_the_window_are_refused() {
+        let window = Window { start: 0x1_0000 };
+        for (address, bytes) in [
+            (0, 0x1000),
+            (0x7fff_0000_0000, 0x1000),
+            (0x2_0000, u64::MAX),
+            (0x2_0000, 1 << 47),
+        ] {
+            assert_eq!(window.protect(address, bytes, 3), Err(Errno::EINVAL));
+            assert_eq!(window.drop_tables(address, bytes), Err(Errno::EINVAL));
+        }
+    }
+}
