@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 
-from scene import check, is_one_clear_line, mcreboot, online_cpus, program, run, start, usage, wait_until
+from scene import check, is_one_clear_line, loaded_modules, mcreboot, online_cpus, program, run, start, usage, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -62,9 +62,9 @@ STATES = {
 
 def snapshot():
     """All that the tools say of the machine, and what Linux says."""
+    said = [online_cpus(), loaded_modules()]
     if not os.path.exists("/dev/mcd0"):
-        return [online_cpus(), "no /dev/mcd0"]
-    said = [online_cpus()]
+        return said
     for query in ("query cpu", "query mem", "get os_instances"):
         said.append(check("ihkconfig", "0", *query.split()))
     if os.path.exists("/dev/mcos0"):

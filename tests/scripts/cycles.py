@@ -5,16 +5,11 @@
 import os
 import time
 
-from scene import (CPUS, MEMORY, available_kib, check, claim, hello_works, is_one_clear_line, mcreboot, nothing_is_left_of, online_cpus, program, run,
-                   run_all, start, status, usage, wait_until)
+from scene import (CPUS, MEMORY, available_kib, check, claim, hello_works, is_one_clear_line, loaded_modules, mcreboot,
+                   nothing_is_left_of, online_cpus, program, run, run_all, start, status, usage, wait_until)
 
 CYCLES = 20
 TOLERANCE = 0.01
-
-
-def modules():
-    with open("/proc/modules") as file:
-        return [line.split()[0] for line in file if line.split()[0] in ("ihk", "mcctrl")]
 
 
 def memory_is_back(before_kib):
@@ -91,7 +86,7 @@ def mcreboot_and_mcstop_are_refused_while_a_program_runs():
 def stopping_twice_is_no_error():
     check("mcstop")
     check("mcstop")
-    assert modules() == [], modules()
+    assert loaded_modules() == [], loaded_modules()
 
 
 @claim

@@ -98,6 +98,11 @@ def online_cpus():
         return file.read().strip()
 
 
+def loaded_modules():
+    with open("/proc/modules") as file:
+        return sorted(name for name in (line.split()[0] for line in file) if name in ("ihk", "mcctrl"))
+
+
 def available_kib():
     """MemAvailable once nothing that could be dropped is cached."""
     os.sync()
