@@ -3,6 +3,7 @@
 //! internal codes; none of them ever reaches the program.
 
 use crate::arch::UserFrame;
+use crate::ikc;
 use crate::syscall::errno::Errno;
 use crate::task::sched;
 
@@ -20,6 +21,8 @@ const INSTRUCTION_BYTES: u64 = 2;
 /// Makes sure that a restart code is looked at before the program sees it.
 pub fn note(result: i64) {
     if (RESTART_BLOCK..=RESTART_SYS).contains(&result) {
+        // The signal that interrupted the worker was sent on before the answer: fetch it.
+        ikc::poll();
         sched::current().request_return_work();
     }
 }
