@@ -44,7 +44,7 @@ impl<T: ?Sized> SpinLock<T> {
     /// Takes the value if it is free.
     pub fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
         let was_locked = self.locked.swap(true, Ordering::Acquire);
-        (!was_locked).then_some(SpinGuard { lock: self })
+        (!was_locked).then(|| SpinGuard { lock: self })
     }
 
     /// Tries `attempts` times, then takes the value by force: for the panic report, whose lock may

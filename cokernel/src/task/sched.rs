@@ -213,7 +213,7 @@ pub fn resched_if_asked() {
 
 /// An IPI came: somebody may have been queued here. Shares the CPU from now on.
 pub fn note_arrival() {
-    if !current().is_idle() && others_runnable() {
+    if try_current().is_some_and(|thread| !thread.is_idle()) && others_runnable() {
         timer::start_slice(SLICE_NS);
     }
 }
