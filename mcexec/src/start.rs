@@ -234,24 +234,24 @@ fn create(
 
 fn create_error(run: &Run, errno: Errno) -> StartError {
     let what = format!("os {}", run.os);
+    match (errno, run.cpu) {
+        // The image is well-formed, so it is the CPU that is not.
+        (Errno::EINVAL, Some(cpu)) => StartError::cokernel(
+            format!("cpu {cpu}"),
+            format!("no such CPU in os {}", run.os),
+        ),
+        (errno, _) => StartError::cokernel(what, create_reason(errno)),
+    }
+}
+
+fn create_reason(errno: Errno) -> &'static str {
     match errno {
-        Errno::ENXIO => {
-            let cpu = run
-                .cpu
-                .map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
-            StartError::cokernel(
-                format!("cpu {cpu}"),
-                format!("no such CPU in os {}", run.os),
-            )
-        }
-        Errno::ENOMEM => StartError::cokernel(what, "not enough memory in the partition"),
+        Errno::ENOMEM => "not enough memory in the partition",
         Errno::ESRCH | Errno::ENODEV | Errno::ENOTTY | Errno::ESHUTDOWN => {
-            StartError::cokernel(what, "no co-kernel runs there (see mcreboot)")
+            "no co-kernel runs there (see mcreboot)"
         }
-        Errno::EPROTO => {
-            StartError::cokernel(what, "interface versions of mcexec and mcctrl.ko differ")
-        }
-        _ => StartError::cokernel(what, errno.desc()),
+        Errno::EPROTO => "interface versions of mcexec and mcctrl.ko differ",
+        _ => errno.desc(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use nix::libc;
 use nix::sys::personality::{self, Persona};
 
 /// Where random addresses come from.
@@ -55,18 +56,18 @@ pub(crate) fn word() -> u64 {
     u64::from_ne_bytes(bytes())
 }
 
-/// Random bytes.
-///
-/// # Panics
-///
-/// Never on a Linux that has `getrandom`, which all we run on have.
+/// Random bytes. They come by the system call: a library's fall-back would leave `/dev/urandom`
+/// open in the program.
 #[must_use]
+#[expect(unsafe_code, reason = "getrandom")]
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    #[expect(
-        clippy::expect_used,
-        reason = "without randomness no program may be started"
-    )]
-    getrandom::fill(&mut bytes).expect("getrandom");
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        // SAFETY: writes at most as many bytes as `rest` has.
+        let more = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+        // Negative only when a signal came first.
+        filled += usize::try_from(more).unwrap_or(0);
+    }
     bytes
 }
