@@ -19,7 +19,10 @@ const HANG_IN_SYSCALL: u32 = 4;
 
 /// Before the instance says that it runs.
 pub fn at_boot() {
-    assert!(kargs::get().test_panic != Some(Place::Boot), "test_panic=boot");
+    assert!(
+        kargs::get().test_panic != Some(Place::Boot),
+        "test_panic=boot"
+    );
 }
 
 /// Prepares what is wanted after boot. The boot CPU, when the instance runs.
@@ -53,7 +56,10 @@ pub fn in_syscall() {
 
 /// In every timer interrupt.
 pub fn in_timer() {
-    assert!(WANTED.load(Ordering::Relaxed) != PANIC_IN_TIMER, "test_panic=timer");
+    assert!(
+        WANTED.load(Ordering::Relaxed) != PANIC_IN_TIMER,
+        "test_panic=timer"
+    );
 }
 
 /// In a non-maskable interrupt: whether it shall panic.

@@ -37,7 +37,12 @@ pub fn boot_cpu(params: &'static BootParams) -> ! {
     control.abi_version.store(ABI_VERSION, Ordering::Release);
     check(params);
     ikc::set_state(state::BOOTING);
-    klog!("mckernel-rs {} instance {}: {} CPUs", env!("CARGO_PKG_VERSION"), params.instance, params.cpu_count);
+    klog!(
+        "mckernel-rs {} instance {}: {} CPUs",
+        env!("CARGO_PKG_VERSION"),
+        params.instance,
+        params.cpu_count
+    );
     boot::enable_features(params, 0);
     init_memory(params, boot::boot_info(params));
     boot::build_kernel_tables(params);
@@ -52,7 +57,9 @@ pub fn boot_cpu(params: &'static BootParams) -> ! {
     failure::at_boot();
     control.state.store(state::RUNNING, Ordering::Release);
     klog!("running; {} MiB free", phys::stats().free >> 8);
-    ikc::send(&ToLinux::StateChanged { state: state::RUNNING });
+    ikc::send(&ToLinux::StateChanged {
+        state: state::RUNNING,
+    });
     failure::arm();
     sched::enter()
 }
@@ -77,7 +84,10 @@ pub fn other_cpu(params: &'static BootParams, index: u32) -> ! {
 /// Refuses what cannot be booted: says why and halts; the other CPUs halt by their own limit.
 fn check(params: &'static BootParams) {
     if params.abi_version != ABI_VERSION || params.bytes as usize != size_of::<BootParams>() {
-        refuse(format_args!("ihk.ko speaks version {} of the contract, this image {ABI_VERSION}", params.abi_version));
+        refuse(format_args!(
+            "ihk.ko speaks version {} of the contract, this image {ABI_VERSION}",
+            params.abi_version
+        ));
     }
     if let Some(reason) = boot::reason_to_refuse(params) {
         refuse(format_args!("{reason}"));
@@ -101,14 +111,24 @@ fn init_memory(params: &BootParams, info: &'static mut BootInfo) {
         region.kind == MemoryRegionKind::Usable && region.end - region.start >= bytes
     };
     // The smallest region that fits, so that large ones stay whole.
-    let region = info.memory_regions.iter_mut().filter(usable).min_by_key(|region| region.end - region.start);
+    let region = info
+        .memory_regions
+        .iter_mut()
+        .filter(usable)
+        .min_by_key(|region| region.end - region.start);
     let region = region.expect("no memory for the boot heap");
     let start = region.start;
     region.start += bytes;
     heap::init_boot(PhysAddr::new(start), bytes);
     phys::init_frames(info);
-    let large = params.memory[..params.memory_count as usize].iter().map(|range| range.region.bytes / LARGE_PAGE_BYTES);
-    klog!("memory: {} ranges, {} large pages", params.memory_count, large.sum::<u64>());
+    let large = params.memory[..params.memory_count as usize]
+        .iter()
+        .map(|range| range.region.bytes / LARGE_PAGE_BYTES);
+    klog!(
+        "memory: {} ranges, {} large pages",
+        params.memory_count,
+        large.sum::<u64>()
+    );
 }
 
 fn go_online() {

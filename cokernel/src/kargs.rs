@@ -89,7 +89,10 @@ pub fn poll_us() -> u64 {
 ///
 /// See [`BadKarg`]: the boot is to be refused.
 pub fn init(params: &'static BootParams) -> Result<(), BadKarg<'static>> {
-    let bytes = params.kargs.get(..params.kargs_bytes as usize).ok_or(BadKarg::NotUtf8)?;
+    let bytes = params
+        .kargs
+        .get(..params.kargs_bytes as usize)
+        .ok_or(BadKarg::NotUtf8)?;
     let text = core::str::from_utf8(bytes).map_err(|_| BadKarg::NotUtf8)?;
     let kargs = parse(text)?;
     KARGS.call_once(|| kargs);
@@ -108,7 +111,9 @@ fn parse(text: &str) -> Result<Kargs, BadKarg<'_>> {
                 kargs.poll_us = number.ok_or(bad)?;
             }
             "test_panic" => kargs.test_panic = Some(place(value).ok_or(bad)?),
-            "test_hang" => kargs.test_hang = Some(place(value).filter(|at| *at == Place::Syscall).ok_or(bad)?),
+            "test_hang" => {
+                kargs.test_hang = Some(place(value).filter(|at| *at == Place::Syscall).ok_or(bad)?)
+            }
             _ => return Err(BadKarg::Unknown(word)),
         }
     }

@@ -39,7 +39,10 @@ static LOG: SpinLock<Log> = SpinLock::new(Log {
 pub fn init(params: &BootParams) {
     let header = size_of::<KmsgRing>() as u64;
     let start = phys::direct_map_ptr(PhysAddr::new(params.kmsg.phys));
-    if params.kmsg.bytes <= header || !phys::contains(params.kmsg.phys, params.kmsg.bytes) || params.kmsg.phys % 64 != 0 {
+    if params.kmsg.bytes <= header
+        || !phys::contains(params.kmsg.phys, params.kmsg.bytes)
+        || params.kmsg.phys % 64 != 0
+    {
         return;
     }
     // SAFETY: in the partition and aligned; reserved for the log as long as the instance lives.
@@ -65,7 +68,11 @@ fn write_line(log: &mut Log, text: fmt::Arguments<'_>) {
     let us = time::uptime_ns() / 1000;
     let (seconds, fraction) = (us / 1_000_000, us % 1_000_000);
     // Writing to the ring cannot fail.
-    let _ = writeln!(log, "[{seconds:5}.{fraction:06}] cpu{}: {text}", arch::cpu_index());
+    let _ = writeln!(
+        log,
+        "[{seconds:5}.{fraction:06}] cpu{}: {text}",
+        arch::cpu_index()
+    );
 }
 
 impl Write for Log {

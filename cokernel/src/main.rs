@@ -5,10 +5,16 @@
 #![no_std]
 #![no_main]
 #![deny(unsafe_code)]
+#![allow(clippy::cast_possible_truncation, reason = "usize is u64 here; narrower casts are masked or bounded")]
+#![allow(
+    unreachable_pub,
+    reason = "in a program nothing is reachable from outside: `pub` says what a module offers the others"
+)]
 
 extern crate alloc;
 
 #[expect(unsafe_code, reason = "instructions, page tables, entry stubs, descriptor tables")]
+#[allow(clippy::multiple_unsafe_ops_per_block, reason = "instructions that belong together")]
 mod arch;
 mod delegate;
 mod failure;

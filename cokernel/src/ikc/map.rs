@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The regions ihk.ko reserved become typed references.
 
-use core::ptr;
-
 use alloc::boxed::Box;
 use ihk_ikc::boot::BootParams;
 use ihk_ikc::channel::CpuChannel;
@@ -57,26 +55,32 @@ pub(super) fn control() -> Option<&'static InstanceControl> {
 pub(super) fn channel(cpu: u32) -> Rings {
     let channel = channel_ptr(cpu);
     // SAFETY: `init` checked the whole array; rings consist of atomics.
-    unsafe {
-        Rings {
-            to_cokernel: &*ptr::addr_of!((*channel).to_cokernel),
-            to_linux: &*ptr::addr_of!((*channel).to_linux),
-        }
+    let to_cokernel = unsafe { &(*channel).to_cokernel };
+    // SAFETY: as above.
+    let to_linux = unsafe { &(*channel).to_linux };
+    Rings {
+        to_cokernel,
+        to_linux,
     }
 }
 
 /// A copy of CPU `cpu`'s mailbox, made once, so that Linux cannot change what was checked.
 pub fn mailbox(cpu: u32) -> Box<CreateMailbox> {
-    let channel = channel_ptr(cpu);
+    let offset = core::mem::offset_of!(CpuChannel, mailbox);
+    let mailbox = channel_ptr(cpu)
+        .wrapping_byte_add(offset)
+        .cast::<CreateMailbox>();
     // SAFETY: checked by `init`; the mailbox is plain data without invalid values. Linux owns it
     // until the answer, and leaves it alone by the protocol; a volatile read of a word it changes
     // all the same yields a wrong value, which the caller's checks catch.
-    let copy = unsafe { ptr::addr_of!((*channel).mailbox).read_volatile() };
+    let copy = unsafe { mailbox.read_volatile() };
     Box::new(copy)
 }
 
 fn channel_ptr(cpu: u32) -> *const CpuChannel {
-    let channels = CHANNELS.get().expect("channels are used before they are mapped");
+    let channels = CHANNELS
+        .get()
+        .expect("channels are used before they are mapped");
     assert!(cpu < channels.count, "no channel for CPU {cpu}");
     channels.first.wrapping_add(cpu as usize)
 }
@@ -85,6 +89,9 @@ fn channel_ptr(cpu: u32) -> *const CpuChannel {
 fn checked<T>(region: Region, count: u64) -> *const T {
     let bytes = size_of::<T>() as u64 * count;
     let fits = region.bytes >= bytes && phys::contains(region.phys, bytes);
-    assert!(fits && region.phys % align_of::<T>() as u64 == 0, "boot parameters: bad region {region:?}");
+    assert!(
+        fits && region.phys % align_of::<T>() as u64 == 0,
+        "boot parameters: bad region {region:?}"
+    );
     phys::direct_map_ptr(PhysAddr::new(region.phys)).cast()
 }

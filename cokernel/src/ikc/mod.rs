@@ -10,7 +10,6 @@ mod map;
 use core::sync::atomic::Ordering;
 
 use ihk_ikc::control::{command, state, InstanceControl};
-use ihk_ikc::layout::MAX_LINUX_CPUS;
 use ihk_ikc::packet::{ToCokernel, ToLinux};
 use ihk_ikc::ring::{Doorbell, Ring, RingError};
 
@@ -51,7 +50,7 @@ pub fn send(message: &ToLinux) {
 
 /// Sends `message` and rings `linux_cpu`, or the default CPU if that one cannot be rung.
 pub fn send_ringing(message: &ToLinux, linux_cpu: Option<u32>) {
-    let ring = &map::channel(arch::cpu_index()).to_linux;
+    let ring = map::channel(arch::cpu_index()).to_linux;
     let deadline = Deadline::after_us(FULL_LIMIT_US);
     let packet = message.encode();
     loop {
@@ -84,11 +83,6 @@ pub fn ring_linux(linux_cpu: Option<u32>) {
     }
 }
 
-/// Whether a doorbell of `linux_cpu` would reach that CPU itself.
-pub fn can_ring(linux_cpu: u32) -> bool {
-    (linux_cpu as usize) < MAX_LINUX_CPUS && control().doorbells[linux_cpu as usize].load(Ordering::Relaxed) != 0
-}
-
 /// Handles all packets that wait for this CPU. The caller holds no lock and may be any thread.
 pub fn drain() {
     obey();
@@ -114,7 +108,7 @@ pub fn poll() {
 
 /// This CPU's ring from Linux.
 pub fn own_ring() -> &'static Ring {
-    &map::channel(arch::cpu_index()).to_cokernel
+    map::channel(arch::cpu_index()).to_cokernel
 }
 
 fn is_commanded() -> bool {

@@ -1,32 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Addresses: physical, kernel-virtual, user. A value of these types cannot be malformed.
+//! User addresses and page arithmetic. Physical addresses are `x86_64::PhysAddr`.
 
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
-pub use x86_64::{PhysAddr, VirtAddr};
 
 /// First address that does not belong to user space (4-level paging), minus the last page, which
 /// Linux keeps free too: `sysret` to the address after a `syscall` in it would fault in ring 0.
 pub const USER_END: u64 = 0x7fff_ffff_f000;
-
-/// An address below [`USER_END`]: user space's, whatever is mapped there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UserAddr(u64);
-
-impl UserAddr {
-    /// `address`, if it is user space's.
-    pub const fn new(address: u64) -> Option<Self> {
-        if address < USER_END {
-            Some(Self(address))
-        } else {
-            None
-        }
-    }
-
-    /// As a number.
-    pub const fn as_u64(self) -> u64 {
-        self.0
-    }
-}
 
 /// Whether all of `[start, start + bytes)` is user space's.
 pub const fn is_user_range(start: u64, bytes: u64) -> bool {

@@ -144,30 +144,7 @@ impl Inner {
         protection: Protection,
     ) -> Result<(), MapError> {
         let flags = flags_of(protection);
-        match self.table.map(address, page.frame, page.size, flags) {
-            Err(MapError::TableInTheWay) => self.place_in_pieces(address, page, flags),
-            result => result,
-        }
-    }
-
-    fn place_in_pieces(&mut self, address: u64, page: Page, flags: Flags) -> Result<(), MapError> {
-        let block = Range {
-            start: address,
-            end: address + page.size.bytes(),
-        };
-        if self.has_pages(block) {
-            return Err(MapError::Occupied);
-        }
-        for offset in (0..page.size.bytes()).step_by(PAGE_BYTES as usize) {
-            // The table is there and empty, so this neither needs a frame nor finds anything.
-            self.table.map(
-                address + offset,
-                page.frame + offset,
-                PageSize::Small,
-                flags,
-            )?;
-        }
-        Ok(())
+        self.table.map(address, page.frame, page.size, flags)
     }
 
     /// Takes every page out of `range`, ascending, cutting large pages at the edges. The

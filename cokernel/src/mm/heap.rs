@@ -23,7 +23,8 @@ const CLASSES: usize = (LARGEST - SMALLEST + 1) as usize;
 static HEAP: KernelHeap = KernelHeap;
 
 /// Lock order: a class, then the frames.
-static FREE: [SpinLock<FreeList>; CLASSES] = [const { SpinLock::new(FreeList(null_mut())) }; CLASSES];
+static FREE: [SpinLock<FreeList>; CLASSES] =
+    [const { SpinLock::new(FreeList(null_mut())) }; CLASSES];
 static BOOT_HEAP: SpinLock<Heap> = SpinLock::new(Heap::empty());
 static BOOT_START: AtomicUsize = AtomicUsize::new(0);
 static BOOT_END: AtomicUsize = AtomicUsize::new(0);
@@ -31,7 +32,10 @@ static BOOT_END: AtomicUsize = AtomicUsize::new(0);
 /// Gives `bytes` at `start` to the boot heap. The boot CPU, once, with a part of the partition that
 /// the frame allocator will not get.
 pub fn init_boot(start: PhysAddr, bytes: u64) {
-    assert!(phys::contains(start.as_u64(), bytes), "boot heap outside the partition");
+    assert!(
+        phys::contains(start.as_u64(), bytes),
+        "boot heap outside the partition"
+    );
     let first = phys::direct_map_ptr(start);
     BOOT_START.store(first.addr(), Ordering::Relaxed);
     BOOT_END.store(first.addr() + bytes as usize, Ordering::Relaxed);
@@ -51,7 +55,9 @@ unsafe impl GlobalAlloc for KernelHeap {
         }
         match class(layout) {
             Some(class) => FREE[class].lock().take(class),
-            None => run_of(layout).and_then(phys::alloc_run).map_or(null_mut(), phys::direct_map_ptr),
+            None => run_of(layout)
+                .and_then(phys::alloc_run)
+                .map_or(null_mut(), phys::direct_map_ptr),
         }
     }
 
@@ -59,7 +65,9 @@ unsafe impl GlobalAlloc for KernelHeap {
         let Some(pointer) = NonNull::new(block) else {
             return;
         };
-        if (BOOT_START.load(Ordering::Relaxed)..BOOT_END.load(Ordering::Relaxed)).contains(&block.addr()) {
+        if (BOOT_START.load(Ordering::Relaxed)..BOOT_END.load(Ordering::Relaxed))
+            .contains(&block.addr())
+        {
             // SAFETY: the address says that the boot heap gave it; by contract with this layout.
             unsafe { BOOT_HEAP.lock().deallocate(pointer, layout) };
             return;

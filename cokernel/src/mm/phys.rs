@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use bootloader_api::info::MemoryRegionKind;
 use bootloader_api::BootInfo;
-use cokernel_logic::frames::{Frames, FRAMES_PER_BLOCK};
 pub use cokernel_logic::frames::FrameStats;
+use cokernel_logic::frames::{Frames, FRAMES_PER_BLOCK};
 use ihk_ikc::boot::{BootParams, MemoryRange};
 use ihk_ikc::layout::{DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES};
 use spin::Once;
@@ -32,7 +32,10 @@ pub fn init_ranges(params: &'static BootParams) {
     let ranges = RANGES.call_once(|| &params.memory[..count]);
     let words = ihk_ikc::exposed::words_for(frames_of(ranges));
     let fits = contains(params.exposed.phys, words * 8) && params.exposed.bytes >= words * 8;
-    assert!(fits && params.exposed.phys % 8 == 0, "exposed bitmap outside the partition");
+    assert!(
+        fits && params.exposed.phys % 8 == 0,
+        "exposed bitmap outside the partition"
+    );
     let first = direct_map_ptr(PhysAddr::new(params.exposed.phys)).cast::<AtomicU64>();
     // SAFETY: just checked to lie in the partition; ihk.ko reserved it for the bitmap for as long
     // as the instance lives, and both sides use it as atomics only.
@@ -47,9 +50,13 @@ pub fn block_count() -> u32 {
 /// Gives the usable regions of `info` to the frame allocator. The boot CPU, once.
 pub fn init_frames(info: &BootInfo) {
     let mut frames = Frames::new(block_count());
-    let usable = info.memory_regions.iter().filter(|region| region.kind == MemoryRegionKind::Usable);
+    let usable = info
+        .memory_regions
+        .iter()
+        .filter(|region| region.kind == MemoryRegionKind::Usable);
     for region in usable {
-        let first = frame_number(PhysAddr::new(region.start)).expect("usable region outside the partition");
+        let first =
+            frame_number(PhysAddr::new(region.start)).expect("usable region outside the partition");
         let count = (region.end - region.start) / PAGE_BYTES;
         let count = u32::try_from(count).expect("usable region too large");
         frames.add(first, count).expect("usable regions overlap");
@@ -96,7 +103,10 @@ pub fn free_run(address: PhysAddr, count: u32) {
 
 /// How much memory there is.
 pub fn stats() -> FrameStats {
-    FRAMES.get().map(|frames| frames.lock().stats()).unwrap_or_default()
+    FRAMES
+        .get()
+        .map(|frames| frames.lock().stats())
+        .unwrap_or_default()
 }
 
 /// Partition-wide number of the frame that contains `address`; `None` if it is not ours.
@@ -123,7 +133,8 @@ pub fn exposed_bits() -> &'static [AtomicU64] {
 
 /// Whether all of `[address, address + bytes)` lies in one run of the partition.
 pub fn contains(address: u64, bytes: u64) -> bool {
-    range_at(address).is_some_and(|range| bytes <= range.region.bytes - (address - range.region.phys))
+    range_at(address)
+        .is_some_and(|range| bytes <= range.region.bytes - (address - range.region.phys))
 }
 
 /// Where the kernel sees `address`; meaningful only inside the partition.
@@ -134,7 +145,10 @@ pub fn direct_map_ptr(address: PhysAddr) -> *mut u8 {
 /// The small page that contains `address`, as atomic words. Panics outside the partition.
 pub fn page(address: PhysAddr) -> &'static [AtomicU64; PAGE_WORDS] {
     let address = address.align_down(PAGE_BYTES);
-    assert!(contains(address.as_u64(), PAGE_BYTES), "{address:?} is not the partition's");
+    assert!(
+        contains(address.as_u64(), PAGE_BYTES),
+        "{address:?} is not the partition's"
+    );
     // SAFETY: the page lies in the partition, whose direct map stays for the life of the kernel;
     // any bytes are valid atomics, and accesses through them race with nothing but atomics,
     // user space and Linux.
@@ -143,8 +157,14 @@ pub fn page(address: PhysAddr) -> &'static [AtomicU64; PAGE_WORDS] {
 
 /// Fills frames with zeros. Panics outside the partition.
 pub fn zero(address: PhysAddr, bytes: u64) {
-    assert!(contains(address.as_u64(), bytes), "{address:?} is not the partition's");
-    assert!((address.as_u64() | bytes) % 8 == 0, "zero() takes whole words");
+    assert!(
+        contains(address.as_u64(), bytes),
+        "{address:?} is not the partition's"
+    );
+    assert!(
+        (address.as_u64() | bytes) % 8 == 0,
+        "zero() takes whole words"
+    );
     // SAFETY: in the partition, whole words; the caller owns the frames, by having allocated them.
     unsafe {
         core::arch::asm!(
@@ -152,37 +172,6 @@ pub fn zero(address: PhysAddr, bytes: u64) {
             inout("rcx") bytes / 8 => _,
             inout("rdi") direct_map_ptr(address) => _,
             in("rax") 0u64,
-            options(nostack, preserves_flags),
-        );
-    }
-}
-
-/// Copies `bytes` (whole words) between frames that do not overlap. Panics outside the partition.
-pub fn copy(to: PhysAddr, from: PhysAddr, bytes: u64) {
-    assert!(contains(to.as_u64(), bytes) && contains(from.as_u64(), bytes), "copy outside the partition");
-    // SAFETY: in the partition; user space may write the source meanwhile, which `rep movsq` as an
-    // opaque instruction tolerates.
-    unsafe {
-        core::arch::asm!(
-            "rep movsq",
-            inout("rcx") bytes / 8 => _,
-            inout("rdi") direct_map_ptr(to) => _,
-            inout("rsi") direct_map_ptr(from) => _,
-            options(nostack, preserves_flags),
-        );
-    }
-}
-
-/// Copies `bytes` into frames. Panics outside the partition.
-pub fn write_bytes(to: PhysAddr, bytes: &[u8]) {
-    assert!(contains(to.as_u64(), bytes.len() as u64), "write outside the partition");
-    // SAFETY: in the partition; as in `copy`.
-    unsafe {
-        core::arch::asm!(
-            "rep movsb",
-            inout("rcx") bytes.len() => _,
-            inout("rdi") direct_map_ptr(to) => _,
-            inout("rsi") bytes.as_ptr() => _,
             options(nostack, preserves_flags),
         );
     }
@@ -202,8 +191,14 @@ fn with<R>(body: impl FnOnce(&mut Frames) -> R) -> R {
 /// Two CPUs may publish out of order; the next change corrects it.
 fn publish(stats: FrameStats) {
     if let Some(control) = ikc::try_control() {
-        control.usage.frames_total.store(stats.total, Ordering::Relaxed);
-        control.usage.frames_free.store(stats.free, Ordering::Relaxed);
+        control
+            .usage
+            .frames_total
+            .store(stats.total, Ordering::Relaxed);
+        control
+            .usage
+            .frames_free
+            .store(stats.free, Ordering::Relaxed);
     }
 }
 
@@ -212,7 +207,10 @@ fn ranges() -> &'static [MemoryRange] {
 }
 
 fn frames_of(ranges: &[MemoryRange]) -> u64 {
-    ranges.iter().map(|range| range.region.bytes / PAGE_BYTES).sum()
+    ranges
+        .iter()
+        .map(|range| range.region.bytes / PAGE_BYTES)
+        .sum()
 }
 
 fn range_at(address: u64) -> Option<&'static MemoryRange> {

@@ -28,11 +28,6 @@ impl<T> PerCpuArray<T> {
     pub fn get(&self, cpu: u32) -> Option<&T> {
         self.0.get(cpu as usize).map(|line| &line.0)
     }
-
-    /// All values in the order of the CPUs.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().map(|line| &line.0)
-    }
 }
 
 impl<T> Index<u32> for PerCpuArray<T> {

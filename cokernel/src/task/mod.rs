@@ -11,4 +11,3 @@ pub mod signal;
 pub mod signal_frame;
 #[expect(unsafe_code, reason = "a thread's saved context belongs to the CPU that runs it")]
 pub mod thread;
-pub mod waitq;

@@ -118,13 +118,6 @@ pub fn block(mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Blocks until somebody calls [`wake`]; returns at once if that happened since
-/// [`prepare_to_block`].
-pub fn block_current() {
-    prepare_to_block();
-    block_prepared(None);
-}
-
 /// From here on [`wake`] counts. The caller looks at its condition next, then blocks or cancels.
 pub fn prepare_to_block() {
     current().set_state(State::Blocked);
@@ -135,7 +128,12 @@ pub fn cancel_block() {
     let me = current();
     if !me.change_state(State::Blocked, State::Running) {
         // A waker is putting us in the queue, or has done so.
-        while local().queue.lock().remove(|thread| core::ptr::eq(Arc::as_ptr(thread), me)).is_none() {
+        while local()
+            .queue
+            .lock()
+            .remove(|thread| core::ptr::eq(Arc::as_ptr(thread), me))
+            .is_none()
+        {
             arch::relax();
         }
         me.set_state(State::Running);
@@ -219,12 +217,17 @@ pub fn note_arrival() {
 }
 
 fn local() -> &'static Local {
-    LOCALS.get().expect("the scheduler is used before it is there").this()
+    LOCALS
+        .get()
+        .expect("the scheduler is used before it is there")
+        .this()
 }
 
 fn enqueue(thread: Arc<Thread>) {
     let cpu = thread.cpu();
-    let target = &LOCALS.get().expect("the scheduler is used before it is there")[cpu];
+    let target = &LOCALS
+        .get()
+        .expect("the scheduler is used before it is there")[cpu];
     target.queue.lock().push(thread);
     if cpu == arch::cpu_index() {
         return note_arrival();
@@ -266,8 +269,10 @@ fn switch_to(next: Arc<Thread>) {
     let next = Arc::into_raw(next).cast_mut();
     // SAFETY: this CPU owns the count that was just taken out of the `Arc`.
     let incoming: &Thread = unsafe { &*next };
-    // SAFETY: this CPU runs `me` and took `next` out of its own queue.
-    let (old, new) = unsafe { (me.saved(), incoming.saved()) };
+    // SAFETY: this CPU runs `me`.
+    let old = unsafe { me.saved() };
+    // SAFETY: this CPU took `next` out of its own queue.
+    let new = unsafe { incoming.saved() };
     fpu::switch(&mut old.fpu, &new.fpu);
     context::switch_user_bases(&mut old.fs_base, &mut old.gs_base, new.fs_base, new.gs_base);
     // SAFETY: this CPU's own part.
@@ -284,7 +289,11 @@ fn load_space(own: &mut Own, next: &Thread) {
     let Some(space) = next.space() else {
         return; // idle keeps what is loaded
     };
-    if own.space.as_ref().is_some_and(|loaded| Arc::ptr_eq(loaded, space)) {
+    if own
+        .space
+        .as_ref()
+        .is_some_and(|loaded| Arc::ptr_eq(loaded, space))
+    {
         return;
     }
     let cpu = arch::cpu_index();

@@ -3,8 +3,8 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use ihk_ikc::layout::{COKERNEL_IPI_VECTOR, LAPIC_BASE, MAX_CPUS};
 use ihk_ikc::boot::BootParams;
+use ihk_ikc::layout::{COKERNEL_IPI_VECTOR, LAPIC_BASE, MAX_CPUS};
 use x86_64::PhysAddr;
 
 use super::msr;
@@ -64,7 +64,8 @@ pub(super) fn init(params: &BootParams) {
             ..Flags::default()
         };
         let registers = PhysAddr::new(base & BASE_ADDRESS);
-        paging::map_kernel(LAPIC_BASE, registers, PageSize::Small, flags).expect("mapping the local APIC");
+        paging::map_kernel(LAPIC_BASE, registers, PageSize::Small, flags)
+            .expect("mapping the local APIC");
     }
 }
 
@@ -74,7 +75,14 @@ pub(super) fn enable() {
     write(r::SPURIOUS, ENABLED);
     write(r::TASK_PRIORITY, 0);
     write(r::TIMER_DIVIDE, DIVIDE_BY_1);
-    for entry in [r::LVT_TIMER, r::LVT_THERMAL, r::LVT_PERFORMANCE, r::LVT_LINT0, r::LVT_LINT1, r::LVT_ERROR] {
+    for entry in [
+        r::LVT_TIMER,
+        r::LVT_THERMAL,
+        r::LVT_PERFORMANCE,
+        r::LVT_LINT0,
+        r::LVT_LINT1,
+        r::LVT_ERROR,
+    ] {
         write(entry, MASKED | 0xff);
     }
     write(r::ERROR_STATUS, 0);
@@ -128,7 +136,10 @@ fn send_command(destination: u32, low: u32) {
         // anybody who published a doorbell or is one of our CPUs.
         unsafe {
             core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags));
-            msr::write(x2apic(register::COMMAND_LOW), u64::from(destination) << 32 | u64::from(low));
+            msr::write(
+                x2apic(register::COMMAND_LOW),
+                u64::from(destination) << 32 | u64::from(low),
+            );
         }
         return;
     }

@@ -14,11 +14,26 @@ const STACK_SPAN: u64 = 32 << 10;
 /// Prints the registers of interrupted code.
 pub fn registers(frame: &UserFrame, print: fn(fmt::Arguments<'_>)) {
     let f = frame;
-    print(format_args!("  rip {:016x} cs {:x} rflags {:x} rsp {:016x} ss {:x}", f.rip, f.cs, f.rflags, f.rsp, f.ss));
-    print(format_args!("  rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}", f.rax, f.rbx, f.rcx, f.rdx));
-    print(format_args!("  rsi {:016x} rdi {:016x} rbp {:016x} r8  {:016x}", f.rsi, f.rdi, f.rbp, f.r8));
-    print(format_args!("  r9  {:016x} r10 {:016x} r11 {:016x} r12 {:016x}", f.r9, f.r10, f.r11, f.r12));
-    print(format_args!("  r13 {:016x} r14 {:016x} r15 {:016x}", f.r13, f.r14, f.r15));
+    print(format_args!(
+        "  rip {:016x} cs {:x} rflags {:x} rsp {:016x} ss {:x}",
+        f.rip, f.cs, f.rflags, f.rsp, f.ss
+    ));
+    print(format_args!(
+        "  rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}",
+        f.rax, f.rbx, f.rcx, f.rdx
+    ));
+    print(format_args!(
+        "  rsi {:016x} rdi {:016x} rbp {:016x} r8  {:016x}",
+        f.rsi, f.rdi, f.rbp, f.r8
+    ));
+    print(format_args!(
+        "  r9  {:016x} r10 {:016x} r11 {:016x} r12 {:016x}",
+        f.r9, f.r10, f.r11, f.r12
+    ));
+    print(format_args!(
+        "  r13 {:016x} r14 {:016x} r15 {:016x}",
+        f.r13, f.r14, f.r15
+    ));
 }
 
 /// Fills `calls` with return addresses, innermost first; how many. Starts at the interrupted code

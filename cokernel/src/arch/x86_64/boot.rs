@@ -10,7 +10,9 @@ use core::mem::MaybeUninit;
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind, MemoryRegions};
 use bootloader_api::BootInfo;
 use ihk_ikc::boot::{BootParams, BOOT_MAGIC};
-use ihk_ikc::layout::{DIRECT_MAP_BASE, IMAGE_BASE, LARGE_PAGE_BYTES, MAX_CPUS, MAX_MEMORY_RANGES, PAGE_BYTES};
+use ihk_ikc::layout::{
+    DIRECT_MAP_BASE, IMAGE_BASE, LARGE_PAGE_BYTES, MAX_CPUS, MAX_MEMORY_RANGES, PAGE_BYTES,
+};
 use x86_64::PhysAddr;
 
 use super::paging::{self, Flags, PageSize, PageTable};
@@ -56,7 +58,8 @@ unsafe extern "C" fn boot_entry(params: *const BootParams, index: u64) -> ! {
     // SAFETY: by the entry protocol; Linux writes it before the first CPU starts, never again.
     let params: &'static BootParams = unsafe { &*params };
     // Nothing can be reported before the parameters are known to be parameters.
-    let sound = params.magic == BOOT_MAGIC && (1..=MAX_CPUS as u64).contains(&u64::from(params.cpu_count));
+    let sound =
+        params.magic == BOOT_MAGIC && (1..=MAX_CPUS as u64).contains(&u64::from(params.cpu_count));
     if !sound || index >= u64::from(params.cpu_count) {
         cpu::halt_forever();
     }
@@ -133,7 +136,9 @@ fn map_partition(tables: &mut PageTable, params: &BootParams) {
             } else {
                 PageSize::Large
             };
-            tables.map(DIRECT_MAP_BASE + at, PhysAddr::new(at), size, flags).expect("direct map");
+            tables
+                .map(DIRECT_MAP_BASE + at, PhysAddr::new(at), size, flags)
+                .expect("direct map");
             at += size.bytes();
         }
     }
@@ -145,7 +150,10 @@ fn map_image(tables: &mut PageTable, params: &BootParams) {
     let rodata = (&raw const __rodata_start).addr() as u64;
     let data = (&raw const __data_start).addr() as u64;
     let end = (&raw const __image_end).addr() as u64;
-    assert!(end - start <= params.image.bytes, "the image does not fit its region");
+    assert!(
+        end - start <= params.image.bytes,
+        "the image does not fit its region"
+    );
     for va in (start..end).step_by(PAGE_BYTES as usize) {
         let flags = Flags {
             read: true,
@@ -207,7 +215,9 @@ pub fn reason_to_refuse(params: &BootParams) -> Option<&'static str> {
         frames += region.bytes / PAGE_BYTES;
         free_from = region.phys + region.bytes;
     }
-    if !phys::contains(params.boot_area.phys, params.boot_area.bytes) || params.boot_area.phys % PAGE_BYTES != 0 {
+    if !phys::contains(params.boot_area.phys, params.boot_area.bytes)
+        || params.boot_area.phys % PAGE_BYTES != 0
+    {
         return Some("boot parameters: boot area outside the partition");
     }
     (params.tsc_khz == 0).then_some("boot parameters: frequency of the time-stamp counter unknown")

@@ -97,7 +97,8 @@ impl Drop for KernelStack {
 /// Whether `address` lies in the unmapped part below a kernel stack.
 pub fn is_guard(address: u64) -> bool {
     let end = NEXT.load(Ordering::Relaxed);
-    (STACK_AREA..end).contains(&address) && (address - STACK_AREA) % STACK_STRIDE < STACK_STRIDE - STACK_BYTES
+    (STACK_AREA..end).contains(&address)
+        && (address - STACK_AREA) % STACK_STRIDE < STACK_STRIDE - STACK_BYTES
 }
 
 /// Where a thread that does not run goes on: its stack pointer; the rest lies on the stack.
@@ -134,7 +135,7 @@ impl Context {
             r12: first as usize as u64,
             rbx: 0,
             rbp: 0,
-            return_to: context_start_user as usize as u64,
+            return_to: context_start_user as *const () as u64,
             frame: *entry,
         };
         let slot = core::ptr::with_exposed_provenance_mut::<Initial>(rsp as usize);
@@ -191,7 +192,9 @@ pub fn fs_base() -> u64 {
     if features::has_fsgsbase() {
         let value: u64;
         // SAFETY: CR4.FSGSBASE is set.
-        unsafe { core::arch::asm!("rdfsbase {}", out(reg) value, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!("rdfsbase {}", out(reg) value, options(nomem, nostack, preserves_flags))
+        };
         return value;
     }
     // SAFETY: every x86-64 CPU has this register.
@@ -202,7 +205,9 @@ pub fn fs_base() -> u64 {
 pub fn set_fs_base(value: u64) {
     if features::has_fsgsbase() {
         // SAFETY: CR4.FSGSBASE is set; the kernel does not use FS.
-        unsafe { core::arch::asm!("wrfsbase {}", in(reg) value, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!("wrfsbase {}", in(reg) value, options(nomem, nostack, preserves_flags))
+        };
         return;
     }
     // SAFETY: the kernel does not use FS; non-canonical values never get here.

@@ -40,15 +40,17 @@ const _: () = {
 };
 
 impl Cpu {
-    const NEW: Self = Self {
-        this: AtomicU64::new(0),
-        kernel_stack: AtomicU64::new(0),
-        user_stack: AtomicU64::new(0),
-        index: AtomicU32::new(0),
-        node: AtomicU32::new(0),
-        current: AtomicPtr::new(core::ptr::null_mut()),
-        interrupt_stack: AtomicU64::new(0),
-    };
+    const fn new() -> Self {
+        Self {
+            this: AtomicU64::new(0),
+            kernel_stack: AtomicU64::new(0),
+            user_stack: AtomicU64::new(0),
+            index: AtomicU32::new(0),
+            node: AtomicU32::new(0),
+            current: AtomicPtr::new(core::ptr::null_mut()),
+            interrupt_stack: AtomicU64::new(0),
+        }
+    }
 
     /// Number of the CPU inside the co-kernel.
     pub fn index(&self) -> u32 {
@@ -67,7 +69,8 @@ impl Cpu {
 
     /// Where interrupts from user mode find their stack: a field of this CPU's task state segment.
     pub(super) fn set_interrupt_stack(&self, slot: *mut u64) {
-        self.interrupt_stack.store(slot.expose_provenance() as u64, Ordering::Relaxed);
+        self.interrupt_stack
+            .store(slot.expose_provenance() as u64, Ordering::Relaxed);
     }
 
     /// Stores the running thread and its stack; the old thread.
@@ -84,7 +87,7 @@ impl Cpu {
     }
 }
 
-static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::NEW }; MAX_CPUS];
+static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Makes GS point to CPU `index`'s words. That CPU, first of all.

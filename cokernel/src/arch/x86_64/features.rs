@@ -30,7 +30,8 @@ mod cr4 {
     pub(super) const LAM_SUP: u64 = 1 << 28;
     pub(super) const FRED: u64 = 1 << 32;
     /// What Linux's kernel uses for itself.
-    pub(super) const LINUX_ONLY: u64 = LA57 | VMXE | SMXE | PCIDE | CET | PKS | UINTR | LASS | LAM_SUP | FRED;
+    pub(super) const LINUX_ONLY: u64 =
+        LA57 | VMXE | SMXE | PCIDE | CET | PKS | UINTR | LASS | LAM_SUP | FRED;
     /// What this kernel needs.
     pub(super) const NEEDED: u64 = PAE | PGE | MCE | OSFXSR | OSXMMEXCPT;
 }
@@ -75,7 +76,9 @@ pub(super) fn enable(params: &BootParams, cpu: u32, node: u32) {
 fn enable_extended_states(xcr0: u64) {
     let (low, high) = (xcr0 & 0xffff_ffff, xcr0 >> 32);
     // SAFETY: CR4.OSXSAVE is set, and Linux runs with the same value on this CPU.
-    unsafe { core::arch::asm!("xsetbv", in("ecx") 0, in("rax") low, in("rdx") high, options(nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("xsetbv", in("ecx") 0, in("rax") low, in("rdx") high, options(nostack, preserves_flags))
+    };
     if xcr0 & XFD_TILE_DATA != 0 && cpuid(0xd, 1).eax & 1 << 4 != 0 {
         // SAFETY: CPUID says that the register exists.
         unsafe { msr::write(msr::XFD, XFD_TILE_DATA) };
@@ -83,6 +86,10 @@ fn enable_extended_states(xcr0: u64) {
 }
 
 /// One leaf of CPUID.
+#[allow(
+    unused_unsafe,
+    reason = "safe for newer compilers, unsafe for the kernel's"
+)]
 pub(super) fn cpuid(leaf: u32, sub: u32) -> core::arch::x86_64::CpuidResult {
     // SAFETY: every x86-64 CPU has CPUID; unknown leaves answer something harmless.
     unsafe { __cpuid_count(leaf, sub) }

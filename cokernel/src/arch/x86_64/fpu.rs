@@ -190,7 +190,9 @@ fn mxcsr_mask() -> u32 {
     struct Area([u8; LEGACY_BYTES]);
     let mut area = Area([0; LEGACY_BYTES]);
     // SAFETY: 512 bytes, aligned.
-    unsafe { core::arch::asm!("fxsave64 [{}]", in(reg) area.0.as_mut_ptr(), options(nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("fxsave64 [{}]", in(reg) area.0.as_mut_ptr(), options(nostack, preserves_flags))
+    };
     match u32::from_le_bytes(core::array::from_fn(|byte| area.0[MXCSR_MASK + byte])) {
         0 => 0xffbf,
         mask => mask,

@@ -14,7 +14,6 @@ const NO_SYSRET_RFLAGS: u64 = 0x1_0100;
 /// All integer registers of user mode, in the order of Linux's `struct pt_regs`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(missing_docs, reason = "registers")]
 pub struct UserFrame {
     pub r15: u64,
     pub r14: u64,

@@ -123,5 +123,7 @@ pub(super) fn load() {
         base: IDT.as_ptr().expose_provenance() as u64,
     };
     // SAFETY: `init` filled it and nobody changes it any more.
-    unsafe { core::arch::asm!("lidt [{}]", in(reg) &pointer, options(readonly, nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("lidt [{}]", in(reg) &pointer, options(readonly, nostack, preserves_flags))
+    };
 }

@@ -12,7 +12,7 @@ use alloc::sync::Arc;
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use x86_64::PhysAddr;
 
-use super::tlb::Space;
+use super::tlb::{self, Space};
 use crate::mm::phys;
 use crate::sync::SpinLock;
 
@@ -152,8 +152,6 @@ impl Mapping {
 pub enum MapError {
     /// Something is there already.
     Occupied,
-    /// A large page is wanted where a table stands; see [`PageTable::take_empty_table`].
-    TableInTheWay,
     /// No frame for a table.
     OutOfFrames,
 }
@@ -202,18 +200,24 @@ impl PageTable {
     /// # Errors
     ///
     /// See [`MapError`]; nothing was mapped.
-    pub fn map(&mut self, va: u64, pa: PhysAddr, size: PageSize, flags: Flags) -> Result<(), MapError> {
+    pub fn map(
+        &mut self,
+        va: u64,
+        pa: PhysAddr,
+        size: PageSize,
+        flags: Flags,
+    ) -> Result<(), MapError> {
         debug_assert!((va | pa.as_u64()) % size.bytes() == 0);
         let slot = self.slot_for(va, size)?;
         let old = slot.load(Ordering::Relaxed);
-        if is_table(old, size) {
-            return Err(MapError::TableInTheWay);
+        if old == 0 {
+            slot.store(leaf(pa, size, flags), Ordering::Release);
+            return Ok(());
         }
-        if old != 0 {
-            return Err(MapError::Occupied);
+        if size == PageSize::Large && is_table(old, size) {
+            return self.replace_table(va, slot, leaf(pa, size, flags));
         }
-        slot.store(leaf(pa, size, flags), Ordering::Release);
-        Ok(())
+        Err(MapError::Occupied)
     }
 
     /// Removes the leaf that contains `va`; what it was. The caller flushes and frees.
@@ -226,7 +230,10 @@ impl PageTable {
     pub fn protect(&mut self, va: u64, flags: Flags) -> Option<Mapping> {
         let (slot, size) = self.leaf_slot(va)?;
         let pa = Mapping::of(slot.load(Ordering::Relaxed), size).pa;
-        Some(Mapping::of(slot.swap(leaf(pa, size, flags), Ordering::SeqCst), size))
+        Some(Mapping::of(
+            slot.swap(leaf(pa, size, flags), Ordering::SeqCst),
+            size,
+        ))
     }
 
     /// Makes 512 small leaves of the large one that contains `va`, with the same rights and frames.
@@ -241,8 +248,14 @@ impl PageTable {
         };
         let old = Mapping::of(slot.load(Ordering::Relaxed), PageSize::Large);
         let small = new_table().ok_or(OutOfFrames)?;
-        for (entry, offset) in table(small).iter().zip((0u64..).step_by(PAGE_BYTES as usize)) {
-            entry.store(leaf(old.pa + offset, PageSize::Small, old.flags), Ordering::Relaxed);
+        for (entry, offset) in table(small)
+            .iter()
+            .zip((0u64..).step_by(PAGE_BYTES as usize))
+        {
+            entry.store(
+                leaf(old.pa + offset, PageSize::Small, old.flags),
+                Ordering::Relaxed,
+            );
         }
         slot.swap(pointer(small), Ordering::SeqCst);
         Ok(())
@@ -270,25 +283,19 @@ impl PageTable {
         None
     }
 
-    /// Unlinks the small-page table of the 2 MiB around `va` if it has no leaf any more. The caller
-    /// shoots the 2 MiB down, then frees the table as a small frame.
-    pub fn take_empty_table(&mut self, va: u64) -> Option<PhysAddr> {
-        let slot = self.existing_slot(va, PageSize::Large)?;
-        let entry = slot.load(Ordering::Relaxed);
-        if !is_table(entry, PageSize::Large) {
-            return None;
+    /// Puts a large `leaf` where `slot` points to a table of small leaves that has none any more,
+    /// and frees that table.
+    fn replace_table(&self, va: u64, slot: &AtomicU64, leaf: u64) -> Result<(), MapError> {
+        let below = PhysAddr::new(slot.load(Ordering::Relaxed) & ADDRESS);
+        let is_used = |entry: &AtomicU64| entry.load(Ordering::Relaxed) != 0;
+        if table(below).iter().any(is_used) {
+            return Err(MapError::Occupied);
         }
-        let below = PhysAddr::new(entry & ADDRESS);
-        if table(below).iter().any(|entry| entry.load(Ordering::Relaxed) != 0) {
-            return None;
-        }
-        slot.swap(0, Ordering::SeqCst);
-        Some(below)
-    }
-
-    /// Loads these tables on this CPU. The scheduler keeps [`Space::cpus`].
-    pub fn activate(&self) {
-        load_root(self.space.root);
+        slot.swap(leaf, Ordering::SeqCst);
+        // CPUs may have cached that the table is there.
+        tlb::shootdown(&self.space, va, va + PAGE_BYTES);
+        phys::free_small(below);
+        Ok(())
     }
 
     /// The entry of `size` for `va`; makes the tables above it.
@@ -310,21 +317,6 @@ impl PageTable {
             slot = entry(below, va, shift);
         }
         Ok(slot)
-    }
-
-    /// The entry of `size` for `va`, if the tables above it exist.
-    fn existing_slot(&self, va: u64, size: PageSize) -> Option<&'static AtomicU64> {
-        let mut shift = 39;
-        let mut slot = entry(self.space.root, va, shift);
-        while shift > size.shift() {
-            let value = slot.load(Ordering::Relaxed);
-            if value == 0 || is_leaf_at(value, shift) {
-                return None;
-            }
-            shift -= 9;
-            slot = entry(PhysAddr::new(value & ADDRESS), va, shift);
-        }
-        Some(slot)
     }
 
     fn leaf_slot(&self, va: u64) -> Option<(&'static AtomicU64, PageSize)> {
@@ -359,7 +351,7 @@ impl PageTable {
 
 impl Drop for PageTable {
     fn drop(&mut self) {
-        super::tlb::retire(&self.space);
+        tlb::retire(&self.space);
         for entry in &table(self.space.root)[..KERNEL_HALF] {
             free_below(entry.load(Ordering::Relaxed), 39);
         }
@@ -446,16 +438,26 @@ pub(super) fn set_kernel(tables: PageTable) {
 /// # Errors
 ///
 /// See [`MapError`]; nothing was mapped.
-pub(super) fn map_kernel(va: u64, pa: PhysAddr, size: PageSize, flags: Flags) -> Result<(), MapError> {
+pub(super) fn map_kernel(
+    va: u64,
+    pa: PhysAddr,
+    size: PageSize,
+    flags: Flags,
+) -> Result<(), MapError> {
     let mut tables = KERNEL.lock();
-    tables.as_mut().ok_or(MapError::OutOfFrames)?.map(va, pa, size, flags)
+    tables
+        .as_mut()
+        .ok_or(MapError::OutOfFrames)?
+        .map(va, pa, size, flags)
 }
 
 /// Top-level table that is loaded on this CPU.
 pub fn loaded_root() -> PhysAddr {
     let value: u64;
     // SAFETY: reading CR3 has no effect.
-    unsafe { core::arch::asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags))
+    };
     PhysAddr::new(value & ADDRESS)
 }
 
@@ -463,7 +465,9 @@ pub fn loaded_root() -> PhysAddr {
 pub(crate) fn load_root(root: PhysAddr) {
     // SAFETY: every root comes from a `PageTable` and carries the kernel's half; the owner of a
     // `PageTable` retires it from all CPUs before it frees it.
-    unsafe { core::arch::asm!("mov cr3, {}", in(reg) root.as_u64(), options(nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("mov cr3, {}", in(reg) root.as_u64(), options(nostack, preserves_flags))
+    };
 }
 
 const _: () = assert!(LARGE_PAGE_BYTES == PageSize::Large.bytes());

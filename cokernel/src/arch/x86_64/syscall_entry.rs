@@ -87,8 +87,8 @@ pub(super) fn init() {
     // SAFETY: the entry points are those above; the selectors are in the table `gdt` loaded.
     unsafe {
         msr::write(msr::STAR, star);
-        msr::write(msr::LSTAR, syscall_landing as usize as u64);
-        msr::write(msr::CSTAR, syscall32_landing as usize as u64);
+        msr::write(msr::LSTAR, syscall_landing as *const () as u64);
+        msr::write(msr::CSTAR, syscall32_landing as *const () as u64);
         msr::write(msr::FMASK, CLEARED_FLAGS);
     }
 }

@@ -17,7 +17,10 @@ static BASE_NS: AtomicU64 = AtomicU64::new(0);
 pub fn init(params: &BootParams) {
     let khz = params.tsc_khz.max(1);
     let multiplier = (1_000_000u128 << SHIFT) / u128::from(khz);
-    MULTIPLIER.store(u64::try_from(multiplier).unwrap_or(u64::MAX), Ordering::Relaxed);
+    MULTIPLIER.store(
+        u64::try_from(multiplier).unwrap_or(u64::MAX),
+        Ordering::Relaxed,
+    );
     TICKS_PER_US.store((khz / 1000).max(1), Ordering::Relaxed);
     BASE_TSC.store(params.boot_tsc, Ordering::Relaxed);
     BASE_NS.store(params.boot_monotonic_ns, Ordering::Relaxed);
@@ -27,13 +30,16 @@ pub fn init(params: &BootParams) {
 pub fn tsc() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: reading the counter has no effect.
-    unsafe { core::arch::asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
+    };
     u64::from(high) << 32 | u64::from(low)
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC, as good as the rate Linux measured at boot.
 pub fn now_ns() -> u64 {
-    BASE_NS.load(Ordering::Relaxed) + ticks_to_ns(tsc().wrapping_sub(BASE_TSC.load(Ordering::Relaxed)))
+    BASE_NS.load(Ordering::Relaxed)
+        + ticks_to_ns(tsc().wrapping_sub(BASE_TSC.load(Ordering::Relaxed)))
 }
 
 /// Nanoseconds since boot.
@@ -54,7 +60,7 @@ pub fn ns_to_tsc(ns: u64) -> u64 {
 }
 
 fn ticks_to_ns(ticks: u64) -> u64 {
-    let ns = u128::from(ticks) * u128::from(MULTIPLIER.load(Ordering::Relaxed)) >> SHIFT;
+    let ns = (u128::from(ticks) * u128::from(MULTIPLIER.load(Ordering::Relaxed))) >> SHIFT;
     u64::try_from(ns).unwrap_or(u64::MAX)
 }
 

@@ -101,7 +101,11 @@ pub(super) fn interrupt() {
         timers.slice_end = NEVER;
         sched::request_resched();
     }
-    while let Some(entry) = timers.waiting.first_entry().filter(|entry| entry.key().0 <= now) {
+    while let Some(entry) = timers
+        .waiting
+        .first_entry()
+        .filter(|entry| entry.key().0 <= now)
+    {
         let thread = entry.remove();
         drop(timers); // waking takes other locks
         sched::wake(&thread);
@@ -111,12 +115,18 @@ pub(super) fn interrupt() {
 }
 
 fn local() -> &'static SpinLock<Timers> {
-    TIMERS.get().expect("timers are used before they are there").this()
+    TIMERS
+        .get()
+        .expect("timers are used before they are there")
+        .this()
 }
 
 /// Sets the hardware to the earliest time wanted, if any.
 fn arm(timers: &Timers) {
-    let first = timers.waiting.first_key_value().map_or(NEVER, |(key, _)| key.0);
+    let first = timers
+        .waiting
+        .first_key_value()
+        .map_or(NEVER, |(key, _)| key.0);
     let next = first.min(timers.slice_end);
     if next == NEVER {
         return;
@@ -146,6 +156,7 @@ fn calibrate() -> u64 {
     let ticks = u64::from(u32::MAX - apic::timer_left());
     let elapsed = time::tsc() - start;
     apic::start_timer(0);
-    let per_ms = u128::from(ticks) * u128::from(time::us_to_ticks(1000)) / u128::from(elapsed.max(1));
+    let per_ms =
+        u128::from(ticks) * u128::from(time::us_to_ticks(1000)) / u128::from(elapsed.max(1));
     u64::try_from(per_ms).unwrap_or(u64::MAX).max(1)
 }

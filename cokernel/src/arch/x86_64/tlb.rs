@@ -102,7 +102,9 @@ pub fn flush_range(start: u64, end: u64) {
     if end.saturating_sub(start) / PAGE_BYTES > MAX_SINGLE_PAGES {
         return flush_all();
     }
-    (start..end).step_by(PAGE_BYTES as usize).for_each(flush_page);
+    (start..end)
+        .step_by(PAGE_BYTES as usize)
+        .for_each(flush_page);
 }
 
 /// Flushes `[start, end)` of `space` on every CPU that has it loaded, and waits until that is done.

@@ -221,7 +221,10 @@ pub(super) fn prepare_return(frame: &mut UserFrame) {
 fn interrupt(vector: u64) {
     let cpu = cpu::cpu_index();
     let count = &ikc::control().interrupts[cpu as usize];
-    count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    count.store(
+        count.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
     ikc::beat();
     apic::end_of_interrupt();
     panic::stop_if_asked();
@@ -269,9 +272,15 @@ fn kernel_exception(vector: u64, error: u64, frame: &mut UserFrame) {
     }
     if vector == vector::PAGE_FAULT {
         let address = fault_address();
-        panic::die(format_args!("page fault at {address:#x}, error code {error:#x}"), Some(frame));
+        panic::die(
+            format_args!("page fault at {address:#x}, error code {error:#x}"),
+            Some(frame),
+        );
     }
-    panic::die(format_args!("exception {vector}, error code {error:#x}"), Some(frame));
+    panic::die(
+        format_args!("exception {vector}, error code {error:#x}"),
+        Some(frame),
+    );
 }
 
 fn user_page_fault(address: u64, error: u64) -> FaultOutcome {
@@ -300,15 +309,23 @@ fn non_maskable(frame: &UserFrame) {
 fn double_fault(frame: &UserFrame) -> ! {
     let address = fault_address();
     if context::is_guard(address) {
-        panic::die(format_args!("kernel stack overflow at {address:#x}"), Some(frame));
+        panic::die(
+            format_args!("kernel stack overflow at {address:#x}"),
+            Some(frame),
+        );
     }
-    panic::die(format_args!("double fault, last page fault at {address:#x}"), Some(frame));
+    panic::die(
+        format_args!("double fault, last page fault at {address:#x}"),
+        Some(frame),
+    );
 }
 
 fn fault_address() -> u64 {
     let value: u64;
     // SAFETY: reading CR2 has no effect.
-    unsafe { core::arch::asm!("mov {}, cr2", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("mov {}, cr2", out(reg) value, options(nomem, nostack, preserves_flags))
+    };
     value
 }
 
@@ -334,7 +351,9 @@ fn floating_point_code(vector: u64) -> i32 {
     let raised = if vector == vector::SIMD {
         let mut mxcsr = 0u32;
         // SAFETY: stores to the variable.
-        unsafe { core::arch::asm!("stmxcsr [{}]", in(reg) &mut mxcsr, options(nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!("stmxcsr [{}]", in(reg) &mut mxcsr, options(nostack, preserves_flags))
+        };
         mxcsr & !(mxcsr >> 7)
     } else {
         let (mut control, mut status) = (0u16, 0u16);

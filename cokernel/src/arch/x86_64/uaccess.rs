@@ -33,14 +33,6 @@ core::arch::global_asm!(
     "mov [rsi], eax",
     "xor eax, eax",
     "ret",
-    // uaccess_swap32(rdi = address, esi = expected, edx = new, rcx = &mut seen) -> 0 or 1
-    ".globl uaccess_exchange32",
-    "uaccess_exchange32:",
-    "mov eax, esi",
-    "6: lock cmpxchg [rdi], edx",
-    "mov [rcx], eax",
-    "xor eax, eax",
-    "ret",
     "7: mov eax, 1",
     "ret",
     ".pushsection .exception_table, \"a\"",
@@ -48,25 +40,29 @@ core::arch::global_asm!(
     ".quad 1b, 3b",
     ".quad 2b, 4b",
     ".quad 5b, 7b",
-    ".quad 6b, 7b",
     ".popsection",
 );
 
 extern "C" {
     fn uaccess_copy(to: *mut u8, from: *const u8, bytes: usize) -> usize;
     fn uaccess_load32(address: u64, value: *mut u32) -> u64;
-    fn uaccess_exchange32(address: u64, expected: u32, new: u32, seen: *mut u32) -> u64;
     static __exception_table_start: [u64; 2];
     static __exception_table_end: [u64; 2];
 }
 
 /// Where the instruction at `rip` goes on after a fault, if it is one that may fault.
 pub(super) fn fixup(rip: u64) -> Option<u64> {
-    let (start, end) = (&raw const __exception_table_start, &raw const __exception_table_end);
+    let (start, end) = (
+        &raw const __exception_table_start,
+        &raw const __exception_table_end,
+    );
     let count = (end.addr() - start.addr()) / size_of::<[u64; 2]>();
     // SAFETY: the linker script puts the table's pairs between the two symbols.
     let table = unsafe { core::slice::from_raw_parts(start, count) };
-    table.iter().find(|[instruction, _]| *instruction == rip).map(|[_, fixup]| *fixup)
+    table
+        .iter()
+        .find(|[instruction, _]| *instruction == rip)
+        .map(|[_, fixup]| *fixup)
 }
 
 /// Copies `buffer.len()` bytes from `address`.
@@ -106,7 +102,7 @@ pub fn write_bytes(address: u64, bytes: &[u8]) -> Result<(), Fault> {
 /// # Safety
 ///
 /// The type has no padding, no invalid values and no pointers that matter.
-pub unsafe trait Plain: Copy + Default {}
+pub unsafe trait Plain: Copy {}
 
 macro_rules! plain {
     ($($t:ty),*) => {$(
@@ -116,19 +112,6 @@ macro_rules! plain {
 }
 plain!(u8, i8, u16, i16, u32, i32, u64, i64, usize, [u64; 2], [u64; 3], [u64; 4]);
 
-/// Reads a value at `address`, which need not be aligned.
-///
-/// # Errors
-///
-/// [`Fault`].
-pub fn read<T: Plain>(address: u64) -> Result<T, Fault> {
-    let mut value = T::default();
-    // SAFETY: `Plain`: any bytes are a value.
-    let bytes = unsafe { core::slice::from_raw_parts_mut((&raw mut value).cast(), size_of::<T>()) };
-    read_bytes(address, bytes)?;
-    Ok(value)
-}
-
 /// Writes a value to `address`, which need not be aligned.
 ///
 /// # Errors
@@ -136,7 +119,8 @@ pub fn read<T: Plain>(address: u64) -> Result<T, Fault> {
 /// [`Fault`].
 pub fn write<T: Plain>(address: u64, value: &T) -> Result<(), Fault> {
     // SAFETY: `Plain`: no padding, so all bytes are initialised.
-    let bytes = unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) };
+    let bytes =
+        unsafe { core::slice::from_raw_parts(core::ptr::from_ref(value).cast(), size_of::<T>()) };
     write_bytes(address, bytes)
 }
 
@@ -152,22 +136,6 @@ pub fn load_u32(address: u64) -> Result<u32, Fault> {
     // SAFETY: user space's, where faults are caught.
     match unsafe { uaccess_load32(address, &mut value) } {
         0 => Ok(value),
-        _ => Err(Fault),
-    }
-}
-
-/// Stores `new` in the aligned word at `address` if it holds `expected`; what it held.
-///
-/// # Errors
-///
-/// [`Fault`], also if it is not aligned.
-pub fn compare_exchange_u32(address: u64, expected: u32, new: u32) -> Result<u32, Fault> {
-    check_word(address)?;
-    let mut seen = 0;
-    let _open = Open::new();
-    // SAFETY: user space's, where faults are caught.
-    match unsafe { uaccess_exchange32(address, expected, new, &mut seen) } {
-        0 => Ok(seen),
         _ => Err(Fault),
     }
 }
