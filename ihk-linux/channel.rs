@@ -74,7 +74,11 @@ impl Running {
                 service::packet(self.instance.number, index, &packet.words());
             }
             Some(_) | None => {
-                pr_warn!("mcos{}: unexpected packet {:?}\n", self.instance.number, packet);
+                pr_warn!(
+                    "mcos{}: unexpected packet {:?}\n",
+                    self.instance.number,
+                    packet
+                );
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use crate::ffi::irq::{self, Domain, Line};
 use crate::ffi::lock::IrqLock;
-use crate::ffi::{cpu, hotplug};
+use crate::ffi::{apic, cpu, hotplug};
 use crate::proto::control::InstanceControl;
 use crate::proto::layout::MAX_LINUX_CPUS;
 use crate::running;
@@ -39,7 +39,11 @@ impl Doorbells {
         }
         let stage = hotplug::Stage::After;
         let cpu_came = hotplug::Callback::register(stage, c"ihk:doorbell", cpu_came)?;
-        Ok(Self { _cpu_came: cpu_came, lines, _domain: domain })
+        Ok(Self {
+            _cpu_came: cpu_came,
+            lines,
+            _domain: domain,
+        })
     }
 }
 
@@ -55,7 +59,9 @@ impl Drop for Doorbells {
 
 /// Makes `line` known as that of CPU `number`.
 fn introduce(number: u32, line: &Line) {
-    let Some(slot) = LINES.get(number as usize) else { return };
+    let Some(slot) = LINES.get(number as usize) else {
+        return;
+    };
     slot.store(line.irq(), Ordering::Release);
     if let Some(word) = line.command_word() {
         publish(number as usize, word);
@@ -64,18 +70,29 @@ fn introduce(number: u32, line: &Line) {
 
 /// Linux has moved line `irq`; it is raised by `word` from now on. Interrupts are off.
 pub(crate) fn moved(irq: u32, word: u64) {
-    if let Some(number) = LINES.iter().position(|line| line.load(Ordering::Acquire) == irq) {
+    if let Some(number) = LINES
+        .iter()
+        .position(|line| line.load(Ordering::Acquire) == irq)
+    {
         publish(number, word);
     }
 }
 
 /// Linux CPU `number` has come: its line goes back to it.
 extern "C" fn cpu_came(number: c_uint) -> c_int {
-    let irq = LINES.get(number as usize).map_or(0, |line| line.load(Ordering::Acquire));
-    if irq != 0 {
-        if let Err(error) = irq::set_target(irq, number) {
-            pr_warn!("doorbell of CPU {} stays elsewhere: {:?}\n", number, error);
-        }
+    let index = number as usize;
+    let (Some(line), Some(word)) = (LINES.get(index), WORDS.get(index)) else {
+        return 0;
+    };
+    let irq = line.load(Ordering::Acquire);
+    if irq == 0 {
+        return 0;
+    }
+    match irq::set_target(irq, number) {
+        // Linux gives the old vector up with the first interrupt on the new one; until then the
+        // line could not move again.
+        Ok(()) => apic::raise(word.load(Ordering::Acquire)),
+        Err(error) => pr_warn!("doorbell of CPU {} stays elsewhere: {:?}\n", number, error),
     }
     0
 }

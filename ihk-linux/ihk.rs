@@ -14,7 +14,10 @@
 #![deny(unsafe_code)]
 
 // Unsafe code is allowed in these modules only.
-#[allow(unsafe_code, reason = "prepares partition memory and the trampoline page")]
+#[allow(
+    unsafe_code,
+    reason = "prepares partition memory and the trampoline page"
+)]
 mod boot;
 #[allow(unsafe_code, reason = "the C side of Linux")]
 mod ffi;
@@ -33,7 +36,10 @@ mod channel;
 mod doorbell;
 mod error;
 mod image;
-#[allow(unsafe_code, reason = "work items are embedded by a macro of the kernel crate")]
+#[allow(
+    unsafe_code,
+    reason = "work items are embedded by a macro of the kernel crate"
+)]
 mod instance;
 mod mcd;
 mod mcos;
@@ -42,7 +48,11 @@ mod notifiers;
 mod resource;
 mod stop;
 
-#[allow(dead_code, unreachable_pub, reason = "each part uses its own share of the contract")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each part uses its own share of the contract"
+)]
 #[path = "../ihk-ikc/src/proto/mod.rs"]
 mod proto;
 

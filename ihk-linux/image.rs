@@ -33,14 +33,22 @@ impl Image {
         let mut memory = KVVec::new();
         memory.resize(bytes, 0, GFP_KERNEL)?;
         for segment in segments {
-            let start = usize::try_from(segment.virtual_address - IMAGE_BASE).map_err(|_| ENOEXEC)?;
+            let start =
+                usize::try_from(segment.virtual_address - IMAGE_BASE).map_err(|_| ENOEXEC)?;
             let length = usize::try_from(segment.file_bytes).map_err(|_| ENOEXEC)?;
             let end = start.checked_add(length).ok_or(ENOEXEC)?;
             let target = memory.as_mut_slice().get_mut(start..end).ok_or(ENOEXEC)?;
-            let from = request.file.checked_add(segment.file_offset).ok_or(EFAULT)?;
+            let from = request
+                .file
+                .checked_add(segment.file_offset)
+                .ok_or(EFAULT)?;
             user::copy_in(target, usize::try_from(from).map_err(|_| EFAULT)?)?;
         }
-        Ok(Self { memory, entry: request.entry, build_id: request.build_id })
+        Ok(Self {
+            memory,
+            entry: request.entry,
+            build_id: request.build_id,
+        })
     }
 
     /// The bytes from [`IMAGE_BASE`] on; whole pages.
@@ -55,7 +63,11 @@ impl Image {
 
     /// Build id without the padding.
     pub(crate) fn build_id(&self) -> &[u8] {
-        let length = self.build_id.iter().position(|&byte| byte == 0).unwrap_or(BUILD_ID_BYTES);
+        let length = self
+            .build_id
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(BUILD_ID_BYTES);
         self.build_id.get(..length).unwrap_or(&[])
     }
 }
@@ -64,9 +76,14 @@ impl Image {
 fn check(request: &LoadImage, segments: &[ImageSegment]) -> Result<usize> {
     let mut end = IMAGE_BASE;
     for segment in segments {
-        let file_end = segment.file_offset.checked_add(segment.file_bytes).ok_or(ENOEXEC)?;
-        let memory_end =
-            segment.virtual_address.checked_add(segment.memory_bytes).ok_or(ENOEXEC)?;
+        let file_end = segment
+            .file_offset
+            .checked_add(segment.file_bytes)
+            .ok_or(ENOEXEC)?;
+        let memory_end = segment
+            .virtual_address
+            .checked_add(segment.memory_bytes)
+            .ok_or(ENOEXEC)?;
         if file_end > request.file_bytes
             || segment.file_bytes > segment.memory_bytes
             || segment.virtual_address < end
@@ -77,7 +94,10 @@ fn check(request: &LoadImage, segments: &[ImageSegment]) -> Result<usize> {
         end = memory_end;
     }
     let holds_entry = |segment: &ImageSegment| {
-        request.entry.checked_sub(segment.virtual_address).is_some_and(|at| at < segment.memory_bytes)
+        request
+            .entry
+            .checked_sub(segment.virtual_address)
+            .is_some_and(|at| at < segment.memory_bytes)
     };
     if !segments.iter().any(holds_entry) {
         return Err(ENOEXEC);

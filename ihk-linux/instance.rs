@@ -68,7 +68,9 @@ impl Steering {
     pub(crate) fn default_linux_cpu(&self) -> u32 {
         match self.ikc_map.linux_cpu.first() {
             Some(&plus_one) if plus_one != 0 => u32::from(plus_one) - 1,
-            _ => (0..cpu::possible_count()).find(|&number| cpu::is_online(number)).unwrap_or(0),
+            _ => (0..cpu::possible_count())
+                .find(|&number| cpu::is_online(number))
+                .unwrap_or(0),
         }
     }
 
@@ -77,7 +79,11 @@ impl Steering {
         if self.is_destroyed {
             return Err(ENODEV);
         }
-        if self.running.is_some() { Err(EBUSY) } else { Ok(()) }
+        if self.running.is_some() {
+            Err(EBUSY)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -90,7 +96,12 @@ impl Instance {
             memory: BlockSet::new(),
             image: None,
             kargs: KVec::new(),
-            ikc_map: KBox::new(IkcMap { linux_cpu: [0; MAX_IKC_PAIRS] }, GFP_KERNEL)?,
+            ikc_map: KBox::new(
+                IkcMap {
+                    linux_cpu: [0; MAX_IKC_PAIRS],
+                },
+                GFP_KERNEL,
+            )?,
             running: None,
             log: Log::new(),
         };
@@ -149,7 +160,9 @@ impl Instance {
     /// Stops the instance if it has failed; says whether it still runs.
     fn check(&self) -> bool {
         let mut steering = self.steering.lock();
-        let Some(running) = &steering.running else { return false };
+        let Some(running) = &steering.running else {
+            return false;
+        };
         let failure = *self.failure.lock();
         let cause = match (failure, running.control.state.load(Ordering::Acquire)) {
             (Some(reason), _) => {
@@ -158,8 +171,17 @@ impl Instance {
                 status::HUNGUP
             }
             (None, state::RUNNING) => return true,
-            (None, state) => {
-                pr_err!("mcos{}: co-kernel stopped by itself (state {})\n", self.number, state);
+            (None, seen) => {
+                let what = if seen == state::PANIC {
+                    "panicked"
+                } else {
+                    "stopped by itself"
+                };
+                pr_err!(
+                    "mcos{}: the co-kernel {}, see its kmsg\n",
+                    self.number,
+                    what
+                );
                 status::PANIC
             }
         };

@@ -25,12 +25,18 @@ impl LiveLog {
     pub(crate) unsafe fn create(region: Region) -> Result<Self> {
         let header_bytes = size_of::<KmsgRing>() as u64;
         let bytes = region.bytes.checked_sub(header_bytes).ok_or(EINVAL)?;
-        let text = Region { phys: region.phys + header_bytes, bytes };
+        let text = Region {
+            phys: region.phys + header_bytes,
+            bytes,
+        };
         let at = pages::to_virtual(region.phys).cast::<KmsgRing>();
         // SAFETY: the caller's promise; nobody else looks yet.
         unsafe { core::ptr::addr_of_mut!((*at).capacity).write(bytes) };
         // SAFETY: the caller's promise; the co-kernel changes the ring by atomics only.
-        Ok(Self { header: unsafe { Shared::in_region(region, 0)? }, text })
+        Ok(Self {
+            header: unsafe { Shared::in_region(region, 0)? },
+            text,
+        })
     }
 
     /// Bytes ever written.
@@ -113,7 +119,10 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) const fn new() -> Self {
-        Self { saved: None, cleared: 0 }
+        Self {
+            saved: None,
+            cleared: 0,
+        }
     }
 
     /// A boot begins: old text is forgotten.

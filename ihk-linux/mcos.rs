@@ -95,7 +95,9 @@ fn query(steering: &mut Steering, command: u32, argument: usize) -> Result {
         uapi::QUERY_USAGE => user::write(argument, &*usage(live.ok_or(ENODEV)?)?),
         uapi::READ_KMSG => {
             let mut request = user::read(argument)?;
-            steering.log.read(live.map(|running| &running.log), &mut request)?;
+            steering
+                .log
+                .read(live.map(|running| &running.log), &mut request)?;
             user::write(argument, &*request)
         }
         uapi::CLEAR_KMSG => {
@@ -139,7 +141,9 @@ fn kargs(text: &Text) -> Result<KVec<u8>> {
 /// EINVAL unless every pair names a CPU of the instance and one of Linux.
 fn check_map(map: &IkcMap, cpu_count: usize) -> Result {
     for (index, &plus_one) in map.linux_cpu.iter().enumerate() {
-        let Some(linux_cpu) = u32::from(plus_one).checked_sub(1) else { continue };
+        let Some(linux_cpu) = u32::from(plus_one).checked_sub(1) else {
+            continue;
+        };
         if index >= cpu_count || !cpu::is_online(linux_cpu) {
             return Err(EINVAL);
         }
@@ -148,7 +152,14 @@ fn check_map(map: &IkcMap, cpu_count: usize) -> Result {
 }
 
 fn text(bytes: &[u8]) -> Result<KBox<Text>> {
-    let mut text = KBox::new(Text { bytes: 0, reserved: 0, text: [0; 1024] }, GFP_KERNEL)?;
+    let mut text = KBox::new(
+        Text {
+            bytes: 0,
+            reserved: 0,
+            text: [0; 1024],
+        },
+        GFP_KERNEL,
+    )?;
     for (target, byte) in text.text.iter_mut().zip(bytes) {
         *target = *byte;
     }

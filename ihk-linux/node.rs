@@ -43,7 +43,11 @@ impl Node {
 
     /// Bit set of the instances.
     pub(crate) fn instances(&self) -> u64 {
-        let exists = self.slots.iter().enumerate().filter(|(_, slot)| slot.is_some());
+        let exists = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.is_some());
         exists.fold(0, |set, (number, _)| set | 1 << number)
     }
 
@@ -94,12 +98,19 @@ pub(crate) fn all_instances() -> Result<KVec<Arc<Instance>>> {
 /// ENOSPC: there are [`MAX_INSTANCES`] already.
 pub(crate) fn create() -> Result<u32> {
     change(|node| {
-        let free = node.slots.iter_mut().enumerate().find(|(_, slot)| slot.is_none());
+        let free = node
+            .slots
+            .iter_mut()
+            .enumerate()
+            .find(|(_, slot)| slot.is_none());
         let (number, slot) = free.ok_or(ENOSPC)?;
         let instance = Instance::new(number as u32)?;
         let name = CString::try_from_fmt(fmt!("mcos{number}"))?;
         let device = Device::register(name, instance.clone())?;
-        *slot = Some(Slot { instance, _device: device });
+        *slot = Some(Slot {
+            instance,
+            _device: device,
+        });
         Ok(number as u32)
     })
 }

@@ -65,7 +65,15 @@ impl Running {
             // SAFETY: the caller's promise; a channel consists of atomics.
             let channel = unsafe { Shared::in_region(area.channels, index)? };
             let (sending, receiving) = (IrqLock::new(()), IrqLock::new(()));
-            cpus.push(CpuLink { apic_id, channel, sending, receiving }, GFP_KERNEL)?;
+            cpus.push(
+                CpuLink {
+                    apic_id,
+                    channel,
+                    sending,
+                    receiving,
+                },
+                GFP_KERNEL,
+            )?;
         }
         let running = Self {
             instance,
@@ -152,7 +160,9 @@ impl Running {
 
     /// Physical address of frame `frame`.
     pub(crate) fn frame_address(&self, frame: u32) -> Option<u64> {
-        let after = self.ranges.partition_point(|range| range.first_frame <= frame);
+        let after = self
+            .ranges
+            .partition_point(|range| range.first_frame <= frame);
         let range = self.ranges.get(after.checked_sub(1)?)?;
         let offset = u64::from(frame - range.first_frame) * PAGE_BYTES;
         (offset < range.region.bytes).then_some(range.region.phys + offset)
@@ -160,11 +170,16 @@ impl Running {
 
     /// The exposed bitmap and its length in words.
     pub(crate) fn exposed(&self) -> (*mut u64, u64) {
-        (pages::to_virtual(self.exposed.phys).cast(), self.exposed.bytes / 8)
+        (
+            pages::to_virtual(self.exposed.phys).cast(),
+            self.exposed.bytes / 8,
+        )
     }
 
     fn range_of(&self, phys: u64) -> Option<&MemoryRange> {
-        let after = self.ranges.partition_point(|range| range.region.phys <= phys);
+        let after = self
+            .ranges
+            .partition_point(|range| range.region.phys <= phys);
         let range = self.ranges.get(after.checked_sub(1)?)?;
         (phys - range.region.phys < range.region.bytes).then_some(range)
     }
@@ -183,7 +198,9 @@ pub(crate) fn publish(running: Arc<Running>) {
 
 /// Makes instance `os` invisible; returns when nobody looks at it any more. Process context.
 pub(crate) fn withdraw(os: u32) {
-    let Some(slot) = TABLE.get(os as usize) else { return };
+    let Some(slot) = TABLE.get(os as usize) else {
+        return;
+    };
     let pointer = slot.swap(core::ptr::null_mut(), Ordering::AcqRel);
     if pointer.is_null() {
         return;

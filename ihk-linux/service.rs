@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The seam to the service that runs programs: who it is, calling it, and what it may call.
 
-#[allow(dead_code, missing_docs, unreachable_pub, reason = "shared with the service's module")]
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "shared with the service's module"
+)]
 #[path = "service_abi.rs"]
 mod abi;
 
@@ -32,7 +37,9 @@ fn current() -> Option<&'static Service> {
 
 /// Tells the service that `running` is up. The steering lock is held.
 pub(crate) fn attach(running: &Running) -> Result {
-    let Some(service) = current() else { return Ok(()) };
+    let Some(service) = current() else {
+        return Ok(());
+    };
     running.set_attached(true);
     // SAFETY: a function of the service, in process context.
     let result = to_result(unsafe { (service.attach)(running.instance.number) });
@@ -132,8 +139,16 @@ macro_rules! export_gpl {
     )*};
 }
 export_gpl!(
-    ihk_register_service, ihk_unregister_service, ihk_send, ihk_cpu_count, ihk_mailbox,
-    ihk_phys_to_virt, ihk_frame_number, ihk_frame_address, ihk_exposed, ihk_declare_hung,
+    ihk_register_service,
+    ihk_unregister_service,
+    ihk_send,
+    ihk_cpu_count,
+    ihk_mailbox,
+    ihk_phys_to_virt,
+    ihk_frame_number,
+    ihk_frame_address,
+    ihk_exposed,
+    ihk_declare_hung,
 );
 
 /// See [`abi`].
@@ -144,20 +159,33 @@ export_gpl!(
 #[no_mangle]
 unsafe extern "C" fn ihk_register_service(service: *const Service) -> c_int {
     // SAFETY: the caller's promise.
-    let Some(given) = (unsafe { service.as_ref() }) else { return EINVAL.to_errno() };
+    let Some(given) = (unsafe { service.as_ref() }) else {
+        return EINVAL.to_errno();
+    };
     if given.abi_version != ABI_VERSION {
-        pr_err!("service has version {}, ihk has {}\n", given.abi_version, ABI_VERSION);
+        pr_err!(
+            "service has version {}, ihk has {}\n",
+            given.abi_version,
+            ABI_VERSION
+        );
         return version_mismatch().to_errno();
     }
     let null = core::ptr::null_mut();
     let order = Ordering::AcqRel;
-    if SERVICE.compare_exchange(null, service.cast_mut(), order, Ordering::Acquire).is_err() {
+    if SERVICE
+        .compare_exchange(null, service.cast_mut(), order, Ordering::Acquire)
+        .is_err()
+    {
         return EBUSY.to_errno();
     }
     let attached = for_each_running(|running| {
         if running.is_alive() && !running.is_attached() {
             if let Err(error) = attach(running) {
-                pr_err!("mcos{}: the service refused: {:?}\n", running.instance.number, error);
+                pr_err!(
+                    "mcos{}: the service refused: {:?}\n",
+                    running.instance.number,
+                    error
+                );
             }
         }
     });
@@ -169,7 +197,9 @@ unsafe extern "C" fn ihk_register_service(service: *const Service) -> c_int {
 extern "C" fn ihk_unregister_service() {
     let service = SERVICE.swap(core::ptr::null_mut(), Ordering::AcqRel);
     // SAFETY: still registered as far as its owner is concerned: we have not returned.
-    let Some(service) = (unsafe { service.as_ref() }) else { return };
+    let Some(service) = (unsafe { service.as_ref() }) else {
+        return;
+    };
     while let Err(error) = for_each_running(|running| detach_from(service, running)) {
         pr_warn!("detaching waits for memory: {:?}\n", error);
         crate::ffi::cpu::sleep_us(100_000);
@@ -204,26 +234,34 @@ extern "C" fn ihk_mailbox(os: u32, cpu: u32) -> *mut c_void {
         let link = running.cpus.get(cpu as usize)?;
         Some(core::ptr::addr_of!(link.channel.mailbox).cast_mut().cast())
     };
-    running::with(os, find).flatten().unwrap_or(core::ptr::null_mut())
+    running::with(os, find)
+        .flatten()
+        .unwrap_or(core::ptr::null_mut())
 }
 
 /// See [`abi`].
 #[no_mangle]
 extern "C" fn ihk_phys_to_virt(os: u32, phys: u64, bytes: u64) -> *mut c_void {
     let find = |running: &Running| running.to_virtual(phys, bytes);
-    running::with(os, find).flatten().map_or(core::ptr::null_mut(), <*mut u8>::cast)
+    running::with(os, find)
+        .flatten()
+        .map_or(core::ptr::null_mut(), <*mut u8>::cast)
 }
 
 /// See [`abi`].
 #[no_mangle]
 extern "C" fn ihk_frame_number(os: u32, phys: u64) -> i64 {
-    running::with(os, |running| running.frame_number(phys)).flatten().map_or(-1, i64::from)
+    running::with(os, |running| running.frame_number(phys))
+        .flatten()
+        .map_or(-1, i64::from)
 }
 
 /// See [`abi`].
 #[no_mangle]
 extern "C" fn ihk_frame_address(os: u32, frame: u32) -> u64 {
-    running::with(os, |running| running.frame_address(frame)).flatten().unwrap_or(u64::MAX)
+    running::with(os, |running| running.frame_address(frame))
+        .flatten()
+        .unwrap_or(u64::MAX)
 }
 
 /// See [`abi`].
@@ -250,7 +288,11 @@ unsafe extern "C" fn ihk_exposed(os: u32, words: *mut u64) -> *mut u64 {
 unsafe extern "C" fn ihk_declare_hung(os: u32, reason: *const u8, reason_bytes: usize) {
     // SAFETY: the caller's promise.
     let text = unsafe { core::slice::from_raw_parts(reason, reason_bytes) };
-    pr_err!("mcos{}: {}\n", os, core::str::from_utf8(text).unwrap_or("hung"));
+    pr_err!(
+        "mcos{}: {}\n",
+        os,
+        core::str::from_utf8(text).unwrap_or("hung")
+    );
     let _ = running::with(os, |running| {
         Instance::give_up(&running.instance, c"declared hung by the service");
     });

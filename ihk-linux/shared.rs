@@ -25,7 +25,9 @@ impl<T> Shared<T> {
     pub(crate) unsafe fn in_region(region: Region, index: usize) -> Result<Self> {
         let offset = index.checked_mul(size_of::<T>()).ok_or(EINVAL)?;
         let end = offset.checked_add(size_of::<T>()).ok_or(EINVAL)?;
-        let pointer = pages::to_virtual(region.phys).wrapping_add(offset).cast::<T>();
+        let pointer = pages::to_virtual(region.phys)
+            .wrapping_add(offset)
+            .cast::<T>();
         if end as u64 > region.bytes || !pointer.is_aligned() {
             return Err(EINVAL);
         }

@@ -24,7 +24,9 @@ pub(crate) enum Cause {
 
 /// Stops `instance` if it runs. Process context, with its steering locked.
 pub(crate) fn stop(instance: &Instance, steering: &mut Steering, cause: Cause) {
-    let Some(running) = &steering.running else { return };
+    let Some(running) = &steering.running else {
+        return;
+    };
     let end = match cause {
         Cause::Asked => shut_down(running),
         Cause::Failed(end) => end,
@@ -45,7 +47,10 @@ pub(crate) fn stop(instance: &Instance, steering: &mut Steering, cause: Cause) {
 
 /// Tells the co-kernel to stop and waits; the status that results.
 fn shut_down(running: &Running) -> u32 {
-    running.control.command.store(command::SHUTDOWN, Ordering::Release);
+    running
+        .control
+        .command
+        .store(command::SHUTDOWN, Ordering::Release);
     running.ring_all();
     let has_stopped = || running.control.state.load(Ordering::Acquire) == state::STOPPED;
     if cpu::wait_until(ANSWER_US, has_stopped) {
@@ -64,7 +69,9 @@ pub(crate) fn probe(instance: &Instance) -> u32 {
     if seen != status::RUNNING {
         return seen;
     }
-    let Some(running) = running::get(instance.number) else { return instance.status() };
+    let Some(running) = running::get(instance.number) else {
+        return instance.status();
+    };
     if running.is_attached() && service::programs(&running) > 0 && !is_beating(&running) {
         running.instance.give_up(c"a CPU does not answer");
         return status::HUNGUP;
@@ -75,7 +82,11 @@ pub(crate) fn probe(instance: &Instance) -> u32 {
 /// Rings all CPUs and waits for a heartbeat of each.
 fn is_beating(running: &Running) -> bool {
     let beat = |index: usize| {
-        running.control.heartbeats.get(index).map_or(0, |beats| beats.load(Ordering::Acquire))
+        running
+            .control
+            .heartbeats
+            .get(index)
+            .map_or(0, |beats| beats.load(Ordering::Acquire))
     };
     let mut before = KVec::new();
     for index in 0..running.cpus.len() {
@@ -84,6 +95,11 @@ fn is_beating(running: &Running) -> bool {
         }
     }
     running.ring_all();
-    let all_moved = || before.iter().enumerate().all(|(index, &old)| beat(index) != old);
+    let all_moved = || {
+        before
+            .iter()
+            .enumerate()
+            .all(|(index, &old)| beat(index) != old)
+    };
     cpu::wait_until(ANSWER_US, all_moved)
 }

@@ -32,7 +32,10 @@ struct Cursor(u64);
 
 impl Cursor {
     fn take(&mut self, bytes: u64) -> Region {
-        let region = Region { phys: self.0, bytes: bytes.next_multiple_of(PAGE_BYTES) };
+        let region = Region {
+            phys: self.0,
+            bytes: bytes.next_multiple_of(PAGE_BYTES),
+        };
         self.0 += region.bytes;
         region
     }
@@ -64,7 +67,10 @@ impl BootArea {
             channels: cursor.take(cpu_count * size_of::<CpuChannel>() as u64),
             exposed: cursor.take(exposed::words_for(frames) * 8),
             stacks: cursor.take(cpu_count * STACK_BYTES),
-            whole: Region { phys: start, bytes: cursor.0 - start },
+            whole: Region {
+                phys: start,
+                bytes: cursor.0 - start,
+            },
         }
     }
 

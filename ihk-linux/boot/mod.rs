@@ -91,7 +91,12 @@ impl Plan {
             return Err(E2BIG);
         }
         let area = BootArea::place(&runs, image.bytes().len() as u64, cpus.len() as u64)?;
-        Ok(Self { runs, area, entry: image.entry(), cpus })
+        Ok(Self {
+            runs,
+            area,
+            entry: image.entry(),
+            cpus,
+        })
     }
 }
 
@@ -112,7 +117,10 @@ fn prepare(instance: &Arc<Instance>, steering: &Steering, plan: &Plan) -> Result
     // SAFETY: memory cannot be taken from an instance while `steering.running` is set, and the
     // view is withdrawn before that is cleared.
     let running = unsafe { Running::new(instance.clone(), &plan.area, ranges, &apic_ids)? };
-    running.control.default_linux_cpu.store(steering.default_linux_cpu(), Ordering::Relaxed);
+    running
+        .control
+        .default_linux_cpu
+        .store(steering.default_linux_cpu(), Ordering::Relaxed);
     running.request_doorbells();
     Ok(running)
 }

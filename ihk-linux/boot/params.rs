@@ -73,8 +73,15 @@ fn numbered(runs: &[Run]) -> impl Iterator<Item = MemoryRange> + '_ {
     runs.iter().scan(0u32, |next_frame, run| {
         let first_frame = *next_frame;
         *next_frame = first_frame.wrapping_add((run.bytes / PAGE_BYTES) as u32);
-        let region = Region { phys: run.phys, bytes: run.bytes };
-        Some(MemoryRange { region, node: run.node, first_frame })
+        let region = Region {
+            phys: run.phys,
+            bytes: run.bytes,
+        };
+        Some(MemoryRange {
+            region,
+            node: run.node,
+            first_frame,
+        })
     })
 }
 

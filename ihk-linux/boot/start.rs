@@ -81,7 +81,11 @@ fn start_one(trampoline: &Trampoline, index: u32, apic_id: u32) -> Result {
             return Ok(());
         }
     }
-    pr_err!("co-kernel CPU {} (APIC id {}) does not start\n", index, apic_id);
+    pr_err!(
+        "co-kernel CPU {} (APIC id {}) does not start\n",
+        index,
+        apic_id
+    );
     Err(ETIMEDOUT)
 }
 

@@ -2,9 +2,7 @@
 //! The page tables co-kernel CPUs start on: the partition, the image and the trampoline page.
 
 use crate::ffi::pages::TablePage;
-use crate::proto::layout::{
-    Region, DIRECT_MAP_BASE, IMAGE_BASE, LARGE_PAGE_BYTES, PAGE_BYTES,
-};
+use crate::proto::layout::{Region, DIRECT_MAP_BASE, IMAGE_BASE, LARGE_PAGE_BYTES, PAGE_BYTES};
 use crate::resource::memory::Run;
 use kernel::prelude::*;
 
@@ -29,7 +27,10 @@ struct Table {
 
 impl Table {
     fn new() -> Result<Self> {
-        Ok(Self { page: TablePage::new()?, children: KVec::new() })
+        Ok(Self {
+            page: TablePage::new()?,
+            children: KVec::new(),
+        })
     }
 
     /// Maps the page at `virt` of this table of `level` to `phys`, by an entry of `leaf_level`.
@@ -54,7 +55,11 @@ impl Table {
                 self.children.len() - 1
             }
         };
-        self.children.as_mut_slice().get_mut(position).map(|(_, table)| table).ok_or(EINVAL)
+        self.children
+            .as_mut_slice()
+            .get_mut(position)
+            .map(|(_, table)| table)
+            .ok_or(EINVAL)
     }
 }
 
@@ -85,7 +90,8 @@ impl BootTables {
     fn map_large(&mut self, virt: u64, phys: u64, bytes: u64) -> Result {
         let mut offset = 0;
         while offset < bytes {
-            self.0.map(ROOT_LEVEL, virt + offset, phys + offset, LARGE_LEVEL)?;
+            self.0
+                .map(ROOT_LEVEL, virt + offset, phys + offset, LARGE_LEVEL)?;
             offset += LARGE_PAGE_BYTES;
         }
         Ok(())

@@ -29,7 +29,10 @@ fn send(command: u32, apic_id: u32) {
 /// Resets CPU `apic_id`: it stops at once and waits for [`startup`]. [`end_reset`] follows after
 /// 10 ms.
 pub(crate) fn reset(apic_id: u32) {
-    send(extra::APIC_INT_LEVELTRIG | extra::APIC_INT_ASSERT | extra::APIC_DM_INIT, apic_id);
+    send(
+        extra::APIC_INT_LEVELTRIG | extra::APIC_INT_ASSERT | extra::APIC_DM_INIT,
+        apic_id,
+    );
 }
 
 /// Ends the reset signal (a no-op on CPUs that need none).
@@ -44,7 +47,10 @@ pub(crate) fn startup(apic_id: u32, page: u8) {
 
 /// Interrupts CPU `apic_id` with `vector`.
 pub(crate) fn ring(apic_id: u32, vector: u8) {
-    send(extra::APIC_DM_FIXED | extra::APIC_INT_ASSERT | u32::from(vector), apic_id);
+    send(
+        extra::APIC_DM_FIXED | extra::APIC_INT_ASSERT | u32::from(vector),
+        apic_id,
+    );
 }
 
 /// What a co-kernel writes into its interrupt command register to raise `vector` on the CPU Linux
@@ -52,9 +58,18 @@ pub(crate) fn ring(apic_id: u32, vector: u8) {
 pub(crate) fn command_word(vector: u32, destination: u32) -> u64 {
     // SAFETY: the driver's own query without side effects.
     let is_logical = driver().dest_mode_logical() != 0;
-    let mode = if is_logical { extra::APIC_DEST_LOGICAL } else { 0 };
+    let mode = if is_logical {
+        extra::APIC_DEST_LOGICAL
+    } else {
+        0
+    };
     u64::from(destination) << 32
         | u64::from(extra::APIC_DM_FIXED | extra::APIC_INT_ASSERT | mode | vector)
+}
+
+/// Raises what a [`command_word`] says, as a co-kernel would.
+pub(crate) fn raise(word: u64) {
+    send(word as u32, (word >> 32) as u32);
 }
 
 /// Whether Linux runs the local APICs in x2APIC mode.

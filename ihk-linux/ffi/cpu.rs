@@ -34,7 +34,9 @@ pub(crate) fn online_count() -> u32 {
 ///
 /// `mask` must be one of the kernel's own masks.
 unsafe fn test(cpu: u32, mask: *mut bindings::cpumask) -> bool {
-    let Ok(bit) = c_int::try_from(cpu) else { return false };
+    let Ok(bit) = c_int::try_from(cpu) else {
+        return false;
+    };
     // SAFETY: the caller's promise, and the bit is one the mask has.
     cpu < possible_count() && unsafe { bindings::cpumask_test_cpu(bit, mask) }
 }
@@ -58,7 +60,11 @@ unsafe fn per_cpu<T: Copy>(variable: *const T, cpu: u32) -> T {
     // CPU's instance.
     unsafe {
         let offset = offsets.add(cpu as usize).read();
-        variable.cast::<u8>().wrapping_add(offset).cast::<T>().read()
+        variable
+            .cast::<u8>()
+            .wrapping_add(offset)
+            .cast::<T>()
+            .read()
     }
 }
 
@@ -104,7 +110,11 @@ pub(crate) fn features() -> Features {
              options(nomem, nostack, preserves_flags));
     }
     let xcr0 = if cr4 & CR4_OSXSAVE == 0 { 0 } else { xcr0() };
-    Features { cr4, xcr0, pat: join(low, high) }
+    Features {
+        cr4,
+        xcr0,
+        pat: join(low, high),
+    }
 }
 
 fn xcr0() -> u64 {

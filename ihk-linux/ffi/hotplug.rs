@@ -63,7 +63,14 @@ impl Callback {
         };
         // SAFETY: the name is static; the function stays until `drop` has removed it.
         let state = unsafe {
-            bindings::__cpuhp_setup_state(wanted, name.as_char_ptr(), false, Some(function), None, false)
+            bindings::__cpuhp_setup_state(
+                wanted,
+                name.as_char_ptr(),
+                false,
+                Some(function),
+                None,
+                false,
+            )
         };
         to_result(state)?;
         Ok(Self(state))

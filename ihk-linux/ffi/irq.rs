@@ -60,8 +60,7 @@ unsafe extern "C" fn allocate(
     argument: *mut c_void,
 ) -> c_int {
     // SAFETY: Linux's arguments, passed on unchanged.
-    let result =
-        unsafe { bindings::irq_domain_alloc_irqs_parent(domain, first, count, argument) };
+    let result = unsafe { bindings::irq_domain_alloc_irqs_parent(domain, first, count, argument) };
     if result != 0 {
         return result;
     }
@@ -169,7 +168,12 @@ pub(crate) struct Line {
 
 impl Line {
     /// Makes a line called `name` that calls `handler`, on CPU `number` if that is online.
-    pub(crate) fn new(domain: &Domain, name: CString, handler: Handler, number: u32) -> Result<Self> {
+    pub(crate) fn new(
+        domain: &Domain,
+        name: CString,
+        handler: Handler,
+        number: u32,
+    ) -> Result<Self> {
         let irq = Self::allocate(domain)?;
         if cpu::is_online(number) {
             // Before it is requested, so that its first vector is right and nothing has to move.
@@ -194,7 +198,15 @@ impl Line {
         // SAFETY: the domain is alive; the vector domain reads `info` during the call only.
         let irq = unsafe {
             let info = core::ptr::addr_of_mut!(info).cast();
-            bindings::__irq_domain_alloc_irqs(domain.domain, -1, 1, -1, info, false, core::ptr::null())
+            bindings::__irq_domain_alloc_irqs(
+                domain.domain,
+                -1,
+                1,
+                -1,
+                info,
+                false,
+                core::ptr::null(),
+            )
         };
         to_result(irq)?;
         u32::try_from(irq).map_err(|_| EINVAL)

@@ -21,14 +21,21 @@ impl<T> IrqLock<T> {
     /// An unlocked lock.
     pub(crate) const fn new(data: T) -> Self {
         // All zeroes is `__RAW_SPIN_LOCK_UNLOCKED` without lock debugging, as the kernel is built.
-        Self { raw: UnsafeCell::new(pin_init::zeroed()), data: UnsafeCell::new(data) }
+        Self {
+            raw: UnsafeCell::new(pin_init::zeroed()),
+            data: UnsafeCell::new(data),
+        }
     }
 
     /// Spins until the lock is ours. Any context.
     pub(crate) fn lock(&self) -> IrqGuard<'_, T> {
         // SAFETY: the lock word is initialised and lives as long as the guard.
         let flags = unsafe { bindings::_raw_spin_lock_irqsave(self.raw.get()) };
-        IrqGuard { lock: self, flags, _not_send: NotThreadSafe }
+        IrqGuard {
+            lock: self,
+            flags,
+            _not_send: NotThreadSafe,
+        }
     }
 }
 

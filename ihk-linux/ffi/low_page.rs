@@ -29,14 +29,19 @@ impl LowPage {
     /// own trampoline) is not zero. The caller keeps others from borrowing at the same time and
     /// CPUs from starting.
     pub(crate) fn borrow() -> Result<Self> {
-        let number = (FIRST..END).find(|&number| is_unused(number * PAGE_BYTES)).ok_or(ENODEV)?;
+        let number = (FIRST..END)
+            .find(|&number| is_unused(number * PAGE_BYTES))
+            .ok_or(ENODEV)?;
         let mut saved = KVec::with_capacity(PAGE_BYTES as usize, GFP_KERNEL)?;
         // SAFETY: RAM in Linux's direct map, which nobody else writes.
         let bytes = unsafe {
             core::slice::from_raw_parts(pages::to_virtual(number * PAGE_BYTES), PAGE_BYTES as usize)
         };
         saved.extend_from_slice(bytes, GFP_KERNEL)?;
-        Ok(Self { number: u8::try_from(number).map_err(|_| ENODEV)?, saved })
+        Ok(Self {
+            number: u8::try_from(number).map_err(|_| ENODEV)?,
+            saved,
+        })
     }
 
     /// Page number: what a start-up interrupt carries.
@@ -82,13 +87,17 @@ impl LowPage {
 }
 
 fn fits<T>(offset: usize) -> bool {
-    offset.checked_add(size_of::<T>()).is_some_and(|end| end <= PAGE_BYTES as usize)
+    offset
+        .checked_add(size_of::<T>())
+        .is_some_and(|end| end <= PAGE_BYTES as usize)
 }
 
 impl Drop for LowPage {
     fn drop(&mut self) {
         // SAFETY: the page is borrowed, and `saved` has exactly its bytes.
-        unsafe { core::ptr::copy_nonoverlapping(self.saved.as_ptr(), self.at(0), self.saved.len()) };
+        unsafe {
+            core::ptr::copy_nonoverlapping(self.saved.as_ptr(), self.at(0), self.saved.len())
+        };
     }
 }
 

@@ -88,11 +88,17 @@ pub(crate) fn node_bytes(node: u32) -> u64 {
     unsafe {
         let states = &*addr_of!(bindings::node_states);
         let with_memory = states.get(bindings::node_states_N_MEMORY as usize);
-        let word = with_memory.and_then(|mask| mask.bits.get(index / 64)).copied().unwrap_or(0);
+        let word = with_memory
+            .and_then(|mask| mask.bits.get(index / 64))
+            .copied()
+            .unwrap_or(0);
         if word & (1 << (index % 64)) == 0 {
             return 0;
         }
-        let data = addr_of!(bindings::node_data).cast::<*const bindings::pglist_data>().add(index).read();
+        let data = addr_of!(bindings::node_data)
+            .cast::<*const bindings::pglist_data>()
+            .add(index)
+            .read();
         (*data).node_present_pages as u64 * PAGE_BYTES
     }
 }
@@ -137,7 +143,12 @@ impl TablePage {
     /// Writes entry `index` (modulo the number of entries).
     pub(crate) fn set(&mut self, index: usize, entry: u64) {
         // SAFETY: the page is ours and the index inside it.
-        unsafe { self.0.as_ptr().add(index % TABLE_ENTRIES).write_volatile(entry) };
+        unsafe {
+            self.0
+                .as_ptr()
+                .add(index % TABLE_ENTRIES)
+                .write_volatile(entry)
+        };
     }
 }
 

@@ -8,7 +8,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::prelude::*;
 
 /// Bit set of the CPUs Linux must not start.
-static GUARDED: [AtomicU64; MAX_LINUX_CPUS / 64] = [const { AtomicU64::new(0) }; MAX_LINUX_CPUS / 64];
+static GUARDED: [AtomicU64; MAX_LINUX_CPUS / 64] =
+    [const { AtomicU64::new(0) }; MAX_LINUX_CPUS / 64];
 
 fn guard(cpu: u32) {
     if let Some(word) = GUARDED.get(cpu as usize / 64) {
@@ -25,7 +26,11 @@ fn unguard(cpu: u32) {
 /// Called by Linux before it starts `cpu`. The errno is EPERM because Linux would repeat the
 /// attempt for EBUSY.
 pub(crate) extern "C" fn refuse_guarded(cpu: c_uint) -> c_int {
-    if is_guarded(cpu) { EPERM.to_errno() } else { 0 }
+    if is_guarded(cpu) {
+        EPERM.to_errno()
+    } else {
+        0
+    }
 }
 
 fn is_guarded(cpu: u32) -> bool {
@@ -47,7 +52,10 @@ impl ReservedCpu {
             unguard(cpu);
             return Err(error);
         }
-        Ok(Self { number: cpu, is_lent: true })
+        Ok(Self {
+            number: cpu,
+            is_lent: true,
+        })
     }
 
     /// Linux's number.
@@ -151,7 +159,9 @@ impl CpuList {
         self.require(wanted)?;
         target.0.reserve(members(wanted).count(), GFP_KERNEL)?;
         for number in members(wanted) {
-            let Some(index) = self.0.iter().position(|cpu| cpu.number == number) else { continue };
+            let Some(index) = self.0.iter().position(|cpu| cpu.number == number) else {
+                continue;
+            };
             if let Ok(cpu) = self.0.remove(index) {
                 let _ = target.0.push_within_capacity(cpu);
             }
@@ -180,7 +190,11 @@ impl CpuList {
         if members(wanted).next().is_none() {
             return Err(EINVAL);
         }
-        if members(wanted).all(|cpu| contains(&have, cpu)) { Ok(()) } else { Err(ENOENT) }
+        if members(wanted).all(|cpu| contains(&have, cpu)) {
+            Ok(())
+        } else {
+            Err(ENOENT)
+        }
     }
 }
 
@@ -190,7 +204,9 @@ pub(crate) fn members(set: &CpuSet) -> impl Iterator<Item = u32> + '_ {
 }
 
 fn contains(set: &CpuSet, cpu: u32) -> bool {
-    set.words.get(cpu as usize / 64).is_some_and(|word| word & (1 << (cpu % 64)) != 0)
+    set.words
+        .get(cpu as usize / 64)
+        .is_some_and(|word| word & (1 << (cpu % 64)) != 0)
 }
 
 /// Whether Linux can give all of `wanted`; see [`CpuList::reserve`].

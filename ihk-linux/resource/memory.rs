@@ -29,7 +29,9 @@ pub(crate) struct BlockSet {
 
 impl BlockSet {
     pub(crate) const fn new() -> Self {
-        Self { blocks: KVVec::new() }
+        Self {
+            blocks: KVVec::new(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -56,7 +58,14 @@ impl BlockSet {
                 Some(run) if run.phys + run.bytes == phys && run.node == node => {
                     run.bytes += LARGE_PAGE_BYTES;
                 }
-                _ => runs.push(Run { phys, bytes: LARGE_PAGE_BYTES, node }, GFP_KERNEL)?,
+                _ => runs.push(
+                    Run {
+                        phys,
+                        bytes: LARGE_PAGE_BYTES,
+                        node,
+                    },
+                    GFP_KERNEL,
+                )?,
             }
         }
         Ok(runs)
@@ -70,7 +79,10 @@ impl BlockSet {
     /// not that much to give.
     pub(crate) fn reserve(&mut self, wanted: &MemorySpec) -> Result {
         check(wanted)?;
-        let total: u64 = wanted.bytes.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes));
+        let total: u64 = wanted
+            .bytes
+            .iter()
+            .fold(0, |sum, bytes| sum.saturating_add(*bytes));
         if total > pages::available_bytes() {
             return Err(ENOMEM);
         }
@@ -131,7 +143,11 @@ impl BlockSet {
             }
             let bytes = (LARGE_PAGE_BYTES - skip).min(request.bytes - done);
             let to = request.buffer.checked_add(done).ok_or(EFAULT)?;
-            block.copy_out(skip as usize, usize::try_from(to).map_err(|_| EFAULT)?, bytes as usize)?;
+            block.copy_out(
+                skip as usize,
+                usize::try_from(to).map_err(|_| EFAULT)?,
+                bytes as usize,
+            )?;
             done += bytes;
             skip = 0;
             if done == request.bytes {
@@ -146,7 +162,12 @@ impl BlockSet {
     fn split_off(&mut self, wanted: &MemorySpec) -> Result<Self> {
         check(wanted)?;
         let have = self.spec();
-        if wanted.bytes.iter().zip(&have.bytes).any(|(wanted, have)| wanted > have) {
+        if wanted
+            .bytes
+            .iter()
+            .zip(&have.bytes)
+            .any(|(wanted, have)| wanted > have)
+        {
             return Err(ENOENT);
         }
         let mut taken = Self::new();
@@ -181,10 +202,12 @@ impl BlockSet {
 
 /// Nodes of `spec` with the number of blocks asked of each.
 fn parts(spec: &MemorySpec) -> impl Iterator<Item = (u32, usize)> + '_ {
-    (0..MAX_NODES as u32).zip(&spec.bytes).filter_map(|(node, &bytes)| {
-        let count = usize::try_from(bytes / LARGE_PAGE_BYTES).ok()?;
-        (count != 0).then_some((node, count))
-    })
+    (0..MAX_NODES as u32)
+        .zip(&spec.bytes)
+        .filter_map(|(node, &bytes)| {
+            let count = usize::try_from(bytes / LARGE_PAGE_BYTES).ok()?;
+            (count != 0).then_some((node, count))
+        })
 }
 
 fn check(spec: &MemorySpec) -> Result {
@@ -193,7 +216,10 @@ fn check(spec: &MemorySpec) -> Result {
     {
         return Err(EINVAL);
     }
-    for (node, bytes) in (0..MAX_NODES as u32).zip(&spec.bytes).filter(|(_, bytes)| **bytes != 0) {
+    for (node, bytes) in (0..MAX_NODES as u32)
+        .zip(&spec.bytes)
+        .filter(|(_, bytes)| **bytes != 0)
+    {
         match pages::node_bytes(node) {
             0 => return Err(ENOENT),
             present if *bytes > present => return Err(ENOMEM),
