@@ -59,7 +59,9 @@ impl Block {
     }
 
     fn first_free(&self) -> Option<u32> {
-        let (word, bits) = (0u32..).zip(self.used).find(|(_, bits)| *bits != u64::MAX)?;
+        let (word, bits) = (0u32..)
+            .zip(self.used)
+            .find(|(_, bits)| *bits != u64::MAX)?;
         Some(word * 64 + (!bits).trailing_zeros())
     }
 
@@ -75,14 +77,32 @@ impl Block {
         None
     }
 
+    /// Marks frames as used or free; they were all the opposite.
     fn set(&mut self, first: u32, count: u32, used: bool) {
-        for frame in first..first + count {
-            let bit = 1 << (frame % 64);
-            let word = &mut self.used[(frame / 64) as usize];
-            *word = if used { *word | bit } else { *word & !bit };
+        for (word, mask) in masks(first, count) {
+            let word = &mut self.used[word];
+            *word = if used { *word | mask } else { *word & !mask };
         }
-        self.free = if used { self.free - count } else { self.free + count };
+        self.free = if used {
+            self.free - count
+        } else {
+            self.free + count
+        };
     }
+
+    fn are_used(&self, first: u32, count: u32) -> bool {
+        masks(first, count).all(|(word, mask)| self.used[word] & mask == mask)
+    }
+}
+
+/// The bitmap's words that hold frames `first..first + count` of a block, and which bits of them.
+fn masks(first: u32, count: u32) -> impl Iterator<Item = (usize, u64)> {
+    let end = first + count;
+    (first / 64..end.div_ceil(64)).map(move |word| {
+        let low = first.max(word * 64) - word * 64;
+        let high = end.min(word * 64 + 64) - word * 64;
+        (word as usize, u64::MAX >> (64 - (high - low)) << low)
+    })
 }
 
 /// The frames of a partition, numbered from 0.
@@ -132,7 +152,11 @@ impl Frames {
 
     /// One frame.
     pub fn alloc_small(&mut self) -> Option<u32> {
-        let block = if self.partial == NONE { self.whole } else { self.partial };
+        let block = if self.partial == NONE {
+            self.whole
+        } else {
+            self.partial
+        };
         let frame = self.blocks.get(block as usize)?.first_free()?;
         self.take(block, frame, 1);
         Some(block * FRAMES_PER_BLOCK + frame)
@@ -184,11 +208,14 @@ impl Frames {
     /// See [`FreeError`]; nothing was changed.
     pub fn free_run(&mut self, first: u32, count: u32) -> Result<(), FreeError> {
         let (number, frame) = (first / FRAMES_PER_BLOCK, first % FRAMES_PER_BLOCK);
-        let block = self.blocks.get_mut(number as usize).ok_or(FreeError::OutOfRange)?;
+        let block = self
+            .blocks
+            .get_mut(number as usize)
+            .ok_or(FreeError::OutOfRange)?;
         if count > FRAMES_PER_BLOCK - frame {
             return Err(FreeError::OutOfRange);
         }
-        if (frame..frame + count).any(|frame| !block.is_used(frame)) {
+        if !block.are_used(frame, count) {
             return Err(FreeError::AlreadyFree);
         }
         let before = block.free;

@@ -64,7 +64,10 @@ mod tests {
         }
         assert_eq!((queue.pop(), queue.pop()), (Some(1), Some(2)));
         queue.push(4);
-        assert_eq!((queue.pop(), queue.pop(), queue.pop()), (Some(3), Some(4), None));
+        assert_eq!(
+            (queue.pop(), queue.pop(), queue.pop()),
+            (Some(3), Some(4), None)
+        );
     }
 
     #[test]
