@@ -5,8 +5,6 @@ use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::slot::{DelegationSlot, SLOTS_PER_PAGE};
 use x86_64::PhysAddr;
 
-use crate::arch::paging::PageSize;
-use crate::mm::aspace::Page;
 use crate::mm::phys;
 
 /// A frame that holds [`SLOTS_PER_PAGE`] slots. Who drops it has given the frame to
@@ -24,14 +22,6 @@ impl SlotPage {
     /// Where Linux finds it.
     pub fn frame(&self) -> PhysAddr {
         self.0
-    }
-
-    /// As memory to give back.
-    pub fn as_page(&self) -> Page {
-        Page {
-            frame: self.0,
-            size: PageSize::Small,
-        }
     }
 
     /// Slot `index`. Panics if there is none: indices are the co-kernel's own.

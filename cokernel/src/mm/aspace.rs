@@ -6,7 +6,6 @@
 //! Never touch user memory under `inner`: the fault handler needs it.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use cokernel_logic::vma::{AreaMap, Attributes, Kind, Protection, Range};
@@ -15,12 +14,15 @@ use x86_64::PhysAddr;
 
 use crate::arch::paging::{Flags, MapError, PageSize, PageTable};
 use crate::arch::{relax, tlb};
+use crate::mm::runs::RunList;
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::sched;
 
 /// Most areas of one address space: Linux's default `vm.max_map_count`.
 const MAX_AREAS: usize = 65_530;
+/// Runs of frames taken out at a time: bounds the heap that a large, fragmented range needs.
+const MAX_RUNS: usize = 8192;
 
 /// See the module documentation.
 pub struct AddressSpace {
@@ -147,49 +149,38 @@ impl Inner {
         self.table.map(address, page.frame, page.size, flags)
     }
 
-    /// Takes every page out of `range`, ascending, cutting large pages at the edges. The
-    /// translation caches still know them: flush before the frames are used again.
+    /// Takes pages out of `range`, ascending, until it is empty or [`MAX_RUNS`] runs of frames are
+    /// gathered: the frames, and how far it came. Cuts large pages at the edges. The translation
+    /// caches still know the pages: flush before the frames are used again.
     ///
     /// # Errors
     ///
-    /// No frame to cut a large page; nothing was taken.
-    pub fn take_pages(&mut self, range: Range) -> Result<Vec<(u64, Page)>, Errno> {
+    /// `ENOMEM`: no frame to cut a large page; nothing was taken.
+    pub fn take_pages(&mut self, range: Range) -> Result<(RunList, u64), Errno> {
         self.cut_edges(range)?;
-        let mut pages = Vec::new();
+        let mut runs = RunList::new();
         let mut at = range.start;
-        while let Some((address, _)) = self.table.next_mapping(at, range.end) {
-            let Some(old) = self.table.unmap(address) else {
-                break;
+        while runs.len() < MAX_RUNS {
+            let Some((address, _)) = self.table.next_mapping(at, range.end) else {
+                return Ok((runs, range.end));
             };
-            if !old.flags.mirrored {
-                pages.push((
-                    address,
-                    Page {
-                        frame: old.pa,
-                        size: old.size,
-                    },
-                ));
+            if let Some(old) = self.table.unmap(address) {
+                runs.add(&old);
+                at = address + old.size.bytes();
             }
-            at = address + old.size.bytes();
         }
-        Ok(pages)
+        Ok((runs, at))
     }
 
-    /// The pages in `range`, ascending.
-    pub fn pages(&self, range: Range) -> Vec<(u64, Page)> {
-        let mut pages = Vec::new();
+    /// The frames in `range` that Linux may have mapped there or elsewhere.
+    pub fn exposed_frames(&self, range: Range) -> RunList {
+        let mut runs = RunList::new();
         let mut at = range.start;
         while let Some((address, mapping)) = self.table.next_mapping(at, range.end) {
-            pages.push((
-                address,
-                Page {
-                    frame: mapping.pa,
-                    size: mapping.size,
-                },
-            ));
+            runs.add_if_exposed(&mapping);
             at = address + mapping.size.bytes();
         }
-        pages
+        runs
     }
 
     /// Changes the rights of every page mapped in `range`. Flush afterwards.
@@ -203,6 +194,18 @@ impl Inner {
         while let Some((address, mapping)) = self.table.next_mapping(at, range.end) {
             self.table.protect(address, flags_of(protection));
             at = address + mapping.size.bytes();
+        }
+        Ok(())
+    }
+
+    /// Whether two more areas may come into being, as when the middle of one changes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn check_split(&self) -> Result<(), Errno> {
+        if self.areas.len() + 2 > MAX_AREAS {
+            return Err(Errno::ENOMEM);
         }
         Ok(())
     }

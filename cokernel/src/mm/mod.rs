@@ -11,5 +11,6 @@ pub mod phys;
 pub mod populate;
 pub mod quarantine;
 pub mod revoke;
+pub mod runs;
 pub mod unmap;
 pub mod window;

@@ -11,13 +11,17 @@ use crate::mm::aspace::{AddressSpace, Inner, Page};
 use crate::mm::{phys, quarantine};
 use crate::syscall::errno::Errno;
 
-/// Memory is given at once only while more than 1 / this of the partition stays free.
-const RESERVE_FRACTION: u64 = 8;
+/// Programs leave this part of the partition to the kernel (page tables, stacks, heap): 1 / this,
+/// and at least [`RESERVE_FRAMES`].
+const RESERVE_FRACTION: u64 = 64;
+/// See [`RESERVE_FRACTION`].
+const RESERVE_FRAMES: u64 = 1024;
 
-/// Whether `bytes` more can be given without coming near the end.
+/// Whether programs may have `bytes` more, now.
 pub fn has_room_for(bytes: u64) -> bool {
     let stats = phys::stats();
-    stats.free.saturating_sub(bytes / PageSize::Small.bytes()) > stats.total / RESERVE_FRACTION
+    let reserve = (stats.total / RESERVE_FRACTION).max(RESERVE_FRAMES);
+    stats.free.saturating_sub(bytes / PageSize::Small.bytes()) > reserve
 }
 
 /// Fills `range` of an area with zeroed pages. Between two large pages it serves Linux, because
@@ -93,7 +97,9 @@ pub fn demand(
 
 /// The largest zeroed page that may lie at `address` and stays within `range`.
 fn alloc_for(address: u64, range: Range) -> Option<Page> {
-    if address % LARGE_PAGE_BYTES == 0 && range.end - address >= LARGE_PAGE_BYTES {
+    let large = PageSize::Large.bytes();
+    let fits = address % large == 0 && range.end - address >= large;
+    if fits && has_room_for(large) {
         if let Some(frame) = phys::alloc_large() {
             return Some(zeroed(Page {
                 frame,
@@ -101,14 +107,12 @@ fn alloc_for(address: u64, range: Range) -> Option<Page> {
             }));
         }
     }
-    let frame = phys::alloc_small().or_else(|| {
-        quarantine::recheck();
-        phys::alloc_small()
-    })?;
-    Some(zeroed(Page {
-        frame,
-        size: PageSize::Small,
-    }))
+    let small = PageSize::Small;
+    if !has_room_for(small.bytes()) && !(quarantine::recheck() && has_room_for(small.bytes())) {
+        return None;
+    }
+    let frame = phys::alloc_small()?;
+    Some(zeroed(Page { frame, size: small }))
 }
 
 fn zeroed(page: Page) -> Page {

@@ -18,14 +18,18 @@ use x86_64::PhysAddr;
 
 use crate::arch::relax;
 use crate::arch::time::Deadline;
-use crate::mm::aspace::Page;
+use crate::mm::runs::RunList;
 use crate::mm::{phys, quarantine};
 use crate::sync::SpinLock;
-use crate::task::process;
+use crate::task::process::{self, Process};
 use crate::{ikc, klog};
 
 /// Runs that fit into the one page a request carries.
 const RUNS_PER_REQUEST: usize = PAGE_BYTES as usize / size_of::<FrameRun>();
+/// Most retired page tables that wait for an occasion to be freed.
+const MAX_RETIRED: usize = 256;
+/// Token of an answer to no question: pinned frames were let go.
+const PINS_LET_GO: u64 = 0;
 /// How long Linux may take; without an answer in this time it is as good as gone.
 const PATIENCE_US: u64 = 1_000_000;
 
@@ -48,7 +52,7 @@ struct Revocation {
     token: u64,
     process: ProcessHandle,
     range: Range,
-    runs: Vec<FrameRun>,
+    runs: RunList,
     /// `runs[..asked]` have been named to Linux; of these, all but the last request are settled.
     asked: usize,
     settled: usize,
@@ -57,53 +61,63 @@ struct Revocation {
     then: Then,
 }
 
-/// Who asks Linux, about which addresses, and with which page.
-pub struct Request {
-    /// The process.
-    pub process: ProcessHandle,
-    /// The addresses at which Linux may have mapped the frames.
-    pub range: Range,
-    /// A page of the process for the list of frames; one request at a time uses it.
-    pub array: PhysAddr,
-}
-
-/// Frees `pages`, which were mapped in the range of `request`, as soon as Linux allows it. Returns
-/// when the addresses may be used again; `true` if Linux had to be asked.
-pub fn release(request: &Request, pages: &[(u64, Page)]) -> bool {
-    let runs = free_unexposed(pages);
-    if runs.is_empty() {
-        return false;
-    }
-    let done = Arc::new(AtomicBool::new(false));
-    ask_and_wait(request, runs, Then::Free(done.clone()), &done);
-    true
-}
-
-/// Makes Linux drop its mappings of `pages` in the range of `request`; the frames stay in use.
-pub fn withdraw(request: &Request, pages: &[(u64, Page)]) {
-    fence(Ordering::SeqCst);
-    let runs: Vec<_> = runs_of(pages)
-        .into_iter()
-        .filter(|&run| exposed::any_set(phys::exposed_bits(), run))
-        .collect();
-    if !runs.is_empty() {
+/// Frees `frames`, which were mapped in `range` of `process`, as soon as Linux allows it. Returns
+/// when the addresses may be used again; `true` if Linux had mapped some.
+pub fn release(process: &Process, range: Range, frames: &RunList) -> bool {
+    let mut limbo = RunList::new();
+    free_unexposed(frames, &mut limbo);
+    let exposed = !limbo.is_empty();
+    if exposed || process.space.with(|inner| inner.table.retired_count()) > MAX_RETIRED {
+        add_retired_tables(process, &mut limbo);
         let done = Arc::new(AtomicBool::new(false));
-        ask_and_wait(request, runs, Then::Keep(done.clone()), &done);
+        ask_and_wait(process, range, limbo, Then::Free(done.clone()), &done);
+    }
+    exposed
+}
+
+/// Makes Linux drop its mappings of `frames` in `range` of `process`; they stay in use.
+pub fn withdraw(process: &Process, range: Range, frames: RunList) {
+    if !frames.is_empty() {
+        let done = Arc::new(AtomicBool::new(false));
+        ask_and_wait(process, range, frames, Then::Keep(done.clone()), &done);
     }
 }
 
-/// Frees all `pages` of a process whose proxy is gone, and then the process. Does not wait.
-pub fn release_process(request: &Request, pages: &[(u64, Page)]) {
-    let runs = free_unexposed(pages);
-    if runs.is_empty() {
-        process::forget(request.process);
+/// Frees `limbo`, all that is left of `process`, whose proxy is gone, and then the process. Does
+/// not wait.
+pub fn release_process(process: &Process, limbo: RunList) {
+    if limbo.is_empty() {
+        process::forget(process.handle);
     } else {
-        ask(request, runs, Then::FreeProcess);
+        ask(process, process.space.window, limbo, Then::FreeProcess);
+    }
+}
+
+/// Linux leaves the address space once to answer us; after that it walks no retired table.
+fn add_retired_tables(process: &Process, limbo: &mut RunList) {
+    for table in process.space.with(|inner| inner.table.take_retired()) {
+        limbo.push_frame(table);
+    }
+}
+
+/// Frees those of `frames` that Linux does not know; adds the others to `limbo`.
+pub fn free_unexposed(frames: &RunList, limbo: &mut RunList) {
+    fence(Ordering::SeqCst);
+    for &run in frames.as_slice() {
+        if exposed::any_set(phys::exposed_bits(), run) {
+            limbo.push(run);
+        } else {
+            quarantine::free(run);
+        }
     }
 }
 
 /// Linux has dropped what request `token` named.
 pub fn done(token: u64) {
+    if token == PINS_LET_GO {
+        quarantine::recheck();
+        return;
+    }
     let Some(mut revocation) = take(token) else {
         klog!("revocation {token}: Linux answered a question nobody asked");
         return;
@@ -125,7 +139,7 @@ impl Revocation {
     fn send(mut self) {
         let end = self.runs.len().min(self.asked + RUNS_PER_REQUEST);
         let words = phys::page(self.array);
-        for (word, run) in words.iter().zip(&self.runs[self.asked..end]) {
+        for (word, run) in words.iter().zip(&self.runs.as_slice()[self.asked..end]) {
             word.store(
                 u64::from(run.first) | u64::from(run.count) << 32,
                 Ordering::Relaxed,
@@ -147,7 +161,7 @@ impl Revocation {
     /// Deals with the frames of the request that was answered.
     fn settle(&mut self) {
         if !matches!(self.then, Then::Keep(_)) {
-            for &run in &self.runs[self.settled..self.asked] {
+            for &run in &self.runs.as_slice()[self.settled..self.asked] {
                 quarantine::free_or_keep(run);
             }
         }
@@ -163,30 +177,25 @@ fn take(token: u64) -> Option<Revocation> {
     Some(pending.swap_remove(index))
 }
 
-fn ask(request: &Request, runs: Vec<FrameRun>, then: Then) -> u64 {
+fn ask(process: &Process, range: Range, runs: RunList, then: Then) -> u64 {
     let token = NEXT_TOKEN.fetch_add(1, Ordering::Relaxed);
-    let Request {
-        process,
-        range,
-        array,
-    } = *request;
-    Revocation {
+    let revocation = Revocation {
         token,
-        process,
+        process: process.handle,
         range,
         runs,
         asked: 0,
         settled: 0,
-        array,
+        array: process.revoke_array,
         then,
-    }
-    .send();
+    };
+    revocation.send();
     token
 }
 
 /// Waits for Linux, serving it meanwhile: it may itself wait for this CPU.
-fn ask_and_wait(request: &Request, runs: Vec<FrameRun>, then: Then, done: &AtomicBool) {
-    let token = ask(request, runs, then);
+fn ask_and_wait(process: &Process, range: Range, runs: RunList, then: Then, done: &AtomicBool) {
+    let token = ask(process, range, runs, then);
     let deadline = Deadline::after_us(PATIENCE_US);
     while !done.load(Ordering::Acquire) {
         ikc::poll();
@@ -208,38 +217,8 @@ fn give_up(token: u64) {
         revocation.runs.len()
     );
     if !matches!(revocation.then, Then::Keep(_)) {
-        for &run in &revocation.runs[revocation.settled..] {
+        for &run in &revocation.runs.as_slice()[revocation.settled..] {
             quarantine::keep(run);
         }
     }
-}
-
-/// Frees the frames Linux does not know; returns the others.
-fn free_unexposed(pages: &[(u64, Page)]) -> Vec<FrameRun> {
-    fence(Ordering::SeqCst);
-    let mut limbo = Vec::new();
-    for run in runs_of(pages) {
-        if exposed::any_set(phys::exposed_bits(), run) {
-            limbo.push(run);
-        } else {
-            quarantine::free(run);
-        }
-    }
-    limbo
-}
-
-/// The frames of `pages` that are the partition's, neighbours joined.
-fn runs_of(pages: &[(u64, Page)]) -> Vec<FrameRun> {
-    let mut runs: Vec<FrameRun> = Vec::new();
-    for (_, page) in pages {
-        let Some(first) = phys::frame_number(page.frame) else {
-            continue;
-        };
-        let count = u32::try_from(page.size.bytes() / PAGE_BYTES).unwrap_or(1);
-        match runs.last_mut() {
-            Some(last) if last.first + last.count == first => last.count += count,
-            _ => runs.push(FrameRun { first, count }),
-        }
-    }
-    runs
 }

@@ -13,25 +13,38 @@ use crate::task::process::Process;
 ///
 /// # Errors
 ///
-/// `ENOMEM`: no frame to cut a large page at an edge; nothing was changed.
+/// `ENOMEM`: no frame to cut a large page at an edge, or too many areas; nothing was changed.
 pub fn unmap(process: &Process, range: Range) -> Result<(), Errno> {
-    empty(process, range)?;
-    process.space.with(|inner| inner.areas.remove(range));
-    Ok(())
+    process.space.with(|inner| {
+        inner.check_split()?;
+        inner.cut_edges(range)?;
+        inner.areas.remove(range);
+        Ok(())
+    })?;
+    empty(process, range)
 }
 
-/// Frees all pages in `range`; the areas stay, and zeroed memory comes at the next touch.
+/// Frees all pages in `range`; areas stay, and zeroed memory comes at the next touch.
 ///
 /// # Errors
 ///
-/// As [`unmap`].
+/// `ENOMEM`: no frame to cut a large page at an edge; nothing was changed.
 pub fn empty(process: &Process, range: Range) -> Result<(), Errno> {
-    let pages = process.space.with(|inner| inner.take_pages(range))?;
-    if pages.is_empty() {
-        return Ok(());
+    let mut linux_had_some = false;
+    let mut at = range.start;
+    while at < range.end {
+        let rest = Range {
+            start: at,
+            end: range.end,
+        };
+        let (frames, end) = process.space.with(|inner| inner.take_pages(rest))?;
+        let part = Range { start: at, end };
+        if !frames.is_empty() {
+            process.space.flush(part);
+            linux_had_some |= revoke::release(process, part, &frames);
+        }
+        at = end;
     }
-    process.space.flush(range);
-    let linux_had_some = revoke::release(&process.revoke_request(range), &pages);
     if linux_had_some && range.bytes() >= LARGE_PAGE_BYTES {
         window::drop_tables(range);
     }

@@ -64,10 +64,14 @@ fn grow(process: &Process, start: u64, range: Range) -> Result<(), Errno> {
         return Err(Errno::ENOMEM);
     }
     limits::check_growth(process, range.bytes(), HEAP)?;
-    space.with(|inner| inner.add_area(range, attributes(Kind::Heap, HEAP)))?;
-    if populate::has_room_for(range.bytes()) {
-        // What does not come now comes at the first touch, or fails there.
-        let _ = populate::populate(space, range, HEAP);
+    if !populate::has_room_for(range.bytes()) {
+        return Err(Errno::ENOMEM);
     }
-    window::sync(space, range).map_err(window::errno_of)
+    space.with(|inner| inner.add_area(range, attributes(Kind::Heap, HEAP)))?;
+    let grown = populate::populate(space, range, HEAP)
+        .and_then(|()| window::sync(space, range).map_err(window::errno_of));
+    if grown.is_err() {
+        unmap::unmap(process, range)?;
+    }
+    grown
 }

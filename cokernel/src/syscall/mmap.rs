@@ -12,7 +12,7 @@ use crate::arch::UserFrame;
 use crate::delegate;
 use crate::mm::addr::{is_page_aligned, page_up, USER_END};
 use crate::mm::aspace::attributes;
-use crate::mm::{phys, populate, unmap, window};
+use crate::mm::{populate, unmap, window};
 use crate::task::process::{self, Process};
 
 const PROT_READ: u32 = 1;
@@ -164,30 +164,22 @@ pub fn find_place(process: &Process, hint: u64, bytes: u64) -> Result<Range, Err
 
 fn map_anonymous(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> {
     let space = &process.space;
-    let forced = wish.flags & (MAP_POPULATE | MAP_LOCKED) != 0;
-    let at_once = wish.protection.is_accessible()
-        && (forced || wish.flags & MAP_NORESERVE == 0)
-        && populate::has_room_for(range.bytes());
-    if !at_once
-        && wish.protection.write
-        && wish.flags & MAP_NORESERVE == 0
-        && exceeds_partition(range.bytes())
-    {
+    let promised = wish.protection.write && wish.flags & MAP_NORESERVE == 0;
+    let room = populate::has_room_for(range.bytes());
+    // There is no swap: what is promised has to be there.
+    if promised && !room {
         return Err(Errno::ENOMEM);
     }
+    let forced = wish.flags & (MAP_POPULATE | MAP_LOCKED) != 0;
+    let at_once = wish.protection.is_accessible() && room && (promised || forced);
     let mut what = attributes(Kind::Anonymous, wish.protection);
     what.locked = wish.flags & MAP_LOCKED != 0;
+    what.on_demand = !at_once;
     space.with(|inner| inner.add_area(range, what))?;
     if at_once {
-        // What does not come now comes at the first touch, or fails there.
-        let _ = populate::populate(space, range, wish.protection);
+        populate::populate(space, range, wish.protection)?;
     }
     window::sync(space, range).map_err(window::errno_of)
-}
-
-/// As Linux's heuristic overcommit: what could never be there is refused.
-fn exceeds_partition(bytes: u64) -> bool {
-    bytes / PAGE_BYTES > phys::stats().total
 }
 
 /// A private copy: Linux reads the file straight into the pages.

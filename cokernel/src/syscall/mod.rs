@@ -31,21 +31,36 @@ pub mod table;
 mod user;
 
 use crate::arch::UserFrame;
-use crate::delegate;
+use crate::{delegate, klog};
 use errno::{to_register, Errno, SyscallResult};
-use table::Route;
+use table::{Route, Row};
 
 /// Performs the system call `frame` asks for and puts the result into it.
 pub fn dispatch(frame: &mut UserFrame) {
     let number = frame.number();
-    let result = match table::find(number).map(|row| row.route) {
-        Some(Route::Local(function)) => to_register(function(frame)),
-        Some(Route::Delegate) => delegate::call(number, frame.args()),
-        Some(Route::Refuse(errno)) => errno.negated(),
+    let result = match table::find(number) {
+        Some(row) => route(row, frame),
         None => Errno::ENOSYS.negated(),
     };
     frame.set_return(result);
     restart::note(result);
+}
+
+fn route(row: &Row, frame: &mut UserFrame) -> i64 {
+    match row.route {
+        Route::Local(function) => to_register(function(frame)),
+        Route::Delegate => delegate::call(row.number, frame.args()),
+        Route::Refuse(errno) => {
+            if row.is_first_refusal() {
+                klog!(
+                    "system call {} ({}) refused: {errno:?}",
+                    row.name,
+                    row.number
+                );
+            }
+            errno.negated()
+        }
+    }
 }
 
 /// Has the worker perform `number`, for local calls that end up there.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! mprotect.
 
-use cokernel_logic::vma::{Kind, Protection, Range};
+use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 
 use super::errno::{Errno, SyscallResult};
 use super::mmap::protection_of;
@@ -73,23 +73,21 @@ fn check(process: &Process, range: Range) -> Result<(), Errno> {
 /// `ENOMEM`.
 pub fn change(process: &Process, range: Range, protection: Protection) -> Result<(), Errno> {
     let space = &process.space;
-    let pages = space.with(|inner| {
+    let had_pages = space.with(|inner| {
+        inner.check_split()?;
         inner.set_rights(range, protection)?;
         inner
             .areas
-            .update(range, |what| cokernel_logic::vma::Attributes {
-                protection,
-                ..what
-            });
-        Ok(inner.pages(range))
+            .update(range, |what| Attributes { protection, ..what });
+        Ok(inner.has_pages(range))
     })?;
-    if !pages.is_empty() {
+    if had_pages {
         space.flush(range);
     }
     if protection.is_accessible() {
-        window::sync(space, range).map_err(window::errno_of)
-    } else {
-        revoke::withdraw(&process.revoke_request(range), &pages);
-        Ok(())
+        return window::sync(space, range).map_err(window::errno_of);
     }
+    let seen = space.with(|inner| inner.exposed_frames(range));
+    revoke::withdraw(process, range, seen);
+    Ok(())
 }

@@ -122,11 +122,12 @@ fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
     let space = &process.space;
     let protection = area.attributes.protection;
     limits::check_growth(process, range.bytes(), protection)?;
+    let at_once = protection.is_accessible() && !area.attributes.on_demand;
+    if at_once && !populate::has_room_for(range.bytes()) {
+        return Err(Errno::ENOMEM);
+    }
     space.with(|inner| inner.add_area(range, area.attributes))?;
-    if protection.is_accessible()
-        && !area.attributes.on_demand
-        && populate::has_room_for(range.bytes())
-    {
+    if at_once {
         // What does not come now comes at the first touch, or fails there.
         let _ = populate::populate(space, range, protection);
     }
@@ -179,19 +180,19 @@ fn move_pages(
     keep_area: bool,
 ) -> Result<(), Errno> {
     let space = &process.space;
-    let pages = space.with(|inner| {
+    space.with(|inner| {
+        inner.check_split()?;
         inner.cut_edges(from)?;
-        let pages = inner.pages(from);
-        hold_at(inner, &pages, from, to)?;
-        // The cut is done, so this takes exactly `pages`.
-        inner.take_pages(from)?;
+        hold_at(inner, from, to)?;
+        clear(inner, from);
         if !keep_area {
             inner.areas.remove(from);
         }
-        Ok(pages)
+        Ok(())
     })?;
     space.flush(from);
-    revoke::withdraw(&process.revoke_request(from), &pages);
+    let seen = space.with(|inner| inner.exposed_frames(to));
+    revoke::withdraw(process, from, seen);
     space.with(|inner| {
         inner.add_area(to, area.attributes)?;
         inner.set_rights(to, area.attributes.protection)
@@ -199,20 +200,30 @@ fn move_pages(
     window::sync(space, to).map_err(window::errno_of)
 }
 
-/// Puts `pages` of `from` out of reach at `to`; all or none.
-fn hold_at(inner: &mut Inner, pages: &[(u64, Page)], from: Range, to: Range) -> Result<(), Errno> {
-    for &(address, page) in pages {
-        let target = to.start + (address - from.start);
-        if place_anywhere(inner, target, page).is_err() {
-            let mut at = to.start;
-            while let Some((mapped, mapping)) = inner.table.next_mapping(at, to.end) {
-                inner.table.unmap(mapped);
-                at = mapped + mapping.size.bytes();
-            }
+/// Puts the pages of `from` out of reach at `to`, too; all or none.
+fn hold_at(inner: &mut Inner, from: Range, to: Range) -> Result<(), Errno> {
+    let mut at = from.start;
+    while let Some((address, mapping)) = inner.table.next_mapping(at, from.end) {
+        let page = Page {
+            frame: mapping.pa,
+            size: mapping.size,
+        };
+        if place_anywhere(inner, to.start + (address - from.start), page).is_err() {
+            clear(inner, to);
             return Err(Errno::ENOMEM);
         }
+        at = address + mapping.size.bytes();
     }
     Ok(())
+}
+
+/// Forgets the pages in `range`; they are mapped elsewhere.
+fn clear(inner: &mut Inner, range: Range) {
+    let mut at = range.start;
+    while let Some((address, mapping)) = inner.table.next_mapping(at, range.end) {
+        inner.table.unmap(address);
+        at = address + mapping.size.bytes();
+    }
 }
 
 /// A large page that does not fall on a large boundary becomes 512 small ones.

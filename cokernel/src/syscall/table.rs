@@ -7,6 +7,8 @@
 //! list, on filters of system calls or on the identity of a thread are never `Delegate`: on Linux
 //! they would silently act on the proxy.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use super::errno::{Errno, SyscallResult};
 use super::{
     advice, arch_prctl, brk, exit, futex, identity, itimer, kill, madvise, masked, mlock, mmap,
@@ -41,6 +43,17 @@ pub struct Row {
     pub name: &'static str,
     /// Where it goes.
     pub route: Route,
+}
+
+impl Row {
+    /// Whether no program was refused this call since boot, until now.
+    pub fn is_first_refusal(&self) -> bool {
+        static REFUSED: [AtomicBool; NUMBERS] = [const { AtomicBool::new(false) }; NUMBERS];
+        usize::try_from(self.number)
+            .ok()
+            .and_then(|number| REFUSED.get(number))
+            .is_some_and(|refused| !refused.swap(true, Ordering::Relaxed))
+    }
 }
 
 /// One more than the highest number.

@@ -16,7 +16,8 @@ use crate::arch;
 use crate::arch::paging::{Flags, PageSize};
 use crate::delegate::SlotPage;
 use crate::mm::aspace::{attributes, AddressSpace};
-use crate::mm::{phys, populate, window};
+use crate::mm::runs::RunList;
+use crate::mm::{phys, populate, quarantine, window};
 use crate::syscall::errno::Errno;
 use crate::task::process::{self, Parts, Process};
 use crate::task::signal::ProcessSignals;
@@ -72,10 +73,18 @@ fn wished_cpu(image: &ProcessImage) -> Option<u32> {
 
 /// Frees the pages of an address space Linux has not heard of.
 fn discard(space: &AddressSpace) {
-    let pages = space
-        .with(|inner| inner.take_pages(space.window))
-        .unwrap_or_default();
-    pages.into_iter().for_each(|(_, page)| populate::free(page));
+    let mut at = space.window.start;
+    while at < space.window.end {
+        let rest = Range {
+            start: at,
+            end: space.window.end,
+        };
+        // The edges of the window cut no page, so this cannot fail.
+        let taken = space.with(|inner| inner.take_pages(rest));
+        let (frames, end) = taken.unwrap_or_else(|_| (RunList::new(), rest.end));
+        frames.as_slice().iter().copied().for_each(quarantine::free);
+        at = end;
+    }
 }
 
 /// Whether the image makes sense at all; its ranges are checked where they are mapped.

@@ -19,6 +19,7 @@ use crate::arch::{tlb, UserFrame};
 use crate::delegate::SlotPage;
 use crate::ikc;
 use crate::mm::aspace::AddressSpace;
+use crate::mm::runs::RunList;
 use crate::mm::{phys, revoke};
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
@@ -318,26 +319,27 @@ impl Process {
         }
     }
 
-    /// How this process asks Linux about `range`.
-    pub fn revoke_request(&self, range: Range) -> revoke::Request {
-        revoke::Request {
-            process: self.handle,
-            range,
-            array: self.revoke_array,
-        }
-    }
-
     /// Frees all pages. The tables follow when the last reference to the process is dropped.
     fn free_memory(&self) {
-        let window = self.space.window;
         tlb::retire(&self.space.hardware);
-        // Neither end cuts a page, so this cannot fail.
-        let mut pages = self
-            .space
-            .with(|inner| inner.take_pages(window))
-            .unwrap_or_default();
-        pages.push((window.start, self.slots.as_page()));
-        revoke::release_process(&self.revoke_request(window), &pages);
+        let mut limbo = RunList::new();
+        let mut slots = RunList::new();
+        slots.push_frame(self.slots.frame());
+        revoke::free_unexposed(&slots, &mut limbo);
+        let window = self.space.window;
+        let mut at = window.start;
+        while at < window.end {
+            let rest = Range {
+                start: at,
+                end: window.end,
+            };
+            // The edges of the window cut no page, so this cannot fail.
+            let taken = self.space.with(|inner| inner.take_pages(rest));
+            let (frames, end) = taken.unwrap_or_else(|_| (RunList::new(), window.end));
+            revoke::free_unexposed(&frames, &mut limbo);
+            at = end;
+        }
+        revoke::release_process(self, limbo);
     }
 
     /// Makes every thread look at its flags soon.

@@ -9,6 +9,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use x86_64::PhysAddr;
 
@@ -163,6 +164,7 @@ pub struct OutOfFrames;
 /// A program's page tables, or the kernel's. Dropping frees the tables, not the pages.
 pub struct PageTable {
     space: Arc<Space>,
+    retired: Vec<PhysAddr>,
 }
 
 impl PageTable {
@@ -175,6 +177,7 @@ impl PageTable {
         }
         Some(Self {
             space: Arc::new(Space::new(root)),
+            retired: Vec::new(),
         })
     }
 
@@ -182,6 +185,7 @@ impl PageTable {
     pub(super) fn new_kernel() -> Option<Self> {
         Some(Self {
             space: Arc::new(Space::new(new_table()?)),
+            retired: Vec::new(),
         })
     }
 
@@ -283,9 +287,20 @@ impl PageTable {
         None
     }
 
+    /// The tables that were replaced since the last call. Linux may still be walking them: they are
+    /// free after it has left the address space once ([`crate::mm::revoke`]).
+    pub fn take_retired(&mut self) -> Vec<PhysAddr> {
+        core::mem::take(&mut self.retired)
+    }
+
+    /// How many tables [`Self::take_retired`] would return.
+    pub fn retired_count(&self) -> usize {
+        self.retired.len()
+    }
+
     /// Puts a large `leaf` where `slot` points to a table of small leaves that has none any more,
-    /// and frees that table.
-    fn replace_table(&self, va: u64, slot: &AtomicU64, leaf: u64) -> Result<(), MapError> {
+    /// and retires that table.
+    fn replace_table(&mut self, va: u64, slot: &AtomicU64, leaf: u64) -> Result<(), MapError> {
         let below = PhysAddr::new(slot.load(Ordering::Relaxed) & ADDRESS);
         let is_used = |entry: &AtomicU64| entry.load(Ordering::Relaxed) != 0;
         if table(below).iter().any(is_used) {
@@ -294,7 +309,7 @@ impl PageTable {
         slot.swap(leaf, Ordering::SeqCst);
         // CPUs may have cached that the table is there.
         tlb::shootdown(&self.space, va, va + PAGE_BYTES);
-        phys::free_small(below);
+        self.retired.push(below);
         Ok(())
     }
 
@@ -355,6 +370,7 @@ impl Drop for PageTable {
         for entry in &table(self.space.root)[..KERNEL_HALF] {
             free_below(entry.load(Ordering::Relaxed), 39);
         }
+        self.retired.drain(..).for_each(phys::free_small);
         phys::free_small(self.space.root);
     }
 }

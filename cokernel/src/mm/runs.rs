@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Lists of the partition's frames, neighbours joined.
+
+use alloc::vec::Vec;
+
+use ihk_ikc::exposed::{self, FrameRun};
+use ihk_ikc::layout::PAGE_BYTES;
+use x86_64::PhysAddr;
+
+use crate::arch::paging::Mapping;
+use crate::mm::phys;
+
+/// Frames taken out of an address space.
+#[derive(Default)]
+pub struct RunList(Vec<FrameRun>);
+
+impl RunList {
+    /// No frame.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Number of runs.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The runs.
+    pub fn as_slice(&self) -> &[FrameRun] {
+        &self.0
+    }
+
+    /// Adds one run.
+    pub fn push(&mut self, run: FrameRun) {
+        match self.0.last_mut() {
+            Some(last) if last.first + last.count == run.first => last.count += run.count,
+            _ => self.0.push(run),
+        }
+    }
+
+    /// Adds one frame of the partition.
+    pub fn push_frame(&mut self, frame: PhysAddr) {
+        if let Some(first) = phys::frame_number(frame) {
+            self.push(FrameRun { first, count: 1 });
+        }
+    }
+
+    /// Adds the frames of a page; those that are not the partition's are not ours to deal with.
+    pub fn add(&mut self, mapping: &Mapping) {
+        if let Some(run) = run_of(mapping) {
+            self.push(run);
+        }
+    }
+
+    /// Adds the frames of a page if Linux may have mapped any.
+    pub fn add_if_exposed(&mut self, mapping: &Mapping) {
+        if let Some(run) =
+            run_of(mapping).filter(|run| exposed::any_set(phys::exposed_bits(), *run))
+        {
+            self.push(run);
+        }
+    }
+}
+
+fn run_of(mapping: &Mapping) -> Option<FrameRun> {
+    let first = phys::frame_number(mapping.pa)?;
+    let count = u32::try_from(mapping.size.bytes() / PAGE_BYTES).ok()?;
+    Some(FrameRun { first, count })
+}
