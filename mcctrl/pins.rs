@@ -4,6 +4,7 @@
 //! when they are let go.
 
 use crate::instance::Instance;
+use crate::proto::packet::ToCokernel;
 use crate::proxy::Proxy;
 use kernel::{prelude::*, sync::Arc};
 
@@ -56,7 +57,12 @@ impl Pins {
 /// Clears the bits of frames that were let go. `true` if some still wait.
 pub(crate) fn recheck(instance: &Instance) -> bool {
     let mut waiting = core::mem::take(&mut instance.pins.lock().0);
+    let before = waiting.len();
     waiting.retain(|pin| !settle(instance, pin));
+    if waiting.len() < before {
+        // An error means that the instance is gone, and its quarantine with it.
+        let _ = instance.send(0, &ToCokernel::RevokeDone { token: 0 });
+    }
     let mut pins = instance.pins.lock();
     if pins.0.is_empty() {
         pins.0 = waiting;

@@ -142,7 +142,7 @@ messages! {
         /// Linux has dropped what [`ToLinux::Revoke`] named; frames still pinned keep their
         /// exposed bit until Linux clears it.
         RevokeDone = 7 {
-            /// Of the request.
+            /// Of the request. 0 answers none: bits of frames that were pinned have been cleared.
             token: u64,
         },
         /// Deliver a signal to the process (thread 0) or to the thread of `slot + 1`.
