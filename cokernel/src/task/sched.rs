@@ -4,9 +4,9 @@
 //! A thread in a queue, and the running one, are owned by an `Arc` of that CPU; a blocked thread is
 //! owned by whoever will wake it. A woken thread always enters the queue of the CPU it ran on, and
 //! only that CPU takes it out, so nobody runs a context that is still being saved.
-//! Lock order: anything → a CPU's queue. Nothing is taken under a queue.
+//! Lock order: anything → a CPU's queue → the heap.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use alloc::sync::Arc;
 use cokernel_logic::runqueue::RunQueue;
@@ -25,6 +25,8 @@ const SLICE_NS: u64 = 10_000_000;
 /// One CPU's part of the scheduler.
 struct Local {
     queue: SpinLock<RunQueue<Arc<Thread>>>,
+    /// Length of the queue, for a look without the lock. Written under the lock.
+    waiting: AtomicUsize,
     /// The idle loop polls the queue: no IPI is needed to wake the CPU.
     polls: AtomicBool,
     /// The running thread shall give the CPU away before it goes back to user mode.
@@ -42,6 +44,16 @@ struct Own {
     previous: Option<Arc<Thread>>,
 }
 
+impl Local {
+    /// Runs `body` on the queue.
+    fn with_queue<R>(&self, body: impl FnOnce(&mut RunQueue<Arc<Thread>>) -> R) -> R {
+        let mut queue = self.queue.lock();
+        let result = body(&mut queue);
+        self.waiting.store(queue.len(), Ordering::Release);
+        result
+    }
+}
+
 static LOCALS: Once<PerCpuArray<Local>> = Once::new();
 
 /// Makes the queues and idle threads of `cpus` CPUs. The boot CPU, once.
@@ -49,6 +61,7 @@ pub fn init(cpus: u32) {
     LOCALS.call_once(|| {
         PerCpuArray::new(cpus, |cpu| Local {
             queue: SpinLock::new(RunQueue::new()),
+            waiting: AtomicUsize::new(0),
             polls: AtomicBool::new(false),
             resched: AtomicBool::new(false),
             idle: Thread::new_idle(cpu).expect("no memory for an idle thread"),
@@ -104,7 +117,7 @@ pub fn spawn_user(thread: Arc<Thread>, cpu: u32, entry: &UserFrame) {
 
 /// Whether another thread waits for this CPU.
 pub fn others_runnable() -> bool {
-    !local().queue.lock().is_empty()
+    local().waiting.load(Ordering::Acquire) != 0
 }
 
 /// Waits until `condition` holds. Who makes it hold calls [`wake`] afterwards.
@@ -128,12 +141,8 @@ pub fn cancel_block() {
     let me = current();
     if !me.change_state(State::Blocked, State::Running) {
         // A waker is putting us in the queue, or has done so.
-        while local()
-            .queue
-            .lock()
-            .remove(|thread| core::ptr::eq(Arc::as_ptr(thread), me))
-            .is_none()
-        {
+        let is_me = |thread: &Arc<Thread>| core::ptr::eq(Arc::as_ptr(thread), me);
+        while local().with_queue(|queue| queue.remove(is_me)).is_none() {
             arch::relax();
         }
         me.set_state(State::Running);
@@ -164,7 +173,7 @@ pub fn yield_now() {
     if others_runnable() {
         let me = current_arc();
         me.set_state(State::Runnable);
-        local().queue.lock().push(me);
+        local().with_queue(|queue| queue.push(me));
         schedule();
     }
 }
@@ -228,7 +237,7 @@ fn enqueue(thread: Arc<Thread>) {
     let target = &LOCALS
         .get()
         .expect("the scheduler is used before it is there")[cpu];
-    target.queue.lock().push(thread);
+    target.with_queue(|queue| queue.push(thread));
     if cpu == arch::cpu_index() {
         return note_arrival();
     }
@@ -243,10 +252,7 @@ fn schedule() {
     ikc::beat();
     let local = local();
     let me = current();
-    let (next, more) = {
-        let mut queue = local.queue.lock();
-        (queue.pop(), !queue.is_empty())
-    };
+    let (next, more) = local.with_queue(|queue| (queue.pop(), !queue.is_empty()));
     let next = match next {
         Some(next) => next,
         None if me.state() == State::Running => return,
