@@ -33,20 +33,36 @@ pub fn has_room_for(bytes: u64) -> bool {
 pub fn populate(space: &AddressSpace, range: Range, protection: Protection) -> Result<(), Errno> {
     let mut at = range.start;
     while at < range.end {
-        let page = alloc_for(at, range).ok_or(Errno::ENOMEM)?;
-        if space
-            .with(|inner| inner.place(at, page, protection))
-            .is_err()
-        {
-            free(page);
-            return Err(Errno::ENOMEM);
-        }
-        at += page.size.bytes();
+        at = fill(space, at, range, protection)?;
         if at % LARGE_PAGE_BYTES == 0 {
             ikc::poll();
         }
     }
     Ok(())
+}
+
+/// Puts a page at `at`; where the next one goes. Linux may touch the area before it is full, and
+/// what came by demand then stays.
+fn fill(space: &AddressSpace, at: u64, range: Range, protection: Protection) -> Result<u64, Errno> {
+    let small = Range {
+        start: at,
+        end: at + PageSize::Small.bytes(),
+    };
+    for within in [range, small] {
+        if let Some(there) = space.with(|inner| inner.table.lookup(at)) {
+            let bytes = there.size.bytes();
+            return Ok((at & !(bytes - 1)) + bytes);
+        }
+        let page = alloc_for(at, within).ok_or(Errno::ENOMEM)?;
+        if space
+            .with(|inner| inner.place(at, page, protection))
+            .is_ok()
+        {
+            return Ok(at + page.size.bytes());
+        }
+        free(page);
+    }
+    Err(Errno::ENOMEM)
 }
 
 /// Gives the page of `address`, which lies in an area that allows it, under the lock of `inner`.
