@@ -44,7 +44,15 @@ pub fn arm() {
 }
 
 /// At the start of every system call.
+#[inline]
 pub fn in_syscall() {
+    if WANTED.load(Ordering::Relaxed) != NONE {
+        fail_in_syscall();
+    }
+}
+
+#[cold]
+fn fail_in_syscall() {
     match WANTED.load(Ordering::Relaxed) {
         PANIC_IN_SYSCALL => panic!("test_panic=syscall"),
         HANG_IN_SYSCALL => loop {

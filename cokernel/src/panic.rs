@@ -12,8 +12,8 @@ use crate::arch::time::Deadline;
 use crate::arch::{self, apic, backtrace, UserFrame};
 use crate::{ikc, log};
 
-/// How long the reporter waits for the other CPUs to stop.
-const STOP_LIMIT_US: u64 = 200_000;
+/// How long the other CPUs may take to stop.
+const STOP_LIMIT_US: u64 = 2_000_000;
 /// Longest backtrace.
 const MAX_CALLS: usize = 24;
 
@@ -57,10 +57,15 @@ pub fn stop_all(last_state: u32) -> ! {
     if STOPPING.swap(true, Ordering::SeqCst) {
         stop_this_cpu();
     }
-    stop_others();
+    let state = if stop_others() {
+        last_state
+    } else {
+        log::line(format_args!("a CPU does not stop"));
+        state::PANIC
+    };
     ikc::control().cpus_stopped.fetch_add(1, Ordering::AcqRel);
-    ikc::set_state(last_state);
-    announce(last_state);
+    ikc::set_state(state);
+    announce(state);
     arch::halt_forever()
 }
 
@@ -87,17 +92,21 @@ fn announce(state: u32) {
     ikc::send(&ToLinux::StateChanged { state });
 }
 
-/// Interrupts the other CPUs until all have stopped or the time is up.
-fn stop_others() {
+/// Interrupts the other CPUs and waits until all have stopped or the time is up; whether all have.
+fn stop_others() -> bool {
     let me = arch::cpu_index();
     let others = arch::cpu_count() - 1;
     for cpu in (0..arch::cpu_count()).filter(|cpu| *cpu != me) {
         apic::send_ipi(cpu);
     }
     let deadline = Deadline::after_us(STOP_LIMIT_US);
-    while STOPPED.load(Ordering::Acquire) < others && !deadline.passed() {
+    while STOPPED.load(Ordering::Acquire) < others {
+        if deadline.passed() {
+            return false;
+        }
         core::hint::spin_loop();
     }
+    true
 }
 
 fn stop_this_cpu() -> ! {

@@ -29,8 +29,6 @@ struct Local {
     waiting: AtomicUsize,
     /// The idle loop polls the queue: no IPI is needed to wake the CPU.
     polls: AtomicBool,
-    /// The running thread shall give the CPU away before it goes back to user mode.
-    resched: AtomicBool,
     idle: Arc<Thread>,
     /// Touched by this CPU only.
     own: OwnedCell<Own>,
@@ -63,7 +61,6 @@ pub fn init(cpus: u32) {
             queue: SpinLock::new(RunQueue::new()),
             waiting: AtomicUsize::new(0),
             polls: AtomicBool::new(false),
-            resched: AtomicBool::new(false),
             idle: Thread::new_idle(cpu).expect("no memory for an idle thread"),
             own: OwnedCell::new(Own {
                 space: None,
@@ -83,6 +80,7 @@ pub fn enter() -> ! {
 }
 
 /// The thread this runs in. Panics before [`enter`].
+#[inline]
 pub fn current() -> &'static Thread {
     let thread = arch::this_cpu().current();
     assert!(!thread.is_null(), "no thread runs yet");
@@ -206,14 +204,12 @@ pub fn kick(thread: &Thread) {
 
 /// The running thread's slice is over.
 pub fn request_resched() {
-    local().resched.store(true, Ordering::Relaxed);
+    arch::this_cpu().request_resched();
 }
 
-/// Before user mode, and after an interrupt in it: whether somebody else's turn has come.
+/// Before user mode: gives the CPU away if somebody else's turn has come.
 pub fn resched_if_asked() {
-    let local = local();
-    if local.resched.load(Ordering::Relaxed) {
-        local.resched.store(false, Ordering::Relaxed);
+    if arch::this_cpu().take_resched() {
         yield_now();
     }
 }

@@ -141,6 +141,7 @@ impl Thread {
     }
 
     /// Whether work waits.
+    #[inline]
     pub fn needs_return_work(&self) -> bool {
         self.needs_return_work.load(Ordering::Acquire)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What each CPU keeps at its GS base, and the instructions of waiting.
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use ihk_ikc::layout::MAX_CPUS;
 
@@ -28,6 +28,8 @@ pub struct Cpu {
     node: AtomicU32,
     /// The running thread; the CPU owns one count of its `Arc`. Null until the scheduler starts.
     current: AtomicPtr<Thread>,
+    /// The running thread shall give the CPU away before it goes back to user mode.
+    resched: AtomicBool,
     /// Address of the stack pointer for interrupts from user mode, in the task state segment.
     interrupt_stack: AtomicU64,
 }
@@ -48,11 +50,13 @@ impl Cpu {
             index: AtomicU32::new(0),
             node: AtomicU32::new(0),
             current: AtomicPtr::new(core::ptr::null_mut()),
+            resched: AtomicBool::new(false),
             interrupt_stack: AtomicU64::new(0),
         }
     }
 
     /// Number of the CPU inside the co-kernel.
+    #[inline]
     pub fn index(&self) -> u32 {
         self.index.load(Ordering::Relaxed)
     }
@@ -63,8 +67,27 @@ impl Cpu {
     }
 
     /// The running thread, as the scheduler stored it.
+    #[inline]
     pub fn current(&self) -> *mut Thread {
         self.current.load(Ordering::Relaxed)
+    }
+
+    /// Asks the running thread to give the CPU away before it goes back to user mode.
+    pub fn request_resched(&self) {
+        self.resched.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was asked.
+    #[inline]
+    pub fn is_resched_requested(&self) -> bool {
+        self.resched.load(Ordering::Relaxed)
+    }
+
+    /// Takes the request. Only this CPU changes it, so no exchange is needed.
+    pub fn take_resched(&self) -> bool {
+        let requested = self.is_resched_requested();
+        self.resched.store(false, Ordering::Relaxed);
+        requested
     }
 
     /// Where interrupts from user mode find their stack: a field of this CPU's task state segment.
@@ -118,6 +141,7 @@ pub(super) fn base() -> u64 {
 
 /// The words of the CPU this runs on. Threads move only where they block, so the answer holds
 /// until then.
+#[inline]
 pub fn this_cpu() -> &'static Cpu {
     let address: usize;
     // SAFETY: GS points to this CPU's `Cpu` from `init` on, whose first word is its own address.
@@ -129,6 +153,7 @@ pub fn this_cpu() -> &'static Cpu {
 }
 
 /// Number of the CPU this runs on.
+#[inline]
 pub fn cpu_index() -> u32 {
     this_cpu().index()
 }

@@ -77,6 +77,7 @@ impl UserFrame {
 
     /// Makes the frame one that the way back to user mode cannot choke on: selectors and system
     /// flags are ours. `false` if the program counter is not user space's.
+    #[inline]
     pub fn sanitise(&mut self) -> bool {
         self.cs = u64::from(USER_CS);
         self.ss = u64::from(USER_SS);

@@ -129,7 +129,9 @@ core::arch::global_asm!(
 /// Bits of a page fault's error code.
 mod page_fault {
     pub(super) const WRITE: u64 = 1 << 1;
+    pub(super) const MALFORMED_TABLE: u64 = 1 << 3;
     pub(super) const EXEC: u64 = 1 << 4;
+    pub(super) const PROTECTION_KEY: u64 = 1 << 5;
 }
 
 /// Vector numbers of exceptions.
@@ -154,6 +156,8 @@ mod code {
     pub(super) const ILL_ILLOPN: i32 = 2;
     pub(super) const TRAP_BRKPT: i32 = 1;
     pub(super) const BUS_ADRALN: i32 = 1;
+    pub(super) const SEGV_MAPERR: i32 = 1;
+    pub(super) const SEGV_PKUERR: i32 = 4;
 }
 
 /// # Safety
@@ -201,7 +205,16 @@ unsafe extern "C" fn exit_to_user(frame: *mut UserFrame) {
 
 /// What happens before every return to user mode: others' turns, signals, a frame that is sound.
 /// Interrupts are off from the last look until user mode.
+#[inline]
 pub(super) fn prepare_return(frame: &mut UserFrame) {
+    let quiet = !cpu::this_cpu().is_resched_requested() && !sched::current().needs_return_work();
+    if !quiet || !frame.sanitise() {
+        work_before_return(frame);
+    }
+}
+
+#[cold]
+fn work_before_return(frame: &mut UserFrame) {
     loop {
         sched::resched_if_asked();
         let me = sched::current();
@@ -284,12 +297,20 @@ fn kernel_exception(vector: u64, error: u64, frame: &mut UserFrame) {
 }
 
 fn user_page_fault(address: u64, error: u64) -> FaultOutcome {
+    assert!(
+        error & page_fault::MALFORMED_TABLE == 0,
+        "malformed page table entry for {address:#x}"
+    );
+    let refusal = |code| FaultOutcome::Signal {
+        signo: SIGSEGV,
+        code,
+        addr: address,
+    };
     if address >= USER_END {
-        return FaultOutcome::Signal {
-            signo: SIGSEGV,
-            code: 1,
-            addr: address,
-        };
+        return refusal(code::SEGV_MAPERR);
+    }
+    if error & page_fault::PROTECTION_KEY != 0 {
+        return refusal(code::SEGV_PKUERR);
     }
     let access = Access {
         write: error & page_fault::WRITE != 0,
