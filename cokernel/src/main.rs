@@ -5,7 +5,10 @@
 #![no_std]
 #![no_main]
 #![deny(unsafe_code)]
-#![allow(clippy::cast_possible_truncation, reason = "usize is u64 here; narrower casts are masked or bounded")]
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "usize is u64 here; narrower casts are masked or bounded"
+)]
 #![allow(
     unreachable_pub,
     reason = "in a program nothing is reachable from outside: `pub` says what a module offers the others"
@@ -13,8 +16,14 @@
 
 extern crate alloc;
 
-#[expect(unsafe_code, reason = "instructions, page tables, entry stubs, descriptor tables")]
-#[allow(clippy::multiple_unsafe_ops_per_block, reason = "instructions that belong together")]
+#[expect(
+    unsafe_code,
+    reason = "instructions, page tables, entry stubs, descriptor tables"
+)]
+#[allow(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "instructions that belong together"
+)]
 mod arch;
 mod delegate;
 mod failure;
@@ -26,7 +35,10 @@ mod kargs;
 mod log;
 mod mm;
 mod panic;
-#[expect(unsafe_code, reason = "locks and cells: interior mutability lives here")]
+#[expect(
+    unsafe_code,
+    reason = "locks and cells: interior mutability lives here"
+)]
 mod sync;
 mod syscall;
 mod task;

@@ -4,7 +4,10 @@
 //! Ring rule: a CPU's `to_cokernel` ring always asks for the doorbell, except while the idle loop
 //! polls it. Linux's side always wants the doorbell.
 
-#[expect(unsafe_code, reason = "what Linux reserved for the instance becomes typed references, once")]
+#[expect(
+    unsafe_code,
+    reason = "what Linux reserved for the instance becomes typed references, once"
+)]
 mod map;
 
 use core::sync::atomic::Ordering;
@@ -40,7 +43,10 @@ pub fn set_state(state: u32) {
 pub fn beat() {
     let beats = &control().heartbeats[arch::cpu_index() as usize];
     // One writer: a plain addition is enough.
-    beats.store(beats.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    beats.store(
+        beats.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
 }
 
 /// Sends `message` and rings Linux's default CPU. Any CPU, interrupts off.
@@ -94,7 +100,10 @@ pub fn drain() {
                 Some(message) => host::handle(message, arch::cpu_index()),
                 None => klog!("ikc: unknown packet kind {}", packet.words()[0]),
             },
-            Err(error) => panic!("Linux broke the ring to CPU {}: {error:?}", arch::cpu_index()),
+            Err(error) => panic!(
+                "Linux broke the ring to CPU {}: {error:?}",
+                arch::cpu_index()
+            ),
         }
     }
 }

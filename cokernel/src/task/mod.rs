@@ -9,5 +9,8 @@ pub mod process;
 pub mod sched;
 pub mod signal;
 pub mod signal_frame;
-#[expect(unsafe_code, reason = "a thread's saved context belongs to the CPU that runs it")]
+#[expect(
+    unsafe_code,
+    reason = "a thread's saved context belongs to the CPU that runs it"
+)]
 pub mod thread;
