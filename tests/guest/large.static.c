@@ -2,7 +2,7 @@
 // A program whose zero-initialised data is larger than the partitions of the tests.
 #include <stdio.h>
 
-static char data[1u << 30];
+static volatile char data[1u << 30];
 
 int main(void)
 {
