@@ -6,6 +6,7 @@ pub mod backtrace;
 pub mod boot;
 pub mod context;
 pub mod cpu;
+mod exception;
 mod features;
 pub mod fpu;
 pub mod frame;

@@ -62,6 +62,9 @@ pub(super) fn init(cpus: u32) {
 pub(super) fn enable() {
     let mode = if counts_down() { 0 } else { TSC_DEADLINE_MODE };
     apic::set_timer_entry(mode | u32::from(TIMER_VECTOR));
+    // A deadline written next must not overtake the mode.
+    // SAFETY: a fence.
+    unsafe { core::arch::asm!("mfence", options(nostack, preserves_flags)) };
 }
 
 /// Wakes `thread` when CLOCK_MONOTONIC reaches `deadline_ns`, unless cancelled.
