@@ -64,11 +64,7 @@ struct Prepared {
 ///
 /// It was not started.
 pub(crate) fn start(run: &Run, inheritance: &Inheritance) -> Result<(Program, Slots), StartError> {
-    let shown = run
-        .argv
-        .first()
-        .map(|name| name.display().to_string())
-        .unwrap_or_default();
+    let shown = shown(run);
     let prepared = prepare(run, inheritance).map_err(|error| error.of_program(&shown))?;
     device::open(run.os)?;
     let (program, slots) = create(run, inheritance, &prepared)?;
@@ -240,18 +236,28 @@ fn create_error(run: &Run, errno: Errno) -> StartError {
             format!("cpu {cpu}"),
             format!("no such CPU in os {}", run.os),
         ),
+        (Errno::ENOMEM, _) => {
+            ExecError::new(errno, "too large for the partition").of_program(shown(run))
+        }
         (errno, _) => StartError::cokernel(what, create_reason(errno)),
     }
 }
 
 fn create_reason(errno: Errno) -> &'static str {
     match errno {
-        Errno::ENOMEM => "not enough memory in the partition",
         Errno::ESRCH | Errno::ENODEV | Errno::ENOTTY | Errno::ESHUTDOWN => {
             "no co-kernel runs there (see mcreboot)"
         }
         Errno::EPROTO => "interface versions of mcexec and mcctrl.ko differ",
         _ => errno.desc(),
+    }
+}
+
+/// The program's name as it is told in error lines.
+fn shown(run: &Run) -> String {
+    match run.argv.first() {
+        Some(name) if !name.is_empty() => name.display().to_string(),
+        _ => "''".to_owned(),
     }
 }
 
