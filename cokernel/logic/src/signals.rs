@@ -26,7 +26,10 @@ pub mod number {
     pub const SIGWINCH: u32 = 28;
     pub const SIGSYS: u32 = 31;
 }
-use number::*;
+use number::{
+    SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP, SIGSYS, SIGTRAP, SIGTSTP,
+    SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
+};
 
 /// A set of signals; bit n − 1 is signal n, as in Linux's `sigset_t`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,6 +135,7 @@ pub const fn default_action(signal: u32) -> DefaultAction {
 
 #[cfg(test)]
 mod tests {
+    use super::number::SIGHUP;
     use super::*;
 
     #[test]

@@ -56,17 +56,17 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
             tlb::flush_page(addr);
             FaultOutcome::Resolved
         }
-        Err(FaultError::NoArea) => FaultOutcome::Signal {
+        Err(FaultError::Unmapped) => FaultOutcome::Signal {
             signo: SIGSEGV,
             code: SEGV_MAPERR,
             addr,
         },
-        Err(FaultError::NoRight) => FaultOutcome::Signal {
+        Err(FaultError::Forbidden) => FaultOutcome::Signal {
             signo: SIGSEGV,
             code: SEGV_ACCERR,
             addr,
         },
-        Err(FaultError::NoMemory) => FaultOutcome::Signal {
+        Err(FaultError::OutOfMemory) => FaultOutcome::Signal {
             signo: SIGBUS,
             code: BUS_ADRERR,
             addr,
@@ -81,15 +81,15 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
 /// `EFAULT`: there is none to be had; `ENOMEM`.
 pub fn handle_linux(space: &AddressSpace, addr: u64, write: bool) -> Result<(), Errno> {
     resolve(space, addr, Access { write, exec: false }).map_err(|error| match error {
-        FaultError::NoArea | FaultError::NoRight => Errno::EFAULT,
-        FaultError::NoMemory => Errno::ENOMEM,
+        FaultError::Unmapped | FaultError::Forbidden => Errno::EFAULT,
+        FaultError::OutOfMemory => Errno::ENOMEM,
     })
 }
 
 enum FaultError {
-    NoArea,
-    NoRight,
-    NoMemory,
+    Unmapped,
+    Forbidden,
+    OutOfMemory,
 }
 
 fn resolve(space: &AddressSpace, addr: u64, access: Access) -> Result<(), FaultError> {
@@ -97,23 +97,23 @@ fn resolve(space: &AddressSpace, addr: u64, access: Access) -> Result<(), FaultE
 }
 
 fn resolve_locked(inner: &mut Inner, addr: u64, access: Access) -> Result<(), FaultError> {
-    let area = inner.areas.find(addr).ok_or(FaultError::NoArea)?;
+    let area = inner.areas.find(addr).ok_or(FaultError::Unmapped)?;
     let rights = area.attributes.protection;
     let allowed =
         rights.is_accessible() && (rights.write || !access.write) && (rights.exec || !access.exec);
     if !allowed {
-        return Err(FaultError::NoRight);
+        return Err(FaultError::Forbidden);
     }
     match inner.table.lookup(addr) {
         // Another thread was faster, or this CPU's translation is old.
         Some(mapping) if permits(&mapping, access) => Ok(()),
         // The table lags behind the areas only while the layout changes.
-        Some(_) => Err(FaultError::NoRight),
+        Some(_) => Err(FaultError::Forbidden),
         None if area.attributes.kind == cokernel_logic::vma::Kind::Special => {
-            Err(FaultError::NoArea)
+            Err(FaultError::Unmapped)
         }
         None => populate::demand(inner, addr, area.range, area.attributes.kind, rights)
-            .map_err(|_| FaultError::NoMemory),
+            .map_err(|_| FaultError::OutOfMemory),
     }
 }
 

@@ -124,7 +124,8 @@ fn alloc_for(address: u64, range: Range) -> Option<Page> {
         }
     }
     let small = PageSize::Small;
-    if !has_room_for(small.bytes()) && !(quarantine::recheck() && has_room_for(small.bytes())) {
+    let has_room = || has_room_for(small.bytes());
+    if !(has_room() || quarantine::recheck() && has_room()) {
         return None;
     }
     let frame = phys::alloc_small()?;
