@@ -10,6 +10,7 @@ mod launcher;
 mod matrix;
 mod noise;
 mod panic;
+mod partition;
 mod programs;
 mod rig;
 mod script;

@@ -1,0 +1,231 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Claims about taking a machine apart: doorbells, rights, several instances, what stays readable, many at once."""
+
+import os
+import re
+import subprocess
+
+from scene import (CPUS, MEMORY, available_kib, check, claim, hello_works, is_one_clear_line, mcreboot, online_cpus, program, run,
+                   run_all, start, status)
+
+GROUP = 100  # "users" in every Debian
+USER = 1000
+
+
+def doorbell(cpu):
+    """Linux's number of the line of `cpu` and its counts per online core."""
+    with open("/proc/interrupts") as file:
+        for line in file:
+            fields = line.split()
+            if fields[-1] == f"ihk-doorbell{cpu}":
+                counts = [int(field) for field in fields[1:] if field.isdigit()]
+                return fields[0].rstrip(":"), counts
+    raise AssertionError(f"no doorbell of CPU {cpu}")
+
+
+def doorbells_rung():
+    return sum(sum(doorbell(cpu)[1]) for cpu in range(4))
+
+
+def rings_linux():
+    """A program whose calls come when its worker has gone to sleep."""
+    before = doorbells_rung()
+    check("mcexec", "/bin/sleep", "0.3")
+    assert doorbells_rung() > before, "nobody rang"
+
+
+def write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def read(path):
+    with open(path) as file:
+        return file.read().strip()
+
+
+def boot_one(number, cpu, memory):
+    check("ihkosctl", number, "assign", "cpu", cpu)
+    check("ihkosctl", number, "assign", "mem", memory)
+    check("ihkosctl", number, "load")
+    check("ihkosctl", number, "boot")
+
+
+def reserve_by_hand():
+    check("mcstop", "-f")
+    check("modprobe", "mcctrl")
+    check("ihkconfig", "0", "reserve", "cpu", CPUS)
+    check("ihkconfig", "0", "reserve", "mem", MEMORY)
+
+
+def release_by_hand():
+    check("ihkconfig", "0", "release", "cpu", "all")
+    check("ihkconfig", "0", "release", "mem", "all")
+    check("rmmod", "mcctrl", "ihk")
+
+
+@claim
+def doorbell_follows_its_affinity():
+    mcreboot()
+    irq, _ = doorbell(0)
+    for mask, core in (("2", 1), ("1", 0), ("2", 1)):
+        write(f"/proc/irq/{irq}/smp_affinity", mask)
+        for _ in range(3):
+            check("taskset", "-c", "0", "mcexec", "/bin/sleep", "0.2")
+        before = doorbell(0)[1]
+        check("taskset", "-c", "0", "mcexec", "/bin/sleep", "0.2")
+        grown = [new - old for new, old in zip(doorbell(0)[1], before)]
+        assert grown[core] > 0 and sum(grown) == grown[core], (mask, grown)
+    write(f"/proc/irq/{irq}/smp_affinity", "1")
+
+
+@claim
+def doorbell_leaves_a_core_that_goes_and_comes_back_with_it():
+    mcreboot()
+    irq, _ = doorbell(1)
+    try:
+        write("/sys/devices/system/cpu/cpu1/online", "0")
+        assert read(f"/proc/irq/{irq}/effective_affinity").lstrip("0,") == "1"
+        rings_linux()
+    finally:
+        write("/sys/devices/system/cpu/cpu1/online", "1")
+    rings_linux()
+    assert read(f"/proc/irq/{irq}/effective_affinity").lstrip("0,") == "2"
+
+
+@claim
+def linux_does_not_sleep_while_a_cokernel_runs():
+    mcreboot()
+    refused = run("sh", "-c", "echo mem >/sys/power/state")
+    assert refused.returncode != 0, "Linux slept"
+    hello_works()
+
+
+@claim
+def group_may_run_programs_and_nothing_else():
+    check("mcstop", "-f")
+    mcreboot("--group", "users")
+    node = os.stat("/dev/mcos0")
+    assert (node.st_uid, node.st_gid, node.st_mode & 0o777) == (0, GROUP, 0o660), node
+    member = {"user": USER, "group": GROUP, "extra_groups": []}
+    assert run("mcexec", program("greet_static"), **member).returncode == 1, "a member cannot run programs"
+    for order in ("shutdown", "boot", "kmsg", "clear_kmsg"):
+        refused = run("ihkosctl", "0", order, **member)
+        assert refused.returncode == 1 and is_one_clear_line("ihkosctl", refused.stderr), (order, refused)
+    refused = run("ihkconfig", "0", "release", "cpu", "all", **member)
+    assert refused.returncode == 1 and is_one_clear_line("ihkconfig", refused.stderr), refused
+    assert status() == "RUNNING", status()
+    stranger = run("mcexec", program("greet_static"), user=USER, group=USER, extra_groups=[])
+    assert stranger.stdout == "" and is_one_clear_line("mcexec", stranger.stderr), stranger
+
+
+@claim
+def service_may_go_and_come_back_while_the_cokernel_runs():
+    check("mcstop", "-f")
+    mcreboot()
+    for _ in range(3):
+        check("rmmod", "mcctrl")
+        refused = run("mcexec", program("greet_static"))
+        assert is_one_clear_line("mcexec", refused.stderr), refused
+        assert status() == "RUNNING", status()
+        check("modprobe", "mcctrl")
+        hello_works()
+
+
+@claim
+def two_instances_run_side_by_side():
+    reserve_by_hand()
+    assert check("ihkconfig", "0", "create") == "0\n" and check("ihkconfig", "0", "create") == "1\n"
+    boot_one("0", "2", "256M@0")
+    boot_one("1", "3", "128M@0")
+    assert check("ihkconfig", "0", "get", "os_instances") == "0,1\n"
+    both = [start("mcexec", number, program("greet_static")) for number in ("0", "1")]
+    for process in both:
+        out, error = process.communicate(timeout=20)
+        assert (process.returncode, error) == (1, ""), (process.returncode, out, error)
+    check("ihkosctl", "0", "shutdown")
+    assert (status("0"), status("1")) == ("SHUTDOWN", "RUNNING")
+    assert run("mcexec", "1", program("greet_static")).returncode == 1
+    check("ihkosctl", "0", "boot")
+    hello_works()
+    check("ihkconfig", "0", "destroy", "1")
+    check("ihkconfig", "0", "destroy", "0")
+    assert check("ihkconfig", "0", "query", "cpu") == "2-3\n"
+    assert check("ihkconfig", "0", "query", "mem") == "512M@0\n"
+    release_by_hand()
+
+
+@claim
+def log_stays_readable_until_the_instance_is_destroyed():
+    reserve_by_hand()
+    check("ihkconfig", "0", "create")
+    boot_one("0", CPUS, MEMORY)
+    running = check("ihkosctl", "0", "kmsg")
+    assert running.strip(), "the co-kernel said nothing"
+    check("ihkosctl", "0", "shutdown")
+    check("ihkosctl", "0", "release", "mem", "all")
+    assert check("ihkosctl", "0", "kmsg").startswith(running)
+    check("ihkosctl", "0", "clear_kmsg")
+    assert check("ihkosctl", "0", "kmsg") == ""
+    check("ihkconfig", "0", "destroy", "0")
+    release_by_hand()
+
+
+@claim
+def dump_holds_the_whole_partition():
+    mcreboot()
+    first_line = check("ihkosctl", "0", "kmsg").splitlines()[0]
+    check("ihkosctl", "0", "dump", "/tmp/dump")
+    assert os.path.getsize("/tmp/dump") >= 512 << 20
+    found = run("grep", "-c", "--text", "--fixed-strings", first_line, "/tmp/dump")
+    os.unlink("/tmp/dump")
+    assert found.returncode == 0, "the log is not in the dump"
+
+
+@claim
+def core_that_is_offline_is_not_taken():
+    check("mcstop", "-f")
+    check("modprobe", "ihk")
+    try:
+        write("/sys/devices/system/cpu/cpu3/online", "0")
+        refused = run("ihkconfig", "0", "reserve", "cpu", "2-3")
+        assert refused.returncode == 1 and is_one_clear_line("ihkconfig", refused.stderr), refused
+        assert online_cpus() == "0-2", online_cpus()
+    finally:
+        write("/sys/devices/system/cpu/cpu3/online", "1")
+    check("rmmod", "ihk")
+
+
+@claim
+def many_steering_at_once_leave_nothing_behind():
+    check("mcstop", "-f")
+    before_kib = available_kib()
+    check("modprobe", "mcctrl")
+    loops = [
+        "ihkconfig 0 reserve cpu 2; ihkconfig 0 release cpu 2",
+        "ihkconfig 0 reserve cpu 2-3; ihkconfig 0 release cpu 2-3",
+        "ihkconfig 0 reserve mem 64M@0; ihkconfig 0 release mem 64M@0",
+        "ihkconfig 0 create; ihkosctl 0 assign cpu all; ihkosctl 0 assign mem all; ihkosctl 0 load; ihkosctl 0 boot",
+        "ihkosctl 0 get status; ihkosctl 0 kmsg; ihkosctl 0 shutdown; ihkconfig 0 destroy 0 --force",
+    ]
+    script = "for i in $(seq 15); do {}; done >/dev/null 2>&1"
+    running = [subprocess.Popen(["bash", "-c", script.format(loop)]) for loop in loops]
+    for process in running:
+        process.wait(timeout=120)
+    for number in re.findall(r"\d+", check("ihkconfig", "0", "get", "os_instances")):
+        check("ihkconfig", "0", "destroy", number)
+    run("ihkconfig", "0", "release", "cpu", "all")
+    run("ihkconfig", "0", "release", "mem", "all")
+    check("rmmod", "mcctrl", "ihk")
+    assert online_cpus() == "0-3", online_cpus()
+    left_kib = available_kib()
+    assert left_kib > before_kib * 0.99, (before_kib, left_kib)
+
+
+def start_clean():
+    if status() != "RUNNING":
+        run("mcstop", "-f")
+
+
+run_all(start_clean)
