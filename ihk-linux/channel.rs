@@ -70,15 +70,10 @@ impl Running {
     fn deliver(&self, index: u32, packet: &Packet) {
         match ToLinux::decode(packet) {
             Some(ToLinux::StateChanged { .. }) => self.instance.look_after(),
-            Some(_) if self.is_attached() => {
-                service::packet(self.instance.number, index, &packet.words());
-            }
-            Some(_) | None => {
-                pr_warn!(
-                    "mcos{}: unexpected packet {:?}\n",
-                    self.instance.number,
-                    packet
-                );
+            Some(_) if service::packet(self, index, &packet.words()) => {}
+            _ => {
+                let number = self.instance.number;
+                pr_warn!("mcos{}: unexpected packet {:?}\n", number, packet);
             }
         }
     }

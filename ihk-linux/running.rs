@@ -10,6 +10,7 @@ use crate::proto::boot::MemoryRange;
 use crate::proto::channel::CpuChannel;
 use crate::proto::control::InstanceControl;
 use crate::proto::layout::{Region, DOORBELL_VECTOR, MAX_INSTANCES, PAGE_BYTES};
+use crate::service::Service;
 use crate::shared::Shared;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use kernel::prelude::*;
@@ -44,8 +45,8 @@ pub(crate) struct Running {
     exposed: Region,
     /// The co-kernel can be talked to.
     is_alive: AtomicBool,
-    /// The service knows of it and gets its packets.
-    is_attached: AtomicBool,
+    /// The service that knows of it and gets its packets, or null.
+    service: AtomicPtr<Service>,
 }
 
 impl Running {
@@ -85,7 +86,7 @@ impl Running {
             log: unsafe { LiveLog::create(area.kmsg)? },
             exposed: area.exposed,
             is_alive: AtomicBool::new(false),
-            is_attached: AtomicBool::new(false),
+            service: AtomicPtr::new(core::ptr::null_mut()),
         };
         Ok(Arc::new(running, GFP_KERNEL)?)
     }
@@ -100,14 +101,18 @@ impl Running {
         self.is_alive.store(true, Ordering::Release);
     }
 
-    /// Whether the service knows of it.
-    pub(crate) fn is_attached(&self) -> bool {
-        self.is_attached.load(Ordering::Acquire)
+    /// The service that knows of it.
+    pub(crate) fn service(&self) -> Option<&Service> {
+        // SAFETY: a service detaches from every instance, which calls `set_service(None)`, and
+        // waits for RCU readers before its pointer becomes invalid. Callers are RCU readers or
+        // hold the steering lock, which detaching takes.
+        unsafe { self.service.load(Ordering::Acquire).as_ref() }
     }
 
-    /// The service knows of it now, or no longer.
-    pub(crate) fn set_attached(&self, is_attached: bool) {
-        self.is_attached.store(is_attached, Ordering::Release);
+    /// `service` knows of it now, or none does any longer.
+    pub(crate) fn set_service(&self, service: Option<&'static Service>) {
+        let pointer = service.map_or(core::ptr::null(), core::ptr::from_ref);
+        self.service.store(pointer.cast_mut(), Ordering::Release);
     }
 
     /// Interrupts CPU `index` of the instance.

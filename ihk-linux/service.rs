@@ -17,7 +17,8 @@ use crate::node;
 use crate::proto::packet::Packet;
 use crate::proto::ABI_VERSION;
 use crate::running::{self, Running};
-use abi::{PacketWords, Service};
+use abi::PacketWords;
+pub(crate) use abi::Service;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::error::to_result;
@@ -27,11 +28,10 @@ use kernel::sync::rcu;
 /// The registered service or null. Valid under read-copy-update, and for who has it attached.
 static SERVICE: AtomicPtr<Service> = AtomicPtr::new(core::ptr::null_mut());
 
-/// The service. The caller makes sure that it is not unregistered meanwhile: by an RCU guard, or
-/// because an instance whose steering lock it holds is attached or being attached.
+/// The service. The caller is an RCU reader, or holds a steering lock and attaches.
 fn current() -> Option<&'static Service> {
-    // SAFETY: registered pointers stay valid until `ihk_unregister_service` returns, which waits
-    // for RCU readers and for every attached instance's steering lock.
+    // SAFETY: registered pointers stay valid until `ihk_unregister_service` returns, which takes
+    // every instance's steering lock and waits for RCU readers.
     unsafe { SERVICE.load(Ordering::Acquire).as_ref() }
 }
 
@@ -40,27 +40,21 @@ pub(crate) fn attach(running: &Running) -> Result {
     let Some(service) = current() else {
         return Ok(());
     };
-    running.set_attached(true);
+    running.set_service(Some(service));
     // SAFETY: a function of the service, in process context.
     let result = to_result(unsafe { (service.attach)(running.instance.number) });
     if result.is_err() {
-        running.set_attached(false);
+        running.set_service(None);
     }
     result
 }
 
-/// Tells the service that `running` goes away, if it knows of it. The steering lock is held.
+/// Tells the service that `running` goes away, if one knows of it. The steering lock is held.
 pub(crate) fn detach(running: &Running) {
-    if let Some(service) = current() {
-        detach_from(service, running);
-    }
-}
-
-fn detach_from(service: &Service, running: &Running) {
-    if running.is_attached() {
+    if let Some(service) = running.service() {
         // SAFETY: a function of the service, in process context, once per attach.
         unsafe { (service.detach)(running.instance.number) };
-        running.set_attached(false);
+        running.set_service(None);
     }
 }
 
@@ -74,7 +68,7 @@ pub(crate) fn programs(running: &Running) -> u32 {
 /// EBUSY if programs run.
 pub(crate) fn require_no_programs(steering: &Steering) -> Result {
     match &steering.running {
-        Some(running) if running.is_attached() && programs(running) > 0 => Err(EBUSY),
+        Some(running) if running.service().is_some() && programs(running) > 0 => Err(EBUSY),
         _ => Ok(()),
     }
 }
@@ -106,12 +100,14 @@ fn call<R>(run: impl FnOnce(&Service) -> R) -> Option<R> {
     Some(run(service))
 }
 
-/// Hands a packet over. Hard interrupt context, under RCU.
-pub(crate) fn packet(os: u32, cpu: u32, words: &PacketWords) {
-    if let Some(service) = current() {
-        // SAFETY: a function of the service, in the context its contract names.
-        unsafe { (service.packet)(os, cpu, words) };
-    }
+/// Hands a packet of `running` over; `false` if nobody takes it. Hard interrupt context, under RCU.
+pub(crate) fn packet(running: &Running, cpu: u32, words: &PacketWords) -> bool {
+    let Some(service) = running.service() else {
+        return false;
+    };
+    // SAFETY: a function of the service, in the context its contract names.
+    unsafe { (service.packet)(running.instance.number, cpu, words) };
+    true
 }
 
 /// Calls `act` with every instance that runs, its steering locked.
@@ -179,7 +175,7 @@ unsafe extern "C" fn ihk_register_service(service: *const Service) -> c_int {
         return EBUSY.to_errno();
     }
     let attached = for_each_running(|running| {
-        if running.is_alive() && !running.is_attached() {
+        if running.is_alive() && running.service().is_none() {
             if let Err(error) = attach(running) {
                 pr_err!(
                     "mcos{}: the service refused: {:?}\n",
@@ -196,11 +192,10 @@ unsafe extern "C" fn ihk_register_service(service: *const Service) -> c_int {
 #[no_mangle]
 extern "C" fn ihk_unregister_service() {
     let service = SERVICE.swap(core::ptr::null_mut(), Ordering::AcqRel);
-    // SAFETY: still registered as far as its owner is concerned: we have not returned.
-    let Some(service) = (unsafe { service.as_ref() }) else {
+    if service.is_null() {
         return;
-    };
-    while let Err(error) = for_each_running(|running| detach_from(service, running)) {
+    }
+    while let Err(error) = for_each_running(detach) {
         pr_warn!("detaching waits for memory: {:?}\n", error);
         crate::ffi::cpu::sleep_us(100_000);
     }

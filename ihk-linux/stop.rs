@@ -72,7 +72,7 @@ pub(crate) fn probe(instance: &Instance) -> u32 {
     let Some(running) = running::get(instance.number) else {
         return instance.status();
     };
-    if running.is_attached() && service::programs(&running) > 0 && !is_beating(&running) {
+    if service::programs(&running) > 0 && !is_beating(&running) {
         running.instance.give_up(c"a CPU does not answer");
         return status::HUNGUP;
     }
