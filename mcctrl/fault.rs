@@ -6,8 +6,9 @@
 //! every fault counts as a write, so that a frame the co-kernel shares is never mapped writable.
 //! What is not mapped is asked for, outside the gate and without Linux's lock where that is allowed.
 
+use crate::block::Block;
 use crate::errno;
-use crate::ffi::ihk::{Frame, Partition};
+use crate::ffi::ihk::Partition;
 use crate::ffi::task;
 use crate::ffi::vma::{Fault, Outcome};
 use crate::ffi::wait::Until;
@@ -18,8 +19,6 @@ use crate::proxy::Proxy;
 use crate::walk::{walk, Access, Translation};
 use kernel::{prelude::*, sync::Arc};
 
-/// Pages mapped together with the one that faulted: an aligned block of this many bytes.
-const AROUND_BYTES: u64 = 16 * PAGE_BYTES;
 /// How often a fault that must keep its lock asks before it gives up.
 const MOST_QUESTIONS: u32 = 3;
 
@@ -80,61 +79,33 @@ pub(crate) fn translate(
     walk(root, address, access, |entry| partition.word(entry))
 }
 
-/// F2 and F3 for one small page: its frame, marked, and certain to be noticed if it is revoked.
-/// `Err(Missing)` of the look if there is none; `Ok(None)` if it changed between the walks.
-fn settle(
-    partition: &Partition<'_>,
-    root: u64,
-    address: u64,
-    access: Access,
-) -> Result<Option<Frame>, Look> {
-    let first = translate(partition, root, address, access).ok_or(Look::Missing)?;
-    let frame = partition
-        .frame(first.page)
-        .ok_or(Look::End(Outcome::Broken))?;
-    if !partition.expose(frame) {
-        return Err(Look::End(Outcome::Broken));
-    }
-    let unchanged = translate(partition, root, address, access) == Some(first);
-    Ok(unchanged.then_some(frame))
-}
-
+/// F2 and F3 for the block around the fault, F4 for what did not change meanwhile.
 fn map_small(fault: &Fault<'_>, proxy: &Proxy) -> Look {
-    let Some(inside) = proxy.gate.enter() else {
-        return Look::End(Outcome::Broken);
-    };
-    let Some(root) = proxy.root() else {
+    let (Some(inside), Some(root)) = (proxy.gate.enter(), proxy.root()) else {
         return Look::End(Outcome::Broken);
     };
     let partition = inside.partition();
     let _inserting = proxy.instance.begin_insertion();
-    match settle(&partition, root, fault.address(), access_of(fault)) {
-        Err(look) => look,
-        // The access is tried again and looks anew.
-        Ok(None) => Look::End(Outcome::Done),
-        Ok(Some(frame)) => {
-            let outcome = fault.insert(fault.address(), frame);
-            if outcome == Outcome::Done {
-                map_around(fault, &partition, root);
-            }
-            Look::End(outcome)
+    let block = Block::around(fault.address(), fault.bounds());
+    let first = block.look(&partition, root, access_of(fault));
+    if first.page_of(fault.address()).is_none() {
+        return Look::Missing;
+    }
+    let marked = first.expose(&partition);
+    let Some(marked) = marked.filter(|marked| marked.has(fault.address())) else {
+        return Look::End(Outcome::Broken);
+    };
+    let second = block.look(&partition, root, access_of(fault));
+    let mut result = Outcome::Done;
+    for (address, frame) in marked.unchanged_in(&second) {
+        let outcome = fault.insert(address, frame);
+        // A neighbour that cannot be mapped is left to a fault of its own. If the page itself has
+        // changed, the access is tried again and looks anew.
+        if address == fault.address() {
+            result = outcome;
         }
     }
-}
-
-/// Maps the neighbours that are there. What fails is left to a fault of its own.
-fn map_around(fault: &Fault<'_>, partition: &Partition<'_>, root: u64) {
-    let block = fault.address() & !(AROUND_BYTES - 1);
-    let (start, end) = fault.bounds();
-    for index in 0..AROUND_BYTES / PAGE_BYTES {
-        let address = block.saturating_add(index * PAGE_BYTES);
-        if address == fault.address() || address < start || address >= end {
-            continue;
-        }
-        if let Ok(Some(frame)) = settle(partition, root, address, access_of(fault)) {
-            fault.insert(address, frame);
-        }
-    }
+    Look::End(result)
 }
 
 fn map_large(fault: &Fault<'_>, proxy: &Proxy) -> Option<Outcome> {

@@ -7,7 +7,7 @@
 //! | [`service`], [`ioctl`], [`inbox`] | the three ways in: ihk.ko, mcexec, the co-kernel |
 //! | [`instances`], [`instance`], [`proxy`] | who exists; lock order in [`gate`] |
 //! | [`create`], [`image`], [`vdso`], [`populate`] | a program comes to life |
-//! | [`window`], [`fault`], [`walk`], [`refusals`] | Linux sees the program's memory |
+//! | [`window`], [`fault`], [`block`], [`walk`], [`refusals`] | Linux sees the program's memory |
 //! | [`revoke`], [`pins`], [`gate`] | and stops seeing it |
 //! | [`waiting`], [`control`], [`requests`] | sleeping and waking |
 //! | [`undertaker`] | the end |
@@ -16,6 +16,7 @@
 
 use kernel::prelude::*;
 
+mod block;
 mod control;
 mod create;
 mod errno;

@@ -2,7 +2,7 @@
 //! Reads the co-kernel's page tables (x86-64, four levels). Each entry is read once; the tables
 //! belong to the other side and change at any time.
 
-use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
+use crate::proto::layout::PAGE_BYTES;
 
 const PRESENT: u64 = 1;
 const WRITE: u64 = 1 << 1;
@@ -10,6 +10,7 @@ const USER: u64 = 1 << 2;
 const LARGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const ENTRY_BYTES: u64 = 8;
+const TABLE_ENTRIES: u64 = 512;
 
 /// What the mapping must allow.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,28 +44,68 @@ pub(crate) struct Translation {
     pub(crate) is_large: bool,
 }
 
-/// Follows the tables from `root` for `address`. `read` returns the word at a physical address, or
-/// `None` if that is none of the partition's. `None`: not mapped so that `access` is allowed.
+/// How far the upper three levels lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Descent {
+    /// To a large page.
+    Page(Translation),
+    /// To the table of small pages at this physical address.
+    Table(u64),
+}
+
+/// Follows the upper levels from `root` for `address`. `read` returns the word at a physical
+/// address, or `None` if that is none of the partition's. `None`: not mapped so that `access` is
+/// allowed.
+pub(crate) fn descend(
+    root: u64,
+    address: u64,
+    access: Access,
+    mut read: impl FnMut(u64) -> Option<u64>,
+) -> Option<Descent> {
+    let mut table = root & ADDRESS;
+    for shift in [39, 30, 21] {
+        let index = (address >> shift) & (TABLE_ENTRIES - 1);
+        let entry = read(table | (index * ENTRY_BYTES))?;
+        if entry & access.required() != access.required() {
+            return None;
+        }
+        if entry & LARGE != 0 {
+            return (shift != 39).then(|| Descent::Page(leaf(entry, address, 1 << shift)));
+        }
+        table = entry & ADDRESS;
+    }
+    Some(Descent::Table(table))
+}
+
+/// Physical address of the entry for `address` in a table of small pages.
+pub(crate) const fn small_entry(table: u64, address: u64) -> u64 {
+    let index = (address / PAGE_BYTES) & (TABLE_ENTRIES - 1);
+    table | (index * ENTRY_BYTES)
+}
+
+/// The page that an entry of a table of small pages leads to, if `access` is allowed.
+pub(crate) fn small_page(entry: u64, access: Access) -> Option<u64> {
+    (entry & access.required() == access.required()).then_some(entry & ADDRESS)
+}
+
+/// Where `address` leads; parameters as for [`descend`].
 pub(crate) fn walk(
     root: u64,
     address: u64,
     access: Access,
     mut read: impl FnMut(u64) -> Option<u64>,
 ) -> Option<Translation> {
-    let mut table = root & ADDRESS;
-    for shift in [39, 30, 21, 12] {
-        let index = (address >> shift) & 511;
-        let entry = read(table | (index * ENTRY_BYTES))?;
-        if entry & access.required() != access.required() {
-            return None;
+    match descend(root, address, access, &mut read)? {
+        Descent::Page(translation) => Some(translation),
+        Descent::Table(table) => {
+            let page = small_page(read(small_entry(table, address))?, access)?;
+            Some(Translation {
+                page,
+                contiguous: PAGE_BYTES,
+                is_large: false,
+            })
         }
-        let is_leaf = shift == 12 || entry & LARGE != 0;
-        if is_leaf {
-            return (shift != 39).then(|| leaf(entry, address, 1 << shift));
-        }
-        table = entry & ADDRESS;
     }
-    None
 }
 
 fn leaf(entry: u64, address: u64, page_bytes: u64) -> Translation {
@@ -72,7 +113,7 @@ fn leaf(entry: u64, address: u64, page_bytes: u64) -> Translation {
     Translation {
         page: (entry & ADDRESS & !(page_bytes - 1)) | inside,
         contiguous: page_bytes - inside,
-        is_large: page_bytes >= LARGE_PAGE_BYTES,
+        is_large: true,
     }
 }
 

@@ -89,6 +89,16 @@ impl<'a> Partition<'a> {
         Some(unsafe { word.as_ref() }.load(Ordering::Acquire))
     }
 
+    /// The `words` words from `phys` on; `None` outside the partition or if misaligned.
+    pub(crate) fn words(&self, phys: u64, words: usize) -> Option<&'a [AtomicU64]> {
+        if phys % 8 != 0 {
+            return None;
+        }
+        let first = self.memory(phys, (words as u64).checked_mul(8)?)?;
+        // SAFETY: inside the partition, which is mapped while attached, and aligned.
+        Some(unsafe { core::slice::from_raw_parts(first.cast().as_ptr(), words) })
+    }
+
     /// The frame that contains `phys`.
     pub(crate) fn frame(&self, phys: u64) -> Option<Frame> {
         let phys = phys & !(PAGE_BYTES - 1);
