@@ -2,6 +2,7 @@
 //! The auxiliary vector: what Linux told mcexec, with the program's own addresses.
 
 use std::ffi::CStr;
+use std::fs;
 
 use nix::libc;
 use nix::unistd::{getegid, geteuid, getgid, getuid};
@@ -23,6 +24,7 @@ pub(crate) fn build(program: &Executable, layout: &Layout) -> Vec<(u64, Value)> 
         program.headers_address + bias
     };
     let interpreter_base = layout.interpreter.as_ref().map_or(0, |placed| placed.bias);
+    let own = Own::read();
     let mut vector = Vec::new();
     let mut plain = |key, value| vector.push((key, Value::Plain(value)));
     if layout.vdso.target != 0 {
@@ -31,10 +33,10 @@ pub(crate) fn build(program: &Executable, layout: &Layout) -> Vec<(u64, Value)> 
             layout.vdso.target + layout.vdso.vvar_bytes,
         );
     }
-    plain(libc::AT_MINSIGSTKSZ, own(libc::AT_MINSIGSTKSZ));
-    plain(libc::AT_HWCAP, own(libc::AT_HWCAP));
-    plain(libc::AT_PAGESZ, own(libc::AT_PAGESZ));
-    plain(libc::AT_CLKTCK, own(libc::AT_CLKTCK));
+    plain(libc::AT_MINSIGSTKSZ, own.value(libc::AT_MINSIGSTKSZ));
+    plain(libc::AT_HWCAP, own.value(libc::AT_HWCAP));
+    plain(libc::AT_PAGESZ, own.value(libc::AT_PAGESZ));
+    plain(libc::AT_CLKTCK, own.value(libc::AT_CLKTCK));
     plain(libc::AT_PHDR, loaded_headers);
     plain(libc::AT_PHENT, 56);
     plain(libc::AT_PHNUM, program.header_count.into());
@@ -48,15 +50,45 @@ pub(crate) fn build(program: &Executable, layout: &Layout) -> Vec<(u64, Value)> 
     // A set-user-ID program runs without the gain, so there is nothing to be careful of.
     plain(libc::AT_SECURE, 0);
     vector.push(entry_random());
-    vector.push((libc::AT_HWCAP2, Value::Plain(own(libc::AT_HWCAP2))));
+    vector.push((libc::AT_HWCAP2, Value::Plain(own.value(libc::AT_HWCAP2))));
     vector.push(entry_path());
     vector.push(entry_platform());
     vector
 }
 
-/// What Linux told mcexec.
-#[expect(unsafe_code, reason = "getauxval")]
-fn own(key: u64) -> u64 {
-    // SAFETY: reads the vector the kernel gave this process; unknown keys answer 0.
-    unsafe { libc::getauxval(key) }
+/// What Linux told mcexec. Not by `getauxval`: the C library of a static program answers with its
+/// own idea of `AT_HWCAP`.
+struct Own(Vec<u8>);
+
+impl Own {
+    fn read() -> Self {
+        Self(fs::read("/proc/self/auxv").unwrap_or_default())
+    }
+
+    fn value(&self, key: u64) -> u64 {
+        let words = self.0.chunks_exact(16);
+        let mut pairs =
+            words.filter_map(|pair| Some((word(pair.get(..8)?)?, word(pair.get(8..)?)?)));
+        pairs
+            .find(|(found, _)| *found == key)
+            .map_or(0, |(_, value)| value)
+    }
+}
+
+fn word(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Own;
+    use nix::libc;
+
+    #[test]
+    fn the_vector_is_this_process_own() {
+        let own = Own::read();
+        assert_eq!(own.value(libc::AT_PAGESZ), 4096);
+        assert_ne!(own.value(libc::AT_HWCAP), 0);
+        assert_eq!(own.value(999), 0);
+    }
 }

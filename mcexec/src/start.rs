@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use ihk_ikc::layout::WINDOW_MIN;
+use ihk_ikc::layout::{WINDOW_END, WINDOW_MIN};
 use ihk_ikc::process::{prot, range_kind, ImageRange, ProcessImage, MAX_IMAGE_RANGES, RLIMITS};
 use ihk_ikc::uapi::CreateProcess;
 use ihk_ikc::ABI_VERSION;
@@ -125,11 +125,17 @@ fn prepare(run: &Run, inheritance: &Inheritance) -> Result<Prepared, ExecError> 
         vdso: vdso::find(),
     };
     let layout = lay_out(&sources, &conditions)?;
+    let entry = entry(&sources, &layout);
+    if !(conditions.window_start..WINDOW_END).contains(&entry) {
+        return Err(ExecError::format(
+            "its entry point is outside the address space of programs",
+        ));
+    }
     let vector = auxv::build(&headers_of(&sources)?.headers, &layout);
     contents.auxv = &vector;
     Ok(Prepared {
         stack: contents.build(layout.stack_top),
-        entry: entry(&sources, &layout),
+        entry,
         exe,
         name: process_name(&path)?,
         window_start: conditions.window_start,
