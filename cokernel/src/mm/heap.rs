@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The kernel heap: small sizes from free lists over 4 KiB frames, larger ones as runs of frames.
+//! The kernel heap: small sizes from slabs of 4 KiB frames, larger ones as runs of frames.
 //! Until the frames are there, a boot heap serves; it lasts for what was allocated from it.
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -11,20 +11,20 @@ use linked_list_allocator::Heap;
 use x86_64::PhysAddr;
 
 use crate::mm::phys;
+use crate::mm::slab::Slab;
 use crate::sync::SpinLock;
 
 /// Smallest size class, as a power of two.
 const SMALLEST: u32 = 4;
-/// Largest size class: 2 KiB.
-const LARGEST: u32 = 11;
+/// Largest size class, as a power of two; a frame holds three such blocks behind its header.
+const LARGEST: u32 = 10;
 const CLASSES: usize = (LARGEST - SMALLEST + 1) as usize;
 
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap;
 
 /// Lock order: a class, then the frames.
-static FREE: [SpinLock<FreeList>; CLASSES] =
-    [const { SpinLock::new(FreeList(null_mut())) }; CLASSES];
+static SLABS: [SpinLock<Slab>; CLASSES] = slabs();
 static BOOT_HEAP: SpinLock<Heap> = SpinLock::new(Heap::empty());
 static BOOT_START: AtomicUsize = AtomicUsize::new(0);
 static BOOT_END: AtomicUsize = AtomicUsize::new(0);
@@ -54,7 +54,7 @@ unsafe impl GlobalAlloc for KernelHeap {
             return block.map_or(null_mut(), NonNull::as_ptr);
         }
         match class(layout) {
-            Some(class) => FREE[class].lock().take(class),
+            Some(class) => SLABS[class].lock().take(),
             None => run_of(layout)
                 .and_then(phys::alloc_run)
                 .map_or(null_mut(), phys::direct_map_ptr),
@@ -73,7 +73,8 @@ unsafe impl GlobalAlloc for KernelHeap {
             return;
         }
         match class(layout) {
-            Some(class) => FREE[class].lock().put(block),
+            // SAFETY: by contract `alloc` gave it for this layout, so this class's slab did.
+            Some(class) => unsafe { SLABS[class].lock().put(block) },
             None => {
                 let address = PhysAddr::new(block.addr() as u64 - DIRECT_MAP_BASE);
                 if let Some(frames) = run_of(layout) {
@@ -82,6 +83,16 @@ unsafe impl GlobalAlloc for KernelHeap {
             }
         }
     }
+}
+
+const fn slabs() -> [SpinLock<Slab>; CLASSES] {
+    let mut slabs = [const { SpinLock::new(Slab::new(1 << SMALLEST)) }; CLASSES];
+    let mut class = 1;
+    while class < CLASSES {
+        slabs[class] = SpinLock::new(Slab::new(1 << (class + SMALLEST as usize)));
+        class += 1;
+    }
+    slabs
 }
 
 /// The size class of `layout`; `None` if it is too large for one.
@@ -97,41 +108,4 @@ fn run_of(layout: Layout) -> Option<u32> {
         return None;
     }
     u32::try_from(layout.size().div_ceil(PAGE_BYTES as usize)).ok()
-}
-
-/// Free blocks of one size; the first word of each points to the next.
-struct FreeList(*mut u8);
-
-// SAFETY: the list owns the blocks in it.
-unsafe impl Send for FreeList {}
-
-impl FreeList {
-    fn take(&mut self, class: usize) -> *mut u8 {
-        if self.0.is_null() {
-            self.refill(1 << (class + SMALLEST as usize));
-        }
-        let block = self.0;
-        if !block.is_null() {
-            // SAFETY: a block in the list is free, and `put` wrote its first word.
-            self.0 = unsafe { block.cast::<*mut u8>().read() };
-        }
-        block
-    }
-
-    fn put(&mut self, block: *mut u8) {
-        // SAFETY: the block comes back, so nobody uses it; it holds at least two words.
-        unsafe { block.cast::<*mut u8>().write(self.0) };
-        self.0 = block;
-    }
-
-    /// Cuts a fresh frame into blocks of `bytes`.
-    fn refill(&mut self, bytes: usize) {
-        let Some(frame) = phys::alloc_small() else {
-            return;
-        };
-        let first = phys::direct_map_ptr(frame);
-        for offset in (0..PAGE_BYTES as usize).step_by(bytes) {
-            self.put(first.wrapping_add(offset));
-        }
-    }
 }

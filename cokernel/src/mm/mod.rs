@@ -12,5 +12,7 @@ pub mod populate;
 pub mod quarantine;
 pub mod revoke;
 pub mod runs;
+#[expect(unsafe_code, reason = "lists through the free memory itself")]
+mod slab;
 pub mod unmap;
 pub mod window;
