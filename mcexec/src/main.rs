@@ -3,13 +3,15 @@
 //!
 //! One mcexec per program. It loads the program into memory of the co-kernel, which it sees at the
 //! same addresses through its *window*, and then performs, as that process, the system calls the
-//! program delegates. Start: [`cli`] → [`inherited`], [`reexec`] → [`start`] ([`image`], [`auxv`],
-//! [`device`], [`window`]) → [`delegate`] serves; [`control`] watches over life and death.
+//! program delegates. Start: [`cli`] → [`inherited`], [`reexec`] → [`prepare`] ([`image`], [`auxv`])
+//! → [`start`] ([`device`], [`window`]) → [`delegate`] serves; [`control`] watches over life and death.
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
 
 mod auxv;
 mod cli;
+#[expect(unsafe_code, reason = "prctl")]
+mod command_line;
 mod control;
 mod delegate;
 #[expect(unsafe_code, reason = "ioctl and descriptors by number")]
@@ -20,6 +22,7 @@ mod error;
 mod image;
 #[expect(unsafe_code, reason = "environ and queries of signal dispositions")]
 mod inherited;
+mod prepare;
 mod reexec;
 #[expect(unsafe_code, reason = "signal handlers and death by signal")]
 mod signal;
@@ -50,7 +53,7 @@ fn run() -> u8 {
             })
         }
     };
-    let mut inheritance = start::Inheritance {
+    let mut inheritance = prepare::Inheritance {
         environment,
         ignored_signals,
         blocked_signals,

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Finds out everything about a program before anything is changed: its files, addresses, stack.
+
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use ihk_ikc::layout::{WINDOW_END, WINDOW_MIN};
+use ihk_ikc::process::RLIMITS;
+use nix::errno::Errno;
+
+use crate::auxv;
+use crate::cli::Run;
+use crate::error::ExecError;
+use crate::image::elf::{self, Executable};
+use crate::image::layout::{self, Conditions, Layout};
+use crate::image::random::{self, Randomness};
+use crate::image::stack::{Contents, Stack};
+use crate::image::{find, page_up, script, vdso};
+use crate::inherited::STACK;
+
+/// What the program inherits.
+#[derive(Debug)]
+pub(crate) struct Inheritance {
+    /// Environment.
+    pub environment: Vec<CString>,
+    /// Bit n − 1: signal n is ignored.
+    pub ignored_signals: u64,
+    /// Bit n − 1: signal n is blocked.
+    pub blocked_signals: u64,
+    /// Resource limits by Linux's number.
+    pub limits: [[u64; 2]; RLIMITS],
+}
+
+/// A file that is to be loaded.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// Open for reading.
+    pub file: File,
+    /// Its headers.
+    pub headers: Executable,
+}
+
+/// All that was found out about the program, before anything was changed.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The program and, if it has one, its interpreter.
+    pub sources: Vec<Source>,
+    /// Arguments, those of `#!` lines included.
+    pub argv: Vec<CString>,
+    /// What `/proc/self/exe` is for it.
+    pub exe: CString,
+    /// Its name, at most 15 bytes.
+    pub name: CString,
+    /// Where everything goes.
+    pub layout: Layout,
+    /// Its first stack.
+    pub stack: Stack,
+    /// Its first instruction.
+    pub entry: u64,
+    /// First address of the window.
+    pub window_start: u64,
+}
+
+/// Reads the program and chooses its addresses.
+///
+/// # Errors
+///
+/// What `execve` would say.
+pub(crate) fn prepare(run: &Run, inheritance: &Inheritance) -> Result<Prepared, ExecError> {
+    let name = run.argv.first().ok_or(Errno::ENOENT)?;
+    let path = find::find(name, &inheritance.environment)?;
+    let argv = run
+        .argv
+        .iter()
+        .map(|text| c_string(text))
+        .collect::<Result<_, _>>()?;
+    let program = script::resolve(&path, argv)?;
+    let exe = real_path(&program.file, &program.path)?;
+    let headers = elf::read(&program.file)?;
+    let interpreter = headers
+        .interpreter
+        .as_deref()
+        .map(read_interpreter)
+        .transpose()?;
+    let mut sources = vec![Source {
+        file: program.file,
+        headers,
+    }];
+    sources.extend(interpreter);
+    let randomness = Randomness::of_this_process();
+    let path = c_string(path.as_os_str())?;
+    let mut contents = Contents {
+        argv: &program.argv,
+        environment: &inheritance.environment,
+        path: &path,
+        platform: auxv::PLATFORM,
+        random: random::bytes(),
+        auxv: &[],
+        gap: if randomness.addresses {
+            random::word()
+        } else {
+            0
+        },
+    };
+    contents.check_size(inheritance.limits[STACK][0])?;
+    let conditions = Conditions {
+        window_start: window_start(),
+        stack_limit: inheritance.limits[STACK][0],
+        stack_needed: contents.most_bytes(),
+        randomness,
+        vdso: vdso::find(),
+    };
+    let layout = lay_out(&sources, &conditions)?;
+    let entry = entry(&sources, &layout);
+    if !(conditions.window_start..WINDOW_END).contains(&entry) {
+        return Err(ExecError::format(
+            "its entry point is outside the address space of programs",
+        ));
+    }
+    let vector = auxv::build(&headers_of(&sources)?.headers, &layout);
+    contents.auxv = &vector;
+    Ok(Prepared {
+        stack: contents.build(layout.stack_top),
+        entry,
+        argv: program.argv,
+        exe,
+        name: process_name(&path)?,
+        window_start: conditions.window_start,
+        layout,
+        sources,
+    })
+}
+
+fn c_string(text: &OsStr) -> Result<CString, ExecError> {
+    CString::new(text.as_bytes()).map_err(|_| Errno::EINVAL.into())
+}
+
+fn headers_of(sources: &[Source]) -> Result<&Source, ExecError> {
+    sources.first().ok_or(Errno::ENOEXEC.into())
+}
+
+fn lay_out(sources: &[Source], conditions: &Conditions) -> Result<Layout, ExecError> {
+    let interpreter = sources.get(1).map(|source| &source.headers);
+    layout::choose(&headers_of(sources)?.headers, interpreter, conditions)
+}
+
+/// First instruction: the interpreter's, if there is one.
+fn entry(sources: &[Source], layout: &Layout) -> u64 {
+    let placed = layout.interpreter.as_ref().unwrap_or(&layout.program);
+    sources
+        .last()
+        .map_or(0, |source| source.headers.entry.wrapping_add(placed.bias))
+}
+
+fn read_interpreter(path: &Path) -> Result<Source, ExecError> {
+    let name = path.display();
+    let with_name = |error: ExecError| ExecError::new(error.errno, format!("interpreter {name}"));
+    let file = find::open(path).map_err(with_name)?;
+    let headers = elf::read(&file).map_err(|error| {
+        ExecError::new(
+            Errno::ELIBBAD,
+            format!("interpreter {name}: {}", error.detail),
+        )
+    })?;
+    Ok(Source { file, headers })
+}
+
+/// What `/proc/self/exe` of the program is: the file's path without links.
+fn real_path(file: &File, path: &Path) -> Result<CString, ExecError> {
+    let link = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let path = link
+        .or_else(|_| fs::canonicalize(path))
+        .unwrap_or_else(|_| path.to_owned());
+    c_string(path.as_os_str())
+}
+
+/// The process's name: the last part of its path, at most 15 bytes.
+fn process_name(path: &CString) -> Result<CString, ExecError> {
+    let last = path
+        .as_bytes()
+        .rsplit(|byte| *byte == b'/')
+        .next()
+        .unwrap_or_default();
+    c_string(OsStr::from_bytes(last.get(..15).unwrap_or(last)))
+}
+
+/// Linux maps nothing below `vm.mmap_min_addr`.
+fn window_start() -> u64 {
+    let text = fs::read_to_string("/proc/sys/vm/mmap_min_addr");
+    let lowest: u64 = text
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0);
+    page_up(lowest.max(WINDOW_MIN))
+}
