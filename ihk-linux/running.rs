@@ -122,6 +122,12 @@ impl Running {
         }
     }
 
+    /// How often CPU `index` has shown that it lives; 0 if there is no such CPU.
+    pub(crate) fn heartbeat(&self, index: usize) -> u64 {
+        let beats = self.control.heartbeats.get(index);
+        beats.map_or(0, |beats| beats.load(Ordering::Acquire))
+    }
+
     /// Interrupts all CPUs of the instance.
     pub(crate) fn ring_all(&self) {
         for index in 0..self.cpus.len() {

@@ -139,6 +139,7 @@ export_gpl!(
     ihk_unregister_service,
     ihk_send,
     ihk_cpu_count,
+    ihk_heartbeat,
     ihk_mailbox,
     ihk_phys_to_virt,
     ihk_frame_number,
@@ -220,6 +221,12 @@ unsafe extern "C" fn ihk_send(os: u32, cpu: u32, words: *const PacketWords) -> c
 #[no_mangle]
 extern "C" fn ihk_cpu_count(os: u32) -> u32 {
     running::with(os, |running| running.cpus.len() as u32).unwrap_or(0)
+}
+
+/// See [`abi`].
+#[no_mangle]
+extern "C" fn ihk_heartbeat(os: u32, cpu: u32) -> u64 {
+    running::with(os, |running| running.heartbeat(cpu as usize)).unwrap_or(0)
 }
 
 /// See [`abi`].

@@ -54,6 +54,10 @@ extern "C" {
     /// Number of CPUs of `os`, 0 if it does not run.
     pub fn ihk_cpu_count(os: u32) -> u32;
 
+    /// The heartbeat counter of CPU `cpu` (`InstanceControl::heartbeats`), 0 if there is none. Any
+    /// context.
+    pub fn ihk_heartbeat(os: u32, cpu: u32) -> u64;
+
     /// The bulk mailbox of CPU `cpu`, or null. Serialised by the caller.
     pub fn ihk_mailbox(os: u32, cpu: u32) -> *mut c_void;
 

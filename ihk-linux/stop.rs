@@ -81,13 +81,7 @@ pub(crate) fn probe(instance: &Instance) -> u32 {
 
 /// Rings all CPUs and waits for a heartbeat of each.
 fn is_beating(running: &Running) -> bool {
-    let beat = |index: usize| {
-        running
-            .control
-            .heartbeats
-            .get(index)
-            .map_or(0, |beats| beats.load(Ordering::Acquire))
-    };
+    let beat = |index: usize| running.heartbeat(index);
     let mut before = KVec::new();
     for index in 0..running.cpus.len() {
         if before.push(beat(index), GFP_KERNEL).is_err() {

@@ -8,6 +8,7 @@ use crate::ffi::page::Hold;
 use crate::ffi::task::ProcessId;
 use crate::ffi::wait::Until;
 use crate::gate::Gate;
+use crate::patience::Patience;
 use crate::pins::Pins;
 use crate::proto::packet::ToCokernel;
 use crate::proxy::Proxy;
@@ -199,7 +200,7 @@ impl Instance {
     }
 
     /// Asks CPU `cpu` a question and sleeps until the answer comes. EINTR if `until` ended the
-    /// sleep; no answer in time means hung, ESHUTDOWN.
+    /// sleep; no answer while patience lasts means hung, ESHUTDOWN.
     pub(crate) fn ask(
         &self,
         cpu: u32,
@@ -210,13 +211,17 @@ impl Instance {
         if self.is_gone() {
             return Err(errno::shutdown());
         }
+        let mut patience = Patience::new(self.os, cpu);
         self.send(cpu, &question(ticket.token()))?;
-        match ticket.wait(until) {
-            Err(ETIMEDOUT) => {
-                self.declare_hung("no answer to a request for a second");
-                Err(errno::shutdown())
+        loop {
+            match ticket.wait(until) {
+                Err(ETIMEDOUT) if patience.is_exhausted() => {
+                    self.declare_hung("no answer to a request for a second");
+                    return Err(errno::shutdown());
+                }
+                Err(ETIMEDOUT) => {}
+                other => return other,
             }
-            other => other,
         }
     }
 

@@ -30,6 +30,7 @@ mod inbox;
 mod instance;
 mod instances;
 mod ioctl;
+mod patience;
 mod pins;
 #[allow(unsafe_code, reason = "reads a file into pinned memory")]
 mod populate;

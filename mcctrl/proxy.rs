@@ -16,17 +16,13 @@ use crate::ffi::task::ProcessId;
 use crate::ffi::wait::WaitQueue;
 use crate::gate::Gate;
 use crate::instance::Instance;
+use crate::patience::Patience;
 use crate::proto::packet::ToCokernel;
 use crate::proto::slot::SLOTS_PER_PAGE;
 use crate::refusals::Refusals;
 use crate::revoke::Revocations;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use kernel::{
-    prelude::*,
-    sync::Arc,
-    time::{Instant, Monotonic},
-    workqueue::Work,
-};
+use kernel::{prelude::*, sync::Arc, workqueue::Work};
 
 /// See the module documentation.
 #[pin_data]
@@ -66,7 +62,7 @@ pub(crate) struct Proxy {
     /// Revocations to be performed.
     pub(crate) revocations: IrqLock<Revocations>,
     /// When the co-kernel was told that the window is gone.
-    pub(crate) buried: IrqLock<Option<Instant<Monotonic>>>,
+    pub(crate) buried: IrqLock<Option<Patience>>,
     #[pin]
     pub(crate) revoke_work: Work<Proxy>,
 }

@@ -6,17 +6,12 @@
 use crate::ffi::wait::{Until, WaitQueue};
 use crate::ffi::workqueue;
 use crate::instance::Instance;
+use crate::patience::Patience;
 use crate::pins;
 use crate::proto::packet::ToCokernel;
 use crate::proxy::Proxy;
-use crate::requests::ANSWER_LIMIT_MS;
 use core::sync::atomic::{AtomicU32, Ordering};
-use kernel::{
-    prelude::*,
-    sync::Arc,
-    time::{msecs_to_jiffies, Instant},
-    workqueue::WorkItem,
-};
+use kernel::{prelude::*, sync::Arc, time::msecs_to_jiffies, workqueue::WorkItem};
 
 /// Pause between two rounds, milliseconds.
 const PAUSE_MS: u32 = 50;
@@ -105,12 +100,13 @@ fn round(instance: &Arc<Instance>) -> bool {
     pins::recheck(instance) || more
 }
 
-/// Tells the co-kernel once; from then on it has the answer limit to free the process.
+/// Tells the co-kernel once; from then on it has our patience to free the process.
 fn bury(proxy: &Proxy) {
     let mut buried = proxy.buried.lock();
-    if let Some(since) = *buried {
+    if let Some(patience) = &mut *buried {
+        let exhausted = patience.is_exhausted();
         drop(buried);
-        if since.elapsed().as_millis() > i64::from(ANSWER_LIMIT_MS) {
+        if exhausted {
             proxy
                 .instance
                 .declare_hung("a dead process was not freed for a second");
@@ -122,6 +118,6 @@ fn bury(proxy: &Proxy) {
     };
     // A full ring is tried again in the next round; other errors mean that the instance is gone.
     if crate::ffi::ihk::try_send(proxy.instance.os, proxy.cpu(), &message).is_ok() {
-        *buried = Some(Instant::now());
+        *buried = Some(Patience::new(proxy.instance.os, proxy.cpu()));
     }
 }

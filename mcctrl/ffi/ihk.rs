@@ -38,6 +38,12 @@ pub(crate) fn cpu_count(os: u32) -> u32 {
     unsafe { service_abi::ihk_cpu_count(os) }
 }
 
+/// How often CPU `cpu` has shown that it lives.
+pub(crate) fn heartbeat(os: u32, cpu: u32) -> u64 {
+    // SAFETY: any numbers may be asked for.
+    unsafe { service_abi::ihk_heartbeat(os, cpu) }
+}
+
 /// Says that `os` does not answer. Returns at once; `detach` follows from elsewhere.
 pub(crate) fn declare_hung(os: u32, reason: &str) {
     // SAFETY: the text is read during the call only.

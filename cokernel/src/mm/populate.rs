@@ -17,6 +17,9 @@ const RESERVE_FRACTION: u64 = 64;
 /// See [`RESERVE_FRACTION`].
 const RESERVE_FRAMES: u64 = 1024;
 
+/// How much is filled in one go.
+const BREATH_BYTES: u64 = 256 << 10;
+
 /// Whether programs may have `bytes` more, now.
 pub fn has_room_for(bytes: u64) -> bool {
     let stats = phys::stats();
@@ -24,8 +27,8 @@ pub fn has_room_for(bytes: u64) -> bool {
     stats.free.saturating_sub(bytes / PageSize::Small.bytes()) > reserve
 }
 
-/// Fills `range` of an area with zeroed pages. Between two large pages it serves Linux, because
-/// clearing gigabytes takes longer than Linux waits for an answer.
+/// Fills `range` of an area with zeroed pages. In between it shows that it lives and serves Linux,
+/// because clearing gigabytes takes longer than Linux waits for an answer.
 ///
 /// # Errors
 ///
@@ -34,7 +37,8 @@ pub fn populate(space: &AddressSpace, range: Range, protection: Protection) -> R
     let mut at = range.start;
     while at < range.end {
         at = fill(space, at, range, protection)?;
-        if at % LARGE_PAGE_BYTES == 0 {
+        if at % BREATH_BYTES == 0 {
+            ikc::beat();
             ikc::poll();
         }
     }
