@@ -7,8 +7,8 @@ import random
 import signal
 import time
 
-from scene import (claim, hello_works, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start, status, usage,
-                   wait_until)
+from scene import (claim, hello_works, idle_usage, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start,
+                   status, usage, wait_until)
 
 
 def ready(process):
@@ -28,7 +28,7 @@ def kill_and_check(process, before, signal_number=signal.SIGKILL):
 
 @claim
 def killed_while_computing_leaves_nothing_behind():
-    before = usage()
+    before = idle_usage()
     for _ in range(3):
         process = start("mcexec", program("compute"))
         wait_until(lambda: usage()["processes"] == before["processes"] + 1, "the program is there")
@@ -38,7 +38,7 @@ def killed_while_computing_leaves_nothing_behind():
 
 @claim
 def killed_in_a_delegated_call_leaves_nothing_behind():
-    before = usage()
+    before = idle_usage()
     for _ in range(3):
         process = start("mcexec", program("wait"), "call")
         ready(process)
@@ -48,7 +48,7 @@ def killed_in_a_delegated_call_leaves_nothing_behind():
 
 @claim
 def killed_while_waiting_in_the_cokernel_leaves_nothing_behind():
-    before = usage()
+    before = idle_usage()
     for how in ("futex", "timer"):
         process = start("mcexec", program("wait"), how)
         ready(process)
@@ -58,7 +58,7 @@ def killed_while_waiting_in_the_cokernel_leaves_nothing_behind():
 
 @claim
 def killed_at_twenty_moments_of_loading_leaves_nothing_behind():
-    before = usage()
+    before = idle_usage()
     moments = random.Random(1)
     for _ in range(20):
         process = start("mcexec", "/usr/bin/python3", "-c", "print('never ends'); import time; time.sleep(1000)")
@@ -72,7 +72,7 @@ def killed_at_twenty_moments_of_loading_leaves_nothing_behind():
 
 @claim
 def terminated_while_computing_dies_by_sigterm():
-    before = usage()
+    before = idle_usage()
     process = start("mcexec", program("compute"))
     wait_until(lambda: usage()["processes"] == before["processes"] + 1, "the program is there")
     time.sleep(0.2)
@@ -81,7 +81,7 @@ def terminated_while_computing_dies_by_sigterm():
 
 @claim
 def terminated_in_a_delegated_call_dies_by_sigterm():
-    before = usage()
+    before = idle_usage()
     process = start("mcexec", program("wait"), "call")
     ready(process)
     time.sleep(0.1)
@@ -100,7 +100,7 @@ def signal_from_outside_runs_the_programs_handler():
 
 @claim
 def eight_killed_at_once_leave_nothing_behind():
-    before = usage()
+    before = idle_usage()
     processes = [start("mcexec", program("wait"), how) for how in ("call", "futex") * 4]
     for process in processes:
         ready(process)

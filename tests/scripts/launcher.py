@@ -9,7 +9,8 @@ import signal
 import subprocess
 import time
 
-from scene import check, claim, hello_works, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start, usage
+from scene import (check, claim, hello_works, idle_usage, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all,
+                   start)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SAME_IN_AUXV = ["AT_HWCAP:", "AT_HWCAP2", "AT_PAGESZ", "AT_CLKTCK", "AT_PHENT", "AT_PHNUM", "AT_FLAGS", "AT_UID", "AT_EUID", "AT_GID",
@@ -72,7 +73,7 @@ def auxiliary_vector_equals_linuxs():
 
 @claim
 def native_process_reads_and_writes_program_memory():
-    before = usage()
+    before = idle_usage()
     target = start("mcexec", program("shared_memory"), stdin=subprocess.PIPE)
     where = target.stdout.readline().split()
     assert where and where[0] == str(target.pid), (where, target.pid)
@@ -134,7 +135,7 @@ def help_and_version_are_printed():
 @claim
 def overlapping_segments_and_wrong_entries_harm_nobody():
     subprocess.run(["python3", f"{HERE}/hostile.py", "hostile"], check=True)
-    before = usage()
+    before = idle_usage()
     assert run("mcexec", "hostile/good").returncode == 0
     for name, ends in (("overlapping_segments", (0, 126)), ("entry_outside", (-11, 126)), ("entry_in_kernel", (-11, 126))):
         result = run("mcexec", f"hostile/{name}")
@@ -144,7 +145,7 @@ def overlapping_segments_and_wrong_entries_harm_nobody():
 
 @claim
 def program_that_uses_all_memory_is_told_and_leaves_the_rest_running():
-    before = usage()
+    before = idle_usage()
     result = run("mcexec", program("hog"), timeout=120)
     assert result.returncode == 0 and 200 <= int(result.stdout.split()[0]) <= 512, result
     nothing_is_left_of(before)
@@ -161,7 +162,7 @@ def two_programs_run_at_once_on_two_cores():
 
 @claim
 def twelve_programs_at_once_all_end_well():
-    before = usage()
+    before = idle_usage()
     running = [start("mcexec", "/usr/bin/python3", "-c", f"print(sum(range({i} * 1000)))") for i in range(12)]
     for i, process in enumerate(running):
         out, error = process.communicate(timeout=60)
@@ -172,7 +173,7 @@ def twelve_programs_at_once_all_end_well():
 @claim
 def many_programs_one_after_the_other_leave_nothing_behind():
     hello_works()
-    before = usage()
+    before = idle_usage()
     for _ in range(60):
         hello_works()
     nothing_is_left_of(before)

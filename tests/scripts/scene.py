@@ -74,6 +74,12 @@ def usage():
     return {key: value for key, value in query_usage().items() if key != "interrupts"}
 
 
+def idle_usage():
+    """The same once no program is left: the last one's memory is given back behind its end."""
+    wait_until(lambda: usage()["processes"] == 0, "no program is left")
+    return usage()
+
+
 def nothing_is_left_of(before):
     """The co-kernel's memory is given back behind the program's end, within a second or so."""
     wait_until(lambda: usage() == before, f"usage as before: {before}, now {usage()}")

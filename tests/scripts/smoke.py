@@ -5,7 +5,7 @@
 import os
 import sys
 
-from scene import check, claim, hello_works, nothing_is_left_of, online_cpus, program, run, run_all, start, usage
+from scene import (check, claim, hello_works, idle_usage, nothing_is_left_of, online_cpus, program, run, run_all, start)
 
 cpus_before = online_cpus()
 
@@ -13,7 +13,7 @@ cpus_before = online_cpus()
 @claim
 def programs_run():
     check("mcreboot", *sys.argv[1:])
-    before = usage()
+    before = idle_usage()
     hello_works()
     for command in (["/bin/ls", "-la", "/usr/bin"], ["/usr/bin/python3", "-c", "print(sum(range(1000)))"]):
         native, ours = run(*command), run("mcexec", *command)
