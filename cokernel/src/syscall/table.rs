@@ -425,9 +425,9 @@ syscall_table! {
     335 uretprobe                Enosys;
     336 uprobe                   Enosys;
     424 pidfd_send_signal        Delegate;
-    425 io_uring_setup           Enosys;
-    426 io_uring_enter           Enosys;
-    427 io_uring_register        Enosys;
+    425 io_uring_setup           Delegate;
+    426 io_uring_enter           Delegate;
+    427 io_uring_register        Delegate;
     428 open_tree                Delegate;
     429 move_mount               Delegate;
     430 fsopen                   Delegate;
