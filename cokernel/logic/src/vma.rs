@@ -416,7 +416,7 @@ mod tests {
                         let removed: u64 = map.remove(range).iter().map(|area| area.range.bytes()).sum();
                         let before = model.len();
                         model.retain(|page, _| !range.contains(*page));
-                        assert_eq!(removed as usize, before - model.len());
+                        assert_eq!(removed, (before - model.len()) as u64);
                     }
                     Step::Update(start, count, n) => {
                         map.update(Range { start, end: start + count }, |_| attributes(n));

@@ -58,7 +58,10 @@ pub fn set_run(bits: &[AtomicU64], run: FrameRun) -> bool {
         let (index, low) = (frame / 64, frame % 64);
         let take = (64 - low).min(end - frame);
         let mask = (u64::MAX >> (64 - take)) << low;
-        match usize::try_from(index).ok().and_then(|index| bits.get(index)) {
+        match usize::try_from(index)
+            .ok()
+            .and_then(|index| bits.get(index))
+        {
             Some(word) => _ = word.fetch_or(mask, Ordering::SeqCst),
             None => complete = false,
         }

@@ -77,6 +77,18 @@ fn clippy() -> Result<()> {
     ui::run_logged(
         "clippy",
         &mut cargo(&["clippy", "--all-targets", "--", "-Dwarnings"]),
+    )?;
+    // The co-kernel has no tests of its own, and its panic strategy is that of the release profile.
+    ui::run_logged(
+        "clippy of the co-kernel",
+        &mut cargo(&[
+            "clippy",
+            "--release",
+            "--package",
+            "cokernel",
+            "--",
+            "-Dwarnings",
+        ]),
     )
 }
 
