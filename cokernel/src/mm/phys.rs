@@ -26,6 +26,9 @@ static EXPOSED: Once<&'static [AtomicU64]> = Once::new();
 /// Innermost lock: nothing is taken under it.
 static FRAMES: Once<SpinLock<Frames>> = Once::new();
 
+/// See [`set_aside`]. Changed under the lock of the frames.
+static SET_ASIDE: AtomicU64 = AtomicU64::new(0);
+
 /// Learns where the partition lies; the direct map is usable from now on. The boot CPU, once.
 pub fn init_ranges(params: &'static BootParams) {
     let count = (params.memory_count as usize).min(params.memory.len());
@@ -62,7 +65,7 @@ pub fn init_frames(info: &BootInfo) {
         frames.add(first, count).expect("usable regions overlap");
     }
     FRAMES.call_once(|| SpinLock::new(frames));
-    publish(stats());
+    with(|_| ());
 }
 
 /// Whether [`init_frames`] is done.
@@ -99,6 +102,17 @@ pub fn free_large(address: PhysAddr) {
 pub fn free_run(address: PhysAddr, count: u32) {
     let frame = frame_number(address).expect("freed frame is not the partition's");
     with(|frames| frames.free_run(frame, count)).expect("frame freed twice");
+}
+
+/// `count` frames are kept for the next thread: the usage counters call them free, because nothing
+/// uses them, though programs cannot have them.
+pub fn set_aside(count: u64) {
+    with(|_| SET_ASIDE.fetch_add(count, Ordering::Relaxed));
+}
+
+/// `count` frames that were set aside are used again.
+pub fn take_up(count: u64) {
+    with(|_| SET_ASIDE.fetch_sub(count, Ordering::Relaxed));
 }
 
 /// How much memory there is.
@@ -180,25 +194,23 @@ pub fn zero(address: PhysAddr, bytes: u64) {
 /// Runs `body` on the frames and publishes the counters.
 fn with<R>(body: impl FnOnce(&mut Frames) -> R) -> R {
     let frames = FRAMES.get().expect("frames are used before they are there");
-    let (result, stats) = {
-        let mut frames = frames.lock();
-        (body(&mut frames), frames.stats())
-    };
-    publish(stats);
+    let mut frames = frames.lock();
+    let result = body(&mut frames);
+    publish(frames.stats());
     result
 }
 
-/// Two CPUs may publish out of order; the next change corrects it.
+/// Called under the lock of the frames, so that the last word is the latest.
 fn publish(stats: FrameStats) {
     if let Some(control) = ikc::try_control() {
         control
             .usage
             .frames_total
             .store(stats.total, Ordering::Relaxed);
-        control
-            .usage
-            .frames_free
-            .store(stats.free, Ordering::Relaxed);
+        control.usage.frames_free.store(
+            stats.free + SET_ASIDE.load(Ordering::Relaxed),
+            Ordering::Relaxed,
+        );
     }
 }
 

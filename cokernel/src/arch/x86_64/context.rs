@@ -65,7 +65,9 @@ pub struct KernelStack {
 impl KernelStack {
     /// A stack; `None` without memory.
     pub fn new() -> Option<Self> {
-        if let Some(bottom) = SPARE.lock().pop() {
+        let spare = SPARE.lock().pop();
+        if let Some(bottom) = spare {
+            phys::take_up(STACK_BYTES / PAGE_BYTES);
             return Some(Self { bottom });
         }
         let end = NEXT.fetch_add(STACK_STRIDE, Ordering::Relaxed) + STACK_STRIDE;
@@ -91,6 +93,7 @@ impl KernelStack {
 impl Drop for KernelStack {
     fn drop(&mut self) {
         SPARE.lock().push(self.bottom);
+        phys::set_aside(STACK_BYTES / PAGE_BYTES);
     }
 }
 
