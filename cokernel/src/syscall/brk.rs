@@ -26,7 +26,7 @@ pub fn brk(frame: &mut UserFrame) -> SyscallResult {
     let (start, now) = process
         .space
         .with(|inner| (inner.break_start, inner.break_now));
-    if start == 0 || wanted < start || move_to(&process, start, now, wanted).is_err() {
+    if start == 0 || wanted < start || move_to(process, start, now, wanted).is_err() {
         return Ok(now);
     }
     process.space.with(|inner| inner.break_now = wanted);

@@ -28,6 +28,5 @@ pub fn exit_group(frame: &mut UserFrame) -> SyscallResult {
         delegate::farewell(op::EXIT, status);
         process.kill();
     }
-    drop(process);
     end_thread()
 }

@@ -129,7 +129,7 @@ fn wait(key: Key, expected: u32, bits: u32, deadline_ns: Option<u64>) -> Syscall
         }
         waiters.push(waiter.clone());
     }
-    let outcome = sleep(&waiter, &process::current(), deadline_ns);
+    let outcome = sleep(&waiter, process::current(), deadline_ns);
     key.bucket()
         .lock()
         .retain(|other| !Arc::ptr_eq(other, &waiter));

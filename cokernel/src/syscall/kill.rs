@@ -27,7 +27,7 @@ pub fn kill(frame: &mut UserFrame) -> SyscallResult {
         return elsewhere(frame);
     }
     if let Some(signal) = checked(signal)? {
-        signal::send_to_process(&process, from_us(signal, SI_USER, process.pid));
+        signal::send_to_process(process, from_us(signal, SI_USER, process.pid));
     }
     Ok(0)
 }
@@ -55,7 +55,7 @@ pub fn rt_sigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
         return elsewhere(frame);
     }
     if let Some(signal) = checked(signal)? {
-        signal::send_to_process(&process, given(signal, info)?);
+        signal::send_to_process(process, given(signal, info)?);
     }
     Ok(0)
 }
@@ -73,7 +73,7 @@ pub fn rt_tgsigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
         .find(|thread| thread.data.tid == int(tid))
         .ok_or(Errno::ESRCH)?;
     if let Some(signal) = checked(signal)? {
-        signal::send_to_thread(&process, &target, given(signal, info)?);
+        signal::send_to_thread(process, &target, given(signal, info)?);
     }
     Ok(0)
 }
@@ -92,7 +92,7 @@ fn to_thread(frame: &UserFrame, tid: i32, signal: u64, may_be_elsewhere: bool) -
         };
     };
     if let Some(signal) = checked(signal)? {
-        signal::send_to_thread(&process, &target, from_us(signal, SI_TKILL, process.pid));
+        signal::send_to_thread(process, &target, from_us(signal, SI_TKILL, process.pid));
     }
     Ok(0)
 }

@@ -56,7 +56,7 @@ pub fn madvise(frame: &mut UserFrame) -> SyscallResult {
     let _layout = process.space.lock_layout();
     let parts = process.space.with(|inner| inner.areas.parts(range));
     for part in &parts {
-        apply(&process, deed, part)?;
+        apply(process, deed, part)?;
     }
     let covered = process.space.with(|inner| inner.areas.is_covered(range));
     if covered {

@@ -51,7 +51,7 @@ fn wait(number: u64, args: [u64; 6], mask: u64, bytes: u64) -> SyscallResult {
         let thread = sched::current();
         thread.data.signals.set_mask_for_now(SignalSet(set));
         thread.request_return_work();
-        if thread.data.signals.has_deliverable(&process::current()) {
+        if thread.data.signals.has_deliverable(process::current()) {
             return Err(Errno::EINTR);
         }
     }

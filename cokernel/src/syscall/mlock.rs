@@ -34,7 +34,7 @@ pub fn mlock2(frame: &mut UserFrame) -> SyscallResult {
 pub fn munlock(frame: &mut UserFrame) -> SyscallResult {
     let process = process::current();
     let _layout = process.space.lock_layout();
-    mark(&process, range_of(frame.args())?, false)
+    mark(process, range_of(frame.args())?, false)
 }
 
 /// mlockall(2).
@@ -49,14 +49,14 @@ pub fn mlockall(frame: &mut UserFrame) -> SyscallResult {
     let all = process
         .space
         .with(|inner| inner.areas.bytes_where(|what| !what.locked));
-    limits::check_locked(&process, all)?;
+    limits::check_locked(process, all)?;
     if flags & MCL_CURRENT != 0 {
         let window = process.space.window;
         process
             .space
             .with(|inner| inner.areas.update(window, |what| with_lock(what, true)));
         if flags & MCL_ONFAULT == 0 {
-            fill_accessible(&process, window);
+            fill_accessible(process, window);
         }
     }
     Ok(0)
@@ -89,10 +89,10 @@ fn lock(args: [u64; 6], fill: bool) -> SyscallResult {
     let range = range_of(args)?;
     let process = process::current();
     let _layout = process.space.lock_layout();
-    limits::check_locked(&process, range.bytes())?;
-    mark(&process, range, true)?;
+    limits::check_locked(process, range.bytes())?;
+    mark(process, range, true)?;
     if fill {
-        fill_accessible(&process, range);
+        fill_accessible(process, range);
     }
     Ok(0)
 }

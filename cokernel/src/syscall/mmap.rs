@@ -57,21 +57,21 @@ pub fn mmap(frame: &mut UserFrame) -> SyscallResult {
     let wish = check(frame.args())?;
     let process = process::current();
     let _layout = process.space.lock_layout();
-    let range = place(&process, &wish)?;
-    limits::check_growth(&process, range.bytes(), wish.protection)?;
+    let range = place(process, &wish)?;
+    limits::check_growth(process, range.bytes(), wish.protection)?;
     if wish.flags & MAP_LOCKED != 0 {
-        limits::check_locked(&process, range.bytes()).map_err(|_| Errno::EAGAIN)?;
+        limits::check_locked(process, range.bytes()).map_err(|_| Errno::EAGAIN)?;
     }
-    unmap::unmap(&process, range)?;
+    unmap::unmap(process, range)?;
     let done = if wish.flags & MAP_ANONYMOUS != 0 {
-        map_anonymous(&process, range, &wish)
+        map_anonymous(process, range, &wish)
     } else {
-        map_file(&process, range, &wish)
+        map_file(process, range, &wish)
     };
     match done {
         Ok(()) => Ok(range.start),
         Err(error) => {
-            unmap::unmap(&process, range)?;
+            unmap::unmap(process, range)?;
             Err(error)
         }
     }

@@ -42,8 +42,8 @@ pub fn mprotect(frame: &mut UserFrame) -> SyscallResult {
         }
         range.start = area.range.start;
     }
-    check(&process, range)?;
-    change(&process, range, protection_of(prot))?;
+    check(process, range)?;
+    change(process, range, protection_of(prot))?;
     Ok(0)
 }
 

@@ -38,22 +38,22 @@ pub fn mremap(frame: &mut UserFrame) -> SyscallResult {
     let old = Range::new(start, old_bytes).ok_or(Errno::EINVAL)?;
     let process = process::current();
     let _layout = process.space.lock_layout();
-    let area = source(&process, old)?;
+    let area = source(process, old)?;
     if flags & FIXED != 0 {
-        let new = fixed_target(&process, old, target, new_bytes)?;
-        unmap::unmap(&process, new)?;
-        return relocate(&process, &area, old, new, flags);
+        let new = fixed_target(process, old, target, new_bytes)?;
+        unmap::unmap(process, new)?;
+        return relocate(process, &area, old, new, flags);
     }
     if flags & DONTUNMAP == 0
-        && (new_bytes <= old_bytes || fits_in_place(&process, &area, old, new_bytes))
+        && (new_bytes <= old_bytes || fits_in_place(process, &area, old, new_bytes))
     {
-        return resize(&process, &area, old, new_bytes);
+        return resize(process, &area, old, new_bytes);
     }
     if immovable {
         return Err(Errno::ENOMEM);
     }
-    let new = find_place(&process, 0, new_bytes)?;
-    relocate(&process, &area, old, new, flags)
+    let new = find_place(process, 0, new_bytes)?;
+    relocate(process, &area, old, new, flags)
 }
 
 /// The one area that contains all of `old`.

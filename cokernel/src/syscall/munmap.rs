@@ -22,7 +22,7 @@ pub fn munmap(frame: &mut UserFrame) -> SyscallResult {
     let inside = range.clip(&process.space.window);
     if !inside.is_empty() {
         let _layout = process.space.lock_layout();
-        unmap::unmap(&process, inside)?;
+        unmap::unmap(process, inside)?;
     }
     Ok(0)
 }

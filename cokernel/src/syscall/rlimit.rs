@@ -46,7 +46,7 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
     };
     let before = process.limits.lock()[number];
     if let Some(wanted) = wanted {
-        set(&process, number, before, wanted)?;
+        set(process, number, before, wanted)?;
     }
     if old != 0 {
         write_words(old, &before)?;

@@ -70,7 +70,6 @@ pub fn sched_setaffinity(frame: &mut UserFrame) -> SyscallResult {
     *target.data.affinity.lock() = wanted;
     if own && !wanted.contains(arch::cpu_index()) {
         drop(threads);
-        drop(process);
         sched::migrate_current(first);
     }
     Ok(0)

@@ -46,7 +46,7 @@ pub fn rt_sigpending(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let signals = &sched::current().data.signals;
-    let waiting = signals.pending(&process::current()).0 & signals.mask().0;
+    let waiting = signals.pending(process::current()).0 & signals.mask().0;
     write_bytes(set, &waiting.to_le_bytes()[..bytes as usize])?;
     Ok(0)
 }
@@ -75,7 +75,7 @@ fn wait_for_signal() -> SyscallResult {
     let thread = sched::current();
     let process = process::current();
     sched::block(|| {
-        process.is_dying() || process.is_frozen() || thread.data.signals.has_deliverable(&process)
+        process.is_dying() || process.is_frozen() || thread.data.signals.has_deliverable(process)
     });
     thread.request_return_work();
     Err(Errno::ERESTARTNOHAND)

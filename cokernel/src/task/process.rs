@@ -102,13 +102,13 @@ static TABLE: SpinLock<Vec<Entry>> = SpinLock::new(Vec::new());
 /// # Panics
 ///
 /// In a thread of the kernel itself; system calls have none.
-pub fn current() -> Arc<Process> {
+pub fn current() -> &'static Arc<Process> {
     try_current().expect("a system call comes from a process")
 }
 
-/// The process of the current thread, if it has one.
-pub fn try_current() -> Option<Arc<Process>> {
-    sched::try_current()?.process.clone()
+/// The process of the current thread, if it has one. It lives as long as the thread.
+pub fn try_current() -> Option<&'static Arc<Process>> {
+    sched::try_current()?.process.as_ref()
 }
 
 /// The process Linux means by `handle`, if it still exists.
