@@ -176,19 +176,11 @@ pub fn zero(address: PhysAddr, bytes: u64) {
         "{address:?} is not the partition's"
     );
     assert!(
-        (address.as_u64() | bytes) % 8 == 0,
-        "zero() takes whole words"
+        (address.as_u64() | bytes) % PAGE_BYTES == 0 && bytes > 0,
+        "zero() takes whole frames"
     );
-    // SAFETY: in the partition, whole words; the caller owns the frames, by having allocated them.
-    unsafe {
-        core::arch::asm!(
-            "rep stosq",
-            inout("rcx") bytes / 8 => _,
-            inout("rdi") direct_map_ptr(address) => _,
-            in("rax") 0u64,
-            options(nostack, preserves_flags),
-        );
-    }
+    // SAFETY: in the partition, whole frames; the caller owns them, by having allocated them.
+    unsafe { crate::arch::clear(direct_map_ptr(address), bytes) };
 }
 
 /// Runs `body` on the frames and publishes the counters.

@@ -16,7 +16,7 @@ use ihk_ikc::layout::{
 use x86_64::PhysAddr;
 
 use super::paging::{self, Flags, PageSize, PageTable};
-use super::{apic, cpu, features, fpu, idt, syscall_entry, tables, timer};
+use super::{apic, clear, cpu, features, fpu, idt, syscall_entry, tables, timer};
 use crate::mm::phys;
 use crate::sync::OwnedCell;
 
@@ -171,6 +171,7 @@ pub fn prepare_all(params: &BootParams) {
     idt::init();
     apic::init(params);
     fpu::init(params.cpu_count);
+    clear::init();
 }
 
 /// Features of this CPU, as programs were promised; before the kernel's page tables are loaded.

@@ -4,6 +4,7 @@
 pub mod apic;
 pub mod backtrace;
 pub mod boot;
+pub mod clear;
 pub mod context;
 pub mod cpu;
 mod exception;
