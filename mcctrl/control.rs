@@ -9,7 +9,7 @@ use crate::ffi::user;
 use crate::ffi::wait::{Until, Woken};
 use crate::proto::packet::ToCokernel;
 use crate::proto::uapi::{event, ControlEvent, ForwardSignal, StartProcess};
-use crate::proto::{layout::WINDOW_END, slot::SLOTS_PER_PAGE};
+use crate::proto::{layout::WINDOW_END, slot::MAX_SLOTS};
 use crate::proxy::Proxy;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
@@ -23,16 +23,27 @@ pub(crate) fn wait(proxy: &Proxy, argument: usize) -> Result {
         // Errors mean that the instance is gone; the wait below says so.
         let _ = proxy.tell(|process| ToCokernel::Thaw { process });
     }
-    match proxy
-        .control
-        .wait(Until::Signal, None, || proxy.instance.is_gone())
-    {
-        Woken::Condition => tell_gone(argument),
+    let has_news = || proxy.instance.is_gone() || proxy.has_cancelled();
+    match proxy.control.wait(Until::Signal, None, has_news) {
+        Woken::Condition if proxy.instance.is_gone() => tell_gone(argument),
+        Woken::Condition => tell_cancelled(proxy, argument),
         _ => {
             pass_on(proxy);
             Err(EINTR)
         }
     }
+}
+
+/// The event of a call that is to be interrupted. EINTR if somebody else has told it meanwhile.
+fn tell_cancelled(proxy: &Proxy, argument: usize) -> Result {
+    let value = proxy.take_cancelled().ok_or(EINTR)?;
+    user::write(
+        argument,
+        &ControlEvent {
+            kind: event::CANCEL,
+            value,
+        },
+    )
 }
 
 /// The event of a process whose instance is gone.
@@ -77,7 +88,7 @@ pub(crate) fn start(proxy: &Proxy, start: &StartProcess) -> Result {
 
 /// SIGNAL: hands a signal that mcexec received to the program.
 pub(crate) fn forward(proxy: &Proxy, it: &ForwardSignal) -> Result {
-    let known = (1..=HIGHEST_SIGNAL).contains(&it.signal) && it.thread as usize <= SLOTS_PER_PAGE;
+    let known = (1..=HIGHEST_SIGNAL).contains(&it.signal) && it.thread as usize <= MAX_SLOTS;
     if !known || it.reserved != 0 {
         return Err(EINVAL);
     }

@@ -14,6 +14,7 @@ use crate::ffi::vma::{Fault, Outcome};
 use crate::ffi::wait::Until;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use crate::proto::packet::ToCokernel;
+use crate::proto::slot::SLOT_PAGES;
 use crate::proto::uapi::SLOTS_OFFSET;
 use crate::proxy::Proxy;
 use crate::walk::{walk, Access, Translation};
@@ -34,7 +35,7 @@ enum Look {
 pub(crate) fn small(fault: Fault<'_>) -> Outcome {
     let proxy: Arc<Proxy> = fault.proxy().into();
     if fault.offset() >= SLOTS_OFFSET {
-        return map_slots(&fault, &proxy);
+        return map_slots(fault, &proxy);
     }
     if fault.offset() != fault.address() {
         return Outcome::NoSuchAddress;
@@ -44,7 +45,8 @@ pub(crate) fn small(fault: Fault<'_>) -> Outcome {
             return outcome;
         }
         if fault.may_unlock() {
-            return ask_unlocked(fault, &proxy);
+            let (address, access) = (fault.address(), access_of(&fault));
+            return ask_unlocked(fault, &proxy, |proxy| ask(proxy, address, access));
         }
         if fault.must_not_wait() {
             return Outcome::WouldWait;
@@ -129,22 +131,67 @@ fn map_large(fault: &Fault<'_>, proxy: &Proxy) -> Option<Outcome> {
     unchanged.then(|| fault.insert_large(frame))
 }
 
-/// The slots' page; after the instance is gone, a page of free slots, so that a polling worker
-/// comes to sleep in mcctrl and learns what happened instead of dying of SIGBUS.
-fn map_slots(fault: &Fault<'_>, proxy: &Proxy) -> Outcome {
-    if fault.offset() != SLOTS_OFFSET {
+/// A page of slots. The co-kernel is asked for the address of a page after the first when it is
+/// touched for the first time.
+fn map_slots(fault: Fault<'_>, proxy: &Proxy) -> Outcome {
+    let page = (fault.offset() - SLOTS_OFFSET) / PAGE_BYTES;
+    if page >= SLOT_PAGES as u64 {
         return Outcome::NoSuchAddress;
     }
+    // Bounded by the line above.
+    let page = page as usize;
+    for _ in 0..MOST_QUESTIONS {
+        if let Look::End(outcome) = map_slot_page(&fault, proxy, page) {
+            return outcome;
+        }
+        if fault.may_unlock() {
+            return ask_unlocked(fault, proxy, |proxy| ask_for_slots(proxy, page));
+        }
+        if fault.must_not_wait() {
+            return Outcome::WouldWait;
+        }
+        if let Err(error) = ask_for_slots(proxy, page) {
+            return outcome_of(error);
+        }
+    }
+    Outcome::Broken
+}
+
+/// Maps a page of slots that is known; after the instance is gone, a page of free slots, so that a
+/// polling worker comes to sleep in mcctrl and learns what happened instead of dying of SIGBUS.
+fn map_slot_page(fault: &Fault<'_>, proxy: &Proxy, page: usize) -> Look {
     let Some(inside) = proxy.gate.enter() else {
-        return fault.insert_own(fault.address(), &proxy.afterlife);
+        return Look::End(fault.insert_own(fault.address(), &proxy.afterlife));
+    };
+    let Some(slots) = proxy.slots(page) else {
+        return Look::Missing;
     };
     let partition = inside.partition();
     let _inserting = proxy.instance.begin_insertion();
-    let frame = proxy.slots().and_then(|slots| partition.frame(slots));
-    match frame {
+    Look::End(match partition.frame(slots) {
         Some(frame) if partition.expose(frame) => fault.insert(fault.address(), frame),
         _ => Outcome::Broken,
+    })
+}
+
+/// Asks the co-kernel where page `page` of the slots is.
+fn ask_for_slots(proxy: &Proxy, page: usize) -> Result {
+    let process = proxy.handle();
+    let question = |token| ToCokernel::FindSlots {
+        token,
+        process,
+        page: page as u32,
+    };
+    let answer = proxy
+        .instance
+        .ask(proxy.cpu(), Until::FatalSignal, question)?;
+    answer.into_result()?;
+    let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
+    if inside.partition().slots(answer.slots).is_none() {
+        return Err(errno::protocol());
     }
+    proxy.set_slots(page, answer.slots);
+    Ok(())
 }
 
 /// Asks the co-kernel for a page. EINTR if the task is being killed.
@@ -164,14 +211,18 @@ fn ask(proxy: &Proxy, address: u64, access: Access) -> Result {
 }
 
 /// Asks with Linux's lock dropped. The verdict waits for the second try.
-fn ask_unlocked(fault: Fault<'_>, proxy: &Proxy) -> Outcome {
-    let (address, access) = (fault.address(), access_of(&fault));
+fn ask_unlocked(
+    fault: Fault<'_>,
+    proxy: &Proxy,
+    question: impl FnOnce(&Proxy) -> Result,
+) -> Outcome {
+    let address = fault.address();
     let verdict = proxy.refusals.lock().take(task::current_key(), address);
     if let Some(outcome) = verdict.filter(|_| fault.is_second_try()) {
         return outcome;
     }
     fault.unlock();
-    match ask(proxy, address, access) {
+    match question(proxy) {
         Ok(()) | Err(EINTR) => {}
         // The second try sees for itself that the instance is gone.
         Err(error) if error == errno::shutdown() => {}

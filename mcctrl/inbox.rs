@@ -36,6 +36,23 @@ pub(crate) fn receive(instance: &Arc<Instance>, cpu: u32, packet: &Packet) {
                 },
             );
         }
+        Some(ToLinux::SlotsFound {
+            token,
+            result,
+            slots,
+        }) => {
+            instance.requests.answer(
+                token,
+                Answer {
+                    result,
+                    slots,
+                    ..Answer::default()
+                },
+            );
+        }
+        Some(ToLinux::CancelCall { process, slot }) => {
+            instance.with_proxy(process, |proxy| proxy.cancel(slot as usize));
+        }
         Some(ToLinux::WakeWorker { process, slot }) => {
             instance.with_proxy(process, |proxy| {
                 if let Some(worker) = proxy.workers.get(slot as usize) {

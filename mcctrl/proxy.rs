@@ -18,11 +18,33 @@ use crate::gate::Gate;
 use crate::instance::Instance;
 use crate::patience::Patience;
 use crate::proto::packet::ToCokernel;
-use crate::proto::slot::SLOTS_PER_PAGE;
+use crate::proto::slot::{MAX_SLOTS, SLOT_PAGES};
 use crate::refusals::Refusals;
 use crate::revoke::Revocations;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use kernel::{prelude::*, sync::Arc, workqueue::Work};
+
+/// A wait queue for each slot.
+#[pin_data]
+pub(crate) struct Workers {
+    #[pin]
+    queues: [WaitQueue; MAX_SLOTS],
+}
+
+impl Workers {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            queues <- pin_init::pin_init_array_from_fn(|_| {
+                WaitQueue::new(c"mcctrl worker", kernel::static_lock_class!())
+            }),
+        })
+    }
+
+    /// Where the worker of slot `slot` sleeps.
+    pub(crate) fn get(&self, slot: usize) -> Option<&WaitQueue> {
+        self.queues.get(slot)
+    }
+}
 
 /// See the module documentation.
 #[pin_data]
@@ -37,7 +59,8 @@ pub(crate) struct Proxy {
     /// The co-kernel's handle, 0 before there is one.
     handle: AtomicU32,
     root: AtomicU64,
-    slots: AtomicU64,
+    /// Physical addresses of the pages of slots, 0 for those not known (yet).
+    slots: [AtomicU64; SLOT_PAGES],
     started: AtomicBool,
     released: AtomicBool,
     freed: AtomicBool,
@@ -45,11 +68,12 @@ pub(crate) struct Proxy {
     #[pin]
     pub(crate) gate: Gate,
     /// Workers asleep, by slot.
-    #[pin]
-    pub(crate) workers: [WaitQueue; SLOTS_PER_PAGE],
+    pub(crate) workers: Pin<KVBox<Workers>>,
     /// The control thread asleep.
     #[pin]
     pub(crate) control: WaitQueue,
+    /// Slots whose worker shall interrupt its call; the control thread passes it on.
+    pub(crate) cancelled: [AtomicU64; MAX_SLOTS / 64],
     /// Whether the co-kernel was told that mcexec is stopped.
     pub(crate) frozen: AtomicBool,
     /// What the slots' mapping shows after the instance is gone: free slots, so that workers come
@@ -82,6 +106,7 @@ impl Proxy {
         let os = instance.os;
         let afterlife = PageRef::zeroed()?;
         let revocations = Revocations::new()?;
+        let workers = KVBox::pin_init(Workers::new(), GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Self {
                 instance,
@@ -90,15 +115,14 @@ impl Proxy {
                 cpu: AtomicU32::new(0),
                 handle: AtomicU32::new(0),
                 root: AtomicU64::new(0),
-                slots: AtomicU64::new(0),
+                slots: [const { AtomicU64::new(0) }; SLOT_PAGES],
                 started: AtomicBool::new(false),
                 released: AtomicBool::new(false),
                 freed: AtomicBool::new(false),
                 gate <- Gate::new(os),
-                workers <- pin_init::pin_init_array_from_fn(|_| {
-                    WaitQueue::new(c"mcctrl worker", kernel::static_lock_class!())
-                }),
+                workers,
                 control <- WaitQueue::new(c"mcctrl control", kernel::static_lock_class!()),
+                cancelled: [const { AtomicU64::new(0) }; MAX_SLOTS / 64],
                 frozen: AtomicBool::new(false),
                 afterlife,
                 _vdso: vdso,
@@ -129,7 +153,7 @@ impl Proxy {
     /// The co-kernel created the process.
     pub(crate) fn born(&self, handle: u32, root: u64, slots: u64) {
         self.root.store(root, Ordering::Relaxed);
-        self.slots.store(slots, Ordering::Relaxed);
+        self.set_slots(0, slots);
         self.handle.store(handle, Ordering::Release);
     }
 
@@ -143,9 +167,42 @@ impl Proxy {
         (self.handle() != 0).then(|| self.root.load(Ordering::Relaxed))
     }
 
-    /// Physical address of the program's slots; `None` before it is born.
-    pub(crate) fn slots(&self) -> Option<u64> {
-        (self.handle() != 0).then(|| self.slots.load(Ordering::Relaxed))
+    /// Physical address of page `page` of the program's slots; `None` if that is not known.
+    pub(crate) fn slots(&self, page: usize) -> Option<u64> {
+        let word = self.slots.get(page)?.load(Ordering::Acquire);
+        (self.handle() != 0 && word != 0).then_some(word)
+    }
+
+    /// Page `page` of the slots lies at physical address `slots`.
+    pub(crate) fn set_slots(&self, page: usize, slots: u64) {
+        if let Some(word) = self.slots.get(page) {
+            word.store(slots, Ordering::Release);
+        }
+    }
+
+    /// Notes that the worker of slot `slot` shall interrupt its call. Any context.
+    pub(crate) fn cancel(&self, slot: usize) {
+        if let Some(word) = self.cancelled.get(slot / 64) {
+            word.fetch_or(1 << (slot % 64), Ordering::AcqRel);
+            self.control.wake_all();
+        }
+    }
+
+    /// Whether some worker shall interrupt its call.
+    pub(crate) fn has_cancelled(&self) -> bool {
+        self.cancelled
+            .iter()
+            .any(|word| word.load(Ordering::Acquire) != 0)
+    }
+
+    /// Takes one slot whose worker shall interrupt its call.
+    pub(crate) fn take_cancelled(&self) -> Option<u32> {
+        (0..).zip(&self.cancelled).find_map(|(index, word)| {
+            let bit = word.load(Ordering::Acquire).trailing_zeros();
+            let mask = 1_u64.checked_shl(bit)?;
+            let taken = word.fetch_and(!mask, Ordering::AcqRel) & mask != 0;
+            taken.then_some(index * 64 + bit)
+        })
     }
 
     /// `true` once, if the program was born.
@@ -178,7 +235,7 @@ impl Proxy {
 
     /// Wakes everybody who sleeps on behalf of this process.
     pub(crate) fn wake_everybody(&self) {
-        for worker in &self.workers {
+        for worker in &self.workers.queues {
             worker.wake_all();
         }
         self.control.wake_all();

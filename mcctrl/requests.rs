@@ -12,7 +12,8 @@ pub(crate) const ANSWER_LIMIT_MS: u32 = 1000;
 /// Questions an instance can have open at once.
 const MOST_OPEN: usize = 512;
 
-/// What the co-kernel answered; the fields beyond `result` belong to `ProcessCreated`.
+/// What the co-kernel answered; the fields beyond `result` belong to `ProcessCreated`,
+/// `slots` to `SlotsFound`, too.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Answer {
     /// 0 or a negative errno.

@@ -4,7 +4,7 @@
 use crate::errno;
 use crate::ffi::wait::{Until, Woken};
 use crate::proto::packet::ToCokernel;
-use crate::proto::slot::SLOTS_PER_PAGE;
+use crate::proto::slot::{MAX_SLOTS, SLOTS_PER_PAGE};
 use crate::proxy::Proxy;
 use kernel::prelude::*;
 
@@ -41,8 +41,9 @@ fn look_at(proxy: &Proxy, slot: usize) -> Look {
         return Look::Gone;
     };
     let partition = inside.partition();
-    let slots = proxy.slots().and_then(|slots| partition.slots(slots));
-    match slots.and_then(|slots| slots.get(slot)) {
+    let page = proxy.slots(slot / SLOTS_PER_PAGE);
+    let slots = page.and_then(|page| partition.slots(page));
+    match slots.and_then(|slots| slots.get(slot % SLOTS_PER_PAGE)) {
         Some(slot) if slot.is_asleep() => Look::Asleep,
         Some(_) => Look::Awake,
         None => Look::Gone,
@@ -53,7 +54,7 @@ fn look_at(proxy: &Proxy, slot: usize) -> Look {
 pub(crate) fn ring(proxy: &Proxy, slot: usize) -> Result {
     let slot = u32::try_from(slot)
         .ok()
-        .filter(|slot| (*slot as usize) < SLOTS_PER_PAGE)
+        .filter(|slot| (*slot as usize) < MAX_SLOTS)
         .ok_or(EINVAL)?;
     proxy.tell(|process| ToCokernel::WakeThread { process, slot })
 }

@@ -11,6 +11,7 @@ use crate::task::process::{self, Process};
 use crate::task::{create, sched, signal};
 use crate::{ikc, klog};
 use alloc::sync::Arc;
+use x86_64::PhysAddr;
 
 /// Does what `message` says. `cpu` is the CPU whose channel it came through, and the one this runs
 /// on. The caller holds no lock.
@@ -48,6 +49,11 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             };
             with(process, |process| deliver(process, thread, info));
         }
+        ToCokernel::FindSlots {
+            token,
+            process,
+            page,
+        } => find_slots(token, process, page),
         ToCokernel::Freeze { process } => with(process, |process| process.set_frozen(true)),
         ToCokernel::Thaw { process } => with(process, |process| process.set_frozen(false)),
     }
@@ -67,7 +73,7 @@ fn create_process(token: u64, cpu: u32) {
             result: 0,
             process: process.handle,
             root: process.space.root().as_u64(),
-            slots: process.slots.frame().as_u64(),
+            slots: slots_address(&process, 0),
         },
         Err(errno) => {
             klog!("process not created: {errno:?}");
@@ -111,6 +117,25 @@ fn resolve(token: u64, process: ProcessHandle, address: u64, write: bool) {
     ikc::send(&ToLinux::FaultResolved {
         token,
         result: to_register(result.map(|()| 0)),
+    });
+}
+
+/// Physical address of page `page` of the slots; 0 if it is not there.
+fn slots_address(process: &Process, page: usize) -> u64 {
+    process.slots.frame(page).map_or(0, PhysAddr::as_u64)
+}
+
+fn find_slots(token: u64, process: ProcessHandle, page: u32) {
+    let slots = process::find(process).map_or(0, |process| slots_address(&process, page as usize));
+    let result = if slots == 0 {
+        Errno::EFAULT.negated()
+    } else {
+        0
+    };
+    ikc::send(&ToLinux::SlotsFound {
+        token,
+        result,
+        slots,
     });
 }
 

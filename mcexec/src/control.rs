@@ -11,28 +11,38 @@ use ihk_ikc::uapi::event;
 use nix::errno::Errno;
 
 use crate::error::{StartError, NO_COKERNEL};
-use crate::{device, signal};
+use crate::window::Slots;
+use crate::{cancel, device, signal};
 
 /// Stack of the control thread, which calls nothing deep.
 const STACK_BYTES: usize = 64 << 10;
 
-/// Starts the control thread. It takes no signal.
+/// Starts the control thread. It takes the signals that are meant for the process, except those
+/// that were inherited as blocked.
 ///
 /// # Errors
 ///
 /// Linux has no room for a thread.
-pub(crate) fn spawn(os: u32) -> Result<(), StartError> {
+pub(crate) fn spawn(os: u32, slots: Slots) -> Result<(), StartError> {
     let failed = |reason: String| StartError::cokernel("control thread", reason);
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
-    let spawned = signal::with_all_blocked(|| builder.spawn(move || watch(os)));
-    let spawned = spawned.map_err(|errno| failed(errno.desc().to_owned()))?;
-    spawned.map(drop).map_err(|error| failed(error.to_string()))
+    cancel::install().map_err(|errno| failed(errno.desc().to_owned()))?;
+    builder
+        .spawn(move || watch(os, slots))
+        .map(drop)
+        .map_err(|error| failed(error.to_string()))
 }
 
-fn watch(os: u32) {
+fn watch(os: u32, slots: Slots) {
+    cancel::become_control();
     loop {
         match device::control_wait() {
             Ok(news) if news.kind == event::INSTANCE_GONE => cokernel_gone(os),
+            Ok(news) if news.kind == event::CANCEL => {
+                if let Some(slot) = slots.get(news.value as usize) {
+                    cancel::interrupt_worker(slot.worker_tid.load(Ordering::Acquire));
+                }
+            }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => cokernel_gone(os),
         }

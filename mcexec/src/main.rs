@@ -9,6 +9,11 @@
 #![deny(unsafe_code)]
 
 mod auxv;
+#[expect(
+    unsafe_code,
+    reason = "a signal handler that changes what it interrupts"
+)]
+mod cancel;
 mod cli;
 #[expect(unsafe_code, reason = "prctl")]
 mod command_line;
@@ -62,7 +67,7 @@ fn run() -> u8 {
     let started = reexec::make_room(&mut inheritance.environment, &mut inheritance.limits)
         .and_then(|()| start::start(&command, &inheritance));
     match started {
-        Ok((program, slots)) => delegate::worker::serve(&program, 0, &slots[0]),
+        Ok(program) => delegate::worker::serve_main(Box::leak(Box::new(program))),
         Err(error) => complain(&error),
     }
 }

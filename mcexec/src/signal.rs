@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Signals that Linux delivers to this process and the program is to see, and death by signal.
+//!
+//! The control thread takes what is meant for the process and sends it to the co-kernel, which
+//! knows the masks of the program's threads. Workers take only what a call of theirs brings about.
+//! If a signal is to interrupt a delegated call, the co-kernel says so, see [`crate::cancel`].
 
 use std::mem::zeroed;
 use std::ptr;
@@ -8,12 +12,20 @@ use ihk_ikc::process::disposition;
 use ihk_ikc::uapi::ForwardSignal;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow};
+use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow, Signal};
 
-use crate::{device, syscall};
+use crate::{cancel, device};
 
 /// How often a handler tries again while the way to the co-kernel is jammed.
 const TRIES: u32 = 1000;
+/// What a worker takes: what a call earns it, and what Linux asks the calling thread's mask about
+/// before it lets it touch the terminal.
+const WORKER_SIGNALS: [Signal; 4] = [
+    Signal::SIGPIPE,
+    Signal::SIGXFSZ,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+];
 
 /// What Linux delivers to this process in `signal` is from now on the program's `wanted`
 /// ([`disposition`]).
@@ -41,9 +53,14 @@ pub(crate) fn set_disposition(signal: u64, wanted: u64) -> Result<(), Errno> {
     // SAFETY: the handler is safe to run at any point of any thread, see there.
     Errno::result(unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) })?;
     if wanted == disposition::FORWARD {
-        unblock(signal)?;
+        cancel::let_control_take(signal);
     }
     Ok(())
+}
+
+/// What Linux sends to the very thread whose call brought it about.
+fn is_earned(signal: i32) -> bool {
+    matches!(signal, libc::SIGPIPE | libc::SIGXFSZ)
 }
 
 fn is_fault(signal: i32) -> bool {
@@ -53,7 +70,26 @@ fn is_fault(signal: i32) -> bool {
     )
 }
 
-/// Lets this thread receive `signal`; the program's own mask is the co-kernel's business.
+/// Makes this thread, which had the mask that the process inherited, a worker: it takes nothing
+/// that is meant for the process.
+pub(crate) fn prepare_main_worker() {
+    let mut taken = SigSet::all();
+    WORKER_SIGNALS
+        .iter()
+        .for_each(|signal| taken.remove(*signal));
+    // Cannot fail: the set is valid.
+    let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&taken), None);
+}
+
+/// Makes this thread, which has everything blocked, a worker.
+pub(crate) fn prepare_worker() {
+    let mut own = SigSet::empty();
+    WORKER_SIGNALS.iter().for_each(|signal| own.add(*signal));
+    // Cannot fail: the set is valid.
+    let _ = pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&own), None);
+}
+
+/// Lets this thread receive `signal`.
 fn unblock(signal: i32) -> Result<(), Errno> {
     // SAFETY: all zeroes is a valid set, and sigemptyset initialises it anyway.
     let mut set: libc::sigset_t = unsafe { zeroed() };
@@ -68,10 +104,10 @@ fn unblock(signal: i32) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// Sends a signal that this process received to the program, and interrupts the delegated call.
+/// Sends a signal that this process received to the program.
 ///
-/// Async-signal-safe: one ioctl, atomics, the interrupted context; errno is put back.
-extern "C" fn forward(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+/// Async-signal-safe: one ioctl; errno is put back.
+extern "C" fn forward(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     let errno = Errno::last();
     // SAFETY: the kernel hands a handler with SA_SIGINFO a valid siginfo.
     let forwarded = describe(signal, unsafe { &*info });
@@ -80,13 +116,6 @@ extern "C" fn forward(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
             break;
         }
         std::thread::yield_now();
-    }
-    // SAFETY: the kernel hands a handler with SA_SIGINFO the interrupted context, ours to change.
-    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
-    if let Some(counter) = context.uc_mcontext.gregs.get_mut(libc::REG_RIP as usize) {
-        if let Some(instead) = syscall::interrupt(counter.cast_unsigned()) {
-            *counter = instead.cast_signed();
-        }
     }
     errno.set();
 }
@@ -99,15 +128,18 @@ fn describe(signal: libc::c_int, info: &libc::siginfo_t) -> ForwardSignal {
     let uid = unsafe { info.si_uid() };
     // SAFETY: as above.
     let value = unsafe { info.si_value() };
-    // Sent to this thread, or SIGPIPE, which a call of this thread earned.
-    let to_thread = info.si_code == libc::SI_TKILL || signal == libc::SIGPIPE;
+    // Sent to this thread, or earned by a call of it.
+    let to_thread = info.si_code == libc::SI_TKILL || is_earned(signal);
+    let thread = cancel::own_slot()
+        .filter(|_| to_thread)
+        .map_or(0, |slot| slot + 1);
     ForwardSignal {
         signal: signal.cast_unsigned(),
         code: info.si_code,
         pid: pid.cast_unsigned(),
         uid,
         value: value.sival_ptr.addr() as u64,
-        thread: u32::from(to_thread),
+        thread,
         reserved: 0,
     }
 }

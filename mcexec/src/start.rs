@@ -14,7 +14,7 @@ use crate::delegate::Program;
 use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
 use crate::prepare::{prepare, Inheritance, Prepared, Source};
-use crate::window::{self, Slots};
+use crate::window;
 use crate::{command_line, control, device};
 
 /// Starts the program; what its worker needs to know.
@@ -22,22 +22,22 @@ use crate::{command_line, control, device};
 /// # Errors
 ///
 /// It was not started.
-pub(crate) fn start(run: &Run, inheritance: &Inheritance) -> Result<(Program, Slots), StartError> {
+pub(crate) fn start(run: &Run, inheritance: &Inheritance) -> Result<Program, StartError> {
     let shown = shown(run);
     let prepared = prepare(run, inheritance).map_err(|error| error.of_program(&shown))?;
     device::open(run.os)?;
-    let (program, slots) = create(run, inheritance, &prepared)?;
+    let program = create(run, inheritance, &prepared)?;
     load(&prepared, &program).map_err(|error| error.of_program(&shown))?;
     // How the process is called matters to people only.
     let _ = prctl::set_name(&prepared.name);
     command_line::show(&prepared.argv);
-    control::spawn(run.os)?;
+    control::spawn(run.os, program.slots)?;
     let (entry, pointer) = (prepared.entry, prepared.stack.pointer);
     // The program's first open() gets the lowest number: nothing of ours may be open.
     drop(prepared);
     device::start(entry, pointer)
         .map_err(|errno| StartError::cokernel(format!("os {}", run.os), errno.desc()))?;
-    Ok((program, slots))
+    Ok(program)
 }
 
 /// Creates the process in the co-kernel and maps its window and slots.
@@ -45,7 +45,7 @@ fn create(
     run: &Run,
     inheritance: &Inheritance,
     prepared: &Prepared,
-) -> Result<(Program, Slots), StartError> {
+) -> Result<Program, StartError> {
     let what = format!("os {}", run.os);
     let image = describe(run, inheritance, prepared);
     let mut request = CreateProcess {
@@ -57,14 +57,12 @@ fn create(
     let (window, slots) = window::map(&fd, prepared.window_start).map_err(|errno| {
         StartError::cokernel(what, format!("cannot map the window: {}", errno.desc()))
     })?;
-    Ok((
-        Program {
-            os: run.os,
-            path: prepared.exe.clone(),
-            window,
-        },
+    Ok(Program {
+        os: run.os,
+        path: prepared.exe.clone(),
+        window,
         slots,
-    ))
+    })
 }
 
 fn create_error(run: &Run, errno: Errno) -> StartError {

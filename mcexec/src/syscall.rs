@@ -15,8 +15,10 @@ use nix::libc;
 /// Linux's `-ERESTARTSYS`: nothing was done, the call may be restarted.
 pub(crate) const RESTART: i64 = -512;
 
-/// A signal was forwarded and no call has been interrupted for it yet.
-static INTERRUPTED: AtomicU32 = AtomicU32::new(0);
+thread_local! {
+    /// This thread's call is to be interrupted, and none has been for it yet.
+    static INTERRUPTED: AtomicU32 = const { AtomicU32::new(0) };
+}
 
 global_asm!(
     ".pushsection .text.mcexec_syscall,\"ax\",@progbits",
@@ -64,22 +66,25 @@ extern "C" {
 #[must_use]
 pub(crate) fn perform(number: u64, args: [u64; 6]) -> i64 {
     let [a, b, c, d, e, f] = args;
-    // SAFETY: the stub preserves what the C convention wants preserved; what Linux does to memory
-    // is the program's to answer for, see above.
-    let result = unsafe { mcexec_syscall(&[number, a, b, c, d, e, f], &raw const INTERRUPTED) };
-    if matches!(result, RESTART | EINTR) {
-        INTERRUPTED.store(0, Ordering::Relaxed);
-    }
-    result
+    INTERRUPTED.with(|interrupted| {
+        // SAFETY: the stub preserves what the C convention wants preserved; what Linux does to
+        // memory is the program's to answer for, see above.
+        let result = unsafe { mcexec_syscall(&[number, a, b, c, d, e, f], interrupted) };
+        if matches!(result, RESTART | EINTR) {
+            interrupted.store(0, Ordering::Relaxed);
+        }
+        result
+    })
 }
 
 const EINTR: i64 = -(libc::EINTR as i64);
 
-/// Interrupts the call in flight, or the next one. For signal handlers: `instruction` is where the
+/// Interrupts this thread's call in flight, or the next one. For signal handlers: `instruction` is where the
 /// handler interrupted; where to go on instead, if it must.
 #[must_use]
 pub(crate) fn interrupt(instruction: u64) -> Option<u64> {
-    INTERRUPTED.store(1, Ordering::Relaxed);
+    // A constant without destructor: the access does nothing but compute an address.
+    INTERRUPTED.with(|interrupted| interrupted.store(1, Ordering::Relaxed));
     let address = |label: *const u8| label.addr() as u64;
     let first = address(&raw const mcexec_syscall_check);
     let last = address(&raw const mcexec_syscall_instruction);
@@ -109,7 +114,7 @@ mod tests {
         let [_, writer] = pipe.map(i64::from).map(i64::cast_unsigned);
         let write = [writer, text.as_ptr().expose_provenance() as u64, 5, 0, 0, 0];
         assert_eq!(perform(libc::SYS_write.cast_unsigned(), write), 5);
-        INTERRUPTED.store(1, Ordering::Relaxed);
+        INTERRUPTED.with(|interrupted| interrupted.store(1, Ordering::Relaxed));
         assert_eq!(perform(libc::SYS_getpid.cast_unsigned(), [0; 6]), RESTART);
         assert_eq!(perform(libc::SYS_getpid.cast_unsigned(), [0; 6]), pid);
     }

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
-use ihk_ikc::slot::{DelegationSlot, SLOTS_PER_PAGE};
+use ihk_ikc::slot::{DelegationSlot, MAX_SLOTS, SLOT_PAGES};
 use ihk_ikc::uapi::SLOTS_OFFSET;
 use nix::errno::Errno;
 use nix::libc;
@@ -19,8 +19,9 @@ pub(crate) struct Window {
     start: u64,
 }
 
-/// The mapped delegation slots. They stay until the process ends.
-pub(crate) type Slots = &'static [DelegationSlot; SLOTS_PER_PAGE];
+/// The mapped delegation slots. They stay until the process ends. Only those that the co-kernel has
+/// named may be touched: the others have no page yet.
+pub(crate) type Slots = &'static [DelegationSlot; MAX_SLOTS];
 
 /// Maps window and slots of a created process.
 ///
@@ -29,11 +30,10 @@ pub(crate) type Slots = &'static [DelegationSlot; SLOTS_PER_PAGE];
 /// `EEXIST` if something lies in the window, `ENOMEM` if Linux has no room.
 pub(crate) fn map(fd: &OwnedFd, start: u64) -> Result<(Window, Slots), Errno> {
     map_shared(fd, start, WINDOW_END - start, start)?;
-    let slots = map_shared(fd, 0, PAGE_BYTES, SLOTS_OFFSET)?;
-    // SAFETY: a page of its own, mapped for the rest of the process, that mcctrl backs with the
+    let slots = map_shared(fd, 0, SLOT_PAGES as u64 * PAGE_BYTES, SLOTS_OFFSET)?;
+    // SAFETY: pages of their own, mapped for the rest of the process, that mcctrl backs with the
     // co-kernel's slots; all words of a slot are atomics, so that the co-kernel may write them.
-    let slots =
-        unsafe { &*ptr::with_exposed_provenance::<[DelegationSlot; SLOTS_PER_PAGE]>(slots) };
+    let slots = unsafe { &*ptr::with_exposed_provenance::<[DelegationSlot; MAX_SLOTS]>(slots) };
     Ok((Window { start }, slots))
 }
 

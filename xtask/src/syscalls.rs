@@ -143,7 +143,9 @@ fn compare(rows: &[Row], numbers: &BTreeMap<u64, String>) -> Result<()> {
         if !numbers.contains_key(&row.number) {
             wrong.push(format!("{} {} is no system call", row.number, row.name));
         }
-        if row.route == "Delegate" && NEVER_DELEGATED.contains(&row.name.as_str()) {
+        if matches!(row.route.as_str(), "Delegate" | "ThreadState")
+            && NEVER_DELEGATED.contains(&row.name.as_str())
+        {
             wrong.push(format!("{} must not be delegated as it is", row.name));
         }
     }
@@ -162,6 +164,7 @@ fn page(rows: &[Row]) -> String {
             .filter(|row| row.route.starts_with(prefix))
             .count()
     };
+    let delegated = count("Delegate") + count("ThreadState");
     let mut page = format!(
         "# System calls\n\n\
          Generated from `{TABLE}` by `cargo xtask check --update`; do not edit.\n\n\
@@ -173,8 +176,8 @@ fn page(rows: &[Row]) -> String {
          | number | name | where |\n|---|---|---|\n",
         rows.len(),
         count("Local"),
-        count("Delegate"),
-        rows.len() - count("Local") - count("Delegate"),
+        delegated,
+        rows.len() - count("Local") - delegated,
     );
     for row in rows {
         page += &format!(
@@ -199,6 +202,7 @@ fn place(route: &str) -> String {
         (_, Some(error), _) => error.to_string(),
         (.., "Enosys") => "ENOSYS".into(),
         (.., "Delegate") => "delegated".into(),
+        (.., "ThreadState") => "delegated; changes what new threads inherit".into(),
         (.., other) => other.to_string(),
     }
 }

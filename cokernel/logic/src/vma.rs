@@ -76,6 +76,8 @@ pub enum Kind {
     File,
     /// The main thread's stack.
     Stack,
+    /// Another thread's stack (`MAP_STACK`): little of it is ever touched.
+    ThreadStack,
     /// Below the program break.
     Heap,
     /// Linux's vvar and vdso pages: not ours to free, not to be changed.

@@ -5,7 +5,8 @@
 //! polls, as long as nobody else wants its CPU, and serves Linux: the worker may just be touching
 //! a page that this very CPU has to provide.
 
-#[expect(unsafe_code, reason = "slots are a view of a frame shared with Linux")]
+pub mod pool;
+#[expect(unsafe_code, reason = "slots are a view of frames shared with Linux")]
 mod slots;
 
 use core::sync::atomic::Ordering;
@@ -23,7 +24,7 @@ use crate::task::sched;
 use crate::task::thread::Thread;
 use crate::{ikc, kargs, klog};
 
-pub use slots::SlotPage;
+pub use slots::Slots;
 
 const SIGKILL: u64 = 9;
 
@@ -98,7 +99,7 @@ fn wait(thread: &Thread, process: &Process, slot: &DelegationSlot) -> Result<i64
         }
         ikc::poll();
         relax();
-        if sched::others_runnable() || deadline.passed() {
+        if sched::others_runnable() || thread.needs_return_work() || deadline.passed() {
             break;
         }
     }
@@ -119,6 +120,12 @@ fn sleep(thread: &Thread, process: &Process, slot: &DelegationSlot) -> Result<i6
         if !cancelled && thread.data.signals.has_deliverable(process) {
             // `false` means that the answer is there or that the slot is broken: `poll` tells.
             cancelled = slot.set_cancel();
+            if cancelled {
+                ikc::send(&ToLinux::CancelCall {
+                    process: process.handle,
+                    slot: thread.slot,
+                });
+            }
         }
         asked_for_ring |= slot.set_waiter();
         if asked_for_ring {

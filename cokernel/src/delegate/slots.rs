@@ -1,36 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The page of delegation slots of a process: the only place that turns its address into slots.
+//! The pages of delegation slots of a process: the only place that turns their addresses into slots.
+
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use ihk_ikc::layout::PAGE_BYTES;
-use ihk_ikc::slot::{DelegationSlot, SLOTS_PER_PAGE};
+use ihk_ikc::slot::{DelegationSlot, SLOTS_PER_PAGE, SLOT_PAGES};
 use x86_64::PhysAddr;
 
 use crate::mm::phys;
 
-/// A frame that holds [`SLOTS_PER_PAGE`] slots. Who drops it has given the frame to
-/// [`crate::mm::revoke`] first: Linux may have it mapped.
-pub struct SlotPage(PhysAddr);
+/// Frames that hold [`SLOTS_PER_PAGE`] slots each; all but the first come when they are needed and
+/// none goes before the process. Who drops it has given the frames to [`crate::mm::revoke`] first:
+/// Linux may have them mapped.
+pub struct Slots([AtomicU64; SLOT_PAGES]);
 
-impl SlotPage {
-    /// A page of free slots, if there is a frame.
+impl Slots {
+    /// One page of free slots, if there is a frame.
     pub fn new() -> Option<Self> {
-        let frame = phys::alloc_small()?;
-        phys::zero(frame, PAGE_BYTES);
-        Some(Self(frame))
+        let slots = Self([const { AtomicU64::new(0) }; SLOT_PAGES]);
+        slots.add_page(0)?;
+        Some(slots)
     }
 
-    /// Where Linux finds it.
-    pub fn frame(&self) -> PhysAddr {
-        self.0
+    /// Adds page `page`, which is not there yet. `None` without a frame or beyond the last page. The
+    /// caller makes sure that nobody else adds it.
+    pub(super) fn add_page(&self, page: usize) -> Option<()> {
+        let place = self.0.get(page)?;
+        let frame = phys::alloc_small()?;
+        phys::zero(frame, PAGE_BYTES);
+        place.store(frame.as_u64(), Ordering::Release);
+        Some(())
+    }
+
+    /// Where Linux finds page `page`, if it is there.
+    pub fn frame(&self, page: usize) -> Option<PhysAddr> {
+        let word = self.0.get(page)?.load(Ordering::Acquire);
+        (word != 0).then(|| PhysAddr::new(word))
+    }
+
+    /// All frames.
+    pub fn frames(&self) -> impl Iterator<Item = PhysAddr> + '_ {
+        (0..SLOT_PAGES).filter_map(|page| self.frame(page))
     }
 
     /// Slot `index`. Panics if there is none: indices are the co-kernel's own.
     pub fn slot(&self, index: u32) -> &DelegationSlot {
-        assert!((index as usize) < SLOTS_PER_PAGE, "no such slot");
-        let first = phys::direct_map_ptr(self.0).cast::<DelegationSlot>();
-        // SAFETY: `new` allocated the frame, which 32 slots fill exactly, and it is given back
+        let index = index as usize;
+        let frame = self.frame(index / SLOTS_PER_PAGE).expect("no such slot");
+        let first = phys::direct_map_ptr(frame).cast::<DelegationSlot>();
+        // SAFETY: `add_page` allocated the frame, which 32 slots fill exactly, and it is given back
         // only when the process, whose part this value is, has no thread left to call this.
-        let slot = unsafe { first.add(index as usize) };
+        let slot = unsafe { first.add(index % SLOTS_PER_PAGE) };
         // SAFETY: as above; a slot is atomics only, for which zeroed memory is valid, and Linux
         // changes it through atomics, too.
         unsafe { &*slot }

@@ -85,7 +85,7 @@ pub fn demand(
         start: large_down(address),
         end: large_down(address).saturating_add(LARGE_PAGE_BYTES),
     };
-    let large = kind != Kind::Stack
+    let large = !matches!(kind, Kind::Stack | Kind::ThreadStack)
         && area.covers(&block)
         && !inner.has_pages(block)
         && has_room_for(block.bytes());

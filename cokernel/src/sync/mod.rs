@@ -7,4 +7,4 @@ mod spinlock;
 
 pub use cell::OwnedCell;
 pub use percpu::PerCpuArray;
-pub use spinlock::SpinLock;
+pub use spinlock::{SpinGuard, SpinLock};

@@ -19,6 +19,7 @@ errno! {
     ESRCH = 3;
     EINTR = 4;
     EIO = 5;
+    E2BIG = 7;
     EAGAIN = 11;
     ENOMEM = 12;
     EACCES = 13;
@@ -26,12 +27,14 @@ errno! {
     EEXIST = 17;
     ENODEV = 19;
     EINVAL = 22;
+    EDEADLK = 35;
     ENOSYS = 38;
     EOVERFLOW = 75;
     EOPNOTSUPP = 95;
     ETIMEDOUT = 110;
     // Inside the kernel only; see `restart`.
     ERESTARTSYS = 512;
+    ERESTARTNOINTR = 513;
     ERESTARTNOHAND = 514;
 }
 

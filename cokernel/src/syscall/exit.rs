@@ -12,21 +12,19 @@ use crate::task::process;
 /// Exit statuses have eight bits.
 const STATUS: u64 = 0xff;
 
-/// exit(2): the process goes with its last thread.
+/// exit(2): the process goes with its last thread, whose status it gets.
 pub fn exit(frame: &mut UserFrame) -> SyscallResult {
-    if process::current().threads().len() > 1 {
-        end_thread();
+    let status = frame.args()[0] & STATUS;
+    let process = process::current();
+    if process.leave() {
+        process.end(|| delegate::farewell(op::EXIT, status));
     }
-    exit_group(frame)
+    end_thread()
 }
 
 /// exit_group(2).
 pub fn exit_group(frame: &mut UserFrame) -> SyscallResult {
     let status = frame.args()[0] & STATUS;
-    let process = process::current();
-    if !process.is_dying() {
-        delegate::farewell(op::EXIT, status);
-        process.kill();
-    }
+    process::current().end(|| delegate::farewell(op::EXIT, status));
     end_thread()
 }

@@ -73,7 +73,7 @@ fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
             // Linux would show the file's contents again; we hold no file.
             let refillable = matches!(
                 part.attributes.kind,
-                Kind::Anonymous | Kind::Heap | Kind::Stack
+                Kind::Anonymous | Kind::Heap | Kind::Stack | Kind::ThreadStack
             );
             if !refillable || part.attributes.locked {
                 return Err(Errno::EINVAL);

@@ -29,6 +29,7 @@ const MAP_ANONYMOUS: u32 = 0x20;
 const MAP_LOCKED: u32 = 0x2000;
 const MAP_NORESERVE: u32 = 0x4000;
 const MAP_POPULATE: u32 = 0x8000;
+const MAP_STACK: u32 = 0x2_0000;
 const MAP_HUGETLB: u32 = 0x4_0000;
 const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
 
@@ -171,8 +172,15 @@ fn map_anonymous(process: &Process, range: Range, wish: &Wish) -> Result<(), Err
         return Err(Errno::ENOMEM);
     }
     let forced = wish.flags & (MAP_POPULATE | MAP_LOCKED) != 0;
-    let at_once = wish.protection.is_accessible() && room && (promised || forced);
-    let mut what = attributes(Kind::Anonymous, wish.protection);
+    let is_stack = wish.flags & MAP_STACK != 0;
+    let wanted = promised && !is_stack || forced;
+    let at_once = wish.protection.is_accessible() && room && wanted;
+    let kind = if is_stack {
+        Kind::ThreadStack
+    } else {
+        Kind::Anonymous
+    };
+    let mut what = attributes(kind, wish.protection);
     what.locked = wish.flags & MAP_LOCKED != 0;
     what.on_demand = !at_once;
     space.with(|inner| inner.add_area(range, what))?;

@@ -4,6 +4,7 @@
 mod advice;
 mod arch_prctl;
 mod brk;
+mod clone;
 pub mod errno;
 mod exit;
 pub mod futex;
@@ -27,11 +28,13 @@ mod sigaction;
 mod sigaltstack;
 mod sigmask;
 mod sigreturn;
+mod sleep;
 pub mod table;
 mod user;
 
 use crate::arch::UserFrame;
-use crate::{delegate, klog};
+use crate::delegate::{self, pool};
+use crate::klog;
 use errno::{to_register, Errno, SyscallResult};
 use table::{Route, Row};
 
@@ -50,6 +53,10 @@ fn route(row: &Row, frame: &mut UserFrame) -> i64 {
     match row.route {
         Route::Local(function) => to_register(function(frame)),
         Route::Delegate => delegate::call(row.number, frame.args()),
+        Route::ThreadState => {
+            pool::mark_current(true);
+            delegate::call(row.number, frame.args())
+        }
         Route::Refuse(errno) => {
             if row.is_first_refusal() {
                 klog!(

@@ -7,8 +7,17 @@ use core::sync::atomic::Ordering;
 use super::errno::{Errno, SyscallResult};
 use super::user::{int, uint, write_words};
 use crate::arch::UserFrame;
+use crate::delegate::pool;
 use crate::task::sched;
 
+const PR_SET_NAME: i32 = 15;
+/// Options that change what new threads inherit.
+const KEEPCAPS: i32 = 8;
+const CAPBSET_DROP: i32 = 24;
+const SECUREBITS: i32 = 28;
+const TIMERSLACK: i32 = 29;
+const NO_NEW_PRIVS: i32 = 38;
+const CAP_AMBIENT: i32 = 47;
 const PR_GET_SECCOMP: i32 = 21;
 const PR_GET_TID_ADDRESS: i32 = 40;
 const PR_GET_THP_DISABLE: i32 = 42;
@@ -25,7 +34,15 @@ pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
     match int(option) {
         // PDEATHSIG, DUMPABLE, KEEPCAPS, NAME, CAPBSET, SECUREBITS, TIMERSLACK, CHILD_SUBREAPER,
         // NO_NEW_PRIVS, CAP_AMBIENT, SPECULATION_CTRL (asking), PTRACER
-        1..=4 | 7 | 8 | 15 | 16 | 23 | 24 | 27..=30 | 36..=39 | 47 | 52 | PR_SET_PTRACER => {
+        PR_SET_NAME => {
+            pool::mark_current(false);
+            super::forward(frame.number(), frame.args())
+        }
+        KEEPCAPS | CAPBSET_DROP | SECUREBITS | TIMERSLACK | NO_NEW_PRIVS | CAP_AMBIENT => {
+            pool::mark_current(true);
+            super::forward(frame.number(), frame.args())
+        }
+        1..=4 | 7 | 16 | 23 | 27 | 30 | 36 | 37 | 39 | 52 | PR_SET_PTRACER => {
             super::forward(frame.number(), frame.args())
         }
         PR_GET_SECCOMP | PR_GET_THP_DISABLE => Ok(0),
@@ -46,6 +63,9 @@ pub fn personality(frame: &mut UserFrame) -> SyscallResult {
     let wanted = uint(frame.args()[0]);
     if wanted != PERSONALITY_QUERY && wanted & MEMORY_FLAGS != 0 {
         return Err(Errno::EINVAL);
+    }
+    if wanted != PERSONALITY_QUERY {
+        pool::mark_current(true);
     }
     super::forward(frame.number(), frame.args())
 }

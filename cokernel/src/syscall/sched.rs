@@ -57,21 +57,21 @@ pub fn sched_setaffinity(frame: &mut UserFrame) -> SyscallResult {
     let bytes = usize::try_from(uint(bytes)).unwrap_or(0).min(wanted.len());
     read_bytes(mask, &mut wanted[..bytes])?;
     let wanted = Affinity::from_bytes(wanted).within(arch::cpu_count());
-    let first = wanted.first().ok_or(Errno::EINVAL)?;
-    let process = process::current();
+    wanted.first().ok_or(Errno::EINVAL)?;
     let me = sched::current();
-    let own = int(tid) == 0 || int(tid) == me.data.tid;
-    let wanted_tid = if own { me.data.tid } else { int(tid) };
-    let threads = process.threads();
+    let wanted_tid = match int(tid) {
+        0 => me.data.tid,
+        tid => tid,
+    };
+    let threads = process::current().threads();
     let target = threads
         .iter()
         .find(|thread| thread.data.tid == wanted_tid)
         .ok_or(Errno::ESRCH)?;
     *target.data.affinity.lock() = wanted;
-    if own && !wanted.contains(arch::cpu_index()) {
-        drop(threads);
-        sched::migrate_current(first);
-    }
+    // It moves on its way back to user mode, if it must.
+    target.request_return_work();
+    sched::kick(target);
     Ok(0)
 }
 

@@ -2,7 +2,8 @@
 //! The system call table: every number of Linux 7.2 on x86-64, one row per line.
 //!
 //! `Local(f)`: done here. `Delegate`: performed by the thread's worker on Linux, as it is; possible
-//! because pointers mean the same there. `Refuse(e)`: always that error. `Enosys`: not there (yet).
+//! because pointers mean the same there. `ThreadState`: as `Delegate`, but it changes what the thread
+//! is to Linux and new threads inherit (credentials, priorities, namespaces). `Refuse(e)`: always that error. `Enosys`: not there (yet).
 //! A number without a row is `ENOSYS`. Calls that act on memory, on signal stacks, on the robust
 //! list, on filters of system calls or on the identity of a thread are never `Delegate`: on Linux
 //! they would silently act on the proxy.
@@ -11,9 +12,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::errno::{Errno, SyscallResult};
 use super::{
-    advice, arch_prctl, brk, exit, futex, identity, itimer, kill, madvise, masked, mlock, mmap,
-    mprotect, mremap, munmap, prctl, rlimit, robust_list, sched, sigaction, sigaltstack, sigmask,
-    sigreturn,
+    advice, arch_prctl, brk, clone, exit, futex, identity, itimer, kill, madvise, masked, mlock,
+    mmap, mprotect, mremap, munmap, prctl, rlimit, robust_list, sched, sigaction, sigaltstack,
+    sigmask, sigreturn, sleep,
 };
 use crate::arch::UserFrame;
 
@@ -24,10 +25,13 @@ pub enum Route {
     Local(fn(&mut UserFrame) -> SyscallResult),
     /// To the worker.
     Delegate,
+    /// To the worker, which is then no longer what other threads' workers are: new ones must come
+    /// from it.
+    ThreadState,
     /// Back with this error.
     Refuse(Errno),
 }
-use Route::{Delegate, Local, Refuse};
+use Route::{Delegate, Local, Refuse, ThreadState};
 
 #[allow(
     non_upper_case_globals,
@@ -122,7 +126,7 @@ syscall_table! {
     32  dup                      Delegate;
     33  dup2                     Delegate;
     34  pause                    Local(sigmask::pause);
-    35  nanosleep                Delegate;
+    35  nanosleep                Local(sleep::nanosleep);
     36  getitimer                Local(itimer::getitimer);
     37  alarm                    Delegate;
     38  setitimer                Local(itimer::setitimer);
@@ -143,7 +147,7 @@ syscall_table! {
     53  socketpair               Delegate;
     54  setsockopt               Delegate;
     55  getsockopt               Delegate;
-    56  clone                    Enosys;
+    56  clone                    Local(clone::clone);
     57  fork                     Enosys;
     58  vfork                    Enosys;
     59  execve                   Enosys;
@@ -192,28 +196,28 @@ syscall_table! {
     102 getuid                   Delegate;
     103 syslog                   Delegate;
     104 getgid                   Delegate;
-    105 setuid                   Delegate;
-    106 setgid                   Delegate;
+    105 setuid                   ThreadState;
+    106 setgid                   ThreadState;
     107 geteuid                  Delegate;
     108 getegid                  Delegate;
     109 setpgid                  Delegate;
     110 getppid                  Delegate;
     111 getpgrp                  Delegate;
     112 setsid                   Delegate;
-    113 setreuid                 Delegate;
-    114 setregid                 Delegate;
+    113 setreuid                 ThreadState;
+    114 setregid                 ThreadState;
     115 getgroups                Delegate;
-    116 setgroups                Delegate;
-    117 setresuid                Delegate;
+    116 setgroups                ThreadState;
+    117 setresuid                ThreadState;
     118 getresuid                Delegate;
-    119 setresgid                Delegate;
+    119 setresgid                ThreadState;
     120 getresgid                Delegate;
     121 getpgid                  Delegate;
-    122 setfsuid                 Delegate;
-    123 setfsgid                 Delegate;
+    122 setfsuid                 ThreadState;
+    123 setfsgid                 ThreadState;
     124 getsid                   Delegate;
     125 capget                   Delegate;
-    126 capset                   Delegate;
+    126 capset                   ThreadState;
     127 rt_sigpending            Local(sigmask::rt_sigpending);
     128 rt_sigtimedwait          Enosys;
     129 rt_sigqueueinfo          Local(kill::rt_sigqueueinfo);
@@ -228,10 +232,10 @@ syscall_table! {
     138 fstatfs                  Delegate;
     139 sysfs                    Delegate;
     140 getpriority              Delegate;
-    141 setpriority              Delegate;
-    142 sched_setparam           Delegate;
+    141 setpriority              ThreadState;
+    142 sched_setparam           ThreadState;
     143 sched_getparam           Delegate;
-    144 sched_setscheduler       Delegate;
+    144 sched_setscheduler       ThreadState;
     145 sched_getscheduler       Delegate;
     146 sched_get_priority_max   Delegate;
     147 sched_get_priority_min   Delegate;
@@ -317,7 +321,7 @@ syscall_table! {
     227 clock_settime            Delegate;
     228 clock_gettime            Delegate;
     229 clock_getres             Delegate;
-    230 clock_nanosleep          Delegate;
+    230 clock_nanosleep          Local(sleep::clock_nanosleep);
     231 exit_group               Local(exit::exit_group);
     232 epoll_wait               Delegate;
     233 epoll_ctl                Delegate;
@@ -337,8 +341,8 @@ syscall_table! {
     247 waitid                   Delegate;
     248 add_key                  Delegate;
     249 request_key              Delegate;
-    250 keyctl                   Delegate;
-    251 ioprio_set               Delegate;
+    250 keyctl                   ThreadState;
+    251 ioprio_set               ThreadState;
     252 ioprio_get               Delegate;
     253 inotify_init             Delegate;
     254 inotify_add_watch        Delegate;
@@ -359,7 +363,7 @@ syscall_table! {
     269 faccessat                Delegate;
     270 pselect6                 Local(masked::pselect6);
     271 ppoll                    Local(masked::ppoll);
-    272 unshare                  Delegate;
+    272 unshare                  ThreadState;
     273 set_robust_list          Local(robust_list::set_robust_list);
     274 get_robust_list          Local(robust_list::get_robust_list);
     275 splice                   Delegate;
@@ -395,13 +399,13 @@ syscall_table! {
     305 clock_adjtime            Delegate;
     306 syncfs                   Delegate;
     307 sendmmsg                 Delegate;
-    308 setns                    Delegate;
+    308 setns                    ThreadState;
     309 getcpu                   Local(sched::getcpu);
     310 process_vm_readv         Delegate;
     311 process_vm_writev        Delegate;
     312 kcmp                     Delegate;
     313 finit_module             Delegate;
-    314 sched_setattr            Delegate;
+    314 sched_setattr            ThreadState;
     315 sched_getattr            Delegate;
     316 renameat2                Delegate;
     317 seccomp                  Enosys;
@@ -435,7 +439,7 @@ syscall_table! {
     432 fsmount                  Delegate;
     433 fspick                   Delegate;
     434 pidfd_open               Delegate;
-    435 clone3                   Enosys;
+    435 clone3                   Local(clone::clone3);
     436 close_range              Delegate;
     437 openat2                  Delegate;
     438 pidfd_getfd              Delegate;
@@ -446,7 +450,7 @@ syscall_table! {
     443 quotactl_fd              Delegate;
     444 landlock_create_ruleset  Delegate;
     445 landlock_add_rule        Delegate;
-    446 landlock_restrict_self   Delegate;
+    446 landlock_restrict_self   ThreadState;
     447 memfd_secret             Enosys;
     448 process_mrelease         Enosys;
     449 futex_waitv              Enosys;

@@ -14,7 +14,7 @@ use x86_64::PhysAddr;
 
 use crate::arch;
 use crate::arch::paging::{Flags, PageSize};
-use crate::delegate::SlotPage;
+use crate::delegate::Slots;
 use crate::mm::aspace::{attributes, AddressSpace};
 use crate::mm::runs::RunList;
 use crate::mm::{phys, populate, quarantine, window};
@@ -52,7 +52,7 @@ fn make(handle: ProcessHandle, mailbox: &CreateMailbox, cpu: u32) -> Result<Proc
 
 fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
     let revoke_array = phys::alloc_small().ok_or(Errno::ENOMEM)?;
-    let Some(slots) = SlotPage::new() else {
+    let Some(slots) = Slots::new() else {
         phys::free_small(revoke_array);
         return Err(Errno::ENOMEM);
     };

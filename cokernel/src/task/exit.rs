@@ -17,15 +17,20 @@ pub fn end_thread() -> ! {
 /// Everything that holds references, so that they are dropped before the stack is left for good.
 fn leave() {
     let me = sched::current_arc();
-    clear_child_tid(&me);
-    if let Some(process) = &me.process {
-        process.remove_current(&me);
+    let Some(process) = &me.process else {
+        return;
+    };
+    // Nobody is left to care in a process that ends as a whole.
+    if !process.is_dying() {
+        futex::robust::release_all(&me);
+        clear_child_tid(&me);
     }
+    process.remove_current(&me);
 }
 
 fn clear_child_tid(thread: &Thread) {
     let address = thread.data.clear_child_tid.swap(0, Ordering::Relaxed);
     if address != 0 && uaccess::write(address, &0u32).is_ok() {
-        futex::wake_all(address);
+        futex::wake_one(address);
     }
 }

@@ -9,6 +9,7 @@ pub mod process;
 pub mod sched;
 pub mod signal;
 pub mod signal_frame;
+pub mod spawn_thread;
 #[expect(
     unsafe_code,
     reason = "a thread's saved context belongs to the CPU that runs it"

@@ -6,17 +6,18 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use cokernel_logic::signals::SignalSet;
 use cokernel_logic::vma::Range;
 use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use ihk_ikc::process::RLIMITS;
-use ihk_ikc::slot::SLOTS_PER_PAGE;
 use x86_64::PhysAddr;
 
+use crate::arch::fpu::FpuState;
 use crate::arch::{tlb, UserFrame};
-use crate::delegate::SlotPage;
+use crate::delegate::pool::{self, Pool};
+use crate::delegate::Slots;
 use crate::ikc;
 use crate::mm::aspace::AddressSpace;
 use crate::mm::runs::RunList;
@@ -42,7 +43,9 @@ pub struct Process {
     /// Its memory.
     pub space: AddressSpace,
     /// Its delegation slots.
-    pub slots: SlotPage,
+    pub slots: Slots,
+    /// Which of them are taken.
+    pub pool: Pool,
     /// Carries lists of frames to Linux, see [`revoke`].
     pub revoke_array: PhysAddr,
     /// Actions and pending signals.
@@ -51,6 +54,8 @@ pub struct Process {
     pub limits: SpinLock<[[u64; 2]; RLIMITS]>,
     blocked_at_start: SignalSet,
     threads: SpinLock<Vec<Arc<Thread>>>,
+    /// Threads that have not called exit.
+    staying: AtomicUsize,
     dying: AtomicBool,
     frozen: AtomicBool,
     /// The proxy has gone: the last thread frees everything.
@@ -67,8 +72,10 @@ pub struct ThreadData {
     pub clear_child_tid: AtomicU64,
     /// Head of the robust futex list; 0 = none.
     pub robust_list: AtomicU64,
-    /// Where it may run.
+    /// Where it may run. Nothing is locked under it.
     pub affinity: SpinLock<Affinity>,
+    /// Its worker is not what new threads would inherit, see [`pool::mark_current`].
+    pub worker_marked: AtomicBool,
 }
 
 impl Default for ThreadData {
@@ -79,6 +86,7 @@ impl Default for ThreadData {
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             affinity: SpinLock::new(Affinity::ALL),
+            worker_marked: AtomicBool::new(false),
         }
     }
 }
@@ -204,11 +212,13 @@ impl Process {
             cpu,
             space,
             slots: parts.slots,
+            pool: Pool::new(),
             revoke_array: parts.revoke_array,
             signals: parts.signals,
             limits: SpinLock::new(parts.limits),
             blocked_at_start: parts.blocked,
             threads: SpinLock::new(Vec::new()),
+            staying: AtomicUsize::new(0),
             dying: AtomicBool::new(false),
             frozen: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -240,16 +250,42 @@ impl Process {
             space: self.space.hardware.clone(),
             slot: 0,
             fs_base: 0,
+            gs_base: 0,
+            fpu: FpuState::initial(),
             data,
         };
         let thread = Thread::new_user(new).ok_or(Errno::ENOMEM)?;
-        threads.push(thread.clone());
+        self.enter_thread(&mut threads, &thread);
         drop(threads);
+        sched::spawn_user(thread, self.cpu, &UserFrame::new(entry, stack));
+        Ok(())
+    }
+
+    /// Takes a further thread in; it does not run yet.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: the process is being killed.
+    pub fn adopt(&self, thread: &Arc<Thread>) -> Result<(), Errno> {
+        let mut threads = self.threads.lock();
+        if self.is_dying() {
+            return Err(Errno::EINTR);
+        }
+        self.enter_thread(&mut threads, thread);
+        Ok(())
+    }
+
+    fn enter_thread(&self, threads: &mut Vec<Arc<Thread>>, thread: &Arc<Thread>) {
+        threads.push(thread.clone());
+        self.staying.fetch_add(1, Ordering::AcqRel);
         let usage = &ikc::control().usage;
         usage.threads.fetch_add(1, Ordering::Relaxed);
         usage.slots.fetch_add(1, Ordering::Relaxed);
-        sched::spawn_user(thread, self.cpu, &UserFrame::new(entry, stack));
-        Ok(())
+    }
+
+    /// The current thread called exit. Whether no other thread stays: the process ends with it.
+    pub fn leave(&self) -> bool {
+        self.staying.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// Its threads at this moment.
@@ -259,9 +295,6 @@ impl Process {
 
     /// The thread with delegation slot `slot`.
     pub fn thread_of_slot(&self, slot: u32) -> Option<Arc<Thread>> {
-        if slot as usize >= SLOTS_PER_PAGE {
-            return None;
-        }
         self.threads
             .lock()
             .iter()
@@ -283,6 +316,15 @@ impl Process {
     pub fn kill(&self) {
         self.dying.store(true, Ordering::SeqCst);
         self.kick();
+    }
+
+    /// As [`Self::kill`], after `farewell`, but only for the first who wants the process to end: only
+    /// one way of ending can be told.
+    pub fn end(&self, farewell: impl FnOnce()) {
+        if !self.dying.swap(true, Ordering::SeqCst) {
+            farewell();
+            self.kick();
+        }
     }
 
     /// Takes its threads off their CPUs, or lets them on again.
@@ -311,6 +353,9 @@ impl Process {
         threads.retain(|other| !Arc::ptr_eq(other, thread));
         let last = threads.is_empty() && self.abandoned.load(Ordering::SeqCst);
         drop(threads);
+        if !last && !self.is_dying() {
+            pool::dismiss(self, thread);
+        }
         let usage = &ikc::control().usage;
         usage.threads.fetch_sub(1, Ordering::Relaxed);
         usage.slots.fetch_sub(1, Ordering::Relaxed);
@@ -324,7 +369,9 @@ impl Process {
         tlb::retire(&self.space.hardware);
         let mut limbo = RunList::new();
         let mut slots = RunList::new();
-        slots.push_frame(self.slots.frame());
+        self.slots
+            .frames()
+            .for_each(|frame| slots.push_frame(frame));
         revoke::free_unexposed(&slots, &mut limbo);
         let window = self.space.window;
         let mut at = window.start;
@@ -361,7 +408,7 @@ impl Drop for Process {
 /// What [`Process::new`] puts together.
 pub struct Parts {
     /// Its delegation slots.
-    pub slots: SlotPage,
+    pub slots: Slots,
     /// See [`Process::revoke_array`].
     pub revoke_array: PhysAddr,
     /// Inherited dispositions.

@@ -2,9 +2,11 @@
 //! The scheduler: per-CPU queues, switch, block and wake, idle.
 //!
 //! A thread in a queue, and the running one, are owned by an `Arc` of that CPU; a blocked thread is
-//! owned by whoever will wake it. A woken thread always enters the queue of the CPU it ran on, and
-//! only that CPU takes it out, so nobody runs a context that is still being saved.
-//! Lock order: anything → a CPU's queue → the heap.
+//! owned by whoever will wake it. A thread whose context is still in a CPU (`on_cpu`), or being
+//! saved there, stays in that CPU's queue when it is woken; any other goes where nobody runs, if
+//! its affinity allows it, and a CPU without work takes it from another's queue. So nobody runs a
+//! context that is still being saved.
+//! Lock order: anything → a CPU's queue → a thread's affinity, the heap.
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -12,6 +14,7 @@ use alloc::sync::Arc;
 use cokernel_logic::runqueue::RunQueue;
 use spin::Once;
 
+use super::affinity::Affinity;
 use super::thread::{State, Thread};
 use crate::arch::time::Deadline;
 use crate::arch::tlb::Space;
@@ -27,6 +30,8 @@ struct Local {
     queue: SpinLock<RunQueue<Arc<Thread>>>,
     /// Length of the queue, for a look without the lock. Written under the lock.
     waiting: AtomicUsize,
+    /// A program's thread runs.
+    busy: AtomicBool,
     /// The idle loop polls the queue: no IPI is needed to wake the CPU.
     polls: AtomicBool,
     idle: Arc<Thread>,
@@ -43,6 +48,11 @@ struct Own {
 }
 
 impl Local {
+    /// How many threads want the CPU.
+    fn load(&self) -> usize {
+        self.waiting.load(Ordering::Acquire) + usize::from(self.busy.load(Ordering::Relaxed))
+    }
+
     /// Runs `body` on the queue.
     fn with_queue<R>(&self, body: impl FnOnce(&mut RunQueue<Arc<Thread>>) -> R) -> R {
         let mut queue = self.queue.lock();
@@ -60,6 +70,7 @@ pub fn init(cpus: u32) {
         PerCpuArray::new(cpus, |cpu| Local {
             queue: SpinLock::new(RunQueue::new()),
             waiting: AtomicUsize::new(0),
+            busy: AtomicBool::new(false),
             polls: AtomicBool::new(false),
             idle: Thread::new_idle(cpu).expect("no memory for an idle thread"),
             own: OwnedCell::new(Own {
@@ -162,7 +173,45 @@ pub fn block_prepared(deadline_ns: Option<u64>) -> bool {
 /// Makes a blocked thread runnable. Does nothing to one that is not blocked. Any CPU.
 pub fn wake(thread: &Arc<Thread>) {
     if thread.change_state(State::Blocked, State::Runnable) {
+        if !thread.is_on_cpu() {
+            thread.set_cpu(place(thread));
+        }
         enqueue(Arc::clone(thread));
+    }
+}
+
+/// Where a woken thread goes: back, unless it may not or somebody runs there while others idle.
+fn place(thread: &Thread) -> u32 {
+    let home = thread.cpu();
+    if arch::cpu_count() == 1 {
+        return home;
+    }
+    let affinity = *thread.data.affinity.lock();
+    let may_go_home = affinity.contains(home);
+    if may_go_home && locals()[home].load() == 0 {
+        return home;
+    }
+    let best = least_loaded(affinity);
+    if may_go_home && locals()[best].load() != 0 {
+        home
+    } else {
+        best
+    }
+}
+
+/// The CPU of `affinity` with the fewest threads; this one if the set is empty.
+pub fn least_loaded(affinity: Affinity) -> u32 {
+    (0..arch::cpu_count())
+        .filter(|cpu| affinity.contains(*cpu))
+        .min_by_key(|cpu| locals()[*cpu].load())
+        .unwrap_or_else(arch::cpu_index)
+}
+
+/// Moves the running thread if it may not stay where it is.
+pub fn obey_affinity() {
+    let affinity = *current().data.affinity.lock();
+    if !affinity.contains(arch::cpu_index()) {
+        migrate_current(least_loaded(affinity));
     }
 }
 
@@ -221,18 +270,19 @@ pub fn note_arrival() {
     }
 }
 
-fn local() -> &'static Local {
+fn locals() -> &'static PerCpuArray<Local> {
     LOCALS
         .get()
         .expect("the scheduler is used before it is there")
-        .this()
+}
+
+fn local() -> &'static Local {
+    locals().this()
 }
 
 fn enqueue(thread: Arc<Thread>) {
     let cpu = thread.cpu();
-    let target = &LOCALS
-        .get()
-        .expect("the scheduler is used before it is there")[cpu];
+    let target = &locals()[cpu];
     target.with_queue(|queue| queue.push(thread));
     if cpu == arch::cpu_index() {
         return note_arrival();
@@ -273,6 +323,8 @@ fn switch_to(next: Arc<Thread>) {
     let incoming: &Thread = unsafe { &*next };
     // SAFETY: this CPU runs `me`.
     let old = unsafe { me.saved() };
+    incoming.set_on_cpu(true);
+    local().busy.store(!incoming.is_idle(), Ordering::Relaxed);
     // SAFETY: this CPU took `next` out of its own queue.
     let new = unsafe { incoming.saved() };
     fpu::switch(&mut old.fpu, &new.fpu);
@@ -311,6 +363,7 @@ fn finish_switch() {
     // SAFETY: this CPU's own part.
     let previous = unsafe { local().own.get_mut() }.previous.take();
     if let Some(previous) = previous {
+        previous.set_on_cpu(false);
         if previous.change_state(State::Moving, State::Runnable) {
             enqueue(previous);
         }
@@ -331,7 +384,7 @@ extern "C" fn idle_loop() -> ! {
         let work = poll_for_work();
         ring.request_doorbell();
         ikc::drain();
-        if work || others_runnable() {
+        if work || others_runnable() || steal() {
             current().set_state(State::Runnable); // not queued: comes back when the queue is empty
             schedule();
         } else {
@@ -347,7 +400,7 @@ fn poll_for_work() -> bool {
     let deadline = Deadline::after_us(kargs::poll_us());
     let found = loop {
         ikc::poll();
-        if others_runnable() {
+        if others_runnable() || steal() {
             break true;
         }
         if deadline.passed() {
@@ -357,4 +410,23 @@ fn poll_for_work() -> bool {
     };
     local.polls.store(false, Ordering::SeqCst);
     found
+}
+
+/// Takes a thread that waits for another CPU into this CPU's queue. Whether there was one.
+fn steal() -> bool {
+    let me = arch::cpu_index();
+    let mine =
+        |thread: &Arc<Thread>| !thread.is_on_cpu() && thread.data.affinity.lock().contains(me);
+    for cpu in (0..arch::cpu_count()).filter(|cpu| *cpu != me) {
+        let other = &locals()[cpu];
+        if other.waiting.load(Ordering::Relaxed) == 0 {
+            continue;
+        }
+        if let Some(thread) = other.with_queue(|queue| queue.remove(mine)) {
+            thread.set_cpu(me);
+            local().with_queue(|queue| queue.push(thread));
+            return true;
+        }
+    }
+    false
 }

@@ -406,10 +406,7 @@ fn fail(process: &Process, signal: u32) {
 
 /// The process ends by `signal`; the current thread ends in [`before_return`].
 fn die(process: &Process, signal: u32) {
-    if !process.is_dying() {
-        delegate::farewell(op::DIE, u64::from(signal));
-        process.kill();
-    }
+    process.end(|| delegate::farewell(op::DIE, u64::from(signal)));
 }
 
 /// A handler returned: `frame` continues where the signal came.

@@ -47,6 +47,8 @@ pub struct Thread {
     saved: OwnedCell<Saved>,
     state: AtomicU8,
     cpu: AtomicU32,
+    /// Its context is in a CPU, or still being saved: nobody else may run it.
+    on_cpu: AtomicBool,
     /// A signal, a kill or a freeze waits: look before going back to user mode.
     needs_return_work: AtomicBool,
     space: Option<Arc<Space>>,
@@ -68,6 +70,10 @@ pub struct NewThread {
     pub slot: u32,
     /// Initial FS base (thread-local storage).
     pub fs_base: u64,
+    /// Initial GS base.
+    pub gs_base: u64,
+    /// Initial FPU state.
+    pub fpu: FpuState,
     /// The process side's data.
     pub data: ThreadData,
 }
@@ -77,15 +83,16 @@ impl Thread {
     pub fn new_user(new: NewThread) -> Option<Arc<Self>> {
         let saved = Saved {
             context: Context::empty(),
-            fpu: FpuState::initial(),
+            fpu: new.fpu,
             fs_base: new.fs_base,
-            gs_base: 0,
+            gs_base: new.gs_base,
         };
         Some(Arc::new(Self {
             stack: KernelStack::new()?,
             saved: OwnedCell::new(saved),
             state: AtomicU8::new(State::Blocked as u8),
             cpu: AtomicU32::new(0),
+            on_cpu: AtomicBool::new(false),
             needs_return_work: AtomicBool::new(false),
             space: Some(new.space),
             process: Some(new.process),
@@ -107,6 +114,7 @@ impl Thread {
             saved: OwnedCell::new(saved),
             state: AtomicU8::new(State::Running as u8),
             cpu: AtomicU32::new(cpu),
+            on_cpu: AtomicBool::new(true),
             needs_return_work: AtomicBool::new(false),
             space: None,
             process: None,
@@ -122,6 +130,15 @@ impl Thread {
 
     pub(super) fn set_cpu(&self, cpu: u32) {
         self.cpu.store(cpu, Ordering::Release);
+    }
+
+    /// Whether its context is in a CPU, or still being saved.
+    pub(super) fn is_on_cpu(&self) -> bool {
+        self.on_cpu.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_on_cpu(&self, on_cpu: bool) {
+        self.on_cpu.store(on_cpu, Ordering::Release);
     }
 
     /// Whether it is a CPU's idle thread.

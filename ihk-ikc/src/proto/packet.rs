@@ -170,6 +170,15 @@ messages! {
             /// Which process.
             process: u32,
         },
+        /// Linux touched page `page` of the slots. Answer: [`ToLinux::SlotsFound`].
+        FindSlots = 32 {
+            /// Comes back in the answer.
+            token: u64,
+            /// Which process.
+            process: u32,
+            /// Index of the page.
+            page: u32,
+        },
     }
 }
 
@@ -223,6 +232,22 @@ messages! {
         ProcessFreed = 105 {
             /// Which process.
             process: u32,
+        },
+        /// Answer to [`ToCokernel::FindSlots`].
+        SlotsFound = 132 {
+            /// Of the request.
+            token: u64,
+            /// 0, or -EFAULT: there is no such page.
+            result: i64,
+            /// Physical address of the page.
+            slots: u64,
+        },
+        /// A signal waits for a thread whose worker performs a call (CANCEL is set): interrupt it.
+        CancelCall = 133 {
+            /// Which process.
+            process: u32,
+            /// Index of the slot.
+            slot: u32,
         },
         /// `InstanceControl::state` changed.
         StateChanged = 106 {

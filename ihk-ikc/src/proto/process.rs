@@ -154,6 +154,13 @@ pub mod op {
     /// Drop the page tables of window part [`args[0]`, `+ args[1]`): madvise(DONTNEED), so that
     /// large pages can come again.
     pub const DROP_TABLES: u64 = BASE + 5;
+    /// Start a worker for slot `args[0]`, which inherits from this one; the answer is its thread
+    /// id. Then, without making anybody wait, start one for each of the slots in `args[1..]` that
+    /// is not 0.
+    pub const NEW_WORKER: u64 = BASE + 16;
+    /// The worker of this slot ends: it answers 0, then zeroes
+    /// [`worker_tid`](super::super::slot::DelegationSlot::worker_tid).
+    pub const WORKER_EXIT: u64 = BASE + 17;
 }
 
 /// What a signal does, as far as the proxy must know.

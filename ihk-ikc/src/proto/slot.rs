@@ -68,6 +68,10 @@ pub enum Wake {
 
 /// How many slots a page holds.
 pub const SLOTS_PER_PAGE: usize = 32;
+/// Most pages of slots of a process; all but the first come when threads need them.
+pub const SLOT_PAGES: usize = 32;
+/// Most threads of a process.
+pub const MAX_SLOTS: usize = SLOT_PAGES * SLOTS_PER_PAGE;
 
 /// One slot; the first line carries the call, the second what is needed to ring.
 #[repr(C, align(128))]
@@ -85,7 +89,8 @@ pub struct DelegationSlot {
     last: AtomicI64,
     /// Linux CPU the worker fell asleep on. Writer: worker, before ASLEEP.
     pub sleeping_cpu: AtomicU32,
-    /// The worker's thread id on Linux. Writer: worker.
+    /// The worker's thread id on Linux; 0 = there is none (yet, or any more). Writer: worker, when
+    /// it begins and, as the last thing it does to the slot, when it ends.
     pub worker_tid: AtomicU32,
     /// Keeps slots two lines apart (adjacent-line prefetch).
     reserved1: [u64; 7],

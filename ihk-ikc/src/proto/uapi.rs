@@ -276,11 +276,12 @@ pub struct CreateProcess {
 /// Create the calling process's program. EBUSY if it has one, ESRCH if no co-kernel runs, EPROTO
 /// on version mismatch, ENOMEM if the partition is too small, EINVAL for a malformed image.
 /// The window is then mapped from `window_fd`: MAP_SHARED, PROT_READ|PROT_WRITE, one mapping from
-/// `window_start` to [`super::layout::WINDOW_END`] with file offset = address; the slot pages,
-/// anywhere above, with file offset [`SLOTS_OFFSET`].
+/// `window_start` to [`super::layout::WINDOW_END`] with file offset = address; all
+/// [`super::slot::SLOT_PAGES`] slot pages, anywhere above, with file offset [`SLOTS_OFFSET`]. Pages
+/// after the first may be touched when [`super::process::op::NEW_WORKER`] has named a slot there.
 pub const CREATE_PROCESS: u32 = both::<CreateProcess>(0x60);
 
-/// File offset, in the window descriptor, of the slot pages.
+/// File offset, in the window descriptor, of the first slot page.
 pub const SLOTS_OFFSET: u64 = 0x7000_0000_0000;
 
 /// Argument of [`START`].
@@ -325,13 +326,15 @@ pub const POPULATE: u32 = write::<Populate>(0x64);
 pub struct ControlEvent {
     /// One of [`event`].
     pub kind: u32,
-    /// Always 0 for now.
+    /// What it is about.
     pub value: u32,
 }
 /// Kinds of [`ControlEvent`].
 pub mod event {
     /// The instance is gone (panic, hang, shutdown): the program cannot go on.
     pub const INSTANCE_GONE: u32 = 1;
+    /// The worker of slot `value` shall interrupt the call it performs, if that is still cancelled.
+    pub const CANCEL: u32 = 2;
 }
 /// Sleep until something concerns the whole process. While a thread sleeps here, mcctrl sees
 /// SIGKILL and stops at once and tells the co-kernel. EINTR otherwise.

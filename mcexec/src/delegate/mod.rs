@@ -7,16 +7,16 @@ pub(crate) mod exe_link;
 pub(crate) mod hidden;
 pub(crate) mod operation;
 pub(crate) mod perform;
+pub(crate) mod pool;
 pub(crate) mod worker;
 
 use std::ffi::CString;
 
 use nix::errno::Errno;
 
-use crate::window::Window;
+use crate::window::{Slots, Window};
 
 /// What performing a call may need to know of the program.
-#[derive(Debug)]
 pub(crate) struct Program {
     /// Instance it runs on.
     pub os: u32,
@@ -24,6 +24,8 @@ pub(crate) struct Program {
     pub path: CString,
     /// Its address space.
     pub window: Window,
+    /// Where its threads leave their requests.
+    pub slots: Slots,
 }
 
 /// `result` in the form system calls have.

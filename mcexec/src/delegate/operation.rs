@@ -9,7 +9,7 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::stat::{fstat, SFlag};
 use nix::sys::statvfs::{fstatvfs, FsFlags};
 
-use super::{answer, Program};
+use super::{answer, pool, Program};
 use crate::image::page_up;
 use crate::{device, signal};
 
@@ -18,9 +18,12 @@ const ZERO_DEVICE: (u64, u64) = (1, 5);
 
 /// Does what operation `number` asks for.
 #[must_use]
-pub(crate) fn perform(program: &Program, number: u64, args: [u64; 6]) -> i64 {
+pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) -> i64 {
     let [first, second, third, ..] = args;
     let window = program.window;
+    if number == op::NEW_WORKER {
+        return answer(pool::start(program, first));
+    }
     let done = match number {
         op::EXIT => signal::exit(status(first)),
         op::DIE => signal::die(first),

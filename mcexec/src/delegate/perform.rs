@@ -10,7 +10,7 @@ use crate::syscall;
 
 /// The result of `request`, or a negative errno.
 #[must_use]
-pub(crate) fn perform(program: &Program, request: &Request) -> i64 {
+pub(crate) fn perform(program: &'static Program, request: &Request) -> i64 {
     let Request { number, args } = *request;
     match i64::try_from(number) {
         Ok(_) if number >= op::BASE => operation::perform(program, number, args),

@@ -5,31 +5,66 @@ use std::hint::spin_loop;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use ihk_ikc::process::op;
 use ihk_ikc::slot::{DelegationSlot, Request, Wake};
 use nix::errno::Errno;
 use nix::sched::sched_getcpu;
 use nix::unistd::gettid;
 
-use super::{perform, Program};
-use crate::{control, device};
+use super::{perform, pool, Program};
+use crate::{cancel, control, device, signal};
 
 /// How long an idle worker looks before it sleeps: about the price of one wake-up.
 const LOOK_FOR: Duration = Duration::from_micros(50);
 /// Looks between two looks at the clock.
 const LOOKS_PER_CLOCK: u32 = 64;
 
-/// Serves slot `index` until the process ends.
-pub(crate) fn serve(program: &Program, index: usize, slot: &DelegationSlot) -> ! {
-    slot.worker_tid
-        .store(gettid().as_raw().unsigned_abs(), Ordering::Relaxed);
+/// Serves the main thread's slot until the process ends.
+pub(crate) fn serve_main(program: &'static Program) -> ! {
+    signal::prepare_main_worker();
+    let slot = begin(program, 0);
     loop {
-        let request = next(program, index, slot);
-        let result = perform::perform(program, &request);
-        if slot.finish(result) == Wake::Ring {
-            // A co-kernel that is gone is noticed by the next wait.
-            let _ = device::ring(index);
-        }
+        serve_one(program, 0, slot);
     }
+}
+
+/// Serves slot `index` until the co-kernel wants it to end. `began` is called when the thread id is
+/// in the slot.
+pub(super) fn serve(program: &'static Program, index: usize, began: impl FnOnce()) {
+    signal::prepare_worker();
+    let slot = begin(program, index);
+    began();
+    while serve_one(program, index, slot) {}
+    // The slot may have another worker as soon as this is seen.
+    slot.worker_tid.store(0, Ordering::Release);
+}
+
+/// The slot, with this thread's id in it.
+fn begin(program: &'static Program, index: usize) -> &'static DelegationSlot {
+    let slot = &program.slots[index];
+    cancel::set_own_slot(index, slot);
+    slot.worker_tid
+        .store(gettid().as_raw().unsigned_abs(), Ordering::Release);
+    slot
+}
+
+/// Waits for a request and answers it; whether more may come.
+fn serve_one(program: &'static Program, index: usize, slot: &DelegationSlot) -> bool {
+    let request = next(program, index, slot);
+    let ends = request.number == op::WORKER_EXIT && index != 0;
+    let result = if ends {
+        0
+    } else {
+        perform::perform(program, &request)
+    };
+    if slot.finish(result) == Wake::Ring {
+        // A co-kernel that is gone is noticed by the next wait.
+        let _ = device::ring(index);
+    }
+    if request.number == op::NEW_WORKER && result > 0 {
+        pool::prepare(program, &request.args[1..]);
+    }
+    !ends
 }
 
 /// The next request.

@@ -90,6 +90,16 @@ impl FpuState {
             cpu: AtomicU32::new(NOWHERE),
         }
     }
+
+    /// Of a thread that the running one makes: it inherits what is in the registers.
+    pub fn of_current() -> Self {
+        let copy = Self::initial();
+        if let Some(area) = copy.area {
+            // SAFETY: the area is large enough, and nobody else knows it.
+            unsafe { save(area.as_ptr()) };
+        }
+        copy
+    }
 }
 
 impl Drop for FpuState {

@@ -186,6 +186,7 @@ fn work_before_return(frame: &mut UserFrame) {
         sched::resched_if_asked();
         let me = sched::current();
         if me.needs_return_work() && me.take_return_work() {
+            sched::obey_affinity();
             signal::before_return(frame);
             continue;
         }

@@ -35,17 +35,29 @@ core::arch::global_asm!(
     "ret",
     "7: mov eax, 1",
     "ret",
+    // uaccess_exchange32(rdi = address, esi = old, edx = new, rcx = &mut found) -> 0, or 1 after a fault
+    ".globl uaccess_exchange32",
+    "uaccess_exchange32:",
+    "mov eax, esi",
+    "8: lock cmpxchg [rdi], edx",
+    "mov [rcx], eax",
+    "xor eax, eax",
+    "ret",
+    "9: mov eax, 1",
+    "ret",
     ".pushsection .exception_table, \"a\"",
     ".balign 8",
     ".quad 1b, 3b",
     ".quad 2b, 4b",
     ".quad 5b, 7b",
+    ".quad 8b, 9b",
     ".popsection",
 );
 
 extern "C" {
     fn uaccess_copy(to: *mut u8, from: *const u8, bytes: usize) -> usize;
     fn uaccess_load32(address: u64, value: *mut u32) -> u64;
+    fn uaccess_exchange32(address: u64, old: u32, new: u32, found: *mut u32) -> u64;
     static __exception_table_start: [u64; 2];
     static __exception_table_end: [u64; 2];
 }
@@ -136,6 +148,24 @@ pub fn load_u32(address: u64) -> Result<u32, Fault> {
     // SAFETY: user space's, where faults are caught.
     match unsafe { uaccess_load32(address, &mut value) } {
         0 => Ok(value),
+        _ => Err(Fault),
+    }
+}
+
+/// Replaces the aligned word at `address`, if it is `old`, by `new`, atomically; otherwise the word
+/// that is there.
+///
+/// # Errors
+///
+/// [`Fault`], also if it is not aligned.
+pub fn compare_exchange(address: u64, old: u32, new: u32) -> Result<Result<(), u32>, Fault> {
+    check_word(address)?;
+    let mut found = 0;
+    let _open = Open::new();
+    // SAFETY: user space's, where faults are caught.
+    match unsafe { uaccess_exchange32(address, old, new, &mut found) } {
+        0 if found == old => Ok(Ok(())),
+        0 => Ok(Err(found)),
         _ => Err(Fault),
     }
 }

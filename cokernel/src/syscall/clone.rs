@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+//! clone and clone3: what the flags ask for.
+
+use super::errno::{Errno, SyscallResult};
+use super::identity::as_value;
+use super::user::read_bytes;
+use crate::arch::UserFrame;
+use crate::mm::addr::USER_END;
+use crate::task::spawn_thread::{self, Wish};
+
+/// Flags of Linux.
+mod flag {
+    pub(super) const VM: u64 = 0x100;
+    pub(super) const FS: u64 = 0x200;
+    pub(super) const FILES: u64 = 0x400;
+    pub(super) const SIGHAND: u64 = 0x800;
+    pub(super) const PTRACE: u64 = 0x2000;
+    pub(super) const THREAD: u64 = 0x1_0000;
+    pub(super) const SYSVSEM: u64 = 0x4_0000;
+    pub(super) const SETTLS: u64 = 0x8_0000;
+    pub(super) const PARENT_SETTID: u64 = 0x10_0000;
+    pub(super) const CHILD_CLEARTID: u64 = 0x20_0000;
+    pub(super) const DETACHED: u64 = 0x40_0000;
+    pub(super) const UNTRACED: u64 = 0x80_0000;
+    pub(super) const CHILD_SETTID: u64 = 0x100_0000;
+}
+
+/// What makes a child a thread; the worker that stands for it shares all that with the others.
+const THREAD: u64 =
+    flag::VM | flag::FS | flag::FILES | flag::SIGHAND | flag::THREAD | flag::SYSVSEM;
+/// What a thread may ask for besides. Nobody traces, so the flags about that mean nothing.
+const OPTIONAL: u64 = flag::PTRACE
+    | flag::SETTLS
+    | flag::PARENT_SETTID
+    | flag::CHILD_CLEARTID
+    | flag::DETACHED
+    | flag::UNTRACED
+    | flag::CHILD_SETTID;
+/// The signal a child sends when it ends lies in the lowest bits of clone's flags; threads send none.
+const EXIT_SIGNAL: u64 = 0xff;
+
+/// A request in the form both calls come down to.
+struct Request {
+    flags: u64,
+    stack: u64,
+    parent_tid: u64,
+    child_tid: u64,
+    tls: u64,
+}
+
+/// clone(2).
+pub fn clone(frame: &mut UserFrame) -> SyscallResult {
+    let [flags, stack, parent_tid, child_tid, tls, _] = frame.args();
+    let request = Request {
+        flags: flags & 0xffff_ffff & !EXIT_SIGNAL,
+        stack,
+        parent_tid,
+        child_tid,
+        tls,
+    };
+    perform(frame, &request)
+}
+
+/// Words of `struct clone_args` in its first version, which everybody may use.
+const WORDS_V0: usize = 8;
+/// Words known to Linux 7.2: set_tid, set_tid_size, cgroup.
+const WORDS: usize = 11;
+
+/// clone3(2).
+pub fn clone3(frame: &mut UserFrame) -> SyscallResult {
+    let [address, bytes, ..] = frame.args();
+    let words = read_args(address, bytes)?;
+    let [flags, _, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, rest @ ..] = words;
+    if exit_signal != 0 && flags & flag::THREAD != 0 || (stack == 0) != (stack_bytes == 0) {
+        return Err(Errno::EINVAL);
+    }
+    if rest.iter().any(|word| *word != 0) {
+        return Err(Errno::ENOSYS);
+    }
+    let request = Request {
+        flags,
+        stack: stack.wrapping_add(stack_bytes),
+        parent_tid,
+        child_tid,
+        tls,
+    };
+    perform(frame, &request)
+}
+
+/// The structure, with zeroes for what its caller does not know of.
+fn read_args(address: u64, bytes: u64) -> Result<[u64; WORDS], Errno> {
+    if bytes < WORDS_V0 as u64 * 8 {
+        return Err(Errno::EINVAL);
+    }
+    if bytes > WORDS as u64 * 8 {
+        return Err(Errno::E2BIG);
+    }
+    let mut raw = [0; WORDS * 8];
+    read_bytes(address, &mut raw[..bytes as usize])?;
+    Ok(core::array::from_fn(|word| {
+        u64::from_le_bytes(core::array::from_fn(|byte| raw[word * 8 + byte]))
+    }))
+}
+
+fn perform(frame: &UserFrame, request: &Request) -> SyscallResult {
+    check(request.flags)?;
+    if request.flags & THREAD != THREAD || request.flags & !(THREAD | OPTIONAL) != 0 {
+        return Err(Errno::ENOSYS);
+    }
+    let given = |flag, value| (request.flags & flag != 0).then_some(value);
+    let wish = Wish {
+        stack: request.stack,
+        thread_pointer: given(flag::SETTLS, request.tls),
+        parent_tid: given(flag::PARENT_SETTID, request.parent_tid),
+        child_tid: given(flag::CHILD_SETTID, request.child_tid),
+        clear_child_tid: given(flag::CHILD_CLEARTID, request.child_tid),
+    };
+    if wish.thread_pointer.is_some_and(|base| base >= USER_END) {
+        return Err(Errno::EPERM);
+    }
+    spawn_thread::spawn(frame, &wish).map(as_value)
+}
+
+/// Combinations that make no sense.
+fn check(flags: u64) -> Result<(), Errno> {
+    let has = |flag| flags & flag != 0;
+    let lonely_thread = has(flag::THREAD) && !has(flag::SIGHAND);
+    let lonely_handlers = has(flag::SIGHAND) && !has(flag::VM);
+    if lonely_thread || lonely_handlers {
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Futexes with an owner, whose thread id is in the word. All threads run at one priority, so there
+//! is none to inherit: what remains is that the owner hands the word to who waits first.
+
+use alloc::sync::Arc;
+
+use super::super::errno::{Errno, SyscallResult};
+use super::queue::{Key, Waiter, Waiters};
+use super::time::Limit;
+use super::ALL;
+use crate::arch::uaccess;
+use crate::task::{process, sched};
+
+/// Somebody waits: only the kernel may unlock.
+pub(super) const WAITERS: u32 = 0x8000_0000;
+/// The last owner ended without unlocking.
+pub(super) const OWNER_DIED: u32 = 0x4000_0000;
+/// The owner's thread id.
+pub(super) const OWNER: u32 = 0x3fff_ffff;
+
+/// FUTEX_LOCK_PI.
+pub(super) fn lock(key: Key, limit: Limit) -> SyscallResult {
+    let waiter = Waiter::new(key, ALL, true);
+    {
+        let mut waiters = key.lock();
+        if take(key, &waiters, true)? {
+            return Ok(0);
+        }
+        waiters.push(waiter.clone());
+    }
+    let outcome = waiter.sleep(process::current(), limit);
+    if waiter.withdraw() {
+        return Ok(0);
+    }
+    match outcome {
+        Err(Errno::ETIMEDOUT) => Err(Errno::ETIMEDOUT),
+        // The time limit is absolute, so beginning again is always right.
+        _ => Err(Errno::ERESTARTNOINTR),
+    }
+}
+
+/// FUTEX_TRYLOCK_PI.
+pub(super) fn try_lock(key: Key) -> SyscallResult {
+    let waiters = key.lock();
+    if take(key, &waiters, false)? {
+        Ok(0)
+    } else {
+        Err(Errno::EAGAIN)
+    }
+}
+
+/// FUTEX_UNLOCK_PI.
+pub(super) fn unlock(key: Key) -> SyscallResult {
+    let mut waiters = key.lock();
+    if load(key)? & OWNER != own_id() {
+        return Err(Errno::EPERM);
+    }
+    let next = hand_over(key, &mut waiters, 0)?;
+    drop(waiters);
+    if let Some(next) = next {
+        sched::wake(&next.thread);
+    }
+    Ok(0)
+}
+
+/// The owner of `key`, the current thread, ends without unlocking: who waits first gets it, and
+/// learns that.
+pub(super) fn bequeath(key: Key) -> Result<(), Errno> {
+    let next = hand_over(key, &mut key.lock(), OWNER_DIED)?;
+    if let Some(next) = next {
+        sched::wake(&next.thread);
+    }
+    Ok(())
+}
+
+/// Takes the word if nobody owns it. Otherwise, if the caller `will_wait`, says so in the word.
+fn take(key: Key, waiters: &Waiters, will_wait: bool) -> Result<bool, Errno> {
+    let others = waiters.iter().any(|waiter| waiter.is_at(key, true));
+    loop {
+        let word = load(key)?;
+        let (new, taken) = match word & OWNER {
+            0 => {
+                let mark = if others { WAITERS } else { 0 };
+                (own_id() | word & OWNER_DIED | mark, true)
+            }
+            owner if owner == own_id() => return Err(Errno::EDEADLK),
+            owner if !is_ours(owner) => return Err(Errno::ESRCH),
+            _ if !will_wait => return Ok(false),
+            _ => (word | WAITERS, false),
+        };
+        if exchange(key, word, new)? {
+            return Ok(taken);
+        }
+    }
+}
+
+/// Gives the word to who waits first, with `mark`, or to nobody.
+fn hand_over(key: Key, waiters: &mut Waiters, mark: u32) -> Result<Option<Arc<Waiter>>, Errno> {
+    let mut heirs = waiters.iter().filter(|waiter| waiter.is_at(key, true));
+    let (next, more) = (heirs.next().cloned(), heirs.next().is_some());
+    let new = match &next {
+        Some(next) if more => id_of(next.thread.data.tid) | WAITERS | mark,
+        Some(next) => id_of(next.thread.data.tid) | mark,
+        None => mark,
+    };
+    loop {
+        if exchange(key, load(key)?, new)? {
+            break;
+        }
+    }
+    if let Some(next) = &next {
+        waiters.retain(|waiter| !Arc::ptr_eq(waiter, next));
+        next.mark();
+    }
+    Ok(next)
+}
+
+fn own_id() -> u32 {
+    id_of(sched::current().data.tid)
+}
+
+fn id_of(tid: i32) -> u32 {
+    tid.unsigned_abs() & OWNER
+}
+
+fn is_ours(owner: u32) -> bool {
+    let threads = process::current().threads();
+    threads.iter().any(|thread| id_of(thread.data.tid) == owner)
+}
+
+fn load(key: Key) -> Result<u32, Errno> {
+    uaccess::load_u32(key.address).map_err(|_| Errno::EFAULT)
+}
+
+fn exchange(key: Key, old: u32, new: u32) -> Result<bool, Errno> {
+    core::hint::spin_loop();
+    uaccess::compare_exchange(key.address, old, new)
+        .map(|result| result.is_ok())
+        .map_err(|_| Errno::EFAULT)
+}

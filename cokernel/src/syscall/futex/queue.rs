@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Who waits at which word.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ihk_ikc::packet::ProcessHandle;
+
+use super::super::errno::{Errno, SyscallResult};
+use super::time::Limit;
+use crate::arch::uaccess;
+use crate::sync::{SpinGuard, SpinLock};
+use crate::task::process::{self, Process};
+use crate::task::sched;
+use crate::task::thread::Thread;
+
+const BUCKETS: usize = 256;
+
+/// Which word: processes share no memory of the partition, so the address says it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    process: ProcessHandle,
+    pub(super) address: u64,
+}
+
+/// A thread that waits.
+pub(super) struct Waiter {
+    process: ProcessHandle,
+    /// Changed by requeueing, under the locks of both buckets.
+    address: AtomicU64,
+    bits: u32,
+    /// It waits to own the word, not for the word to change.
+    owns: bool,
+    /// Set under the lock of its bucket.
+    woken: AtomicBool,
+    pub(super) thread: Arc<Thread>,
+}
+
+type Bucket = SpinLock<Vec<Arc<Waiter>>>;
+/// The waiters of a bucket, locked.
+pub(super) type Waiters = SpinGuard<'static, Vec<Arc<Waiter>>>;
+
+static WAITERS: [Bucket; BUCKETS] = [const { SpinLock::new(Vec::new()) }; BUCKETS];
+
+impl Key {
+    /// The word at `address` of the current process.
+    pub(super) fn new(address: u64) -> Result<Self, Errno> {
+        if address % 4 != 0 {
+            return Err(Errno::EINVAL);
+        }
+        Ok(Self {
+            process: process::current().handle,
+            address,
+        })
+    }
+
+    fn index(self) -> usize {
+        let mixed = self.address >> 2 ^ self.address >> 12 ^ u64::from(self.process);
+        (mixed % BUCKETS as u64) as usize
+    }
+
+    /// Locks the bucket of this word.
+    pub(super) fn lock(self) -> Waiters {
+        WAITERS[self.index()].lock()
+    }
+}
+
+impl Waiter {
+    /// The current thread, waiting at `key`.
+    pub(super) fn new(key: Key, bits: u32, owns: bool) -> Arc<Self> {
+        Arc::new(Self {
+            process: key.process,
+            address: AtomicU64::new(key.address),
+            bits,
+            owns,
+            woken: AtomicBool::new(false),
+            thread: sched::current_arc(),
+        })
+    }
+
+    fn key(&self) -> Key {
+        Key {
+            process: self.process,
+            address: self.address.load(Ordering::Acquire),
+        }
+    }
+
+    /// Whether it waits at `key` for what `owns` says.
+    pub(super) fn is_at(&self, key: Key, owns: bool) -> bool {
+        self.key() == key && self.owns == owns
+    }
+
+    /// Marks it as woken; under the lock of its bucket, from which it has been taken.
+    pub(super) fn mark(&self) {
+        self.woken.store(true, Ordering::Release);
+    }
+
+    /// Takes it out of its bucket, wherever that is by now. Whether it was woken before.
+    pub(super) fn withdraw(self: &Arc<Self>) -> bool {
+        loop {
+            let key = self.key();
+            let mut waiters = key.lock();
+            if self.key() == key {
+                waiters.retain(|other| !Arc::ptr_eq(other, self));
+                return self.woken.load(Ordering::Acquire);
+            }
+        }
+    }
+
+    /// Sleeps until woken, out of time, or wanted elsewhere.
+    pub(super) fn sleep(&self, process: &Process, limit: Limit) -> SyscallResult {
+        loop {
+            sched::prepare_to_block();
+            if self.woken.load(Ordering::Acquire) {
+                sched::cancel_block();
+                return Ok(0);
+            }
+            if process.is_dying()
+                || process.is_frozen()
+                || self.thread.data.signals.has_deliverable(process)
+            {
+                sched::cancel_block();
+                self.thread.request_return_work();
+                return Err(limit.interrupted());
+            }
+            if !sched::block_prepared(limit.deadline_ns()) {
+                return Err(Errno::ETIMEDOUT);
+            }
+        }
+    }
+}
+
+/// Waits at `key` while the word is `expected`.
+pub(super) fn wait(key: Key, expected: u32, bits: u32, limit: Limit) -> SyscallResult {
+    let waiter = Waiter::new(key, bits, false);
+    {
+        let mut waiters = key.lock();
+        if uaccess::load_u32(key.address).map_err(|_| Errno::EFAULT)? != expected {
+            return Err(Errno::EAGAIN);
+        }
+        waiters.push(waiter.clone());
+    }
+    let outcome = waiter.sleep(process::current(), limit);
+    if waiter.withdraw() {
+        Ok(0)
+    } else {
+        outcome
+    }
+}
+
+/// Wakes up to `count` who wait at `key` for one of `bits`; how many.
+pub(super) fn wake(key: Key, count: usize, bits: u32) -> u64 {
+    let woken = {
+        let mut waiters = key.lock();
+        take(&mut waiters, key, count, bits)
+    };
+    wake_all(&woken)
+}
+
+/// Takes up to `count` waiters out and marks them as woken.
+fn take(waiters: &mut Vec<Arc<Waiter>>, key: Key, count: usize, bits: u32) -> Vec<Arc<Waiter>> {
+    let mut taken = Vec::new();
+    waiters.retain(|waiter| {
+        let chosen = taken.len() < count && waiter.is_at(key, false) && waiter.bits & bits != 0;
+        if chosen {
+            waiter.mark();
+            taken.push(waiter.clone());
+        }
+        !chosen
+    });
+    taken
+}
+
+fn wake_all(woken: &[Arc<Waiter>]) -> u64 {
+    woken.iter().for_each(|waiter| sched::wake(&waiter.thread));
+    woken.len() as u64
+}
+
+/// Wakes up to `wake` who wait at `from` and lets up to `most_moved` others wait at `to` instead, if
+/// the word at `from` is `expected`; how many that were together.
+pub(super) fn requeue(
+    from: Key,
+    to: Key,
+    wake: u32,
+    most_moved: u32,
+    expected: Option<u32>,
+) -> SyscallResult {
+    if i32::try_from(wake).is_err() || i32::try_from(most_moved).is_err() {
+        return Err(Errno::EINVAL);
+    }
+    let (mut source, mut target) = lock_both(from, to);
+    if let Some(expected) = expected {
+        if uaccess::load_u32(from.address).map_err(|_| Errno::EFAULT)? != expected {
+            return Err(Errno::EAGAIN);
+        }
+    }
+    let woken = take(&mut source, from, wake as usize, super::ALL);
+    let mut moved = Vec::new();
+    source.retain(|waiter| {
+        let chosen = moved.len() < most_moved as usize && waiter.is_at(from, false);
+        if chosen {
+            moved.push(waiter.clone());
+        }
+        !chosen
+    });
+    let count = moved.len() as u64;
+    for waiter in moved {
+        waiter.address.store(to.address, Ordering::Release);
+        target.as_mut().unwrap_or(&mut source).push(waiter);
+    }
+    drop((source, target));
+    Ok(wake_all(&woken) + count)
+}
+
+/// Locks the buckets of both words, the one with the lower index first. Only one guard if they are
+/// the same bucket.
+fn lock_both(first: Key, second: Key) -> (Waiters, Option<Waiters>) {
+    match first.index().cmp(&second.index()) {
+        core::cmp::Ordering::Equal => (first.lock(), None),
+        core::cmp::Ordering::Less => {
+            let guard = first.lock();
+            (guard, Some(second.lock()))
+        }
+        core::cmp::Ordering::Greater => {
+            let guard = second.lock();
+            (first.lock(), Some(guard))
+        }
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Time limits of futex calls, as CLOCK_MONOTONIC.
+
+use super::super::errno::Errno;
+use super::super::user::read_words;
+use crate::arch::{time, UserFrame};
+
+const NS_PER_S: u64 = 1_000_000_000;
+/// Number of clock_gettime(2).
+const SYS_CLOCK_GETTIME: u64 = 228;
+/// Below the red zone of the function that made the call, room for a `struct timespec`.
+const SCRATCH_BELOW_STACK: u64 = 128 + 16;
+
+/// When to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// Never.
+    Never,
+    /// So long after the call began, which is at this time.
+    After(u64),
+    /// At this time, whenever the call began.
+    At(u64),
+}
+
+impl Limit {
+    /// The time.
+    pub(super) fn deadline_ns(self) -> Option<u64> {
+        match self {
+            Self::Never => None,
+            Self::After(ns) | Self::At(ns) => Some(ns),
+        }
+    }
+
+    /// What a wait that a signal ended answers: one that began again would end too late if its time
+    /// counts from its beginning.
+    pub(super) fn interrupted(self) -> Errno {
+        match self {
+            Self::Never => Errno::ERESTARTSYS,
+            Self::After(_) => Errno::EINTR,
+            Self::At(_) => Errno::ERESTARTNOHAND,
+        }
+    }
+}
+
+/// The `struct timespec` at `address`, from now on; 0 = never.
+pub(super) fn relative(address: u64) -> Result<Limit, Errno> {
+    if address == 0 {
+        return Ok(Limit::Never);
+    }
+    let given = nanoseconds(read_words(address)?)?;
+    Ok(Limit::After(time::now_ns().saturating_add(given)))
+}
+
+/// The `struct timespec` at `address`, on CLOCK_REALTIME or CLOCK_MONOTONIC; 0 = never.
+pub(super) fn absolute(frame: &UserFrame, address: u64, realtime: bool) -> Result<Limit, Errno> {
+    if address == 0 {
+        return Ok(Limit::Never);
+    }
+    let given = nanoseconds(read_words(address)?)?;
+    if !realtime {
+        return Ok(Limit::At(given));
+    }
+    let remaining = given.saturating_sub(real_now(frame)?);
+    Ok(Limit::At(time::now_ns().saturating_add(remaining)))
+}
+
+fn nanoseconds([seconds, nanoseconds]: [u64; 2]) -> Result<u64, Errno> {
+    if nanoseconds >= NS_PER_S || seconds > i64::MAX as u64 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(seconds.saturating_mul(NS_PER_S).saturating_add(nanoseconds))
+}
+
+/// Linux's CLOCK_REALTIME, by way of unused stack of the caller.
+fn real_now(frame: &UserFrame) -> Result<u64, Errno> {
+    let scratch = frame.rsp.wrapping_sub(SCRATCH_BELOW_STACK) & !15;
+    super::super::forward(SYS_CLOCK_GETTIME, [0, scratch, 0, 0, 0, 0])?;
+    nanoseconds(read_words(scratch)?)
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+//! nanosleep and clock_nanosleep: here, where the thread's core can do something else meanwhile and
+//! no worker is kept waiting.
+
+use super::errno::{Errno, SyscallResult};
+use super::user::{int, read_words, uint, write_words};
+use crate::arch::{time, UserFrame};
+use crate::task::{process, sched};
+
+const NS_PER_S: u64 = 1_000_000_000;
+const CLOCK_REALTIME: i32 = 0;
+const CLOCK_MONOTONIC: i32 = 1;
+const CLOCK_BOOTTIME: i32 = 7;
+const TIMER_ABSTIME: u32 = 1;
+
+/// nanosleep(2).
+pub fn nanosleep(frame: &mut UserFrame) -> SyscallResult {
+    let [wish, rest, ..] = frame.args();
+    relative(wish, rest)
+}
+
+/// clock_nanosleep(2). A time of a clock that Linux may set, or that does not run on here, is
+/// waited for by Linux.
+pub fn clock_nanosleep(frame: &mut UserFrame) -> SyscallResult {
+    let [clock, flags, wish, rest, ..] = frame.args();
+    match (int(clock), uint(flags) & TIMER_ABSTIME) {
+        (CLOCK_REALTIME | CLOCK_MONOTONIC | CLOCK_BOOTTIME, 0) => relative(wish, rest),
+        (CLOCK_MONOTONIC, _) => sleep_until(duration(wish)?).map_err(|()| Errno::ERESTARTNOHAND),
+        _ => super::forward(frame.number(), frame.args()),
+    }
+}
+
+/// Sleeps for the `struct timespec` at `wish`; what is left when a signal comes goes to `rest`.
+fn relative(wish: u64, rest: u64) -> SyscallResult {
+    let end = time::now_ns().saturating_add(duration(wish)?);
+    sleep_until(end).map_err(|()| {
+        let left = end.saturating_sub(time::now_ns());
+        if rest != 0 && write_words(rest, &[left / NS_PER_S, left % NS_PER_S]).is_err() {
+            return Errno::EFAULT;
+        }
+        Errno::EINTR
+    })
+}
+
+fn duration(address: u64) -> Result<u64, Errno> {
+    let [seconds, nanoseconds] = read_words(address)?;
+    if nanoseconds >= NS_PER_S || seconds > i64::MAX as u64 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(seconds.saturating_mul(NS_PER_S).saturating_add(nanoseconds))
+}
+
+/// Sleeps until CLOCK_MONOTONIC reaches `end_ns`.
+///
+/// # Errors
+///
+/// A signal came, or the process ends.
+fn sleep_until(end_ns: u64) -> Result<u64, ()> {
+    let thread = sched::current();
+    let process = process::current();
+    loop {
+        sched::prepare_to_block();
+        if process.is_dying() || thread.data.signals.has_deliverable(process) {
+            sched::cancel_block();
+            thread.request_return_work();
+            return Err(());
+        }
+        if time::now_ns() >= end_ns {
+            sched::cancel_block();
+            return Ok(0);
+        }
+        sched::block_prepared(Some(end_ns));
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A further thread of the current process.
+
+use alloc::sync::Arc;
+use core::sync::atomic::AtomicU64;
+
+use crate::arch::fpu::FpuState;
+use crate::arch::{context, uaccess, UserFrame};
+use crate::delegate::pool;
+use crate::sync::SpinLock;
+use crate::syscall::errno::Errno;
+use crate::task::process::{self, Process, ThreadData};
+use crate::task::sched;
+use crate::task::signal::ThreadSignals;
+use crate::task::thread::{NewThread, Thread};
+
+/// What the new thread differs in from the one that makes it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// Stack pointer; 0 = the same.
+    pub stack: u64,
+    /// FS base.
+    pub thread_pointer: Option<u64>,
+    /// Its id goes there before the call returns.
+    pub parent_tid: Option<u64>,
+    /// Its id goes there before it runs.
+    pub child_tid: Option<u64>,
+    /// Zeroed and woken as a futex when it ends.
+    pub clear_child_tid: Option<u64>,
+}
+
+/// Makes a thread that goes on where `frame` does, with 0 as result; its id.
+///
+/// # Errors
+///
+/// `EAGAIN`: too many threads, here or on Linux; `ENOMEM`; `EINTR` if the process is being killed.
+pub fn spawn(frame: &UserFrame, wish: &Wish) -> Result<i32, Errno> {
+    let process = process::current();
+    let (slot, tid) = pool::hire(process)?;
+    let thread = make(process, slot, tid, wish).inspect_err(|_| pool::give_back(process, slot))?;
+    for address in [wish.parent_tid, wish.child_tid].into_iter().flatten() {
+        // As on Linux, a bad address is the program's loss.
+        let _ = uaccess::write(address, &tid);
+    }
+    process
+        .adopt(&thread)
+        .inspect_err(|_| pool::give_back(process, slot))?;
+    let affinity = *thread.data.affinity.lock();
+    sched::spawn_user(thread, sched::least_loaded(affinity), &entry(frame, wish));
+    Ok(tid)
+}
+
+fn make(process: &Arc<Process>, slot: u32, tid: i32, wish: &Wish) -> Result<Arc<Thread>, Errno> {
+    let me = sched::current();
+    let data = ThreadData {
+        tid,
+        signals: ThreadSignals::new(me.data.signals.mask()),
+        clear_child_tid: AtomicU64::new(wish.clear_child_tid.unwrap_or(0)),
+        affinity: SpinLock::new(*me.data.affinity.lock()),
+        ..ThreadData::default()
+    };
+    let new = NewThread {
+        process: process.clone(),
+        space: process.space.hardware.clone(),
+        slot,
+        fs_base: wish.thread_pointer.unwrap_or_else(context::fs_base),
+        gs_base: context::gs_base(),
+        fpu: FpuState::of_current(),
+        data,
+    };
+    Thread::new_user(new).ok_or(Errno::ENOMEM)
+}
+
+/// Where it begins.
+fn entry(frame: &UserFrame, wish: &Wish) -> UserFrame {
+    let mut entry = *frame;
+    entry.set_return(0);
+    entry.orig_rax = u64::MAX;
+    if wish.stack != 0 {
+        entry.rsp = wish.stack;
+    }
+    entry
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Interrupting the call that a worker performs, when the co-kernel has a signal for its thread.
+//!
+//! The control thread hears of it and sends the worker [`CANCEL`], a number that the C library keeps
+//! for itself and therefore never blocks nor lets a program have. Its handler looks whether the call
+//! is still to be interrupted, and does so by the means of [`crate::syscall`].
+
+use std::arch::global_asm;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+use ihk_ikc::slot::DelegationSlot;
+use nix::errno::Errno;
+use nix::libc;
+use nix::unistd::gettid;
+
+use crate::syscall;
+
+/// Used by the C library for `pthread_cancel`, which is not used here.
+const CANCEL: libc::c_int = 32;
+/// `SA_RESTORER`: Linux demands it on x86-64.
+const HAS_RESTORER: u64 = 0x0400_0000;
+
+thread_local! {
+    /// This worker's slot; none in other threads.
+    static OWN: Cell<Option<(u32, &'static DelegationSlot)>> = const { Cell::new(None) };
+}
+
+/// The control thread; 0 before there is one.
+static CONTROL: AtomicI32 = AtomicI32::new(0);
+/// Signals the control thread must not block, bit n − 1 = signal n.
+static UNBLOCKED: AtomicU64 = AtomicU64::new(0);
+
+global_asm!(
+    ".pushsection .text.mcexec_restorer,\"ax\",@progbits",
+    ".globl mcexec_restorer",
+    ".type mcexec_restorer,@function",
+    "mcexec_restorer:",
+    "mov eax, 15", // rt_sigreturn
+    "syscall",
+    ".size mcexec_restorer, . - mcexec_restorer",
+    ".popsection",
+);
+
+extern "C" {
+    fn mcexec_restorer();
+}
+
+/// Linux's `struct kernel_sigaction`.
+#[repr(C)]
+struct KernelAction {
+    handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void),
+    flags: u64,
+    restorer: unsafe extern "C" fn(),
+    mask: u64,
+}
+
+/// Sets the handler up, for all threads.
+///
+/// # Errors
+///
+/// Linux refuses the handler.
+pub(crate) fn install() -> Result<(), Errno> {
+    let flags = libc::SA_SIGINFO | libc::SA_RESTART;
+    let action = KernelAction {
+        handler: on_cancel,
+        flags: u64::from(flags.unsigned_abs()) | HAS_RESTORER,
+        restorer: mcexec_restorer,
+        mask: u64::MAX,
+    };
+    // SAFETY: the structure is what Linux expects; the C library's own function refuses this
+    // number. The handler is safe to run at any point of any thread, see there.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            CANCEL,
+            &raw const action,
+            std::ptr::null_mut::<KernelAction>(),
+            size_of::<u64>(),
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// This thread is the control thread.
+pub(crate) fn become_control() {
+    let tid = gettid().as_raw();
+    CONTROL.store(tid, Ordering::SeqCst);
+    // Whoever came before that sent nothing.
+    if UNBLOCKED.load(Ordering::SeqCst) != 0 {
+        send(tid);
+    }
+}
+
+/// This thread is the worker of slot `index`.
+pub(crate) fn set_own_slot(index: usize, slot: &'static DelegationSlot) {
+    OWN.set(u32::try_from(index).ok().map(|index| (index, slot)));
+}
+
+/// Index of this thread's slot, if it is a worker. May be called from a signal handler.
+#[must_use]
+pub(crate) fn own_slot() -> Option<u32> {
+    OWN.get().map(|(index, _)| index)
+}
+
+/// Interrupts the call of the worker with that thread id, if it is still to be interrupted.
+pub(crate) fn interrupt_worker(tid: u32) {
+    if let Some(tid) = libc::pid_t::try_from(tid).ok().filter(|tid| *tid > 0) {
+        send(tid);
+    }
+}
+
+/// Lets the control thread take `signal` even if the process inherited it as blocked: the program's
+/// own mask is the co-kernel's business.
+pub(crate) fn let_control_take(signal: libc::c_int) {
+    UNBLOCKED.fetch_or(1 << (signal - 1), Ordering::SeqCst);
+    let control = CONTROL.load(Ordering::SeqCst);
+    if control != 0 {
+        send(control);
+    }
+}
+
+fn send(tid: libc::pid_t) {
+    let pid = std::process::id().cast_signed();
+    // SAFETY: a thread of this process, or none.
+    unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, CANCEL) };
+}
+
+/// In a worker: interrupts the call, if that is still wanted. In the control thread: brings its mask
+/// up to date, which takes effect with the return from here.
+///
+/// Async-signal-safe: atomics, the interrupted context.
+extern "C" fn on_cancel(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel hands a handler with SA_SIGINFO the interrupted context, ours to change.
+    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+    match OWN.get() {
+        Some((_, slot)) if slot.is_cancelled() => interrupt_at(context),
+        Some(_) => {}
+        None => unblock_in(context),
+    }
+}
+
+fn interrupt_at(context: &mut libc::ucontext_t) {
+    if let Some(counter) = context.uc_mcontext.gregs.get_mut(libc::REG_RIP as usize) {
+        if let Some(instead) = syscall::interrupt(counter.cast_unsigned()) {
+            *counter = instead.cast_signed();
+        }
+    }
+}
+
+fn unblock_in(context: &mut libc::ucontext_t) {
+    let unblocked = UNBLOCKED.load(Ordering::Acquire);
+    for signal in (1..=64).filter(|signal| unblocked & 1 << (signal - 1) != 0) {
+        // SAFETY: the set was initialised by the kernel; a number that is no signal is refused.
+        unsafe { libc::sigdelset(&raw mut context.uc_sigmask, signal) };
+    }
+}

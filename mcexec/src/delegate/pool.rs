@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Workers beyond the first. A new one is always made by the worker of the thread that wants it, so
+//! that it inherits what a new thread of the program would: credentials, priority, name.
+//!
+//! A worker whose thread has ended stays asleep in its slot and serves the next thread there; the
+//! co-kernel decides who ends for good.
+
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use nix::errno::Errno;
+use nix::unistd::gettid;
+
+use super::{worker, Program};
+use crate::signal;
+
+/// Stack of a worker. Performing calls needs little; a signal handler may run on top of it.
+const STACK_BYTES: usize = 128 << 10;
+
+/// Starts a worker for slot `index`; its thread id.
+///
+/// # Errors
+///
+/// `EINVAL` for no slot, or one that has a worker for good; `EAGAIN`: Linux has no room for a thread.
+pub(super) fn start(program: &'static Program, index: u64) -> Result<i64, Errno> {
+    let index = checked(program, index)?;
+    let (tell, hear) = sync_channel(1);
+    spawn(program, index, move || {
+        // The receiver waits for this.
+        let _ = tell.send(i64::from(gettid().as_raw()));
+    })?;
+    hear.recv().map_err(|_| Errno::EAGAIN)
+}
+
+/// Starts workers for `slots`, so that the next threads find theirs waiting. Whoever cannot be
+/// started is not missed: the co-kernel uses a slot only when its worker is there.
+pub(super) fn prepare(program: &'static Program, slots: &[u64]) {
+    for index in slots.iter().copied().filter(|index| *index != 0) {
+        let started = checked(program, index).and_then(|index| spawn(program, index, || ()));
+        if started.is_err() {
+            break;
+        }
+    }
+}
+
+fn checked(program: &Program, index: u64) -> Result<usize, Errno> {
+    usize::try_from(index)
+        .ok()
+        .filter(|index| (1..program.slots.len()).contains(index))
+        .ok_or(Errno::EINVAL)
+}
+
+fn spawn(
+    program: &'static Program,
+    index: usize,
+    began: impl FnOnce() + Send + 'static,
+) -> Result<(), Errno> {
+    let builder = thread::Builder::new().stack_size(STACK_BYTES);
+    let body = move || worker::serve(program, index, began);
+    signal::with_all_blocked(|| builder.spawn(body))?
+        .map(drop)
+        .map_err(|_| Errno::EAGAIN)
+}
