@@ -116,6 +116,7 @@ claims!(PROGRAMS:
     a_restartable_call_of_a_thread_goes_on,
     a_signal_to_the_process_goes_where_it_is_not_blocked,
     an_alarm_reaches_a_thread_that_lets_it,
+    a_thread_can_wait_for_signals,
     exit_ends_threads_that_run_or_wait,
     any_thread_can_end_the_process,
     the_process_outlives_its_main_thread,

@@ -3,6 +3,8 @@
 // Usage: bench NAME…   prints one line per name: "NAME NANOSECONDS", the median of its batches.
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -162,6 +164,102 @@ static double map_touch_unmap(int huge_pages)
 	return median(v, BATCHES);
 }
 
+// Two threads on two cores hand a word to and fro; each side is given `pause` ns before it hands on, so that with a
+// long one the other has given up looking and sleeps. ns per hand-over, the pauses not counted.
+struct ping_pong {
+	_Atomic uint32_t turn;
+	uint64_t pause;
+	int rounds;
+	int cpu[2];
+};
+
+static void pin(int cpu)
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof set, &set)) {
+		perror("bench: sched_setaffinity");
+		exit(1);
+	}
+}
+
+static void hand_over(struct ping_pong *game, uint32_t side)
+{
+	for (int i = 0; i < game->rounds; i++) {
+		while (game->turn != side)
+			syscall(SYS_futex, &game->turn, FUTEX_WAIT_PRIVATE, !side, NULL, NULL, 0);
+		if (game->pause)
+			pause_ns(game->pause);
+		game->turn = !side;
+		syscall(SYS_futex, &game->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	}
+}
+
+static void *other_side(void *argument)
+{
+	struct ping_pong *game = argument;
+	pin(game->cpu[1]);
+	hand_over(game, 1);
+	return NULL;
+}
+
+// The first and the last core this program may use.
+static void choose_cores(struct ping_pong *game, const cpu_set_t *all)
+{
+	game->cpu[0] = -1;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, all))
+			continue;
+		if (game->cpu[0] < 0)
+			game->cpu[0] = cpu;
+		game->cpu[1] = cpu;
+	}
+	if (game->cpu[0] == game->cpu[1]) {
+		fprintf(stderr, "bench: futex: only one core\n");
+		exit(1);
+	}
+}
+
+static double futex_ping_pong(uint64_t pause, int rounds)
+{
+	double v[BATCHES];
+	cpu_set_t all;
+	struct ping_pong game = { .pause = pause, .rounds = rounds };
+	if (sched_getaffinity(0, sizeof all, &all)) {
+		perror("bench: sched_getaffinity");
+		exit(1);
+	}
+	choose_cores(&game, &all);
+	pin(game.cpu[0]);
+	for (int b = 0; b < BATCHES; b++) {
+		pthread_t thread;
+		game.turn = 0;
+		if (pthread_create(&thread, NULL, other_side, &game)) {
+			fprintf(stderr, "bench: pthread_create failed\n");
+			exit(1);
+		}
+		uint64_t t = now_ns();
+		hand_over(&game, 0);
+		pthread_join(thread, NULL);
+		v[b] = (double)(now_ns() - t) / (2 * rounds) - (double)pause;
+	}
+	sched_setaffinity(0, sizeof all, &all);
+	return median(v, BATCHES);
+}
+
+static void *nothing(void *argument) { return argument; }
+
+static void create_and_join(void)
+{
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, nothing, NULL)) {
+		fprintf(stderr, "bench: pthread_create failed\n");
+		exit(1);
+	}
+	pthread_join(thread, NULL);
+}
+
 static double measure(const char *name)
 {
 	if (!strcmp(name, "control"))
@@ -188,6 +286,12 @@ static double measure(const char *name)
 		return map_touch_unmap(1);
 	if (!strcmp(name, "mtm_nothp"))
 		return map_touch_unmap(0);
+	if (!strcmp(name, "futex_spin"))
+		return futex_ping_pong(0, 2000);
+	if (!strcmp(name, "futex_block"))
+		return futex_ping_pong(1000000, 50);
+	if (!strcmp(name, "pthread"))
+		return per_call(500, create_and_join);
 	fprintf(stderr, "bench: %s: no such measurement\n", name);
 	exit(2);
 }

@@ -514,6 +514,33 @@ static void an_alarm_reaches_a_thread_that_lets_it(void)
 	REQUIRE(handler_tid == ready_tid);
 }
 
+static void *take_signal(void *unused)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	siginfo_t info;
+	ready_tid = gettid();
+	REQUIRE(sigwaitinfo(&set, &info) == SIGUSR1);
+	REQUIRE(info.si_signo == SIGUSR1 && info.si_code == SI_USER && info.si_pid == getpid());
+	struct timespec limit = { 0, 20000000 };
+	REQUIRE_ERROR(sigtimedwait(&set, &info, &limit), EAGAIN);
+	return unused;
+}
+
+static void a_thread_can_wait_for_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	REQUIRE(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+	pthread_t thread = start(take_signal, NULL);
+	wait_for(&ready_tid);
+	pause_ms(20);
+	REQUIRE(kill(getpid(), SIGUSR1) == 0);
+	end_of(thread);
+}
+
 static void *wait_for_ever(void *index)
 {
 	running++;
@@ -835,6 +862,7 @@ int main(int argc, char **argv)
 		CLAIM(a_restartable_call_of_a_thread_goes_on),
 		CLAIM(a_signal_to_the_process_goes_where_it_is_not_blocked),
 		CLAIM(an_alarm_reaches_a_thread_that_lets_it),
+		CLAIM(a_thread_can_wait_for_signals),
 		CLAIM(exit_ends_threads_that_run_or_wait),
 		CLAIM(any_thread_can_end_the_process),
 		CLAIM(the_process_outlives_its_main_thread),

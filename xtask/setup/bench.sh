@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The guest's half of `cargo xtask bench`: KIND:NAME… → one line "NAME NATIVE_BEFORE NATIVE_AFTER COKERNEL" each, ns;
-# "-" where there is no such figure. Linux's side stays on CPU 0, the program on the co-kernel's first CPU.
+# "-" where there is no such figure. Linux's side stays on CPU 0, the program on the co-kernel's first CPU, but for rows
+# about threads.
 set -eu
 programs=/usr/local/lib/mckernel-tests
 pin="taskset -c 0"
@@ -16,6 +17,10 @@ for item in "$@"; do
         before=$(figure $pin $programs/bench "$name")
         ours=$(figure $pin mcexec $programs/bench "$name")
         after=$(figure $pin $programs/bench "$name") ;;
+    threads)
+        before=$(figure $programs/bench "$name")
+        ours=$(figure mcexec $programs/bench "$name")
+        after=$(figure $programs/bench "$name") ;;
     launch)
         before=$($pin $programs/launch 21 $programs/hello_static)
         ours=$($pin $programs/launch 21 "$(command -v mcexec)" $programs/hello_static)

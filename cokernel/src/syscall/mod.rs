@@ -28,6 +28,7 @@ mod sigaction;
 mod sigaltstack;
 mod sigmask;
 mod sigreturn;
+mod sigwait;
 mod sleep;
 pub mod table;
 mod user;

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! rt_sigaction. The proxy is told, so that signals from outside find what the program wants.
 
+use core::sync::atomic::Ordering;
+
 use cokernel_logic::signals::number::{SIGKILL, SIGSTOP};
-use cokernel_logic::signals::{is_valid, SignalSet};
+use cokernel_logic::signals::{is_valid, SignalSet, SIGNALS};
 use ihk_ikc::process::{disposition, op};
 
 use super::errno::{Errno, SyscallResult};
 use super::user::{read_words, uint, write_words};
 use crate::arch::UserFrame;
 use crate::delegate;
-use crate::task::process;
+use crate::task::process::{self, Process};
 use crate::task::signal::{Action, DEFAULT_HANDLER, IGNORE_HANDLER};
 
 /// Size of the kernel's signal sets.
@@ -54,12 +56,32 @@ fn decode([handler, flags, restorer, mask]: [u64; 4]) -> Action {
 /// Signals a thread causes itself never come from outside in a way the program could tell.
 fn tell_proxy(signal: u32, before: &Action, after: &Action) {
     let changed = meaning(before) != meaning(after);
+    if changed {
+        let awaited = &process::current().awaited;
+        awaited.fetch_and(!(1 << (signal - 1)), Ordering::Relaxed);
+    }
     if changed && !SignalSet::SYNCHRONOUS.contains(signal) {
         // The program's own view is complete without it.
         let _ = delegate::call(
             op::DISPOSITION,
             [u64::from(signal), meaning(after), 0, 0, 0, 0],
         );
+    }
+}
+
+/// The program waits for the signals of `set` without a handler: Linux must not take their default
+/// action, but send them here, where masks and waiters are known.
+pub fn await_from_proxy(process: &Process, set: SignalSet) {
+    let known = process.awaited.fetch_or(set.0, Ordering::Relaxed);
+    let new = SignalSet(set.0 & !known).without(SignalSet::SYNCHRONOUS);
+    for signal in (1..=SIGNALS).filter(|signal| new.contains(*signal)) {
+        if meaning(&process.signals.action(signal)) != disposition::FORWARD {
+            // As for `tell_proxy`.
+            let _ = delegate::call(
+                op::DISPOSITION,
+                [u64::from(signal), disposition::FORWARD, 0, 0, 0, 0],
+            );
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::errno::{Errno, SyscallResult};
 use super::{
     advice, arch_prctl, brk, clone, exit, futex, identity, itimer, kill, madvise, masked, mlock,
     mmap, mprotect, mremap, munmap, prctl, rlimit, robust_list, sched, sigaction, sigaltstack,
-    sigmask, sigreturn, sleep,
+    sigmask, sigreturn, sigwait, sleep,
 };
 use crate::arch::UserFrame;
 
@@ -219,7 +219,7 @@ syscall_table! {
     125 capget                   Delegate;
     126 capset                   ThreadState;
     127 rt_sigpending            Local(sigmask::rt_sigpending);
-    128 rt_sigtimedwait          Enosys;
+    128 rt_sigtimedwait          Local(sigwait::rt_sigtimedwait);
     129 rt_sigqueueinfo          Local(kill::rt_sigqueueinfo);
     130 rt_sigsuspend            Local(sigmask::rt_sigsuspend);
     131 sigaltstack              Local(sigaltstack::sigaltstack);

@@ -50,6 +50,8 @@ pub struct Process {
     pub revoke_array: PhysAddr,
     /// Actions and pending signals.
     pub signals: ProcessSignals,
+    /// Signals it once waited for without a handler, bit n − 1 = signal n: Linux sends them here.
+    pub awaited: AtomicU64,
     /// Soft and hard limits by Linux's `RLIMIT_*` number.
     pub limits: SpinLock<[[u64; 2]; RLIMITS]>,
     blocked_at_start: SignalSet,
@@ -215,6 +217,7 @@ impl Process {
             pool: Pool::new(),
             revoke_array: parts.revoke_array,
             signals: parts.signals,
+            awaited: AtomicU64::new(0),
             limits: SpinLock::new(parts.limits),
             blocked_at_start: parts.blocked,
             threads: SpinLock::new(Vec::new()),

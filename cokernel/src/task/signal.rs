@@ -138,6 +138,8 @@ struct Own {
     mask: SignalSet,
     /// The mask to go back to after a call that changed it for its duration.
     saved_mask: Option<SignalSet>,
+    /// What it waits for with `sigtimedwait`, blocked or not.
+    awaited: SignalSet,
     pending: Pending,
     stack: SignalStack,
 }
@@ -206,6 +208,29 @@ impl ThreadSignals {
         own.mask = mask.without(SignalSet::UNBLOCKABLE);
     }
 
+    /// Waits for `awaited` from now on, or no longer if that is empty: such signals reach the thread
+    /// even if it blocks them.
+    pub fn set_awaited(&self, awaited: SignalSet) {
+        self.0.lock().awaited = awaited;
+    }
+
+    /// Takes a signal of `set` that waits, the lowest first.
+    pub fn take_of(&self, process: &Process, set: SignalSet) -> Option<Info> {
+        let mut shared = process.signals.0.lock();
+        let mut own = self.0.lock();
+        let waiting = own.pending.set().union(shared.pending.set());
+        let signal = SignalSet(waiting.0 & set.0).first()?;
+        own.pending
+            .take(signal)
+            .or_else(|| shared.pending.take(signal))
+    }
+
+    /// Whether `signal` would concern the thread if it came now.
+    fn accepts(&self, signal: u32) -> bool {
+        let own = self.0.lock();
+        !own.mask.contains(signal) || own.awaited.contains(signal)
+    }
+
     /// The signal stack.
     pub fn stack(&self) -> SignalStack {
         self.0.lock().stack
@@ -269,7 +294,7 @@ pub fn send_to_process(process: &Process, info: Info) {
     process.signals.0.lock().pending.add(info);
     let taker = threads
         .iter()
-        .find(|thread| !thread.data.signals.mask().contains(info.signal));
+        .find(|thread| thread.data.signals.accepts(info.signal));
     if let Some(thread) = taker {
         alert(thread);
     }

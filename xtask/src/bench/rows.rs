@@ -6,6 +6,8 @@
 pub enum Kind {
     /// `bench NAME` of the guest, ns.
     Program,
+    /// As `Program`, with two CPUs for each side, nothing pinned.
+    Threads,
     /// A static hello, from fork to reaped, ns.
     Launch,
     /// The boot ioctl to RUNNING, ns; has no native counterpart, the figure is milliseconds.
@@ -46,7 +48,7 @@ const fn row(
 }
 
 /// All rows, in the order of the table.
-pub const ROWS: [Row; 14] = [
+pub const ROWS: [Row; 17] = [
     row("control", "arithmetic only", Kind::Control, None, None),
     row("null_local", "getpid", Kind::Program, Some(1.0), Some(0.5)),
     row(
@@ -118,6 +120,27 @@ pub const ROWS: [Row; 14] = [
         Kind::Program,
         Some(0.8),
         Some(0.25),
+    ),
+    row(
+        "futex_spin",
+        "futex hand-over between two cores",
+        Kind::Threads,
+        Some(0.02),
+        Some(0.01),
+    ),
+    row(
+        "futex_block",
+        "the same, 1 ms after the other slept",
+        Kind::Threads,
+        Some(0.8),
+        Some(0.65),
+    ),
+    row(
+        "pthread",
+        "pthread_create and join",
+        Kind::Threads,
+        Some(1.0),
+        Some(0.5),
     ),
     row(
         "launch_static",

@@ -31,22 +31,28 @@ impl Sample {
 /// The samples of each row, one per boot.
 pub type Samples = BTreeMap<String, Vec<Sample>>;
 
-/// Measures `rows` in `boots` boots of a machine with one Linux CPU and one co-kernel CPU.
+/// Measures `rows` in `boots` boots of a machine with one Linux CPU and one co-kernel CPU; rows about threads in as many
+/// of one with two of each.
 ///
 /// # Errors
 /// The machine did not come up, or a row could not be measured.
 pub fn measure(rows: &[Row], boots: u32) -> Result<Samples> {
-    let machine = Machine::new(VmOptions {
-        smp: 2,
-        ..VmOptions::default()
-    })?;
     let mut samples = Samples::new();
-    for boot in 1..=boots {
-        let lines = ui::step(&format!("bench boot {boot} of {boots}"), || {
-            one_boot(&machine, rows)
+    let (threads, others): (Vec<Row>, Vec<Row>) =
+        rows.iter().partition(|row| row.kind == Kind::Threads);
+    for (smp, rows) in [(2, others), (4, threads)] {
+        if rows.is_empty() {
+            continue;
+        }
+        let machine = Machine::new(VmOptions {
+            smp,
+            ..VmOptions::default()
         })?;
-        for (name, sample) in lines {
-            samples.entry(name).or_default().push(sample);
+        for boot in 1..=boots {
+            let what = format!("bench boot {boot} of {boots}, {smp} CPUs");
+            for (name, sample) in ui::step(&what, || one_boot(&machine, &rows))? {
+                samples.entry(name).or_default().push(sample);
+            }
         }
     }
     for row in rows {
@@ -64,6 +70,7 @@ fn one_boot(machine: &Machine, rows: &[Row]) -> Result<Vec<(String, Sample)>> {
     let items = rows.iter().map(|row| {
         let kind = match row.kind {
             Kind::Program | Kind::Control => "program",
+            Kind::Threads => "threads",
             Kind::Launch => "launch",
             Kind::Boot => "boot",
         };

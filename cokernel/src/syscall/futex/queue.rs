@@ -9,11 +9,13 @@ use ihk_ikc::packet::ProcessHandle;
 
 use super::super::errno::{Errno, SyscallResult};
 use super::time::Limit;
-use crate::arch::uaccess;
+use crate::arch::time::Deadline;
+use crate::arch::{relax, uaccess};
 use crate::sync::{SpinGuard, SpinLock};
 use crate::task::process::{self, Process};
 use crate::task::sched;
 use crate::task::thread::Thread;
+use crate::{ikc, kargs};
 
 const BUCKETS: usize = 256;
 
@@ -108,8 +110,22 @@ impl Waiter {
         }
     }
 
+    /// Looks for a while whether it is woken, as long as nobody else wants the CPU and nothing else
+    /// wants the thread: whoever wakes it then rings nobody.
+    fn look(&self) {
+        let deadline = Deadline::after_us(kargs::poll_us());
+        while !self.woken.load(Ordering::Acquire) {
+            if sched::others_runnable() || self.thread.needs_return_work() || deadline.passed() {
+                return;
+            }
+            ikc::poll();
+            relax();
+        }
+    }
+
     /// Sleeps until woken, out of time, or wanted elsewhere.
     pub(super) fn sleep(&self, process: &Process, limit: Limit) -> SyscallResult {
+        self.look();
         loop {
             sched::prepare_to_block();
             if self.woken.load(Ordering::Acquire) {

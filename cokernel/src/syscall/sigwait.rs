@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+//! rt_sigtimedwait: taking signals without a handler.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use cokernel_logic::signals::SignalSet;
+
+use super::errno::{Errno, SyscallResult};
+use super::sigaction::{await_from_proxy, SET_BYTES};
+use super::user::{read_words, write_bytes};
+use crate::arch::{time, UserFrame};
+use crate::task::process::{self, Process};
+use crate::task::sched;
+use crate::task::signal::Info;
+use crate::task::thread::Thread;
+
+const NS_PER_S: u64 = 1_000_000_000;
+/// Size of Linux's `siginfo_t`.
+const INFO_BYTES: usize = 128;
+
+/// rt_sigtimedwait(2).
+pub fn rt_sigtimedwait(frame: &mut UserFrame) -> SyscallResult {
+    let [set, info, timeout, bytes, ..] = frame.args();
+    if bytes != SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let [set] = read_words(set)?;
+    let set = SignalSet(set).without(SignalSet::UNBLOCKABLE);
+    let deadline_ns = match timeout {
+        0 => None,
+        address => Some(deadline(read_words(address)?)?),
+    };
+    let thread = sched::current();
+    await_from_proxy(process::current(), set);
+    thread.data.signals.set_awaited(set);
+    let taken = wait(thread, process::current(), set, deadline_ns);
+    thread.data.signals.set_awaited(SignalSet::EMPTY);
+    let taken = taken?;
+    if info != 0 {
+        write_bytes(info, &encode(&taken))?;
+    }
+    Ok(u64::from(taken.signal))
+}
+
+fn deadline([seconds, nanoseconds]: [u64; 2]) -> Result<u64, Errno> {
+    if nanoseconds >= NS_PER_S || seconds > i64::MAX as u64 {
+        return Err(Errno::EINVAL);
+    }
+    let given = seconds.saturating_mul(NS_PER_S).saturating_add(nanoseconds);
+    Ok(time::now_ns().saturating_add(given))
+}
+
+fn wait(
+    thread: &Thread,
+    process: &Process,
+    set: SignalSet,
+    deadline_ns: Option<u64>,
+) -> Result<Info, Errno> {
+    let signals = &thread.data.signals;
+    loop {
+        sched::prepare_to_block();
+        let taken = signals.take_of(process, set);
+        let late = deadline_ns.is_some_and(|deadline| time::now_ns() >= deadline);
+        if taken.is_some() || late || process.is_dying() || signals.has_deliverable(process) {
+            sched::cancel_block();
+            let missed = if late { Errno::EAGAIN } else { Errno::EINTR };
+            return taken
+                .ok_or(missed)
+                .inspect_err(|_| thread.request_return_work());
+        }
+        sched::block_prepared(deadline_ns);
+    }
+}
+
+/// As `siginfo_t`.
+fn encode(info: &Info) -> Vec<u8> {
+    let mut bytes = vec![0; INFO_BYTES];
+    bytes[..4].copy_from_slice(&info.signal.to_le_bytes());
+    bytes[8..12].copy_from_slice(&info.code.to_le_bytes());
+    bytes[16..24].copy_from_slice(&info.first.to_le_bytes());
+    bytes[24..32].copy_from_slice(&info.second.to_le_bytes());
+    bytes
+}
