@@ -3,7 +3,7 @@
 //!
 //! | argument | meaning |
 //! |---|---|
-//! | `poll_us=N` | how many microseconds a waiting thread, or an idle CPU, polls before it gives up and sleeps (0–1000000; default 50) |
+//! | `poll_us=N` | how many microseconds a waiting thread, or an idle CPU, polls before it gives up and sleeps (0–1000000; default 100) |
 //! | `test_panic=boot\|syscall\|timer\|nmi` | test: panic during boot, in the first system call, in a timer interrupt after boot, in a non-maskable interrupt after boot |
 //! | `test_hang=syscall` | test: the first system call never ends |
 //!
@@ -44,7 +44,7 @@ pub struct Kargs {
 
 impl Kargs {
     const DEFAULT: Self = Self {
-        poll_us: 50,
+        poll_us: 100,
         test_panic: None,
         test_hang: None,
     };
