@@ -15,5 +15,6 @@ claims!(KILL:
     terminated_in_a_delegated_call_dies_by_sigterm,
     signal_from_outside_runs_the_programs_handler,
     eight_killed_at_once_leave_nothing_behind,
+    stopped_program_stops_computing_and_goes_on_when_continued,
     killed_reader_of_a_pipe_ends_its_writer,
 );

@@ -14,3 +14,4 @@ mod partition;
 mod programs;
 mod rig;
 mod script;
+mod storm;

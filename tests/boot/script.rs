@@ -73,6 +73,7 @@ impl Reports {
             "rows that fail ({passed} pass):\n{failed}"
         );
         assert!(passed > 0, "no row; {}", self.end());
+        assert_eq!(self.outcome().status, 0, "{}", self.end());
     }
 
     /// Panics unless the script came to its end, reported nothing but `claims`, and Linux said nothing it should not.

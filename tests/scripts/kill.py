@@ -112,6 +112,38 @@ def eight_killed_at_once_leave_nothing_behind():
     nothing_is_left_of(before)
 
 
+def counter_of(process):
+    """How to read the counter of a running `counter`, from outside."""
+    pid, address = process.stdout.readline().split()
+    assert int(pid) == process.pid, (pid, process.pid)
+
+    def read():
+        with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+            memory.seek(int(address))
+            return int.from_bytes(memory.read(8), "little")
+
+    return read
+
+
+@claim
+def stopped_program_stops_computing_and_goes_on_when_continued():
+    before = idle_usage()
+    process = start("mcexec", program("counter"))
+    counter = counter_of(process)
+    first = counter()
+    wait_until(lambda: counter() > first, "it counts")
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(0.3)
+    stopped = counter()
+    time.sleep(0.5)
+    assert counter() == stopped, "it computes though it was stopped"
+    process.send_signal(signal.SIGCONT)
+    wait_until(lambda: counter() > stopped, "it counts again")
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(0.1)
+    kill_and_check(process, before)
+
+
 @claim
 def killed_reader_of_a_pipe_ends_its_writer():
     result = run("bash", "-c", "mcexec /usr/bin/yes | head -n 3; echo ${PIPESTATUS[0]}")
