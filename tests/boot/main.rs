@@ -15,3 +15,4 @@ mod programs;
 mod rig;
 mod script;
 mod storm;
+mod threads;
