@@ -86,6 +86,18 @@ pub(crate) fn start(proxy: &Proxy, start: &StartProcess) -> Result {
     })
 }
 
+/// START_ADOPTED: EALREADY if it runs.
+pub(crate) fn start_adopted(proxy: &Proxy) -> Result {
+    if !proxy.start_once() {
+        return Err(errno::already());
+    }
+    proxy.tell(|process| ToCokernel::StartProcess {
+        process,
+        entry: 0,
+        stack: 0,
+    })
+}
+
 /// SIGNAL: hands a signal that mcexec received to the program.
 pub(crate) fn forward(proxy: &Proxy, it: &ForwardSignal) -> Result {
     let known = (1..=HIGHEST_SIGNAL).contains(&it.signal) && it.thread as usize <= MAX_SLOTS;

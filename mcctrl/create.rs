@@ -26,6 +26,7 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     let mut mail = user::zeroed::<CreateMailbox>()?;
     mail.image = create.image;
     let vdso = vdso::gather(&create.image.vdso, &mut mail)?;
+    let vdso = Arc::new(vdso, GFP_KERNEL)?;
     let proxy = Proxy::new(instance.clone(), create.image.window_start, vdso)?;
     let descriptor = FileDescriptorReservation::get_unused_fd_flags(bindings::O_CLOEXEC)?;
     instance.adopt(&proxy, create.image.cpu)?;
@@ -65,7 +66,7 @@ fn give_birth(proxy: &Proxy, mail: &CreateMailbox) -> Result {
     Ok(())
 }
 
-fn is_possible(partition: &Partition<'_>, answer: &Answer) -> bool {
+pub(crate) fn is_possible(partition: &Partition<'_>, answer: &Answer) -> bool {
     let is_table =
         answer.root % PAGE_BYTES == 0 && partition.memory(answer.root, PAGE_BYTES).is_some();
     answer.process != 0 && is_table && partition.slots(answer.slots).is_some()

@@ -12,7 +12,7 @@
 //! 4. gate of an address space
 //! 5. Linux's own: i_mmap lock, page table locks
 //! 6. with interrupts off: the table of instances, `Instance::proxies`, then any one of request
-//!    table, revocation queue, wait queue
+//!    table, revocation queue, wait queue, `Instance::looking`
 //!
 //! Nobody waits for the co-kernel inside the gate of an address space, or with a lock of Linux
 //! held that could be dropped.
@@ -20,7 +20,7 @@
 use crate::ffi::file::Mapping;
 use crate::ffi::ihk::Partition;
 use crate::ffi::rwsem::{ReadGuard, RwSem, WriteGuard};
-use kernel::prelude::*;
+use kernel::{fs::file::File, prelude::*, sync::aref::ARef};
 
 /// What a gate guards.
 struct Yard {
@@ -81,6 +81,11 @@ impl Gate {
     /// The window's file is open.
     pub(crate) fn set_mapping(&self, mapping: Mapping) {
         self.yard.write().mapping = Some(mapping);
+    }
+
+    /// The window's file, unless it is being released or has been.
+    pub(crate) fn window_file(&self) -> Option<ARef<File>> {
+        self.yard.read().mapping.as_ref()?.file()
     }
 
     /// The window's file is being released.

@@ -39,6 +39,8 @@ pub(crate) struct Instance {
     proxies: IrqLock<KVec<Arc<Proxy>>>,
     /// Open questions.
     pub(crate) requests: Requests,
+    /// Held for one look at a frame, and to begin an insertion.
+    looking: IrqLock<()>,
     insertions_begun: AtomicU64,
     insertions_ended: AtomicU64,
     /// Frames that somebody held when they were revoked.
@@ -69,6 +71,7 @@ impl Instance {
                 creating <- kernel::new_mutex!((), "mcctrl creating"),
                 proxies: IrqLock::new(KVec::new()),
                 requests,
+                looking: IrqLock::new(()),
                 insertions_begun: AtomicU64::new(0),
                 insertions_ended: AtomicU64::new(0),
                 pins <- kernel::new_mutex!(Pins::new(), "mcctrl pins"),
@@ -237,24 +240,35 @@ impl Instance {
 
     /// Announces that mappings of partition frames are being added, until the value is dropped.
     pub(crate) fn begin_insertion(&self) -> Insertion<'_> {
+        let _not_while_somebody_looks = self.looking.lock();
         self.insertions_begun.fetch_add(1, Ordering::SeqCst);
         Insertion(self)
     }
 
-    /// Whether it is certain that Linux neither maps nor pins `frame`. Mappings that are added
-    /// anywhere in the instance meanwhile make a look uncertain.
-    pub(crate) fn is_let_go(&self, partition: &Partition<'_>, frame: Frame) -> bool {
+    /// What holds `frame` on Linux's side; if nothing does, its bit is cleared. Mappings that are
+    /// just being added anywhere in the instance make a look uncertain, which counts as pinned.
+    /// The caller has dropped the mappings of one address space; others may share the frame.
+    pub(crate) fn conceal_if_free(&self, partition: &Partition<'_>, frame: Frame) -> Hold {
         const LOOKS: u32 = 3;
-        (0..LOOKS).any(|_| self.looks_let_go(partition, frame))
+        (0..LOOKS)
+            .find_map(|_| self.look(partition, frame))
+            .unwrap_or(Hold::Pinned)
     }
 
-    fn looks_let_go(&self, partition: &Partition<'_>, frame: Frame) -> bool {
+    /// One look; `None` if it is uncertain. No insertion begins meanwhile: one that did could map
+    /// the frame between the look and the clearing of its bit.
+    fn look(&self, partition: &Partition<'_>, frame: Frame) -> Option<Hold> {
+        let _no_new = self.looking.lock();
         let ended = self.insertions_ended.load(Ordering::SeqCst);
-        if self.insertions_begun.load(Ordering::SeqCst) != ended {
-            return false;
-        }
+        let quiet = self.insertions_begun.load(Ordering::SeqCst) == ended;
         let hold = partition.hold(frame);
-        hold == Hold::None && self.insertions_begun.load(Ordering::SeqCst) == ended
+        if hold == Hold::Mapped {
+            return Some(hold);
+        }
+        if quiet && hold == Hold::None {
+            partition.conceal(frame);
+        }
+        quiet.then_some(hold)
     }
 }
 

@@ -5,13 +5,16 @@ use crate::errno;
 use crate::ffi::user;
 use crate::proto::uapi;
 use crate::proxy::Proxy;
-use crate::{control, create, instances, populate, waiting};
+use crate::{adopt, control, create, instances, populate, waiting};
 use kernel::{prelude::*, sync::Arc};
 
 /// Serves `command` for the calling process. ENOTTY for an unknown one.
 pub(crate) fn serve(os: u32, command: u32, argument: usize) -> Result {
     if command == uapi::CREATE_PROCESS {
         return create::create(&instances::get(os).ok_or(ESRCH)?, argument);
+    }
+    if command == uapi::ADOPT_PROCESS {
+        return adopt::adopt(&instances::get(os).ok_or(ESRCH)?, argument);
     }
     let Some(proxy) = instances::get(os).and_then(|instance| instance.proxy_of_current().ok())
     else {
@@ -23,6 +26,7 @@ pub(crate) fn serve(os: u32, command: u32, argument: usize) -> Result {
 fn serve_program(proxy: &Arc<Proxy>, command: u32, argument: usize) -> Result {
     match command {
         uapi::START => control::start(proxy, &*user::read(argument)?),
+        uapi::START_ADOPTED => control::start_adopted(proxy),
         uapi::WAIT => waiting::wait(proxy, argument),
         uapi::RING => waiting::ring(proxy, argument),
         uapi::POPULATE => populate::populate(proxy, &*user::read(argument)?),
@@ -36,9 +40,12 @@ fn serve_program(proxy: &Arc<Proxy>, command: u32, argument: usize) -> Result {
 fn serve_orphan(command: u32, argument: usize) -> Result {
     match command {
         uapi::CONTROL_WAIT => control::tell_gone(argument),
-        uapi::START | uapi::WAIT | uapi::RING | uapi::POPULATE | uapi::SIGNAL => {
-            Err(errno::shutdown())
-        }
+        uapi::START
+        | uapi::START_ADOPTED
+        | uapi::WAIT
+        | uapi::RING
+        | uapi::POPULATE
+        | uapi::SIGNAL => Err(errno::shutdown()),
         _ => Err(ENOTTY),
     }
 }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`service`], [`ioctl`], [`inbox`] | the three ways in: ihk.ko, mcexec, the co-kernel |
 //! | [`instances`], [`instance`], [`proxy`] | who exists; lock order in [`gate`] |
-//! | [`create`], [`image`], [`vdso`], [`populate`] | a program comes to life |
+//! | [`create`], [`adopt`], [`image`], [`vdso`], [`populate`] | a program comes to life |
 //! | [`window`], [`fault`], [`block`], [`walk`], [`refusals`] | Linux sees the program's memory |
 //! | [`revoke`], [`pins`], [`gate`] | and stops seeing it |
 //! | [`waiting`], [`control`], [`requests`] | sleeping and waking |
@@ -16,6 +16,7 @@
 
 use kernel::prelude::*;
 
+mod adopt;
 mod block;
 mod control;
 mod create;

@@ -3,6 +3,7 @@
 //! pipes). Their exposed bits stay set, so the co-kernel does not reuse them; the bits are cleared
 //! when they are let go.
 
+use crate::ffi::page::Hold;
 use crate::instance::Instance;
 use crate::proto::packet::ToCokernel;
 use crate::proxy::Proxy;
@@ -84,9 +85,5 @@ fn settle(instance: &Instance, pin: &Pin) -> bool {
     let Some(frame) = partition.frame_by_number(pin.frame) else {
         return true;
     };
-    let let_go = instance.is_let_go(&partition, frame);
-    if let_go {
-        partition.conceal(frame);
-    }
-    let_go
+    instance.conceal_if_free(&partition, frame) != Hold::Pinned
 }

@@ -21,6 +21,7 @@ use crate::proto::packet::ToCokernel;
 use crate::proto::slot::{MAX_SLOTS, SLOT_PAGES};
 use crate::refusals::Refusals;
 use crate::revoke::Revocations;
+use crate::undertaker;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use kernel::{prelude::*, sync::Arc, workqueue::Work};
 
@@ -80,7 +81,7 @@ pub(crate) struct Proxy {
     /// to sleep here and learn it.
     pub(crate) afterlife: PageRef,
     /// Linux's vdso pages that the program has mapped.
-    _vdso: KVec<PageRef>,
+    pub(crate) vdso: Arc<KVec<PageRef>>,
     /// Faults the co-kernel refused.
     pub(crate) refusals: IrqLock<Refusals>,
     /// Revocations to be performed.
@@ -100,7 +101,7 @@ impl Proxy {
     pub(crate) fn new(
         instance: Arc<Instance>,
         window_start: u64,
-        vdso: KVec<PageRef>,
+        vdso: Arc<KVec<PageRef>>,
     ) -> Result<Arc<Self>> {
         let owner = ProcessId::current()?;
         let os = instance.os;
@@ -125,7 +126,7 @@ impl Proxy {
                 cancelled: [const { AtomicU64::new(0) }; MAX_SLOTS / 64],
                 frozen: AtomicBool::new(false),
                 afterlife,
-                _vdso: vdso,
+                vdso,
                 refusals: IrqLock::new(Refusals::new()),
                 revocations: IrqLock::new(revocations),
                 buried: IrqLock::new(None),
@@ -230,6 +231,10 @@ impl Proxy {
     pub(crate) fn window_released(&self) {
         self.gate.drop_mapping();
         self.released.store(true, Ordering::Release);
+        if self.handle() != 0 {
+            // At once, because a parent may be waiting in vfork; the undertaker tries again.
+            undertaker::bury(self);
+        }
         self.instance.call_undertaker();
     }
 

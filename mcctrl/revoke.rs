@@ -2,10 +2,11 @@
 //! Revocation: the co-kernel took pages away or restricted them, and Linux follows.
 //!
 //! R1 alone in the address space, R2 drop the mappings, R3 look at each frame: let go → clear its
-//! bit, held → keep the bit and watch it ([`crate::pins`]), R4 leave and answer. It runs on a work
+//! bit, pinned → keep the bit and watch it ([`crate::pins`]), R4 leave and answer. It runs on a work
 //! queue, so a stopped mcexec does not delay it.
 
 use crate::ffi::ihk::Partition;
+use crate::ffi::page::Hold;
 use crate::ffi::workqueue;
 use crate::gate::Alone;
 use crate::proto::exposed::FrameRun;
@@ -127,10 +128,11 @@ fn release_frame(proxy: &Arc<Proxy>, partition: &Partition<'_>, number: u32) {
     if !partition.is_exposed(frame) {
         return;
     }
-    if proxy.instance.is_let_go(partition, frame) {
-        partition.conceal(frame);
-    } else {
-        proxy.instance.pins.lock().add(proxy, number);
+    match proxy.instance.conceal_if_free(partition, frame) {
+        Hold::None => {}
+        // By another process that shares it; when that lets go of it, it is looked at again.
+        Hold::Mapped => {}
+        Hold::Pinned => proxy.instance.pins.lock().add(proxy, number),
     }
 }
 

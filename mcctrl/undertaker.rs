@@ -101,7 +101,7 @@ fn round(instance: &Arc<Instance>) -> bool {
 }
 
 /// Tells the co-kernel once; from then on it has our patience to free the process.
-fn bury(proxy: &Proxy) {
+pub(crate) fn bury(proxy: &Proxy) {
     let mut buried = proxy.buried.lock();
     if let Some(patience) = &mut *buried {
         let exhausted = patience.is_exhausted();

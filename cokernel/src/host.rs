@@ -8,7 +8,7 @@ use cokernel_logic::signals;
 use crate::mm::{fault, revoke};
 use crate::syscall::errno::{to_register, Errno};
 use crate::task::process::{self, Process};
-use crate::task::{create, sched, signal};
+use crate::task::{create, nursery, sched, signal};
 use crate::{ikc, klog};
 use alloc::sync::Arc;
 use x86_64::PhysAddr;
@@ -54,6 +54,12 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             process,
             page,
         } => find_slots(token, process, page),
+        ToCokernel::AdoptProcess {
+            token,
+            parent,
+            pid,
+            unborn,
+        } => answer_created(token, nursery::adopt(unborn, parent, pid, cpu)),
         ToCokernel::Freeze { process } => with(process, |process| process.set_frozen(true)),
         ToCokernel::Thaw { process } => with(process, |process| process.set_frozen(false)),
     }
@@ -67,7 +73,11 @@ fn with(handle: ProcessHandle, action: impl FnOnce(&Arc<Process>)) {
 }
 
 fn create_process(token: u64, cpu: u32) {
-    let answer = match create::create(&ikc::mailbox(cpu), cpu) {
+    answer_created(token, create::create(&ikc::mailbox(cpu), cpu));
+}
+
+fn answer_created(token: u64, created: Result<Arc<Process>, Errno>) {
+    let answer = match created {
         Ok(process) => ToLinux::ProcessCreated {
             token,
             result: 0,

@@ -14,7 +14,11 @@ use kernel::{
 };
 
 /// What a window is mapped from, as long as its file is open.
-pub(crate) struct Mapping(NonNull<bindings::address_space>);
+pub(crate) struct Mapping {
+    space: NonNull<bindings::address_space>,
+    /// Not counted: this value goes when the file is released.
+    file: NonNull<bindings::file>,
+}
 
 // SAFETY: an address space is usable from any thread.
 unsafe impl Send for Mapping {}
@@ -29,7 +33,17 @@ impl Mapping {
             return;
         };
         // SAFETY: the file is open: `Mapping` values are dropped when it is released.
-        unsafe { bindings::unmap_mapping_range(self.0.as_ptr(), start, bytes, 1) };
+        unsafe { bindings::unmap_mapping_range(self.space.as_ptr(), start, bytes, 1) };
+    }
+
+    /// The window's file, unless it is just being released.
+    pub(crate) fn file(&self) -> Option<ARef<File>> {
+        let mut file = self.file.as_ptr();
+        // SAFETY: the file structure exists: its release drops this value first. The function takes
+        // a reference only if there is one left.
+        let file = NonNull::new(unsafe { bindings::get_file_active(&mut file) })?;
+        // SAFETY: the reference just taken is ours; nobody uses a window file by `fdget_pos`.
+        Some(unsafe { ARef::from_raw(file.cast::<File>()) })
     }
 }
 
@@ -68,11 +82,12 @@ pub(crate) fn open_window(proxy: Arc<Proxy>) -> Result<(ARef<File>, Mapping)> {
     };
     // SAFETY: a fresh file has a mapping.
     let mapping = NonNull::new(unsafe { (*file.as_ptr()).f_mapping }).ok_or(EINVAL)?;
+    let mapping = Mapping {
+        space: mapping,
+        file,
+    };
     // SAFETY: we own the one reference to this fresh file, which nobody uses by `fdget_pos`.
-    Ok((
-        unsafe { ARef::from_raw(file.cast::<File>()) },
-        Mapping(mapping),
-    ))
+    Ok((unsafe { ARef::from_raw(file.cast::<File>()) }, mapping))
 }
 
 /// The proxy of a window file.

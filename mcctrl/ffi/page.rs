@@ -113,8 +113,10 @@ impl Drop for PageRef {
 pub(crate) enum Hold {
     /// Nothing: neither a mapping nor a pin.
     None,
-    /// A page table maps it, or somebody pinned its folio (DMA, pipe buffers, registered memory).
-    Held,
+    /// A page table maps it.
+    Mapped,
+    /// None does, but somebody pinned its folio (DMA, pipe buffers, registered memory).
+    Pinned,
 }
 
 /// Looks at the frame at `phys`.
@@ -147,8 +149,10 @@ pub(crate) unsafe fn hold(phys: u64) -> Hold {
     };
     let mappings = folio_maps.load(Ordering::SeqCst).saturating_add(1);
     let mapped = entire_maps.load(Ordering::SeqCst) >= 0 || page_maps.load(Ordering::SeqCst) >= 0;
-    if mapped || references > mappings.saturating_add(1) {
-        Hold::Held
+    if mapped {
+        Hold::Mapped
+    } else if references > mappings.saturating_add(1) {
+        Hold::Pinned
     } else {
         Hold::None
     }

@@ -22,6 +22,17 @@ impl ProcessId {
             unsafe { bindings::get_task_pid(Task::current_raw(), bindings::pid_type_PIDTYPE_TGID) };
         NonNull::new(pid).map(Self).ok_or(ESRCH)
     }
+
+    /// That of the calling process's parent. ESRCH if it has gone.
+    pub(crate) fn parent() -> Result<Self> {
+        let _rcu = kernel::sync::rcu::read_lock();
+        // SAFETY: `current` is valid; its parent is freed by RCU only, which is locked.
+        let parent =
+            unsafe { core::ptr::addr_of!((*Task::current_raw()).real_parent).read_volatile() };
+        // SAFETY: as above; the result is null or carries a reference.
+        let pid = unsafe { bindings::get_task_pid(parent, bindings::pid_type_PIDTYPE_TGID) };
+        NonNull::new(pid).map(Self).ok_or(ESRCH)
+    }
 }
 
 impl PartialEq for ProcessId {

@@ -23,6 +23,8 @@ unsafe impl Plain for uapi::Populate {}
 unsafe impl Plain for uapi::ForwardSignal {}
 // SAFETY: as above.
 unsafe impl Plain for uapi::ControlEvent {}
+// SAFETY: as above.
+unsafe impl Plain for uapi::AdoptProcess {}
 
 // SAFETY: as above.
 unsafe impl Plain for CreateMailbox {}

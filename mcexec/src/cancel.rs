@@ -8,13 +8,14 @@
 use std::arch::global_asm;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use ihk_ikc::slot::DelegationSlot;
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::gettid;
 
-use crate::syscall;
+use crate::{signal, syscall};
 
 /// Used by the C library for `pthread_cancel`, which is not used here.
 const CANCEL: libc::c_int = 32;
@@ -28,8 +29,12 @@ thread_local! {
 
 /// The control thread; 0 before there is one.
 static CONTROL: AtomicI32 = AtomicI32::new(0);
-/// Signals the control thread must not block, bit n − 1 = signal n.
-static UNBLOCKED: AtomicU64 = AtomicU64::new(0);
+/// What the control thread is to block, bit n − 1 = signal n; and what it does block.
+static WANTED: AtomicU64 = AtomicU64::new(0);
+/// See [`WANTED`].
+static BLOCKED: AtomicU64 = AtomicU64::new(0);
+/// How long the control thread may take to change its mask; it is asleep, or takes a signal.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 global_asm!(
     ".pushsection .text.mcexec_restorer,\"ax\",@progbits",
@@ -87,8 +92,29 @@ pub(crate) fn become_control() {
     let tid = gettid().as_raw();
     CONTROL.store(tid, Ordering::SeqCst);
     // Whoever came before that sent nothing.
-    if UNBLOCKED.load(Ordering::SeqCst) != 0 {
+    let wanted = WANTED.load(Ordering::SeqCst);
+    signal::set_mask(wanted);
+    BLOCKED.store(wanted, Ordering::SeqCst);
+    if WANTED.load(Ordering::SeqCst) != wanted {
         send(tid);
+    }
+}
+
+/// There is no control thread yet: after fork, and at the start with what was inherited as blocked.
+pub(crate) fn forget_control(blocked: Option<u64>) {
+    CONTROL.store(0, Ordering::SeqCst);
+    if let Some(blocked) = blocked {
+        WANTED.store(blocked, Ordering::SeqCst);
+    }
+}
+
+/// Makes the control thread block exactly `mask`; returns when it does.
+pub(crate) fn set_control_mask(mask: u64) {
+    WANTED.store(mask, Ordering::SeqCst);
+    ask_control();
+    let began = Instant::now();
+    while BLOCKED.load(Ordering::SeqCst) != mask && began.elapsed() < PATIENCE {
+        std::thread::yield_now();
     }
 }
 
@@ -113,7 +139,11 @@ pub(crate) fn interrupt_worker(tid: u32) {
 /// Lets the control thread take `signal` even if the process inherited it as blocked: the program's
 /// own mask is the co-kernel's business.
 pub(crate) fn let_control_take(signal: libc::c_int) {
-    UNBLOCKED.fetch_or(1 << (signal - 1), Ordering::SeqCst);
+    WANTED.fetch_and(!(1 << (signal - 1)), Ordering::SeqCst);
+    ask_control();
+}
+
+fn ask_control() {
     let control = CONTROL.load(Ordering::SeqCst);
     if control != 0 {
         send(control);
@@ -136,7 +166,7 @@ extern "C" fn on_cancel(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut l
     match OWN.get() {
         Some((_, slot)) if slot.is_cancelled() => interrupt_at(context),
         Some(_) => {}
-        None => unblock_in(context),
+        None => set_mask_in(context),
     }
 }
 
@@ -148,10 +178,10 @@ fn interrupt_at(context: &mut libc::ucontext_t) {
     }
 }
 
-fn unblock_in(context: &mut libc::ucontext_t) {
-    let unblocked = UNBLOCKED.load(Ordering::Acquire);
-    for signal in (1..=64).filter(|signal| unblocked & 1 << (signal - 1) != 0) {
-        // SAFETY: the set was initialised by the kernel; a number that is no signal is refused.
-        unsafe { libc::sigdelset(&raw mut context.uc_sigmask, signal) };
-    }
+fn set_mask_in(context: &mut libc::ucontext_t) {
+    let wanted = WANTED.load(Ordering::SeqCst);
+    let mask = (&raw mut context.uc_sigmask).cast::<u64>();
+    // SAFETY: a set of the C library begins with the kernel's 64 bits, which are all Linux reads.
+    unsafe { mask.write(wanted) };
+    BLOCKED.store(wanted, Ordering::SeqCst);
 }

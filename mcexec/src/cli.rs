@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use ihk_ikc::layout::{MAX_CPUS, MAX_INSTANCES};
 
@@ -47,6 +48,8 @@ pub(crate) enum Command {
 pub(crate) struct Run {
     /// Instance number.
     pub os: u32,
+    /// Where it is, if it need not be searched for.
+    pub path: Option<PathBuf>,
     /// Co-kernel CPU, if one was chosen.
     pub cpu: Option<u32>,
     /// The program and its arguments; never empty.
@@ -145,6 +148,7 @@ mod tests {
     fn expect(os: u32, cpu: Option<u32>, argv: &[&str]) -> Run {
         Run {
             os,
+            path: None,
             cpu,
             argv: argv.iter().map(OsString::from).collect(),
         }

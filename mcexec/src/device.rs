@@ -6,13 +6,15 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use ihk_ikc::uapi::{self, ControlEvent, CreateProcess, ForwardSignal, Populate, StartProcess};
+use ihk_ikc::uapi::{
+    self, AdoptProcess, ControlEvent, CreateProcess, ForwardSignal, Populate, StartProcess,
+};
 use ihk_ikc::ABI_VERSION;
 use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg};
+use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use nix::libc;
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
 
@@ -108,7 +110,7 @@ fn duplicate_to(from: RawFd, number: RawFd) -> Option<OwnedFd> {
         return None;
     }
     // SAFETY: `from` is open: the callers own it.
-    let source = unsafe { std::os::fd::BorrowedFd::borrow_raw(from) };
+    let source = unsafe { BorrowedFd::borrow_raw(from) };
     let copy = fcntl(source, FcntlArg::F_DUPFD_CLOEXEC(number)).ok()?;
     // SAFETY: just made, owned by nobody.
     let copy = unsafe { OwnedFd::from_raw_fd(copy) };
@@ -150,6 +152,70 @@ pub(crate) fn create(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
     }
     // SAFETY: by the contract a new descriptor for us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(request.window_fd) })
+}
+
+/// Stands for the process that the parent's program has forked as `unborn`; the descriptors to map
+/// its window and its slots from.
+///
+/// # Errors
+///
+/// See [`uapi::ADOPT_PROCESS`].
+pub(crate) fn adopt(unborn: u64) -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut request = AdoptProcess {
+        unborn,
+        window_fd: -1,
+        slots_fd: -1,
+    };
+    exchange(uapi::ADOPT_PROCESS, &mut request)?;
+    if request.window_fd < 0 || request.slots_fd < 0 {
+        return Err(Errno::EPROTO);
+    }
+    // SAFETY: by the contract a new descriptor for us alone.
+    let window = unsafe { OwnedFd::from_raw_fd(request.window_fd) };
+    // SAFETY: as above.
+    let slots = unsafe { OwnedFd::from_raw_fd(request.slots_fd) };
+    Ok((window, slots))
+}
+
+/// Runs an adopted program.
+///
+/// # Errors
+///
+/// The co-kernel is gone.
+pub(crate) fn start_adopted() -> Result<(), Errno> {
+    plain(uapi::START_ADOPTED, 0).map(drop)
+}
+
+/// Whether our descriptor closes on exec; it does, unless mcexec executes itself.
+///
+/// # Errors
+///
+/// None that could happen to an open descriptor.
+pub(crate) fn set_close_on_exec(closes: bool) -> Result<(), Errno> {
+    let flags = if closes {
+        FdFlag::FD_CLOEXEC
+    } else {
+        FdFlag::empty()
+    };
+    // SAFETY: open since `open` or `take_over`, and nobody else's to close.
+    let ours = unsafe { BorrowedFd::borrow_raw(descriptor()) };
+    fcntl(ours, FcntlArg::F_SETFD(flags)).map(drop)
+}
+
+/// Goes on with the descriptor that mcexec before its exec has left open.
+///
+/// # Errors
+///
+/// `EBADF` if there is none, `EPROTO` if it is none of ours.
+pub(crate) fn take_over(number: RawFd) -> Result<(), Errno> {
+    if number < LOWEST {
+        return Err(Errno::EBADF);
+    }
+    DESCRIPTOR.store(number, Ordering::Relaxed);
+    if plain(uapi::GET_ABI_VERSION, 0)? != ABI_VERSION {
+        return Err(Errno::EPROTO);
+    }
+    set_close_on_exec(true)
 }
 
 /// Runs the program.

@@ -4,8 +4,10 @@
 
 use std::ffi::{CStr, CString};
 use std::ptr;
+use std::sync::Mutex;
 
 use ihk_ikc::process::RLIMITS;
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{getrlimit, Resource};
 
@@ -100,6 +102,30 @@ pub(crate) fn limits() -> [[u64; 2]; RLIMITS] {
         Resource::RLIMIT_RTTIME,
     ];
     resources.map(|resource| getrlimit(resource).map_or([u64::MAX; 2], |(soft, hard)| [soft, hard]))
+}
+
+/// The limits of the program that the co-kernel keeps, by Linux's number; for the next program.
+static KEPT: Mutex<[Option<[u64; 2]>; RLIMITS]> = Mutex::new([None; RLIMITS]);
+
+/// Limit `number` of the program is now `limit` (soft, hard).
+///
+/// # Errors
+///
+/// `EINVAL` if there is no such limit.
+pub(crate) fn keep_limit(number: u64, limit: [u64; 2]) -> Result<(), Errno> {
+    let mut kept = KEPT.lock().map_err(|_| Errno::EIO)?;
+    let place = usize::try_from(number)
+        .ok()
+        .and_then(|number| kept.get_mut(number))
+        .ok_or(Errno::EINVAL)?;
+    *place = Some(limit);
+    Ok(())
+}
+
+/// The limits that were kept, by number.
+#[must_use]
+pub(crate) fn kept_limits() -> [Option<[u64; 2]>; RLIMITS] {
+    KEPT.lock().map_or([None; RLIMITS], |kept| *kept)
 }
 
 /// Number of `RLIMIT_STACK`.

@@ -28,7 +28,9 @@ mod image;
 #[expect(unsafe_code, reason = "environ and queries of signal dispositions")]
 mod inherited;
 mod prepare;
+mod program_text;
 mod reexec;
+mod resume;
 #[expect(unsafe_code, reason = "signal handlers and death by signal")]
 mod signal;
 mod start;
@@ -42,31 +44,39 @@ use std::io::{self, Write};
 use cli::Command;
 use error::{StartError, USAGE};
 
+/// Answer to `--version`.
+const VERSION: &str = concat!("mcexec ", env!("CARGO_PKG_VERSION"), "\n");
+
 /// Runs the program; the exit status if it was not started.
 fn run() -> u8 {
     let (ignored_signals, blocked_signals) = inherited::signals();
     let environment = inherited::environment();
     let limits = inherited::limits();
-    let command = match cli::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run(run)) => run,
-        Ok(Command::Help) => return print(cli::HELP),
-        Ok(Command::Version) => return print(concat!("mcexec ", env!("CARGO_PKG_VERSION"), "\n")),
-        Err(line) => {
-            return complain(&StartError {
-                line,
-                status: USAGE,
-            })
-        }
-    };
     let mut inheritance = prepare::Inheritance {
         environment,
         ignored_signals,
         blocked_signals,
         limits,
     };
-    let started = reexec::make_room(&mut inheritance.environment, &mut inheritance.limits)
-        .and_then(|()| start::start(&command, &inheritance));
-    match started {
+    let room = reexec::make_room(&mut inheritance.environment, &mut inheritance.limits);
+    if let Err(error) = room {
+        return complain(&error);
+    }
+    let command = match resume::take(&mut inheritance) {
+        Some(run) => run,
+        None => match cli::parse(std::env::args_os().skip(1)) {
+            Ok(Command::Run(run)) => run,
+            Ok(Command::Help) => return print(cli::HELP),
+            Ok(Command::Version) => return print(VERSION),
+            Err(line) => {
+                return complain(&StartError {
+                    line,
+                    status: USAGE,
+                })
+            }
+        },
+    };
+    match start::start(&command, &inheritance) {
         Ok(program) => delegate::worker::serve_main(Box::leak(Box::new(program))),
         Err(error) => complain(&error),
     }

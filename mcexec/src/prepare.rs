@@ -71,7 +71,10 @@ pub(crate) struct Prepared {
 /// What `execve` would say.
 pub(crate) fn prepare(run: &Run, inheritance: &Inheritance) -> Result<Prepared, ExecError> {
     let name = run.argv.first().ok_or(Errno::ENOENT)?;
-    let path = find::find(name, &inheritance.environment)?;
+    let path = match &run.path {
+        Some(path) => path.clone(),
+        None => find::find(name, &inheritance.environment)?,
+    };
     let argv = run
         .argv
         .iter()

@@ -28,12 +28,12 @@ const WORKER_SIGNALS: [Signal; 4] = [
 ];
 
 /// What Linux delivers to this process in `signal` is from now on the program's `wanted`
-/// ([`disposition`]).
+/// ([`disposition`]), with those of `flags` that concern children.
 ///
 /// # Errors
 ///
 /// `EINVAL` for what is no signal, or one that cannot be caught.
-pub(crate) fn set_disposition(signal: u64, wanted: u64) -> Result<(), Errno> {
+pub(crate) fn set_disposition(signal: u64, wanted: u64, flags: u64) -> Result<(), Errno> {
     let signal = i32::try_from(signal).map_err(|_| Errno::EINVAL)?;
     // SAFETY: all zeroes is a sigaction: default action, nothing masked, no flags.
     let mut action: libc::sigaction = unsafe { zeroed() };
@@ -50,6 +50,8 @@ pub(crate) fn set_disposition(signal: u64, wanted: u64) -> Result<(), Errno> {
         }
         _ => return Err(Errno::EINVAL),
     }
+    let child_flags = libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT;
+    action.sa_flags |= i32::try_from(flags).map_err(|_| Errno::EINVAL)? & child_flags;
     // SAFETY: the handler is safe to run at any point of any thread, see there.
     Errno::result(unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) })?;
     if wanted == disposition::FORWARD {
@@ -144,6 +146,24 @@ fn describe(signal: libc::c_int, info: &libc::siginfo_t) -> ForwardSignal {
     }
 }
 
+/// Blocks exactly the signals `mask` (bit n − 1 = signal n) in this thread; what was blocked before.
+///
+/// The C library would leave out the signals it uses itself, so the kernel is told directly.
+pub(crate) fn set_mask(mask: u64) -> u64 {
+    let mut before = 0_u64;
+    // SAFETY: the kernel reads and writes 8 bytes each.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            &raw mut before,
+            8_usize,
+        )
+    };
+    before
+}
+
 /// Runs `body` with all signals blocked, for threads that must never take one.
 ///
 /// # Errors
@@ -164,7 +184,7 @@ pub(crate) fn with_all_blocked<T>(body: impl FnOnce() -> T) -> Result<T, Errno> 
 /// Dies of `signal`, so that the parent sees what it would see of the program.
 pub(crate) fn die(signal: u64) -> ! {
     let signal = i32::try_from(signal).unwrap_or(libc::SIGKILL);
-    let _ = set_disposition(u64::from(signal.unsigned_abs()), disposition::DEFAULT);
+    let _ = set_disposition(u64::from(signal.unsigned_abs()), disposition::DEFAULT, 0);
     // SAFETY: at worst `signal` is none and nothing happens; blocked, it is taken by `unblock`.
     unsafe { libc::raise(signal) };
     let _ = unblock(signal);

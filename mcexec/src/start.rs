@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Brings a prepared program to the co-kernel, up to its first instruction.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
 
 use ihk_ikc::process::{prot, range_kind, ImageRange, ProcessImage, MAX_IMAGE_RANGES};
 use ihk_ikc::uapi::CreateProcess;
@@ -15,7 +17,12 @@ use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
 use crate::prepare::{prepare, Inheritance, Prepared, Source};
 use crate::window;
-use crate::{command_line, control, device};
+use crate::{cancel, command_line, control, device};
+
+/// How often, and after which pause, a process that still has a program is tried again.
+const BUSY_TRIES: u32 = 200;
+/// See [`BUSY_TRIES`].
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Starts the program; what its worker needs to know.
 ///
@@ -25,12 +32,15 @@ use crate::{command_line, control, device};
 pub(crate) fn start(run: &Run, inheritance: &Inheritance) -> Result<Program, StartError> {
     let shown = shown(run);
     let prepared = prepare(run, inheritance).map_err(|error| error.of_program(&shown))?;
-    device::open(run.os)?;
+    if device::descriptor() < 0 {
+        device::open(run.os)?;
+    }
     let program = create(run, inheritance, &prepared)?;
     load(&prepared, &program).map_err(|error| error.of_program(&shown))?;
     // How the process is called matters to people only.
     let _ = prctl::set_name(&prepared.name);
     command_line::show(&prepared.argv);
+    cancel::forget_control(Some(inheritance.blocked_signals));
     control::spawn(run.os, program.slots)?;
     let (entry, pointer) = (prepared.entry, prepared.stack.pointer);
     // The program's first open() gets the lowest number: nothing of ours may be open.
@@ -53,8 +63,8 @@ fn create(
         window_fd: -1,
         reserved: 0,
     };
-    let fd = device::create(&mut request).map_err(|errno| create_error(run, errno))?;
-    let (window, slots) = window::map(&fd, prepared.window_start).map_err(|errno| {
+    let fd = create_patiently(&mut request).map_err(|errno| create_error(run, errno))?;
+    let (window, slots) = window::map(&fd, &fd, prepared.window_start).map_err(|errno| {
         StartError::cokernel(what, format!("cannot map the window: {}", errno.desc()))
     })?;
     Ok(Program {
@@ -63,6 +73,17 @@ fn create(
         window,
         slots,
     })
+}
+
+/// After an exec the window of the program before may still be on its way out.
+fn create_patiently(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
+    for _ in 0..BUSY_TRIES {
+        match device::create(request) {
+            Err(Errno::EBUSY) => thread::sleep(BUSY_PAUSE),
+            other => return other,
+        }
+    }
+    device::create(request)
 }
 
 fn create_error(run: &Run, errno: Errno) -> StartError {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The window: the program's address space at the same addresses in this process. And the slots.
 
+use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
+use std::sync::Mutex;
 
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
+use ihk_ikc::process::prot;
 use ihk_ikc::slot::{DelegationSlot, MAX_SLOTS, SLOT_PAGES};
 use ihk_ikc::uapi::SLOTS_OFFSET;
 use nix::errno::Errno;
@@ -23,14 +26,22 @@ pub(crate) struct Window {
 /// named may be touched: the others have no page yet.
 pub(crate) type Slots = &'static [DelegationSlot; MAX_SLOTS];
 
-/// Maps window and slots of a created process.
+/// The read-only parts of the window: start and end. A forked child has to make them again. The
+/// co-kernel changes them one at a time, and not while it forks.
+static READ_ONLY: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
+
+/// Maps window and slots of a created process, which may come from different descriptors.
 ///
 /// # Errors
 ///
 /// `EEXIST` if something lies in the window, `ENOMEM` if Linux has no room.
-pub(crate) fn map(fd: &OwnedFd, start: u64) -> Result<(Window, Slots), Errno> {
-    map_shared(fd, start, WINDOW_END - start, start)?;
-    let slots = map_shared(fd, 0, SLOT_PAGES as u64 * PAGE_BYTES, SLOTS_OFFSET)?;
+pub(crate) fn map(
+    window_fd: &OwnedFd,
+    slots_fd: &OwnedFd,
+    start: u64,
+) -> Result<(Window, Slots), Errno> {
+    map_shared(window_fd, start, WINDOW_END - start, start)?;
+    let slots = map_shared(slots_fd, 0, SLOT_PAGES as u64 * PAGE_BYTES, SLOTS_OFFSET)?;
     // SAFETY: pages of their own, mapped for the rest of the process, that mcctrl backs with the
     // co-kernel's slots; all words of a slot are atomics, so that the co-kernel may write them.
     let slots = unsafe { &*ptr::with_exposed_provenance::<[DelegationSlot; MAX_SLOTS]>(slots) };
@@ -86,7 +97,32 @@ impl Window {
         let (start, length) = self.part(address, bytes)?;
         let prot = prot.cast_signed() & (libc::PROT_READ | libc::PROT_WRITE);
         // SAFETY: the part lies in the window, where nothing of Rust lives.
-        Errno::result(unsafe { libc::mprotect(start, length, prot) }).map(drop)
+        Errno::result(unsafe { libc::mprotect(start, length, prot) })?;
+        if let Ok(mut parts) = READ_ONLY.lock() {
+            remove_part(&mut parts, address, address + bytes);
+            if prot & libc::PROT_WRITE == 0 {
+                parts.insert(address, address + bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// The window of a child that has the same program.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`].
+    pub(crate) fn map_again(
+        self,
+        window_fd: &OwnedFd,
+        slots_fd: &OwnedFd,
+    ) -> Result<(Self, Slots), Errno> {
+        let (window, slots) = map(window_fd, slots_fd, self.start)?;
+        let parts = READ_ONLY.lock().map_err(|_| Errno::EIO)?.clone();
+        for (start, end) in parts {
+            window.protect(start, end - start, prot::READ)?;
+        }
+        Ok((window, slots))
     }
 
     /// Drops Linux's page tables of a page-aligned part; the next access asks again.
@@ -99,6 +135,25 @@ impl Window {
         // SAFETY: the part lies in the window, where nothing of Rust lives; its pages belong to the
         // co-kernel and keep their contents.
         Errno::result(unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) }).map(drop)
+    }
+}
+
+/// Takes [`start`, `end`) out of `parts`.
+fn remove_part(parts: &mut BTreeMap<u64, u64>, start: u64, end: u64) {
+    let overlapping: Vec<(u64, u64)> = parts
+        .range(..end)
+        .rev()
+        .map(|(&first, &last)| (first, last))
+        .take_while(|(_, last)| *last > start)
+        .collect();
+    for (first, last) in overlapping {
+        parts.remove(&first);
+        if first < start {
+            parts.insert(first, start);
+        }
+        if last > end {
+            parts.insert(end, last);
+        }
     }
 }
 
@@ -135,8 +190,9 @@ pub(crate) fn read(address: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use super::{read, write, Window};
+    use super::{read, remove_part, write, Window};
     use nix::errno::Errno;
+    use std::collections::BTreeMap;
 
     #[test]
     fn memory_that_is_not_there_is_efault() {
@@ -146,6 +202,21 @@ mod tests {
         let target = [0_u8; 8];
         let address = std::ptr::from_ref(&target).addr() as u64;
         assert_eq!(read(address, &mut bytes), Ok(8));
+    }
+
+    #[test]
+    fn removed_parts_leave_their_edges() {
+        let mut parts = BTreeMap::from([(1, 4), (6, 8), (8, 12), (20, 30)]);
+        remove_part(&mut parts, 3, 10);
+        assert_eq!(parts, BTreeMap::from([(1, 3), (10, 12), (20, 30)]));
+        remove_part(&mut parts, 22, 23);
+        assert_eq!(
+            parts,
+            BTreeMap::from([(1, 3), (10, 12), (20, 22), (23, 30)])
+        );
+        remove_part(&mut parts, 3, 10);
+        remove_part(&mut parts, 0, 40);
+        assert!(parts.is_empty());
     }
 
     #[test]

@@ -120,6 +120,22 @@ pub struct Attributes {
     pub on_demand: bool,
     /// Charged to `RLIMIT_MEMLOCK`.
     pub locked: bool,
+    /// A child of fork has the same memory, not a copy.
+    pub shared: bool,
+    /// What a child of fork finds.
+    pub on_fork: OnFork,
+}
+
+/// What becomes of an area in a child of fork, as `madvise` may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFork {
+    /// The child has it.
+    #[default]
+    Inherit,
+    /// The child has nothing there.
+    Omit,
+    /// The child finds it zeroed.
+    Wipe,
 }
 
 /// An area: a range and its attributes.
@@ -136,7 +152,7 @@ pub struct Area {
 pub struct Overlap;
 
 /// The areas of one address space.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct AreaMap {
     /// By start address: end and attributes.
     areas: BTreeMap<u64, (u64, Attributes)>,
@@ -357,6 +373,8 @@ mod tests {
             kind: Kind::Anonymous,
             on_demand: false,
             locked: false,
+            shared: false,
+            on_fork: OnFork::Inherit,
         }
     }
 

@@ -10,10 +10,11 @@
 )]
 mod map;
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use ihk_ikc::control::{command, state, InstanceControl};
-use ihk_ikc::packet::{ToCokernel, ToLinux};
+use ihk_ikc::layout::MAX_CPUS;
+use ihk_ikc::packet::{Packet, ToCokernel, ToLinux};
 use ihk_ikc::ring::{Doorbell, Ring, RingError};
 
 pub use map::{init, mailbox};
@@ -96,10 +97,10 @@ pub fn drain() {
     loop {
         match ring.pop() {
             Ok(None) => return,
-            Ok(Some(packet)) => match ToCokernel::decode(&packet) {
-                Some(message) => host::handle(message, arch::cpu_index()),
-                None => klog!("ikc: unknown packet kind {}", packet.words()[0]),
-            },
+            Ok(Some(packet)) => {
+                let _handling = Handling::begin();
+                handle(&packet);
+            }
             Err(error) => panic!(
                 "Linux broke the ring to CPU {}: {error:?}",
                 arch::cpu_index()
@@ -108,9 +109,44 @@ pub fn drain() {
     }
 }
 
-/// For wait loops: handles what waits for this CPU, if anything. Cheap when there is nothing.
+fn handle(packet: &Packet) {
+    match ToCokernel::decode(packet) {
+        Some(message) => host::handle(message, arch::cpu_index()),
+        None => klog!("ikc: unknown packet kind {}", packet.words()[0]),
+    }
+}
+
+/// CPUs that are handling a packet.
+static HANDLING: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
+
+/// This CPU handles a packet, until the value is dropped. The handler does not leave the CPU.
+struct Handling(&'static AtomicBool);
+
+impl Handling {
+    fn begin() -> Self {
+        let mine = &HANDLING[arch::cpu_index() as usize];
+        mine.store(true, Ordering::Relaxed);
+        Self(mine)
+    }
+
+    fn is_under_way() -> bool {
+        HANDLING[arch::cpu_index() as usize].load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// For wait loops and long work: handles what waits for this CPU, if anything. Cheap when there is
+/// nothing. A handler that takes long only shows that the CPU lives: handlers within handlers would
+/// need a stack each.
 pub fn poll() {
-    if own_ring().has_packets() || is_commanded() {
+    if Handling::is_under_way() {
+        beat();
+    } else if own_ring().has_packets() || is_commanded() {
         drain();
     }
 }

@@ -6,15 +6,17 @@
 //! Never touch user memory under `inner`: the fault handler needs it.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use cokernel_logic::vma::{AreaMap, Attributes, Kind, Protection, Range};
+use cokernel_logic::vma::{AreaMap, Attributes, Kind, OnFork, Protection, Range};
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
+use ihk_ikc::packet::ProcessHandle;
 use x86_64::PhysAddr;
 
-use crate::arch::paging::{Flags, MapError, PageSize, PageTable};
+use crate::arch::paging::{Flags, MapError, Mapping, PageSize, PageTable};
 use crate::arch::{relax, tlb};
 use crate::mm::runs::RunList;
+use crate::mm::share;
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::sched;
@@ -34,6 +36,9 @@ pub struct AddressSpace {
     pub window: Range,
     /// mmap areas are given out downwards from here.
     pub mmap_top: u64,
+    owner: AtomicU32,
+    /// Processes that have not given it up.
+    users: AtomicU32,
 }
 
 /// What `inner` protects.
@@ -62,7 +67,7 @@ impl Drop for LayoutGuard<'_> {
 impl AddressSpace {
     /// An empty address space for the window [`window_start`, [`WINDOW_END`]). `None` if there is
     /// no frame for its table.
-    pub fn new(window_start: u64, mmap_top: u64) -> Option<Self> {
+    pub fn new(owner: ProcessHandle, window_start: u64, mmap_top: u64) -> Option<Self> {
         let table = PageTable::new_user()?;
         let hardware = table.space().clone();
         let inner = Inner {
@@ -81,7 +86,29 @@ impl AddressSpace {
                 end: WINDOW_END,
             },
             mmap_top,
+            owner: AtomicU32::new(owner),
+            users: AtomicU32::new(1),
         })
+    }
+
+    /// The process in whose window Linux sees it. A child of vfork uses its parent's.
+    pub fn owner(&self) -> ProcessHandle {
+        self.owner.load(Ordering::Relaxed)
+    }
+
+    /// The owner's handle is known; before the space is first run.
+    pub fn set_owner(&self, owner: ProcessHandle) {
+        self.owner.store(owner, Ordering::Relaxed);
+    }
+
+    /// One more process uses it.
+    pub fn add_user(&self) {
+        self.users.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A process gives it up. `true`: it was the last one and frees the pages.
+    pub fn remove_user(&self) -> bool {
+        self.users.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// Physical address of the top-level page table.
@@ -102,6 +129,11 @@ impl AddressSpace {
     /// Forgets translations of `range` on every CPU that may have them.
     pub fn flush(&self, range: Range) {
         tlb::shootdown(&self.hardware, range.start, range.end);
+    }
+
+    /// Forgets the translation of the page at `address` on every CPU that may have it.
+    pub fn flush_page(&self, address: u64) {
+        tlb::shootdown(&self.hardware, address, address + PAGE_BYTES);
     }
 
     /// Runs `f` on areas and table. Short, no user memory, no waiting.
@@ -183,7 +215,8 @@ impl Inner {
         runs
     }
 
-    /// Changes the rights of every page mapped in `range`. Flush afterwards.
+    /// Changes the rights of every page mapped in `range`, except that a page another address space
+    /// has, too, becomes writable only by a fault that copies it. Flush afterwards.
     ///
     /// # Errors
     ///
@@ -192,10 +225,21 @@ impl Inner {
         self.cut_edges(range)?;
         let mut at = range.start;
         while let Some((address, mapping)) = self.table.next_mapping(at, range.end) {
-            self.table.protect(address, flags_of(protection));
+            let copy_first = protection.write && self.is_copied_on_write(address, &mapping);
+            let rights = Protection {
+                write: protection.write && !copy_first,
+                ..protection
+            };
+            self.table.protect(address, flags_of(rights));
             at = address + mapping.size.bytes();
         }
         Ok(())
+    }
+
+    /// Whether the page at `address` must be copied before it is written.
+    pub fn is_copied_on_write(&self, address: u64, mapping: &Mapping) -> bool {
+        let area = self.areas.find(address);
+        area.is_none_or(|area| !area.attributes.shared) && share::is_shared(mapping)
     }
 
     /// Whether two more areas may come into being, as when the middle of one changes.
@@ -255,5 +299,7 @@ pub fn attributes(kind: Kind, protection: Protection) -> Attributes {
         kind,
         on_demand: false,
         locked: false,
+        shared: false,
+        on_fork: OnFork::Inherit,
     }
 }

@@ -6,7 +6,7 @@ use cokernel_logic::signals::number::{SIGBUS, SIGSEGV};
 use crate::arch::paging::Mapping;
 use crate::arch::tlb;
 use crate::mm::aspace::{AddressSpace, Inner};
-use crate::mm::populate;
+use crate::mm::{copy, populate};
 use crate::syscall::errno::Errno;
 use crate::task::process;
 
@@ -93,10 +93,15 @@ enum FaultError {
 }
 
 fn resolve(space: &AddressSpace, addr: u64, access: Access) -> Result<(), FaultError> {
-    space.with(|inner| resolve_locked(inner, addr, access))
+    space.with(|inner| resolve_locked(space, inner, addr, access))
 }
 
-fn resolve_locked(inner: &mut Inner, addr: u64, access: Access) -> Result<(), FaultError> {
+fn resolve_locked(
+    space: &AddressSpace,
+    inner: &mut Inner,
+    addr: u64,
+    access: Access,
+) -> Result<(), FaultError> {
     let area = inner.areas.find(addr).ok_or(FaultError::Unmapped)?;
     let rights = area.attributes.protection;
     let allowed =
@@ -107,6 +112,9 @@ fn resolve_locked(inner: &mut Inner, addr: u64, access: Access) -> Result<(), Fa
     match inner.table.lookup(addr) {
         // Another thread was faster, or this CPU's translation is old.
         Some(mapping) if permits(&mapping, access) => Ok(()),
+        Some(_) if access.write => {
+            copy::make_writable(space, inner, addr, rights).map_err(|_| FaultError::OutOfMemory)
+        }
         // The table lags behind the areas only while the layout changes.
         Some(_) => Err(FaultError::Forbidden),
         None if area.attributes.kind == cokernel_logic::vma::Kind::Special => {

@@ -3,6 +3,8 @@
 
 pub mod addr;
 pub mod aspace;
+pub mod copy;
+pub mod duplicate;
 pub mod fault;
 #[expect(unsafe_code, reason = "the kernel heap hands out raw memory")]
 pub mod heap;
@@ -12,6 +14,7 @@ pub mod populate;
 pub mod quarantine;
 pub mod revoke;
 pub mod runs;
+pub mod share;
 #[expect(unsafe_code, reason = "lists through the free memory itself")]
 mod slab;
 pub mod unmap;

@@ -183,6 +183,25 @@ pub fn zero(address: PhysAddr, bytes: u64) {
     unsafe { crate::arch::clear(direct_map_ptr(address), bytes) };
 }
 
+/// Copies a small page. Panics outside the partition. Who writes `from` meanwhile gets an old or a
+/// new word copied, as with any copy of memory in use.
+pub fn copy(from: PhysAddr, to: PhysAddr) {
+    assert!(
+        contains(from.as_u64(), PAGE_BYTES) && contains(to.as_u64(), PAGE_BYTES),
+        "{from:?} or {to:?} is not the partition's"
+    );
+    // SAFETY: both in the partition, whole words; the caller owns `to`, by having allocated it.
+    unsafe {
+        core::arch::asm!(
+            "rep movsq",
+            inout("rcx") PAGE_BYTES / 8 => _,
+            inout("rdi") direct_map_ptr(to) => _,
+            inout("rsi") direct_map_ptr(from) => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
 /// Runs `body` on the frames and publishes the counters.
 fn with<R>(body: impl FnOnce(&mut Frames) -> R) -> R {
     let frames = FRAMES.get().expect("frames are used before they are there");

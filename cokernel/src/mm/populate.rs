@@ -3,6 +3,7 @@
 
 use cokernel_logic::vma::{Kind, Protection, Range};
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
+use x86_64::PhysAddr;
 
 use crate::arch::paging::PageSize;
 use crate::ikc;
@@ -127,13 +128,22 @@ fn alloc_for(address: u64, range: Range) -> Option<Page> {
             }));
         }
     }
-    let small = PageSize::Small;
-    let has_room = || has_room_for(small.bytes());
-    if !(has_room() || quarantine::recheck() && has_room()) {
-        return None;
+    let frame = alloc_frame()?;
+    Some(zeroed(Page {
+        frame,
+        size: PageSize::Small,
+    }))
+}
+
+/// A small frame with undefined contents, unless the kernel needs the rest.
+pub fn alloc_frame() -> Option<PhysAddr> {
+    let bytes = PageSize::Small.bytes();
+    let room = has_room_for(bytes) || quarantine::recheck() && has_room_for(bytes);
+    if room {
+        phys::alloc_small()
+    } else {
+        None
     }
-    let frame = phys::alloc_small()?;
-    Some(zeroed(Page { frame, size: small }))
 }
 
 fn zeroed(page: Page) -> Page {

@@ -19,7 +19,7 @@ use x86_64::PhysAddr;
 use crate::arch::relax;
 use crate::arch::time::Deadline;
 use crate::mm::runs::RunList;
-use crate::mm::{phys, quarantine};
+use crate::mm::{phys, quarantine, share};
 use crate::sync::SpinLock;
 use crate::task::process::{self, Process};
 use crate::{ikc, klog};
@@ -51,6 +51,8 @@ enum Then {
 struct Revocation {
     token: u64,
     process: ProcessHandle,
+    /// Whose window Linux sees them in.
+    owner: ProcessHandle,
     range: Range,
     runs: RunList,
     /// `runs[..asked]` have been named to Linux; of these, all but the last request are settled.
@@ -89,7 +91,15 @@ pub fn release_process(process: &Process, limbo: RunList) {
     if limbo.is_empty() {
         process::forget(process.handle);
     } else {
-        ask(process, process.space.window, limbo, Then::FreeProcess);
+        // Of a child of vfork this names the child: its parent's window may be gone already, and
+        // with it every mapping.
+        ask(
+            process,
+            process.handle,
+            process.space.window,
+            limbo,
+            Then::FreeProcess,
+        );
     }
 }
 
@@ -107,7 +117,7 @@ pub fn free_unexposed(frames: &RunList, limbo: &mut RunList) {
         if exposed::any_set(phys::exposed_bits(), run) {
             limbo.push(run);
         } else {
-            quarantine::free(run);
+            share::release(run, quarantine::free);
         }
     }
 }
@@ -147,7 +157,7 @@ impl Revocation {
         }
         let message = ToLinux::Revoke {
             token: self.token,
-            process: self.process,
+            process: self.owner,
             start: self.range.start,
             end: self.range.end,
             runs: self.array.as_u64(),
@@ -162,7 +172,7 @@ impl Revocation {
     fn settle(&mut self) {
         if !matches!(self.then, Then::Keep(_)) {
             for &run in &self.runs.as_slice()[self.settled..self.asked] {
-                quarantine::free_or_keep(run);
+                share::release(run, quarantine::free_or_keep);
             }
         }
         self.settled = self.asked;
@@ -177,11 +187,12 @@ fn take(token: u64) -> Option<Revocation> {
     Some(pending.swap_remove(index))
 }
 
-fn ask(process: &Process, range: Range, runs: RunList, then: Then) -> u64 {
+fn ask(process: &Process, owner: ProcessHandle, range: Range, runs: RunList, then: Then) -> u64 {
     let token = NEXT_TOKEN.fetch_add(1, Ordering::Relaxed);
     let revocation = Revocation {
         token,
         process: process.handle,
+        owner,
         range,
         runs,
         asked: 0,
@@ -195,7 +206,7 @@ fn ask(process: &Process, range: Range, runs: RunList, then: Then) -> u64 {
 
 /// Waits for Linux, serving it meanwhile: it may itself wait for this CPU.
 fn ask_and_wait(process: &Process, range: Range, runs: RunList, then: Then, done: &AtomicBool) {
-    let token = ask(process, range, runs, then);
+    let token = ask(process, process.space.owner(), range, runs, then);
     let deadline = Deadline::after_us(PATIENCE_US);
     while !done.load(Ordering::Acquire) {
         ikc::poll();
@@ -218,7 +229,7 @@ fn give_up(token: u64) {
     );
     if !matches!(revocation.then, Then::Keep(_)) {
         for &run in &revocation.runs.as_slice()[revocation.settled..] {
-            quarantine::keep(run);
+            share::release(run, quarantine::keep);
         }
     }
 }

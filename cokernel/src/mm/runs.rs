@@ -67,7 +67,8 @@ impl RunList {
     }
 }
 
-fn run_of(mapping: &Mapping) -> Option<FrameRun> {
+/// The frames of a page, if they are the partition's.
+pub fn run_of(mapping: &Mapping) -> Option<FrameRun> {
     let first = phys::frame_number(mapping.pa)?;
     let count = u32::try_from(mapping.size.bytes() / PAGE_BYTES).ok()?;
     Some(FrameRun { first, count })

@@ -2,6 +2,7 @@
 //! clone and clone3: what the flags ask for.
 
 use super::errno::{Errno, SyscallResult};
+use super::fork;
 use super::identity::as_value;
 use super::user::read_bytes;
 use crate::arch::UserFrame;
@@ -9,20 +10,21 @@ use crate::mm::addr::USER_END;
 use crate::task::spawn_thread::{self, Wish};
 
 /// Flags of Linux.
-mod flag {
-    pub(super) const VM: u64 = 0x100;
-    pub(super) const FS: u64 = 0x200;
-    pub(super) const FILES: u64 = 0x400;
-    pub(super) const SIGHAND: u64 = 0x800;
-    pub(super) const PTRACE: u64 = 0x2000;
-    pub(super) const THREAD: u64 = 0x1_0000;
-    pub(super) const SYSVSEM: u64 = 0x4_0000;
-    pub(super) const SETTLS: u64 = 0x8_0000;
-    pub(super) const PARENT_SETTID: u64 = 0x10_0000;
-    pub(super) const CHILD_CLEARTID: u64 = 0x20_0000;
-    pub(super) const DETACHED: u64 = 0x40_0000;
-    pub(super) const UNTRACED: u64 = 0x80_0000;
-    pub(super) const CHILD_SETTID: u64 = 0x100_0000;
+pub mod flag {
+    pub(in crate::syscall) const VM: u64 = 0x100;
+    pub(in crate::syscall) const FS: u64 = 0x200;
+    pub(in crate::syscall) const FILES: u64 = 0x400;
+    pub(in crate::syscall) const SIGHAND: u64 = 0x800;
+    pub(in crate::syscall) const VFORK: u64 = 0x4000;
+    pub(in crate::syscall) const PTRACE: u64 = 0x2000;
+    pub(in crate::syscall) const THREAD: u64 = 0x1_0000;
+    pub(in crate::syscall) const SYSVSEM: u64 = 0x4_0000;
+    pub(in crate::syscall) const SETTLS: u64 = 0x8_0000;
+    pub(in crate::syscall) const PARENT_SETTID: u64 = 0x10_0000;
+    pub(in crate::syscall) const CHILD_CLEARTID: u64 = 0x20_0000;
+    pub(in crate::syscall) const DETACHED: u64 = 0x40_0000;
+    pub(in crate::syscall) const UNTRACED: u64 = 0x80_0000;
+    pub(in crate::syscall) const CHILD_SETTID: u64 = 0x100_0000;
 }
 
 /// What makes a child a thread; the worker that stands for it shares all that with the others.
@@ -42,6 +44,7 @@ const EXIT_SIGNAL: u64 = 0xff;
 /// A request in the form both calls come down to.
 struct Request {
     flags: u64,
+    exit_signal: u64,
     stack: u64,
     parent_tid: u64,
     child_tid: u64,
@@ -53,6 +56,7 @@ pub fn clone(frame: &mut UserFrame) -> SyscallResult {
     let [flags, stack, parent_tid, child_tid, tls, _] = frame.args();
     let request = Request {
         flags: flags & 0xffff_ffff & !EXIT_SIGNAL,
+        exit_signal: flags & EXIT_SIGNAL,
         stack,
         parent_tid,
         child_tid,
@@ -79,6 +83,7 @@ pub fn clone3(frame: &mut UserFrame) -> SyscallResult {
     }
     let request = Request {
         flags,
+        exit_signal,
         stack: stack.wrapping_add(stack_bytes),
         parent_tid,
         child_tid,
@@ -104,6 +109,9 @@ fn read_args(address: u64, bytes: u64) -> Result<[u64; WORDS], Errno> {
 
 fn perform(frame: &UserFrame, request: &Request) -> SyscallResult {
     check(request.flags)?;
+    if request.flags & flag::THREAD == 0 {
+        return fork_as(frame, request);
+    }
     if request.flags & THREAD != THREAD || request.flags & !(THREAD | OPTIONAL) != 0 {
         return Err(Errno::ENOSYS);
     }
@@ -119,6 +127,28 @@ fn perform(frame: &UserFrame, request: &Request) -> SyscallResult {
         return Err(Errno::EPERM);
     }
     spawn_thread::spawn(frame, &wish).map(as_value)
+}
+
+fn fork_as(frame: &UserFrame, request: &Request) -> SyscallResult {
+    let wish = fork::Wish {
+        flags: request.flags,
+        exit_signal: request.exit_signal,
+        stack: request.stack,
+        parent_tid: request.parent_tid,
+        child_tid: request.child_tid,
+        tls: request.tls,
+    };
+    fork::fork(frame, &wish)
+}
+
+/// fork(2).
+pub fn fork(frame: &mut UserFrame) -> SyscallResult {
+    fork::fork(frame, &fork::Wish::plain(0))
+}
+
+/// vfork(2).
+pub fn vfork(frame: &mut UserFrame) -> SyscallResult {
+    fork::fork(frame, &fork::Wish::plain(flag::VM | flag::VFORK))
 }
 
 /// Combinations that make no sense.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! madvise: what frees memory frees it here, where it is; most of the rest is a hint.
 
-use cokernel_logic::vma::{Area, Kind, Range};
+use cokernel_logic::vma::{Area, Attributes, Kind, OnFork, Range};
 use ihk_ikc::layout::PAGE_BYTES;
 
 use super::errno::{Errno, SyscallResult};
@@ -18,6 +18,8 @@ enum Deed {
     Nothing,
     /// Contents are lost, zeroed memory comes at the next touch.
     Empty,
+    /// A child of fork finds this.
+    OnFork(OnFork),
     /// Every page is there afterwards, and may be written if so said.
     Fill { write: bool },
 }
@@ -30,9 +32,12 @@ enum Deed {
 /// collapsing, shared memory, poison).
 fn deed(advice: i32) -> Result<Deed, Errno> {
     match advice {
-        // NORMAL RANDOM SEQUENTIAL WILLNEED, (DONT|DO)FORK, (UN)MERGEABLE, (NO)HUGEPAGE,
-        // (DONT|DO)DUMP, (WIPE|KEEP)ONFORK, COLD PAGEOUT
-        0..=3 | 10..=21 => Ok(Deed::Nothing),
+        // NORMAL RANDOM SEQUENTIAL WILLNEED, (UN)MERGEABLE, (NO)HUGEPAGE, (DONT|DO)DUMP, COLD PAGEOUT
+        0..=3 | 12..=17 | 20 | 21 => Ok(Deed::Nothing),
+        // DONTFORK, WIPEONFORK; DOFORK, KEEPONFORK
+        10 => Ok(Deed::OnFork(OnFork::Omit)),
+        18 => Ok(Deed::OnFork(OnFork::Wipe)),
+        11 | 19 => Ok(Deed::OnFork(OnFork::Inherit)),
         // DONTNEED, FREE
         4 | 8 => Ok(Deed::Empty),
         // POPULATE_READ, POPULATE_WRITE
@@ -80,8 +85,26 @@ fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
             }
             unmap::empty(process, part.range)
         }
+        Deed::OnFork(on_fork) => mark(process, part, on_fork),
         Deed::Fill { write } => fill(process, part.range, write),
     }
+}
+
+fn mark(process: &Process, part: &Area, on_fork: OnFork) -> Result<(), Errno> {
+    let wipeable = matches!(
+        part.attributes.kind,
+        Kind::Anonymous | Kind::Heap | Kind::Stack
+    );
+    if on_fork == OnFork::Wipe && (!wipeable || part.attributes.shared) {
+        return Err(Errno::EINVAL);
+    }
+    process.space.with(|inner| {
+        inner.check_split()?;
+        inner
+            .areas
+            .update(part.range, |what| Attributes { on_fork, ..what });
+        Ok(())
+    })
 }
 
 /// Makes every page of `range` be there.

@@ -8,7 +8,7 @@ use super::errno::{Errno, SyscallResult};
 use super::sigaction::SET_BYTES;
 use super::user::read_words;
 use crate::arch::UserFrame;
-use crate::task::{process, sched};
+use crate::task::{process, proxy_mask, sched};
 
 /// pselect6(2): the last argument points to the mask's address and size.
 pub fn pselect6(frame: &mut UserFrame) -> SyscallResult {
@@ -51,6 +51,7 @@ fn wait(number: u64, args: [u64; 6], mask: u64, bytes: u64) -> SyscallResult {
         let thread = sched::current();
         thread.data.signals.set_mask_for_now(SignalSet(set));
         thread.request_return_work();
+        proxy_mask::sync_for_wait(process::current());
         if thread.data.signals.has_deliverable(process::current()) {
             return Err(Errno::EINTR);
         }

@@ -183,6 +183,7 @@ fn map_anonymous(process: &Process, range: Range, wish: &Wish) -> Result<(), Err
     let mut what = attributes(kind, wish.protection);
     what.locked = wish.flags & MAP_LOCKED != 0;
     what.on_demand = !at_once;
+    what.shared = wish.flags & MAP_TYPE == MAP_SHARED;
     space.with(|inner| inner.add_area(range, what))?;
     if at_once {
         populate::populate(space, range, wish.protection)?;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Resource limits: those on memory are kept here, the others are Linux's.
 
+use ihk_ikc::process::op;
+
 use super::errno::{Errno, SyscallResult};
 use super::limits::{self, AS, DATA, MEMLOCK, STACK};
 use super::user::{int, read_words, write_words};
 use crate::arch::UserFrame;
+use crate::delegate;
 use crate::task::process::{self, Process};
 
 /// Number of prlimit64(2).
@@ -67,5 +70,7 @@ fn set(
         return Err(Errno::EPERM);
     }
     process.limits.lock()[number] = wanted;
+    // A program that this process executes starts with it. The proxy can store a few words.
+    let _ = delegate::call(op::LIMIT, [number as u64, wanted[0], wanted[1], 0, 0, 0]);
     Ok(())
 }

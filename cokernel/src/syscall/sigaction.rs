@@ -12,7 +12,8 @@ use super::user::{read_words, uint, write_words};
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::task::process::{self, Process};
-use crate::task::signal::{Action, DEFAULT_HANDLER, IGNORE_HANDLER};
+use crate::task::proxy_mask;
+use crate::task::signal::{flag, Action, DEFAULT_HANDLER, IGNORE_HANDLER};
 
 /// Size of the kernel's signal sets.
 pub const SET_BYTES: u64 = 8;
@@ -31,6 +32,7 @@ pub fn rt_sigaction(frame: &mut UserFrame) -> SyscallResult {
         _ => {
             let action = decode(read_words(new)?);
             let before = process.signals.set_action(signal, action);
+            proxy_mask::sync_for_wait(process);
             tell_proxy(signal, &before, &action);
             before
         }
@@ -55,8 +57,9 @@ fn decode([handler, flags, restorer, mask]: [u64; 4]) -> Action {
 
 /// Signals a thread causes itself never come from outside in a way the program could tell.
 fn tell_proxy(signal: u32, before: &Action, after: &Action) {
-    let changed = meaning(before) != meaning(after);
-    if changed {
+    let new_meaning = meaning(before) != meaning(after);
+    let changed = new_meaning || child_flags(before) != child_flags(after);
+    if new_meaning {
         let awaited = &process::current().awaited;
         awaited.fetch_and(!(1 << (signal - 1)), Ordering::Relaxed);
     }
@@ -64,8 +67,18 @@ fn tell_proxy(signal: u32, before: &Action, after: &Action) {
         // The program's own view is complete without it.
         let _ = delegate::call(
             op::DISPOSITION,
-            [u64::from(signal), meaning(after), 0, 0, 0, 0],
+            [
+                u64::from(signal),
+                meaning(after),
+                child_flags(after),
+                0,
+                0,
+                0,
+            ],
         );
+        if meaning(after) == disposition::FORWARD {
+            proxy_mask::note_unblocked(process::current(), signal);
+        }
     }
 }
 
@@ -81,8 +94,14 @@ pub fn await_from_proxy(process: &Process, set: SignalSet) {
                 op::DISPOSITION,
                 [u64::from(signal), disposition::FORWARD, 0, 0, 0, 0],
             );
+            proxy_mask::note_unblocked(process, signal);
         }
     }
+}
+
+/// What Linux must know of the action of SIGCHLD; means nothing for others.
+const fn child_flags(action: &Action) -> u64 {
+    action.flags & (flag::NOCLDSTOP | flag::NOCLDWAIT)
 }
 
 const fn meaning(action: &Action) -> u64 {

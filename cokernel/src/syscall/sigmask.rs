@@ -5,9 +5,9 @@ use cokernel_logic::signals::SignalSet;
 
 use super::errno::{Errno, SyscallResult};
 use super::sigaction::SET_BYTES;
-use super::user::{int, read_words, write_bytes, write_words};
+use super::user::{int, read_bytes, read_words, write_bytes, write_words};
 use crate::arch::UserFrame;
-use crate::task::{process, sched};
+use crate::task::{process, proxy_mask, sched};
 
 const SIG_BLOCK: i32 = 0;
 const SIG_UNBLOCK: i32 = 1;
@@ -46,8 +46,19 @@ pub fn rt_sigpending(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let signals = &sched::current().data.signals;
-    let waiting = signals.pending(process::current()).0 & signals.mask().0;
-    write_bytes(set, &waiting.to_le_bytes()[..bytes as usize])?;
+    let process = process::current();
+    let waiting = signals.pending(process).0 & signals.mask().0;
+    let kept_by_linux = signals.mask().0 & process.signals.defaults().0;
+    let mut waiting = waiting.to_le_bytes();
+    if kept_by_linux != 0 {
+        super::forward(frame.number(), frame.args())?;
+        let mut theirs = [0; SET_BYTES as usize];
+        read_bytes(set, &mut theirs[..bytes as usize])?;
+        for (byte, theirs) in waiting.iter_mut().zip(theirs) {
+            *byte |= theirs;
+        }
+    }
+    write_bytes(set, &waiting[..bytes as usize])?;
     Ok(0)
 }
 
@@ -62,6 +73,7 @@ pub fn rt_sigsuspend(frame: &mut UserFrame) -> SyscallResult {
         .data
         .signals
         .set_mask_for_now(SignalSet(mask));
+    proxy_mask::sync_for_wait(process::current());
     wait_for_signal()
 }
 

@@ -12,9 +12,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::errno::{Errno, SyscallResult};
 use super::{
-    advice, arch_prctl, brk, clone, exit, futex, identity, itimer, kill, madvise, masked, mlock,
-    mmap, mprotect, mremap, munmap, prctl, rlimit, robust_list, sched, sigaction, sigaltstack,
-    sigmask, sigreturn, sigwait, sleep,
+    advice, arch_prctl, brk, clone, execve, exit, futex, identity, itimer, kill, madvise, masked,
+    mlock, mmap, mprotect, mremap, munmap, prctl, rlimit, robust_list, sched, sigaction,
+    sigaltstack, sigmask, sigreturn, sigwait, sleep,
 };
 use crate::arch::UserFrame;
 
@@ -148,9 +148,9 @@ syscall_table! {
     54  setsockopt               Delegate;
     55  getsockopt               Delegate;
     56  clone                    Local(clone::clone);
-    57  fork                     Enosys;
-    58  vfork                    Enosys;
-    59  execve                   Enosys;
+    57  fork                     Local(clone::fork);
+    58  vfork                    Local(clone::vfork);
+    59  execve                   Local(execve::execve);
     60  exit                     Local(exit::exit);
     61  wait4                    Delegate;
     62  kill                     Local(kill::kill);
@@ -373,14 +373,14 @@ syscall_table! {
     279 move_pages               Enosys;
     280 utimensat                Delegate;
     281 epoll_pwait              Local(masked::epoll_pwait);
-    282 signalfd                 Enosys;
+    282 signalfd                 Delegate;
     283 timerfd_create           Delegate;
     284 eventfd                  Delegate;
     285 fallocate                Delegate;
     286 timerfd_settime          Delegate;
     287 timerfd_gettime          Delegate;
     288 accept4                  Delegate;
-    289 signalfd4                Enosys;
+    289 signalfd4                Delegate;
     290 eventfd2                 Delegate;
     291 epoll_create1            Delegate;
     292 dup3                     Delegate;
@@ -413,7 +413,7 @@ syscall_table! {
     319 memfd_create             Delegate;
     320 kexec_file_load          Delegate;
     321 bpf                      Delegate;
-    322 execveat                 Enosys;
+    322 execveat                 Local(execve::execveat);
     323 userfaultfd              Enosys;
     324 membarrier               Local(sched::membarrier);
     325 mlock2                   Local(mlock::mlock2);

@@ -16,8 +16,7 @@ use crate::arch;
 use crate::arch::paging::{Flags, PageSize};
 use crate::delegate::Slots;
 use crate::mm::aspace::{attributes, AddressSpace};
-use crate::mm::runs::RunList;
-use crate::mm::{phys, populate, quarantine, window};
+use crate::mm::{duplicate, phys, populate, window};
 use crate::syscall::errno::Errno;
 use crate::task::process::{self, Parts, Process};
 use crate::task::signal::ProcessSignals;
@@ -40,11 +39,12 @@ pub fn create(mailbox: &CreateMailbox, cpu: u32) -> Result<Arc<Process>, Errno> 
 
 fn make(handle: ProcessHandle, mailbox: &CreateMailbox, cpu: u32) -> Result<Process, Errno> {
     let image = &mailbox.image;
-    let space = AddressSpace::new(image.window_start, image.mmap_top).ok_or(Errno::ENOMEM)?;
+    let space =
+        AddressSpace::new(handle, image.window_start, image.mmap_top).ok_or(Errno::ENOMEM)?;
     match fill(&space, mailbox).and_then(|()| parts(image)) {
-        Ok(parts) => Ok(Process::new(handle, image.pid, cpu, space, parts)),
+        Ok(parts) => Ok(Process::new(handle, image.pid, cpu, Arc::new(space), parts)),
         Err(errno) => {
-            discard(&space);
+            duplicate::discard(&space);
             Err(errno)
         }
     }
@@ -62,6 +62,9 @@ fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
         signals: ProcessSignals::new(SignalSet(image.ignored_signals)),
         blocked: SignalSet(image.blocked_signals).without(SignalSet::UNBLOCKABLE),
         limits: image.rlimits,
+        proxy_mask: image.blocked_signals,
+        newborn: None,
+        release: None,
     })
 }
 
@@ -69,22 +72,6 @@ fn wished_cpu(image: &ProcessImage) -> Option<u32> {
     u32::try_from(image.cpu)
         .ok()
         .filter(|&cpu| cpu < arch::cpu_count())
-}
-
-/// Frees the pages of an address space Linux has not heard of.
-fn discard(space: &AddressSpace) {
-    let mut at = space.window.start;
-    while at < space.window.end {
-        let rest = Range {
-            start: at,
-            end: space.window.end,
-        };
-        // The edges of the window cut no page, so this cannot fail.
-        let taken = space.with(|inner| inner.take_pages(rest));
-        let (frames, end) = taken.unwrap_or_else(|_| (RunList::new(), rest.end));
-        frames.as_slice().iter().copied().for_each(quarantine::free);
-        at = end;
-    }
 }
 
 /// Whether the image makes sense at all; its ranges are checked where they are mapped.

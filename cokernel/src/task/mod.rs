@@ -4,7 +4,9 @@
 pub mod affinity;
 pub mod create;
 pub mod exit;
+pub mod nursery;
 pub mod process;
+pub mod proxy_mask;
 #[expect(unsafe_code, reason = "the stack switch")]
 pub mod sched;
 pub mod signal;

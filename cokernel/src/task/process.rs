@@ -4,6 +4,7 @@
 //! Lock order: TABLE, then a process's `threads`. Signals and address space have locks of their own,
 //! taken after these.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,7 +15,6 @@ use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use ihk_ikc::process::RLIMITS;
 use x86_64::PhysAddr;
 
-use crate::arch::fpu::FpuState;
 use crate::arch::{tlb, UserFrame};
 use crate::delegate::pool::{self, Pool};
 use crate::delegate::Slots;
@@ -27,7 +27,7 @@ use crate::syscall::errno::Errno;
 use crate::task::affinity::Affinity;
 use crate::task::sched;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
-use crate::task::thread::{NewThread, Thread};
+use crate::task::thread::{NewThread, Registers, Thread};
 
 /// Most processes at once; a handle has 16 bits for the index.
 const MAX_PROCESSES: usize = 4096;
@@ -41,7 +41,7 @@ pub struct Process {
     /// The CPU it starts on.
     pub cpu: u32,
     /// Its memory.
-    pub space: AddressSpace,
+    pub space: Arc<AddressSpace>,
     /// Its delegation slots.
     pub slots: Slots,
     /// Which of them are taken.
@@ -55,6 +55,12 @@ pub struct Process {
     /// Soft and hard limits by Linux's `RLIMIT_*` number.
     pub limits: SpinLock<[[u64; 2]; RLIMITS]>,
     blocked_at_start: SignalSet,
+    /// What Linux keeps pending for it; see [`super::proxy_mask`].
+    pub proxy_mask: AtomicU64,
+    /// Where the main thread begins, of a child of fork that has not begun.
+    newborn: SpinLock<Option<Box<Newborn>>>,
+    /// The parent of a child of vfork waits for this.
+    release: Option<Arc<Release>>,
     threads: SpinLock<Vec<Arc<Thread>>>,
     /// Threads that have not called exit.
     staying: AtomicUsize,
@@ -205,7 +211,7 @@ impl Process {
         handle: ProcessHandle,
         pid: i32,
         cpu: u32,
-        space: AddressSpace,
+        space: Arc<AddressSpace>,
         parts: Parts,
     ) -> Self {
         Self {
@@ -220,6 +226,9 @@ impl Process {
             awaited: AtomicU64::new(0),
             limits: SpinLock::new(parts.limits),
             blocked_at_start: parts.blocked,
+            proxy_mask: AtomicU64::new(parts.proxy_mask),
+            newborn: SpinLock::new(parts.newborn),
+            release: parts.release,
             threads: SpinLock::new(Vec::new()),
             staying: AtomicUsize::new(0),
             dying: AtomicBool::new(false),
@@ -228,39 +237,59 @@ impl Process {
         }
     }
 
-    /// Makes the main thread and lets it run at `entry` with stack pointer `stack`.
+    /// Makes the main thread and lets it run: where its parent forked, or at `entry` with stack
+    /// pointer `stack`.
     ///
     /// # Errors
     ///
     /// `EINVAL` if it was started before or the addresses are not the program's, `ENOMEM`.
     pub fn start(self: &Arc<Self>, entry: u64, stack: u64) -> Result<(), Errno> {
+        let newborn = self.newborn.lock().take();
+        if let Some(newborn) = newborn {
+            return self.run_main(*newborn);
+        }
         let window = self.space.window;
-        let mut threads = self.threads.lock();
-        if !threads.is_empty()
-            || !window.contains(entry)
-            || !window.contains(stack)
-            || self.is_dying()
-        {
+        if !window.contains(entry) || !window.contains(stack) {
             return Err(Errno::EINVAL);
         }
+        self.run_main(Newborn {
+            frame: UserFrame::new(entry, stack),
+            registers: Registers::initial(0),
+            signals: ThreadSignals::new(self.blocked_at_start),
+            clear_child_tid: 0,
+            affinity: Affinity::ALL,
+        })
+    }
+
+    fn run_main(self: &Arc<Self>, newborn: Newborn) -> Result<(), Errno> {
+        let mut threads = self.threads.lock();
+        if !threads.is_empty() || self.is_dying() {
+            return Err(Errno::EINVAL);
+        }
+        let cpu = match newborn.affinity.first() {
+            Some(first) if !newborn.affinity.contains(self.cpu) => first,
+            _ => self.cpu,
+        };
         let data = ThreadData {
             tid: self.pid,
-            signals: ThreadSignals::new(self.blocked_at_start),
+            signals: newborn.signals,
+            clear_child_tid: AtomicU64::new(newborn.clear_child_tid),
+            affinity: SpinLock::new(newborn.affinity),
             ..ThreadData::default()
         };
         let new = NewThread {
             process: self.clone(),
             space: self.space.hardware.clone(),
             slot: 0,
-            fs_base: 0,
-            gs_base: 0,
-            fpu: FpuState::initial(),
+            registers: newborn.registers,
             data,
         };
         let thread = Thread::new_user(new).ok_or(Errno::ENOMEM)?;
+        // A signal may have come before there was anybody to take it.
+        thread.request_return_work();
         self.enter_thread(&mut threads, &thread);
         drop(threads);
-        sched::spawn_user(thread, self.cpu, &UserFrame::new(entry, stack));
+        sched::spawn_user(thread, cpu, &newborn.frame);
         Ok(())
     }
 
@@ -367,15 +396,26 @@ impl Process {
         }
     }
 
-    /// Frees all pages. The tables follow when the last reference to the process is dropped.
+    /// Frees its slots and, if no other process uses the address space, all pages. The tables follow
+    /// when the last reference to the address space is dropped.
     fn free_memory(&self) {
-        tlb::retire(&self.space.hardware);
         let mut limbo = RunList::new();
         let mut slots = RunList::new();
         self.slots
             .frames()
             .for_each(|frame| slots.push_frame(frame));
         revoke::free_unexposed(&slots, &mut limbo);
+        if self.space.remove_user() {
+            tlb::retire(&self.space.hardware);
+            self.free_pages(&mut limbo);
+        }
+        if let Some(release) = &self.release {
+            release.complete();
+        }
+        revoke::release_process(self, limbo);
+    }
+
+    fn free_pages(&self, limbo: &mut RunList) {
         let window = self.space.window;
         let mut at = window.start;
         while at < window.end {
@@ -386,10 +426,9 @@ impl Process {
             // The edges of the window cut no page, so this cannot fail.
             let taken = self.space.with(|inner| inner.take_pages(rest));
             let (frames, end) = taken.unwrap_or_else(|_| (RunList::new(), window.end));
-            revoke::free_unexposed(&frames, &mut limbo);
+            revoke::free_unexposed(&frames, limbo);
             at = end;
         }
-        revoke::release_process(self, limbo);
     }
 
     /// Makes every thread look at its flags soon.
@@ -418,6 +457,52 @@ pub struct Parts {
     pub signals: ProcessSignals,
     /// Signals the main thread blocks at first.
     pub blocked: SignalSet,
+    /// See [`Process::proxy_mask`].
+    pub proxy_mask: u64,
     /// Limits.
     pub limits: [[u64; 2]; RLIMITS],
+    /// Of a child of fork: where its main thread begins.
+    pub newborn: Option<Box<Newborn>>,
+    /// Of a child of vfork: who waits for it to give up the address space.
+    pub release: Option<Arc<Release>>,
+}
+
+/// How a main thread begins.
+pub struct Newborn {
+    /// Its integer registers.
+    pub frame: UserFrame,
+    /// Its other registers.
+    pub registers: Registers,
+    /// Mask and signal stack.
+    pub signals: ThreadSignals,
+    /// See [`ThreadData::clear_child_tid`].
+    pub clear_child_tid: u64,
+    /// Where it may run.
+    pub affinity: Affinity,
+}
+
+/// A parent waits until its child of vfork has given up their address space.
+pub struct Release {
+    done: AtomicBool,
+    parent: Arc<Thread>,
+}
+
+impl Release {
+    /// The current thread will wait.
+    pub fn new() -> Self {
+        Self {
+            done: AtomicBool::new(false),
+            parent: sched::current_arc(),
+        }
+    }
+
+    /// Waits, in the thread that made it; the end of the process ends the wait.
+    pub fn wait(&self, process: &Process) {
+        sched::block(|| self.done.load(Ordering::Acquire) || process.is_dying());
+    }
+
+    fn complete(&self) {
+        self.done.store(true, Ordering::Release);
+        sched::wake(&self.parent);
+    }
 }

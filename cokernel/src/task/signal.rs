@@ -18,7 +18,7 @@ use crate::syscall::errno::Errno;
 use crate::syscall::restart;
 use crate::task::process::Process;
 use crate::task::thread::Thread;
-use crate::task::{exit, sched, signal_frame};
+use crate::task::{exit, proxy_mask, sched, signal_frame};
 
 /// `SIG_DFL`.
 pub const DEFAULT_HANDLER: u64 = 0;
@@ -26,6 +26,10 @@ pub const DEFAULT_HANDLER: u64 = 0;
 pub const IGNORE_HANDLER: u64 = 1;
 /// Action flags of Linux the co-kernel acts on.
 pub mod flag {
+    /// No SIGCHLD when a child stops.
+    pub const NOCLDSTOP: u64 = 1;
+    /// Children that end leave nothing to wait for.
+    pub const NOCLDWAIT: u64 = 2;
     /// The restorer is valid; required on x86-64.
     pub const RESTORER: u64 = 0x0400_0000;
     /// Run on the signal stack.
@@ -121,6 +125,8 @@ pub struct ProcessSignals(SpinLock<Shared>);
 
 struct Shared {
     actions: [Action; SIGNALS as usize],
+    /// Signals with the default action.
+    defaults: SignalSet,
     pending: Pending,
 }
 
@@ -148,6 +154,7 @@ impl ProcessSignals {
     /// Default actions, except for the `ignored` ones.
     pub fn new(ignored: SignalSet) -> Self {
         let mut actions = [Action::default(); SIGNALS as usize];
+        let defaults = SignalSet(u64::MAX).without(ignored);
         for (signal, action) in (1..).zip(&mut actions) {
             if ignored.contains(signal) {
                 action.handler = IGNORE_HANDLER;
@@ -155,6 +162,20 @@ impl ProcessSignals {
         }
         Self(SpinLock::new(Shared {
             actions,
+            defaults,
+            pending: Pending::default(),
+        }))
+    }
+
+    /// Those of a child of fork: the same actions, nothing waits.
+    pub fn inherit(&self) -> Self {
+        let (actions, defaults) = {
+            let shared = self.0.lock();
+            (shared.actions, shared.defaults)
+        };
+        Self(SpinLock::new(Shared {
+            actions,
+            defaults,
             pending: Pending::default(),
         }))
     }
@@ -164,12 +185,22 @@ impl ProcessSignals {
         self.0.lock().actions[signal as usize - 1]
     }
 
+    /// The signals that Linux deals with itself, because their action is the default.
+    pub fn defaults(&self) -> SignalSet {
+        self.0.lock().defaults
+    }
+
     /// Sets the action of a valid `signal`; the one before. What is to be ignored from now on and
     /// already waits is dropped.
     pub fn set_action(&self, signal: u32, action: Action) -> Action {
         let mut shared = self.0.lock();
         if is_ignored(signal, &action) {
             shared.pending.forget(signal);
+        }
+        if action.handler == DEFAULT_HANDLER {
+            shared.defaults.add(signal);
+        } else {
+            shared.defaults.remove(signal);
         }
         core::mem::replace(&mut shared.actions[signal as usize - 1], action)
     }
@@ -229,6 +260,14 @@ impl ThreadSignals {
     fn accepts(&self, signal: u32) -> bool {
         let own = self.0.lock();
         !own.mask.contains(signal) || own.awaited.contains(signal)
+    }
+
+    /// Ends what [`Self::set_mask_for_now`] began; whether it did.
+    fn put_mask_back(&self) -> bool {
+        let mut own = self.0.lock();
+        let saved = own.saved_mask.take();
+        own.mask = saved.unwrap_or(own.mask);
+        saved.is_some()
     }
 
     /// The signal stack.
@@ -360,14 +399,10 @@ pub fn before_return(frame: &mut UserFrame) {
         }
     }
     restart::without_handler(frame);
-    let mut own = thread.data.signals.0.lock();
-    if let Some(mask) = own.saved_mask.take() {
-        own.mask = mask;
-        drop(own);
-        if thread.data.signals.has_deliverable(process) {
-            before_return(frame);
-        }
+    if thread.data.signals.put_mask_back() && thread.data.signals.has_deliverable(process) {
+        return before_return(frame);
     }
+    proxy_mask::sync(process);
 }
 
 fn deliver(thread: &Thread, process: &Process, frame: &mut UserFrame, info: Info) {

@@ -4,15 +4,14 @@
 use alloc::sync::Arc;
 use core::sync::atomic::AtomicU64;
 
-use crate::arch::fpu::FpuState;
-use crate::arch::{context, uaccess, UserFrame};
+use crate::arch::{uaccess, UserFrame};
 use crate::delegate::pool;
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::process::{self, Process, ThreadData};
 use crate::task::sched;
 use crate::task::signal::ThreadSignals;
-use crate::task::thread::{NewThread, Thread};
+use crate::task::thread::{NewThread, Registers, Thread};
 
 /// What the new thread differs in from the one that makes it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,13 +58,13 @@ fn make(process: &Arc<Process>, slot: u32, tid: i32, wish: &Wish) -> Result<Arc<
         affinity: SpinLock::new(*me.data.affinity.lock()),
         ..ThreadData::default()
     };
+    let mut registers = Registers::of_current();
+    registers.fs_base = wish.thread_pointer.unwrap_or(registers.fs_base);
     let new = NewThread {
         process: process.clone(),
         space: process.space.hardware.clone(),
         slot,
-        fs_base: wish.thread_pointer.unwrap_or_else(context::fs_base),
-        gs_base: context::gs_base(),
-        fpu: FpuState::of_current(),
+        registers,
         data,
     };
     Thread::new_user(new).ok_or(Errno::ENOMEM)

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU8, Ordering};
 
 use alloc::sync::Arc;
 
-use crate::arch::context::{Context, KernelStack};
+use crate::arch::context::{self, Context, KernelStack};
 use crate::arch::fpu::FpuState;
 use crate::arch::tlb::Space;
 use crate::sync::OwnedCell;
@@ -60,6 +60,36 @@ pub struct Thread {
     pub data: ThreadData,
 }
 
+/// The registers that a stack switch saves outside of the stack.
+pub struct Registers {
+    /// FPU, vector and protection-key registers.
+    pub fpu: FpuState,
+    /// FS base (thread-local storage).
+    pub fs_base: u64,
+    /// GS base.
+    pub gs_base: u64,
+}
+
+impl Registers {
+    /// Those of a fresh program, but for the FS base.
+    pub fn initial(fs_base: u64) -> Self {
+        Self {
+            fpu: FpuState::initial(),
+            fs_base,
+            gs_base: 0,
+        }
+    }
+
+    /// A copy of the current thread's.
+    pub fn of_current() -> Self {
+        Self {
+            fpu: FpuState::of_current(),
+            fs_base: context::fs_base(),
+            gs_base: context::gs_base(),
+        }
+    }
+}
+
 /// What makes a program's thread.
 pub struct NewThread {
     /// Its process.
@@ -68,12 +98,8 @@ pub struct NewThread {
     pub space: Arc<Space>,
     /// Index of its delegation slot.
     pub slot: u32,
-    /// Initial FS base (thread-local storage).
-    pub fs_base: u64,
-    /// Initial GS base.
-    pub gs_base: u64,
-    /// Initial FPU state.
-    pub fpu: FpuState,
+    /// Its registers beyond the integer ones.
+    pub registers: Registers,
     /// The process side's data.
     pub data: ThreadData,
 }
@@ -83,9 +109,9 @@ impl Thread {
     pub fn new_user(new: NewThread) -> Option<Arc<Self>> {
         let saved = Saved {
             context: Context::empty(),
-            fpu: new.fpu,
-            fs_base: new.fs_base,
-            gs_base: new.gs_base,
+            fpu: new.registers.fpu,
+            fs_base: new.registers.fs_base,
+            gs_base: new.registers.gs_base,
         };
         Some(Arc::new(Self {
             stack: KernelStack::new()?,

@@ -31,4 +31,4 @@ pub mod uapi;
 
 /// Version of everything below. ihk.ko, mcctrl.ko, the co-kernel image, mcexec and the tools must
 /// carry the same number; a mismatch is refused with one line that names both.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;

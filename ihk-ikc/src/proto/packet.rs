@@ -179,6 +179,19 @@ messages! {
             /// Index of the page.
             page: u32,
         },
+        /// A child of `parent`'s proxy stands for the process that [`super::process::op::FORK`] has
+        /// prepared. Answer: [`ToLinux::ProcessCreated`]; the root is the parent's if the child
+        /// shares its address space. Started by [`Self::StartProcess`], whose other fields are 0.
+        AdoptProcess = 48 {
+            /// Comes back in the answer.
+            token: u64,
+            /// The process whose proxy forked.
+            parent: u32,
+            /// Id of the child.
+            pid: i32,
+            /// What the parent's co-kernel side called the prepared process.
+            unborn: u64,
+        },
     }
 }
 

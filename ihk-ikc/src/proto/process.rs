@@ -149,7 +149,8 @@ pub mod op {
     /// at `args[1]` (already mapped there, whatever their protection), then give the window part
     /// protection `args[4]`: a private file mapping. Bytes past the end of the file stay zero.
     pub const LOAD_FILE: u64 = BASE + 3;
-    /// The program's disposition of signal `args[0]` is now `args[1]` ([`super::disposition`]).
+    /// The program's disposition of signal `args[0]` is now `args[1]` ([`super::disposition`]), with
+    /// those of Linux's action flags in `args[2]` that concern children (`SA_NOCLD…`).
     pub const DISPOSITION: u64 = BASE + 4;
     /// Drop the page tables of window part [`args[0]`, `+ args[1]`): madvise(DONTNEED), so that
     /// large pages can come again.
@@ -161,6 +162,20 @@ pub mod op {
     /// The worker of this slot ends: it answers 0, then zeroes
     /// [`worker_tid`](super::super::slot::DelegationSlot::worker_tid).
     pub const WORKER_EXIT: u64 = BASE + 17;
+    /// Fork: a child of this process stands for the process prepared as `args[0]`
+    /// ([`super::super::uapi::ADOPT_PROCESS`]) and finds its id at address `args[1]`, if that is
+    /// not 0. The answer, its id, comes when it is about to run.
+    pub const FORK: u64 = BASE + 32;
+    /// Become the program at path `args[1]` (an address, as are the next two) relative to directory
+    /// `args[0]`, with arguments `args[2]`, environment `args[3]`, flags `args[4]` as execveat has
+    /// them, and signals `args[5]` blocked. Answered only if it fails.
+    pub const EXEC: u64 = BASE + 33;
+    /// Linux keeps exactly the signals `args[0]` (bit n − 1 = signal n) pending for the process; the
+    /// answer comes when that is so.
+    pub const MASK: u64 = BASE + 34;
+    /// The program's limit of resource `args[0]`, which the co-kernel keeps, is now `args[1]`
+    /// (soft), `args[2]` (hard): for the next program.
+    pub const LIMIT: u64 = BASE + 35;
 }
 
 /// What a signal does, as far as the proxy must know.

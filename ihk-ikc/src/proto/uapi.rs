@@ -362,8 +362,26 @@ pub struct ForwardSignal {
 /// Deliver a signal that mcexec received to the program.
 pub const SIGNAL: u32 = write::<ForwardSignal>(0x66);
 
+/// Argument and answer of [`ADOPT_PROCESS`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AdoptProcess {
+    /// In: argument 0 of the parent's [`super::process::op::FORK`].
+    pub unborn: u64,
+    /// Out: descriptor to map the window from; close-on-exec. Close it after mapping.
+    pub window_fd: i32,
+    /// Out: the same for the slots.
+    pub slots_fd: i32,
+}
+/// The caller, a child of a proxy, stands for the process its parent has prepared. Errors as for
+/// [`CREATE_PROCESS`]; ESRCH also if the parent has gone or has prepared none.
+pub const ADOPT_PROCESS: u32 = both::<AdoptProcess>(0x70);
+/// Run an adopted process; the caller becomes the worker of slot 0.
+pub const START_ADOPTED: u32 = none(0x71);
+
 #[cfg(not(loom))]
 const _: () = {
+    assert!(size_of::<AdoptProcess>() == 16);
     assert!(size_of::<CpuSet>() == 64);
     assert!(size_of::<MemorySpec>() == 512);
     assert!(size_of::<LoadImage>() == 352);

@@ -4,6 +4,9 @@
 
 pub(crate) mod directory;
 pub(crate) mod exe_link;
+pub(crate) mod execute;
+#[expect(unsafe_code, reason = "fork")]
+pub(crate) mod fork;
 pub(crate) mod hidden;
 pub(crate) mod operation;
 pub(crate) mod perform;

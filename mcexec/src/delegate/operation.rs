@@ -9,9 +9,9 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::stat::{fstat, SFlag};
 use nix::sys::statvfs::{fstatvfs, FsFlags};
 
-use super::{answer, pool, Program};
+use super::{answer, execute, fork, pool, Program};
 use crate::image::page_up;
-use crate::{device, signal};
+use crate::{cancel, device, inherited, signal};
 
 /// Device number of `/dev/zero`: a private mapping of it is zeroes.
 const ZERO_DEVICE: (u64, u64) = (1, 5);
@@ -29,7 +29,14 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         op::DIE => signal::die(first),
         op::PROTECT => prot_bits(third).and_then(|prot| window.protect(first, second, prot)),
         op::LOAD_FILE => load_file(program, args),
-        op::DISPOSITION => signal::set_disposition(first, second),
+        op::DISPOSITION => signal::set_disposition(first, second, third),
+        op::FORK => return answer(fork::fork(program, first, second)),
+        op::EXEC => execute::execute(program, args),
+        op::MASK => {
+            cancel::set_control_mask(first);
+            Ok(())
+        }
+        op::LIMIT => inherited::keep_limit(first, [second, third]),
         op::DROP_TABLES => window.drop_tables(first, second),
         _ => Err(Errno::ENOSYS),
     };

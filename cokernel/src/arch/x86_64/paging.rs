@@ -240,6 +240,18 @@ impl PageTable {
         ))
     }
 
+    /// Lets the small leaf of `va` lead to `pa` with `flags`; what it was. The caller flushes.
+    pub fn replace(&mut self, va: u64, pa: PhysAddr, flags: Flags) -> Option<Mapping> {
+        let (slot, PageSize::Small) = self.leaf_slot(va)? else {
+            return None;
+        };
+        let new = leaf(pa, PageSize::Small, flags);
+        Some(Mapping::of(
+            slot.swap(new, Ordering::SeqCst),
+            PageSize::Small,
+        ))
+    }
+
     /// Makes 512 small leaves of the large one that contains `va`, with the same rights and frames.
     /// Does nothing if there is no large leaf. The caller flushes before rights change.
     ///

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Copy on write: the page of a private area that another address space has, too, is copied before
+//! it is written.
+
+use cokernel_logic::vma::Protection;
+
+use crate::arch::paging::{Mapping, PageSize};
+use crate::mm::addr::page_down;
+use crate::mm::aspace::{flags_of, AddressSpace, Inner, Page};
+use crate::mm::runs::run_of;
+use crate::mm::{phys, populate, quarantine, share};
+use crate::syscall::errno::Errno;
+
+/// Makes the page of `address` writable, which `rights` allow: as it is if nobody else has it, else
+/// as a copy. Under the lock of `inner`.
+///
+/// # Errors
+///
+/// `ENOMEM`; `EFAULT` for pages that are not the partition's.
+pub fn make_writable(
+    space: &AddressSpace,
+    inner: &mut Inner,
+    address: u64,
+    rights: Protection,
+) -> Result<(), Errno> {
+    let whole = inner.table.lookup(address).ok_or(Errno::EFAULT)?;
+    run_of(&whole).ok_or(Errno::EFAULT)?;
+    if !inner.is_copied_on_write(address, &whole) {
+        inner.table.protect(address, flags_of(rights));
+        return Ok(());
+    }
+    inner.table.split(address).map_err(|_| Errno::ENOMEM)?;
+    let small = inner.table.lookup(address).ok_or(Errno::EFAULT)?;
+    if share::is_shared(&small) {
+        replace(space, inner, page_down(address), &small, rights)
+    } else {
+        inner.table.protect(address, flags_of(rights));
+        Ok(())
+    }
+}
+
+/// Puts a copy of `old`, the small page at `address`, in its place and gives `old` up.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub fn replace(
+    space: &AddressSpace,
+    inner: &mut Inner,
+    address: u64,
+    old: &Mapping,
+    rights: Protection,
+) -> Result<(), Errno> {
+    let copy = copy_of(old)?;
+    inner
+        .table
+        .replace(address, copy.frame, flags_of(rights))
+        .ok_or(Errno::EFAULT)?;
+    space.flush_page(address);
+    if let Some(run) = run_of(old) {
+        share::release(run, quarantine::free_or_keep);
+    }
+    Ok(())
+}
+
+fn copy_of(old: &Mapping) -> Result<Page, Errno> {
+    let frame = populate::alloc_frame().ok_or(Errno::ENOMEM)?;
+    phys::copy(old.pa, frame);
+    Ok(Page {
+        frame,
+        size: PageSize::Small,
+    })
+}

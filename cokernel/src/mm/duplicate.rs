@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The address space of a child of fork: the same areas and, until somebody writes, the same
+//! frames. The caller holds the parent's layout lock.
+//!
+//! Page by page both sides lose the right to write a private page and its frame is counted once
+//! more. Then the parent's translations and Linux's mappings go. What Linux has pinned is copied
+//! for the child at once: otherwise the parent's next write would move the parent away from the
+//! transfer.
+
+use alloc::sync::Arc;
+
+use cokernel_logic::vma::{Area, OnFork, Range};
+use ihk_ikc::exposed;
+
+use crate::arch::paging::{Flags, Mapping};
+use crate::ikc;
+use crate::mm::aspace::{AddressSpace, Inner};
+use crate::mm::runs::{run_of, RunList};
+use crate::mm::{copy, phys, populate, quarantine, revoke, share};
+use crate::syscall::errno::Errno;
+use crate::task::process::Process;
+
+/// Pages handled under one hold of the parent's lock.
+const PAGES_AT_ONCE: u32 = 128;
+
+/// A copy of `process`'s address space, for the process that will be `owner`.
+///
+/// # Errors
+///
+/// `ENOMEM`; the parent goes on, its pages come back by faults.
+pub fn duplicate(process: &Process) -> Result<AddressSpace, Errno> {
+    let parent = &process.space;
+    let child = AddressSpace::new(0, parent.window.start, parent.mmap_top).ok_or(Errno::ENOMEM)?;
+    fill_shared_areas(parent)?;
+    let done = copy_areas(parent, &child).and_then(|seen| {
+        parent.flush(parent.window);
+        if !seen.is_empty() {
+            revoke::withdraw(process, parent.window, seen);
+            copy_pinned(&child)?;
+        }
+        Ok(())
+    });
+    match done {
+        Ok(()) => Ok(child),
+        Err(errno) => {
+            parent.flush(parent.window);
+            discard(&child);
+            Err(errno)
+        }
+    }
+}
+
+/// Gives up all pages of an address space that was never run.
+pub fn discard(space: &AddressSpace) {
+    let mut at = space.window.start;
+    while at < space.window.end {
+        let rest = Range {
+            start: at,
+            end: space.window.end,
+        };
+        // The edges of the window cut no page, so this cannot fail.
+        let taken = space.with(|inner| inner.take_pages(rest));
+        let (frames, end) = taken.unwrap_or_else(|_| (RunList::new(), rest.end));
+        for &run in frames.as_slice() {
+            share::release(run, quarantine::free_or_keep);
+        }
+        at = end;
+    }
+}
+
+/// What is shared must be there: a page that came later would be each side's own.
+fn fill_shared_areas(parent: &AddressSpace) -> Result<(), Errno> {
+    let areas = parent.with(|inner| inner.areas.parts(parent.window));
+    let is_shared =
+        |area: &&Area| area.attributes.shared && area.attributes.protection.is_accessible();
+    for area in areas.iter().filter(is_shared) {
+        populate::populate(parent, area.range, area.attributes.protection)?;
+    }
+    Ok(())
+}
+
+/// Areas and pages; the frames that Linux may have mapped writable.
+fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<RunList, Errno> {
+    let areas = parent.with(|inner| {
+        let mut areas = inner.areas.clone();
+        let omitted = areas.parts(parent.window);
+        for area in omitted
+            .iter()
+            .filter(|area| area.attributes.on_fork == OnFork::Omit)
+        {
+            areas.remove(area.range);
+        }
+        child.with(|copy| {
+            copy.areas = areas.clone();
+            copy.proxy_read_only = inner.proxy_read_only.clone();
+            (copy.break_start, copy.break_now) = (inner.break_start, inner.break_now);
+        });
+        areas
+    });
+    let mut seen = RunList::new();
+    for area in areas.iter() {
+        if area.attributes.on_fork == OnFork::Wipe {
+            continue;
+        }
+        let mut at = area.range.start;
+        while at < area.range.end {
+            at = parent.with(|inner| copy_pages(inner, child, &area, at, &mut seen))?;
+            // Linux may be waiting for a page meanwhile.
+            ikc::poll();
+        }
+    }
+    Ok(seen)
+}
+
+/// Copies some pages of `area` from `at` on; where to go on.
+fn copy_pages(
+    parent: &mut Inner,
+    child: &AddressSpace,
+    area: &Area,
+    mut at: u64,
+    seen: &mut RunList,
+) -> Result<u64, Errno> {
+    // A page that reaches beyond the area would be copied with its neighbour's rights.
+    parent.cut_edges(area.range)?;
+    for _ in 0..PAGES_AT_ONCE {
+        let Some((address, mapping)) = parent.table.next_mapping(at, area.range.end) else {
+            return Ok(area.range.end);
+        };
+        copy_page(parent, child, area, address, &mapping, seen)?;
+        at = address + mapping.size.bytes();
+    }
+    Ok(at)
+}
+
+fn copy_page(
+    parent: &mut Inner,
+    child: &AddressSpace,
+    area: &Area,
+    address: u64,
+    mapping: &Mapping,
+    seen: &mut RunList,
+) -> Result<(), Errno> {
+    let private = !area.attributes.shared;
+    let flags = Flags {
+        write: mapping.flags.write && !private,
+        ..mapping.flags
+    };
+    let run = run_of(mapping);
+    if let Some(run) = run {
+        share::add(run).map_err(|_| Errno::ENOMEM)?;
+    }
+    let mapped = child.with(|copy| copy.table.map(address, mapping.pa, mapping.size, flags));
+    if mapped.is_err() {
+        if let Some(run) = run {
+            share::release(run, quarantine::free_or_keep);
+        }
+        return Err(Errno::ENOMEM);
+    }
+    if private && mapping.flags.write {
+        parent.table.protect(address, flags);
+        seen.add_if_exposed(mapping);
+    }
+    Ok(())
+}
+
+/// Gives the child copies of what Linux still holds of the parent's writable pages.
+fn copy_pinned(child: &AddressSpace) -> Result<(), Errno> {
+    let areas = child.with(|inner| inner.areas.parts(child.window));
+    let is_copied = |area: &&Area| area.attributes.protection.write && !area.attributes.shared;
+    for area in areas.iter().filter(is_copied) {
+        child.with(|inner| copy_pinned_in(child, inner, area))?;
+    }
+    Ok(())
+}
+
+fn copy_pinned_in(child: &AddressSpace, inner: &mut Inner, area: &Area) -> Result<(), Errno> {
+    let mut at = area.range.start;
+    while let Some((address, mapping)) = inner.table.next_mapping(at, area.range.end) {
+        at = address + mapping.size.bytes();
+        let held = run_of(&mapping).is_some_and(|run| exposed::any_set(phys::exposed_bits(), run));
+        if !held {
+            continue;
+        }
+        inner.table.split(address).map_err(|_| Errno::ENOMEM)?;
+        for small in (address..at).step_by(ihk_ikc::layout::PAGE_BYTES as usize) {
+            let Some(page) = inner.table.lookup(small) else {
+                continue;
+            };
+            let pinned =
+                run_of(&page).is_some_and(|run| exposed::any_set(phys::exposed_bits(), run));
+            if pinned {
+                copy::replace(child, inner, small, &page, area.attributes.protection)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The address space a child of vfork shares with its parent.
+pub fn share_with_child(process: &Process) -> Arc<AddressSpace> {
+    process.space.add_user();
+    process.space.clone()
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+//! execve: the worker checks the new program, then executes mcexec, which brings it to the
+//! co-kernel as a new process with the same id. This process is freed when its window is gone.
+
+use ihk_ikc::process::op;
+
+use super::errno::{Errno, SyscallResult};
+use crate::arch::UserFrame;
+use crate::delegate;
+use crate::task::sched;
+
+/// `AT_FDCWD`, as an argument.
+const CURRENT_DIRECTORY: u64 = u64::MAX - 99;
+
+/// execve(2).
+pub fn execve(frame: &mut UserFrame) -> SyscallResult {
+    let [path, argv, environment, ..] = frame.args();
+    execute([CURRENT_DIRECTORY, path, argv, environment, 0])
+}
+
+/// execveat(2).
+pub fn execveat(frame: &mut UserFrame) -> SyscallResult {
+    let [directory, path, argv, environment, flags, _] = frame.args();
+    execute([directory, path, argv, environment, flags])
+}
+
+/// Comes back only if it failed, or if this process is being killed: by its successor.
+fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResult {
+    let mask = sched::current().data.signals.mask().0;
+    let result = delegate::call(op::EXEC, [directory, path, argv, environment, flags, mask]);
+    Err(match result {
+        0.. => Errno::EINTR,
+        failed => Errno::from_linux(failed),
+    })
+}

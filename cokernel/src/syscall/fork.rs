@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A child process. The co-kernel's half is prepared here, by the forking thread; then its worker
+//! forks, and the worker's child adopts it ([`crate::task::nursery`]). So descriptors, process
+//! groups, sessions and what wait returns are Linux's own.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use cokernel_logic::signals::SignalSet;
+use ihk_ikc::process::op;
+
+use super::clone::flag;
+use super::errno::{Errno, SyscallResult};
+use super::user::write_u32;
+use crate::arch::UserFrame;
+use crate::delegate::{self, Slots};
+use crate::mm::addr::USER_END;
+use crate::mm::{duplicate, phys};
+use crate::task::nursery::{self, Unborn};
+use crate::task::process::{self, Newborn, Parts, Process, Release};
+use crate::task::sched;
+use crate::task::signal::{SignalStack, ThreadSignals};
+use crate::task::thread::Registers;
+
+/// What a child process may be asked for; everything else is another kind of thing, or is not there.
+const KNOWN: u64 = flag::VM
+    | flag::VFORK
+    | flag::SETTLS
+    | flag::PARENT_SETTID
+    | flag::CHILD_SETTID
+    | flag::CHILD_CLEARTID;
+const SIGCHLD: u64 = 17;
+
+/// What clone is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// Linux's flags, without the exit signal.
+    pub flags: u64,
+    /// Signal to the parent at the child's end.
+    pub exit_signal: u64,
+    /// Stack pointer of the child; 0 = the parent's.
+    pub stack: u64,
+    /// Where the parent finds the child's id, if the flags say so.
+    pub parent_tid: u64,
+    /// Where the child finds its id, or has it zeroed when it ends, if the flags say so.
+    pub child_tid: u64,
+    /// The child's FS base, if the flags say so.
+    pub tls: u64,
+}
+
+impl Wish {
+    /// What fork(2) and, with `flags`, vfork(2) ask for.
+    pub const fn plain(flags: u64) -> Self {
+        Self {
+            flags,
+            exit_signal: SIGCHLD,
+            stack: 0,
+            parent_tid: 0,
+            child_tid: 0,
+            tls: 0,
+        }
+    }
+
+    /// Whether all of `flags` are set.
+    const fn has(&self, flags: u64) -> bool {
+        self.flags & flags == flags
+    }
+}
+
+/// Makes the child `wish` describes; its id.
+///
+/// # Errors
+///
+/// `EINVAL` for what Linux refuses or is not supported, `ENOMEM`, `EAGAIN`, as fork(2).
+pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
+    let bad_tls = wish.has(flag::SETTLS) && wish.tls >= USER_END;
+    if wish.flags & !KNOWN != 0 || wish.exit_signal != SIGCHLD {
+        return Err(Errno::EINVAL);
+    }
+    if bad_tls {
+        return Err(Errno::EPERM);
+    }
+    let process = process::current();
+    let release = wish.has(flag::VFORK).then(|| Arc::new(Release::new()));
+    let pid = {
+        // Until the worker has forked: its record of the window's rights must fit the copy.
+        let _layout = process.space.lock_layout();
+        let unborn = prepare(process, frame, wish, release.clone())?;
+        bring_up(process, unborn, wish)?
+    };
+    if wish.has(flag::PARENT_SETTID) {
+        // As in Linux, the child exists whether or not this can be told.
+        let _ = write_u32(wish.parent_tid, pid);
+    }
+    if let Some(release) = release {
+        release.wait(process);
+    }
+    Ok(u64::from(pid))
+}
+
+/// Has the worker fork.
+fn bring_up(process: &Process, unborn: Unborn, wish: &Wish) -> Result<u32, Errno> {
+    let number = nursery::put(unborn);
+    let tid_address = if wish.has(flag::CHILD_SETTID) {
+        wish.child_tid
+    } else {
+        0
+    };
+    let result = delegate::call(op::FORK, [number, tid_address, 0, 0, 0, 0]);
+    if let Some(unborn) = nursery::take(number, process.handle) {
+        unborn.discard();
+    }
+    u32::try_from(result).map_err(|_| Errno::from_linux(result))
+}
+
+fn prepare(
+    process: &Process,
+    frame: &UserFrame,
+    wish: &Wish,
+    release: Option<Arc<Release>>,
+) -> Result<Unborn, Errno> {
+    let revoke_array = phys::alloc_small().ok_or(Errno::ENOMEM)?;
+    let Some(slots) = Slots::new() else {
+        phys::free_small(revoke_array);
+        return Err(Errno::ENOMEM);
+    };
+    let space = if wish.has(flag::VM) {
+        Ok(duplicate::share_with_child(process))
+    } else {
+        duplicate::duplicate(process).map(Arc::new)
+    };
+    let space = space.inspect_err(|_| {
+        phys::free_small(revoke_array);
+        slots.frames().for_each(phys::free_small);
+    })?;
+    let parts = Parts {
+        slots,
+        revoke_array,
+        signals: process.signals.inherit(),
+        blocked: SignalSet::EMPTY,
+        proxy_mask: process.proxy_mask.load(Ordering::Relaxed),
+        limits: *process.limits.lock(),
+        newborn: Some(Box::new(newborn(frame, wish))),
+        release,
+    };
+    Ok(Unborn {
+        parent: process.handle,
+        space,
+        parts,
+    })
+}
+
+/// The child's main thread: a copy of this one that returns 0.
+fn newborn(frame: &UserFrame, wish: &Wish) -> Newborn {
+    let me = sched::current();
+    let mut frame = *frame;
+    frame.set_return(0);
+    if wish.stack != 0 {
+        frame.rsp = wish.stack;
+    }
+    let mut registers = Registers::of_current();
+    if wish.has(flag::SETTLS) {
+        registers.fs_base = wish.tls;
+    }
+    let signals = ThreadSignals::new(me.data.signals.mask());
+    // A child on another stack of the same memory must not share the signal stack.
+    let keeps_stack = !wish.has(flag::VM) || wish.has(flag::VFORK);
+    signals.set_stack(if keeps_stack {
+        me.data.signals.stack()
+    } else {
+        SignalStack::default()
+    });
+    Newborn {
+        frame,
+        registers,
+        signals,
+        clear_child_tid: if wish.has(flag::CHILD_CLEARTID) {
+            wish.child_tid
+        } else {
+            0
+        },
+        affinity: *me.data.affinity.lock(),
+    }
+}

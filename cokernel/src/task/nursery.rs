@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Processes that a thread has prepared by fork and nobody on Linux stands for yet.
+//!
+//! The forking thread prepares the child, then has its worker fork. The worker's child adopts the
+//! prepared process through mcctrl. Whoever takes it out of the nursery first decides: adopted, or
+//! discarded by the forking thread because that failed.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ihk_ikc::packet::ProcessHandle;
+
+use crate::mm::aspace::AddressSpace;
+use crate::mm::{duplicate, phys};
+use crate::sync::SpinLock;
+use crate::syscall::errno::Errno;
+use crate::task::process::{self, Parts, Process};
+
+/// A prepared process.
+pub struct Unborn {
+    /// Who prepared it.
+    pub parent: ProcessHandle,
+    /// Its memory.
+    pub space: Arc<AddressSpace>,
+    /// The rest.
+    pub parts: Parts,
+}
+
+static UNBORN: SpinLock<Vec<(u64, Unborn)>> = SpinLock::new(Vec::new());
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Keeps `unborn`; the number it can be found by.
+pub fn put(unborn: Unborn) -> u64 {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    UNBORN.lock().push((number, unborn));
+    number
+}
+
+/// Takes out what `parent` has put in as `number`, if it is still there.
+pub fn take(number: u64, parent: ProcessHandle) -> Option<Unborn> {
+    let mut unborn = UNBORN.lock();
+    let index = unborn
+        .iter()
+        .position(|(other, it)| *other == number && it.parent == parent)?;
+    Some(unborn.swap_remove(index).1)
+}
+
+/// Makes process `pid` of what `parent` has prepared as `number`, to run on CPU `cpu`.
+///
+/// # Errors
+///
+/// `ESRCH` if there is no such thing, `EAGAIN` if there are too many processes.
+pub fn adopt(
+    number: u64,
+    parent: ProcessHandle,
+    pid: i32,
+    cpu: u32,
+) -> Result<Arc<Process>, Errno> {
+    let unborn = take(number, parent).ok_or(Errno::ESRCH)?;
+    let mut waiting = Some(unborn);
+    let entered = process::enter(|handle| {
+        let Unborn { space, parts, .. } = waiting.take().ok_or(Errno::ESRCH)?;
+        if space.owner() == 0 {
+            space.set_owner(handle);
+        }
+        Ok(Process::new(handle, pid, cpu, space, parts))
+    });
+    if let Some(unborn) = waiting {
+        unborn.discard();
+    }
+    entered
+}
+
+impl Unborn {
+    /// Frees everything; Linux has not seen any of it.
+    pub fn discard(self) {
+        self.parts.slots.frames().for_each(phys::free_small);
+        phys::free_small(self.parts.revoke_array);
+        if self.space.remove_user() {
+            duplicate::discard(&self.space);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Fork: this process forks, too, and its child stands for the program's child. The C library's
+//! fork keeps its own locks in order, so that the child may allocate.
+
+use std::fs::File;
+use std::io::{Read, Write};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::libc;
+use nix::sys::wait::waitpid;
+use nix::unistd::{fork as fork_process, pipe2, ForkResult, Pid};
+
+use super::{worker, Program};
+use crate::{cancel, control, device, signal, window};
+
+/// Forks; the child's id. The child serves the process prepared as `unborn` and stores its id at
+/// address `tid_address` of the program, if that is not 0.
+///
+/// # Errors
+///
+/// What fork(2) says, or what the child met on its way.
+pub(super) fn fork(program: &Program, unborn: u64, tid_address: u64) -> Result<i64, Errno> {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|_| Errno::EAGAIN)?;
+    let mask = signal::set_mask(u64::MAX);
+    // SAFETY: the child calls nothing that needs another thread of this process: the C library
+    // keeps its allocator usable, and our own locks are free, see `window::READ_ONLY`.
+    let forked = unsafe { fork_process() };
+    let result = match forked {
+        Ok(ForkResult::Child) => {
+            drop(reader);
+            become_child(program, unborn, tid_address, mask, writer.into())
+        }
+        Ok(ForkResult::Parent { child }) => {
+            drop(writer);
+            hear_of(child, reader.into())
+        }
+        Err(errno) => Err(errno),
+    };
+    signal::set_mask(mask);
+    result
+}
+
+/// Waits until `child` is about to run. One that failed is buried.
+fn hear_of(child: Pid, mut reader: File) -> Result<i64, Errno> {
+    let mut word = [0; 4];
+    let errno = match reader.read_exact(&mut word) {
+        Ok(()) => i32::from_ne_bytes(word),
+        // Killed on its way: it exists, and the program may wait for it.
+        Err(_) => 0,
+    };
+    if errno == 0 {
+        return Ok(child.as_raw().into());
+    }
+    let _ = waitpid(child, None);
+    Err(Errno::from_raw(errno))
+}
+
+fn become_child(
+    program: &Program,
+    unborn: u64,
+    tid_address: u64,
+    mask: u64,
+    mut writer: File,
+) -> ! {
+    let settled = settle(program, unborn, tid_address);
+    let errno = settled.as_ref().err().map_or(0, |errno| *errno as i32);
+    let told = writer.write_all(&errno.to_ne_bytes());
+    drop(writer);
+    match settled {
+        Ok(program) if told.is_ok() => {
+            signal::set_mask(mask);
+            if device::start_adopted().is_err() {
+                control::cokernel_gone(program.os);
+            }
+            worker::serve_main(Box::leak(Box::new(program)))
+        }
+        _ => signal::exit(libc::EXIT_FAILURE),
+    }
+}
+
+/// Everything up to the point where the child's program runs.
+fn settle(program: &Program, unborn: u64, tid_address: u64) -> Result<Program, Errno> {
+    let (window_fd, slots_fd) = device::adopt(unborn)?;
+    let (window, slots) = program.window.map_again(&window_fd, &slots_fd)?;
+    if tid_address != 0 {
+        // As in Linux, an address that is not there harms nobody.
+        let _ = window::write(tid_address, &std::process::id().to_ne_bytes());
+    }
+    cancel::forget_control(None);
+    control::spawn(program.os, slots).map_err(|_| Errno::EAGAIN)?;
+    Ok(Program {
+        os: program.os,
+        path: program.path.clone(),
+        window,
+        slots,
+    })
+}
