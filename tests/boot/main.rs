@@ -11,6 +11,7 @@ mod matrix;
 mod noise;
 mod panic;
 mod partition;
+mod processes;
 mod programs;
 mod rig;
 mod script;

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The programs of `tests/guest` that check claims about themselves, natively and then under mcexec.
 
-#[path = "processes.rs"]
-mod processes;
-
 use crate::script::{claims, linux_only, Reports};
 use std::sync::LazyLock;
 
