@@ -209,6 +209,8 @@ fn ask_and_wait(process: &Process, range: Range, runs: RunList, then: Then, done
     let token = ask(process, process.space.owner(), range, runs, then);
     let deadline = Deadline::after_us(PATIENCE_US);
     while !done.load(Ordering::Acquire) {
+        // Linux is slow, not this CPU: its patience with us must not end before ours with it.
+        ikc::beat();
         ikc::poll();
         relax();
         if deadline.passed() {

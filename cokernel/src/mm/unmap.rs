@@ -5,6 +5,7 @@
 use cokernel_logic::vma::Range;
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 
+use crate::ikc;
 use crate::mm::{revoke, window};
 use crate::syscall::errno::Errno;
 use crate::task::process::Process;
@@ -43,6 +44,7 @@ pub fn empty(process: &Process, range: Range) -> Result<(), Errno> {
             process.space.flush(part);
             linux_had_some |= revoke::release(process, part, &frames);
         }
+        ikc::beat();
         at = end;
     }
     if linux_had_some && range.bytes() >= LARGE_PAGE_BYTES {

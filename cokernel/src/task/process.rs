@@ -427,6 +427,7 @@ impl Process {
             let taken = self.space.with(|inner| inner.take_pages(rest));
             let (frames, end) = taken.unwrap_or_else(|_| (RunList::new(), window.end));
             revoke::free_unexposed(&frames, limbo);
+            ikc::beat();
             at = end;
         }
     }
