@@ -36,6 +36,10 @@ def launch(dice):
     return process
 
 
+def names(processes):
+    return [" ".join(process.args[1:])[-60:] for process in processes]
+
+
 def end(process):
     process.kill()
     process.communicate(timeout=20)
@@ -57,7 +61,7 @@ def storm_of_programs_and_signals_leaves_nothing_behind():
         if victim.poll() is not None or dice.random() < 0.3:
             end(victim)
             live.remove(victim)
-        assert status() == "RUNNING", f"{status()} after {started} programs, seed {seed}"
+        assert status() == "RUNNING", f"{status()} after {started} programs, seed {seed}: {names(live)}"
     for process in live:
         end(process)
     assert started > 100, started
