@@ -6,20 +6,9 @@ import os
 import time
 
 from scene import (CPUS, MEMORY, available_kib, check, claim, hello_works, idle_usage, is_one_clear_line, loaded_modules,
-                   mcreboot, nothing_is_left_of, online_cpus, program, run, run_all, start, status, usage, wait_until)
+                   memory_is_back, mcreboot, nothing_is_left_of, online_cpus, program, run, run_all, start, status, usage, wait_until)
 
 CYCLES = 20
-TOLERANCE = 0.01
-
-
-def memory_is_back(before_kib):
-    after_kib = available_kib()
-    for _ in range(10):
-        if after_kib > before_kib * (1 - TOLERANCE):
-            return
-        time.sleep(0.5)
-        after_kib = available_kib()
-    raise AssertionError(f"MemAvailable {before_kib} kB before, {after_kib} kB after")
 
 
 def cores_run_tasks():

@@ -6,7 +6,8 @@ import os
 import re
 import subprocess
 
-from scene import (CPUS, MEMORY, available_kib, check, claim, hello_works, is_one_clear_line, mcreboot, online_cpus, program, run,
+from scene import (CPUS, MEMORY, available_kib, check, claim, hello_works, is_one_clear_line, mcreboot,
+                   memory_is_back, online_cpus, program, run,
                    run_all, start, status)
 
 GROUP = 100  # "users" in every Debian
@@ -219,8 +220,7 @@ def many_steering_at_once_leave_nothing_behind():
     run("ihkconfig", "0", "release", "mem", "all")
     check("rmmod", "mcctrl", "ihk")
     assert online_cpus() == "0-3", online_cpus()
-    left_kib = available_kib()
-    assert left_kib > before_kib * 0.99, (before_kib, left_kib)
+    memory_is_back(before_kib)
 
 
 def start_clean():

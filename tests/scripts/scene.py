@@ -129,6 +129,18 @@ def available_kib():
         return int(re.search(r"MemAvailable: +(\d+)", file.read()).group(1))
 
 
+def memory_is_back(before_kib, limit_s=30):
+    """Fails unless MemAvailable comes back to within 1 %.
+
+    Linux keeps 2 MiB pages that were freed a moment ago on lists of its CPUs, which /proc/meminfo does not count and
+    which shrink every second; a page that is lost does not come back.
+    """
+    end = time.monotonic() + limit_s
+    while (after_kib := available_kib()) <= before_kib * 0.99:
+        assert time.monotonic() < end, f"MemAvailable {before_kib} kB before, {after_kib} kB after"
+        time.sleep(1)
+
+
 def make_healthy():
     """A claim that failed must not take the next ones with it."""
     if status() != "RUNNING":
