@@ -3,7 +3,6 @@
 """Claims about giving back: after mcstop Linux has every core and every byte, twenty times in a row."""
 
 import os
-import time
 
 from scene import (CPUS, MEMORY, available_kib, check, claim, hello_works, idle_usage, is_one_clear_line, loaded_modules,
                    memory_is_back, mcreboot, nothing_is_left_of, online_cpus, program, run, run_all, start, status, usage, wait_until)
