@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Scripts of `tests/scripts`: one boot, many reports, each looked up by a test of its own.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
 use tests::{attempt, unwanted_lines, Examine, Outcome, VmOptions};
 
 /// A machine whose co-kernel the script starts and stops by itself.
@@ -28,7 +30,26 @@ impl Reports {
         let path = format!("scripts/{name}.py");
         let mut argv = vec!["python3", "-B", &path];
         argv.extend(arguments);
-        Self(attempt(options, &argv, b""))
+        let reports = Self(attempt(options, &argv, b""));
+        if let Some(trouble) = reports.trouble() {
+            // Not by eprintln!, which the test runner keeps for its summary: whoever watches the run reads it at once.
+            let _ = writeln!(std::io::stderr(), "\nscripts/{name}.py: {trouble}");
+        }
+        reports
+    }
+
+    /// Why nothing can be expected of the reports, with the last words of whoever failed.
+    fn trouble(&self) -> Option<String> {
+        match &self.0 {
+            Err(error) => Some(error.clone()),
+            Ok(outcome) if outcome.status == 0 => None,
+            Ok(outcome) => Some(format!(
+                "{}\n{}\n{}",
+                self.end(),
+                last_lines(&outcome.console),
+                last_lines(&outcome.kmsg)
+            )),
+        }
     }
 
     #[track_caller]
@@ -106,6 +127,14 @@ impl Reports {
             outcome.console.display()
         )
     }
+}
+
+/// The end of a log.
+fn last_lines(log: &Path) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
 /// `claim NAME VERDICT…`
