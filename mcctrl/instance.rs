@@ -12,13 +12,13 @@ use crate::patience::Patience;
 use crate::pins::Pins;
 use crate::proto::packet::ToCokernel;
 use crate::proxy::Proxy;
-use crate::requests::{Answer, Requests, ANSWER_LIMIT_MS};
+use crate::requests::{Answer, Requests};
 use crate::undertaker::Undertaker;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kernel::{
     prelude::*,
     sync::{Arc, Mutex},
-    time::{delay::fsleep, Delta, Instant, Monotonic},
+    time::{delay::fsleep, Delta},
     workqueue::DelayedWork,
 };
 
@@ -183,15 +183,13 @@ impl Instance {
 
     // ---- messages ----
 
-    /// Sends `message` to `cpu`; waits while the ring is full, up to the answer limit. ESHUTDOWN
+    /// Sends `message` to `cpu`; waits while the ring is full and patience lasts. ESHUTDOWN
     /// if the instance is gone or now declared hung. Process context.
     pub(crate) fn send(&self, cpu: u32, message: &ToCokernel) -> Result {
-        let start = Instant::<Monotonic>::now();
+        let mut patience = Patience::new(self.os, cpu);
         loop {
             match ihk::try_send(self.os, cpu, message) {
-                Err(EAGAIN) if start.elapsed().as_millis() < i64::from(ANSWER_LIMIT_MS) => {
-                    fsleep(Delta::from_micros(100));
-                }
+                Err(EAGAIN) if !patience.is_exhausted() => fsleep(Delta::from_micros(100)),
                 Err(EAGAIN) => {
                     self.declare_hung("no room in its message ring for a second");
                     return Err(errno::shutdown());

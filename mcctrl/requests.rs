@@ -4,11 +4,10 @@
 use crate::errno;
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::wait::{Until, WaitQueue, Woken};
+use crate::patience::LOOK_MS;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::{prelude::*, sync::Arc, sync::SetOnce, time::msecs_to_jiffies};
 
-/// How long the co-kernel may take to answer, milliseconds.
-pub(crate) const ANSWER_LIMIT_MS: u32 = 1000;
 /// Questions an instance can have open at once.
 const MOST_OPEN: usize = 512;
 
@@ -125,9 +124,10 @@ impl Ticket<'_> {
         self.request.token
     }
 
-    /// Sleeps until the answer is there. EINTR if `until` ended it, ETIMEDOUT if there was none in time.
+    /// Sleeps until the answer is there. EINTR if `until` ended it, ETIMEDOUT if it is
+    /// time to look whether patience is exhausted.
     pub(crate) fn wait(&self, until: Until) -> Result<Answer> {
-        let limit = msecs_to_jiffies(ANSWER_LIMIT_MS);
+        let limit = msecs_to_jiffies(LOOK_MS);
         let answer = &self.request.answer;
         match self
             .request

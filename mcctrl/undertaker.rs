@@ -6,7 +6,7 @@
 use crate::ffi::wait::{Until, WaitQueue};
 use crate::ffi::workqueue;
 use crate::instance::Instance;
-use crate::patience::Patience;
+use crate::patience::{Patience, LOOK_MS};
 use crate::pins;
 use crate::proto::packet::ToCokernel;
 use crate::proxy::Proxy;
@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::{prelude::*, sync::Arc, time::msecs_to_jiffies, workqueue::WorkItem};
 
 /// Pause between two rounds, milliseconds.
-const PAUSE_MS: u32 = 50;
+const PAUSE_MS: u32 = LOOK_MS;
 
 /// Whether the undertaker of an instance is at work.
 #[pin_data]

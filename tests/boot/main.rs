@@ -15,5 +15,6 @@ mod processes;
 mod programs;
 mod rig;
 mod script;
+mod stall;
 mod storm;
 mod threads;

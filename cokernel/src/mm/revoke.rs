@@ -17,7 +17,7 @@ use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use x86_64::PhysAddr;
 
 use crate::arch::relax;
-use crate::arch::time::Deadline;
+use crate::arch::time::Patience;
 use crate::mm::runs::RunList;
 use crate::mm::{phys, quarantine, share};
 use crate::sync::SpinLock;
@@ -207,13 +207,13 @@ fn ask(process: &Process, owner: ProcessHandle, range: Range, runs: RunList, the
 /// Waits for Linux, serving it meanwhile: it may itself wait for this CPU.
 fn ask_and_wait(process: &Process, range: Range, runs: RunList, then: Then, done: &AtomicBool) {
     let token = ask(process, process.space.owner(), range, runs, then);
-    let deadline = Deadline::after_us(PATIENCE_US);
+    let mut patience = Patience::of_us(PATIENCE_US);
     while !done.load(Ordering::Acquire) {
         // Linux is slow, not this CPU: its patience with us must not end before ours with it.
         ikc::beat();
         ikc::poll();
         relax();
-        if deadline.passed() {
+        if patience.is_exhausted() {
             give_up(token);
             return;
         }

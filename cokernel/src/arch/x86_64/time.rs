@@ -64,6 +64,33 @@ fn ticks_to_ns(ticks: u64) -> u64 {
     u64::try_from(ns).unwrap_or(u64::MAX)
 }
 
+/// A wait for somebody who may be kept from running by the same hypervisor as this CPU: time counts
+/// in looks, none of which counts for more than a millisecond.
+pub struct Patience {
+    left: u64,
+    seen: u64,
+}
+
+impl Patience {
+    /// So many microseconds, beginning now.
+    pub fn of_us(microseconds: u64) -> Self {
+        Self {
+            left: us_to_ticks(microseconds),
+            seen: tsc(),
+        }
+    }
+
+    /// Looks; whether it has come to its end.
+    pub fn is_exhausted(&mut self) -> bool {
+        const MOST_US: u64 = 1000;
+        let now = tsc();
+        let passed = now.saturating_sub(self.seen).min(us_to_ticks(MOST_US));
+        self.left = self.left.saturating_sub(passed);
+        self.seen = now;
+        self.left == 0
+    }
+}
+
 /// The end of a wait.
 #[derive(Clone, Copy)]
 pub struct Deadline(u64);
