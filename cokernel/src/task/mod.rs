@@ -2,6 +2,7 @@
 //! Who runs: threads, the scheduler, processes, signals.
 
 pub mod affinity;
+pub mod clock;
 pub mod create;
 pub mod exit;
 pub mod nursery;

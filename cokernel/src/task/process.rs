@@ -15,6 +15,7 @@ use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use ihk_ikc::process::RLIMITS;
 use x86_64::PhysAddr;
 
+use crate::arch::time::ticks_to_ns;
 use crate::arch::{tlb, UserFrame};
 use crate::delegate::pool::{self, Pool};
 use crate::delegate::Slots;
@@ -25,6 +26,7 @@ use crate::mm::{phys, revoke};
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::affinity::Affinity;
+use crate::task::clock::CpuClock;
 use crate::task::sched;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
 use crate::task::thread::{NewThread, Registers, Thread};
@@ -62,6 +64,8 @@ pub struct Process {
     /// The parent of a child of vfork waits for this.
     release: Option<Arc<Release>>,
     threads: SpinLock<Vec<Arc<Thread>>>,
+    /// CPU time of threads that have ended, ticks.
+    ended_ticks: AtomicU64,
     /// Threads that have not called exit.
     staying: AtomicUsize,
     dying: AtomicBool,
@@ -84,6 +88,8 @@ pub struct ThreadData {
     pub affinity: SpinLock<Affinity>,
     /// Its worker is not what new threads would inherit, see [`pool::mark_current`].
     pub worker_marked: AtomicBool,
+    /// How long it has run.
+    pub clock: CpuClock,
 }
 
 impl Default for ThreadData {
@@ -95,6 +101,7 @@ impl Default for ThreadData {
             robust_list: AtomicU64::new(0),
             affinity: SpinLock::new(Affinity::ALL),
             worker_marked: AtomicBool::new(false),
+            clock: CpuClock::default(),
         }
     }
 }
@@ -230,6 +237,7 @@ impl Process {
             newborn: SpinLock::new(parts.newborn),
             release: parts.release,
             threads: SpinLock::new(Vec::new()),
+            ended_ticks: AtomicU64::new(0),
             staying: AtomicUsize::new(0),
             dying: AtomicBool::new(false),
             frozen: AtomicBool::new(false),
@@ -325,6 +333,13 @@ impl Process {
         self.threads.lock().clone()
     }
 
+    /// CPU time of all threads it has or had, ns.
+    pub fn cpu_ns(&self) -> u64 {
+        let threads = self.threads.lock();
+        let running: u64 = threads.iter().map(|thread| thread.data.clock.ticks()).sum();
+        ticks_to_ns(running + self.ended_ticks.load(Ordering::Relaxed))
+    }
+
     /// The thread with delegation slot `slot`.
     pub fn thread_of_slot(&self, slot: u32) -> Option<Arc<Thread>> {
         self.threads
@@ -383,6 +398,8 @@ impl Process {
     pub fn remove_current(self: &Arc<Self>, thread: &Arc<Thread>) {
         let mut threads = self.threads.lock();
         threads.retain(|other| !Arc::ptr_eq(other, thread));
+        self.ended_ticks
+            .fetch_add(thread.data.clock.ticks(), Ordering::Relaxed);
         let last = threads.is_empty() && self.abandoned.load(Ordering::SeqCst);
         drop(threads);
         if !last && !self.is_dying() {

@@ -8,7 +8,7 @@
 //! context that is still being saved.
 //! Lock order: anything → a CPU's queue → a thread's affinity, the heap.
 
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use alloc::sync::Arc;
 use cokernel_logic::runqueue::RunQueue;
@@ -16,7 +16,7 @@ use spin::Once;
 
 use super::affinity::Affinity;
 use super::thread::{State, Thread};
-use crate::arch::time::Deadline;
+use crate::arch::time::{ticks_to_ns, Deadline};
 use crate::arch::tlb::Space;
 use crate::arch::{self, apic, context, fpu, paging, timer, UserFrame};
 use crate::sync::{OwnedCell, PerCpuArray, SpinLock};
@@ -32,6 +32,8 @@ struct Local {
     waiting: AtomicUsize,
     /// A program's thread runs.
     busy: AtomicBool,
+    /// For how long programs ran, ticks; without the one that runs now.
+    busy_ticks: AtomicU64,
     /// The idle loop polls the queue: no IPI is needed to wake the CPU.
     polls: AtomicBool,
     idle: Arc<Thread>,
@@ -71,6 +73,7 @@ pub fn init(cpus: u32) {
             queue: SpinLock::new(RunQueue::new()),
             waiting: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
+            busy_ticks: AtomicU64::new(0),
             polls: AtomicBool::new(false),
             idle: Thread::new_idle(cpu).expect("no memory for an idle thread"),
             own: OwnedCell::new(Own {
@@ -324,6 +327,7 @@ fn switch_to(next: Arc<Thread>) {
     // SAFETY: this CPU runs `me`.
     let old = unsafe { me.saved() };
     incoming.set_on_cpu(true);
+    keep_time(me, incoming);
     local().busy.store(!incoming.is_idle(), Ordering::Relaxed);
     // SAFETY: this CPU took `next` out of its own queue.
     let new = unsafe { incoming.saved() };
@@ -337,6 +341,24 @@ fn switch_to(next: Arc<Thread>) {
     own.previous = Some(unsafe { Arc::from_raw(previous) });
     // SAFETY: both contexts belong to this CPU now; the successor runs `finish_switch`.
     unsafe { context::switch(&mut old.context, &new.context) };
+}
+
+/// `me` leaves the CPU, `next` comes.
+fn keep_time(me: &Thread, next: &Thread) {
+    if !me.is_idle() {
+        let busy = &local().busy_ticks;
+        // One writer: a plain addition is enough.
+        let before = busy.load(Ordering::Relaxed);
+        busy.store(before + me.data.clock.stop(), Ordering::Relaxed);
+    }
+    if !next.is_idle() {
+        next.data.clock.start();
+    }
+}
+
+/// For how long programs have run on CPU `cpu`, without the one that runs now, ns.
+pub fn busy_ns(cpu: u32) -> u64 {
+    ticks_to_ns(locals()[cpu].busy_ticks.load(Ordering::Relaxed))
 }
 
 fn load_space(own: &mut Own, next: &Thread) {

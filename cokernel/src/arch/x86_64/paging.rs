@@ -165,6 +165,9 @@ pub struct OutOfFrames;
 pub struct PageTable {
     space: Arc<Space>,
     retired: Vec<PhysAddr>,
+    /// Bytes that are mapped, and the most that were.
+    resident: u64,
+    peak: u64,
 }
 
 impl PageTable {
@@ -178,6 +181,8 @@ impl PageTable {
         Some(Self {
             space: Arc::new(Space::new(root)),
             retired: Vec::new(),
+            resident: 0,
+            peak: 0,
         })
     }
 
@@ -186,6 +191,8 @@ impl PageTable {
         Some(Self {
             space: Arc::new(Space::new(new_table()?)),
             retired: Vec::new(),
+            resident: 0,
+            peak: 0,
         })
     }
 
@@ -199,12 +206,30 @@ impl PageTable {
         &self.space
     }
 
+    /// Most bytes that were mapped at once.
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak
+    }
+
     /// Maps one page. `va` and `pa` are aligned to `size`.
     ///
     /// # Errors
     ///
     /// See [`MapError`]; nothing was mapped.
     pub fn map(
+        &mut self,
+        va: u64,
+        pa: PhysAddr,
+        size: PageSize,
+        flags: Flags,
+    ) -> Result<(), MapError> {
+        self.enter_leaf(va, pa, size, flags)?;
+        self.resident += size.bytes();
+        self.peak = self.peak.max(self.resident);
+        Ok(())
+    }
+
+    fn enter_leaf(
         &mut self,
         va: u64,
         pa: PhysAddr,
@@ -227,6 +252,7 @@ impl PageTable {
     /// Removes the leaf that contains `va`; what it was. The caller flushes and frees.
     pub fn unmap(&mut self, va: u64) -> Option<Mapping> {
         let (slot, size) = self.leaf_slot(va)?;
+        self.resident = self.resident.saturating_sub(size.bytes());
         Some(Mapping::of(slot.swap(0, Ordering::SeqCst), size))
     }
 

@@ -59,7 +59,8 @@ pub fn ns_to_tsc(ns: u64) -> u64 {
     tsc().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
 }
 
-fn ticks_to_ns(ticks: u64) -> u64 {
+/// How many nanoseconds `ticks` are.
+pub fn ticks_to_ns(ticks: u64) -> u64 {
     let ns = (u128::from(ticks) * u128::from(MULTIPLIER.load(Ordering::Relaxed))) >> SHIFT;
     u64::try_from(ns).unwrap_or(u64::MAX)
 }
