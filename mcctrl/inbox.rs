@@ -24,6 +24,7 @@ pub(crate) fn receive(instance: &Arc<Instance>, cpu: u32, packet: &Packet) {
                     process,
                     root,
                     slots,
+                    ..Answer::default()
                 },
             );
         }
@@ -46,6 +47,22 @@ pub(crate) fn receive(instance: &Arc<Instance>, cpu: u32, packet: &Packet) {
                 Answer {
                     result,
                     slots,
+                    ..Answer::default()
+                },
+            );
+        }
+        Some(ToLinux::Told {
+            token,
+            result,
+            records,
+            words,
+        }) => {
+            instance.requests.answer(
+                token,
+                Answer {
+                    result,
+                    records,
+                    words,
                     ..Answer::default()
                 },
             );

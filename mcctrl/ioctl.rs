@@ -5,7 +5,7 @@ use crate::errno;
 use crate::ffi::user;
 use crate::proto::uapi;
 use crate::proxy::Proxy;
-use crate::{adopt, control, create, instances, populate, waiting};
+use crate::{adopt, control, create, instances, populate, query, waiting};
 use kernel::{prelude::*, sync::Arc};
 
 /// Serves `command` for the calling process. ENOTTY for an unknown one.
@@ -32,6 +32,7 @@ fn serve_program(proxy: &Arc<Proxy>, command: u32, argument: usize) -> Result {
         uapi::POPULATE => populate::populate(proxy, &*user::read(argument)?),
         uapi::CONTROL_WAIT => control::wait(proxy, argument),
         uapi::SIGNAL => control::forward(proxy, &*user::read(argument)?),
+        uapi::QUERY => query::query(proxy, argument),
         _ => Err(ENOTTY),
     }
 }
@@ -45,6 +46,7 @@ fn serve_orphan(command: u32, argument: usize) -> Result {
         | uapi::WAIT
         | uapi::RING
         | uapi::POPULATE
+        | uapi::QUERY
         | uapi::SIGNAL => Err(errno::shutdown()),
         _ => Err(ENOTTY),
     }

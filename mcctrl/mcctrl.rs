@@ -10,6 +10,7 @@
 //! | [`window`], [`fault`], [`block`], [`walk`], [`refusals`] | Linux sees the program's memory |
 //! | [`revoke`], [`pins`], [`gate`] | and stops seeing it |
 //! | [`waiting`], [`control`], [`requests`] | sleeping and waking |
+//! | [`query`] | what the co-kernel tells of programs |
 //! | [`undertaker`] | the end |
 
 #![deny(unsafe_code)]
@@ -43,6 +44,7 @@ mod populate;
 #[path = "../ihk-ikc/src/proto/mod.rs"]
 mod proto;
 mod proxy;
+mod query;
 mod refusals;
 mod requests;
 mod revoke;

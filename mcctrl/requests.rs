@@ -12,7 +12,7 @@ use kernel::{prelude::*, sync::Arc, sync::SetOnce, time::msecs_to_jiffies};
 const MOST_OPEN: usize = 512;
 
 /// What the co-kernel answered; the fields beyond `result` belong to `ProcessCreated`,
-/// `slots` to `SlotsFound`, too.
+/// `slots` to `SlotsFound`, too, the last two to `Told`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Answer {
     /// 0 or a negative errno.
@@ -23,6 +23,10 @@ pub(crate) struct Answer {
     pub(crate) root: u64,
     /// Physical address of its slots.
     pub(crate) slots: u64,
+    /// Physical address of records.
+    pub(crate) records: u64,
+    /// Their length in words.
+    pub(crate) words: u32,
 }
 
 impl Answer {

@@ -9,7 +9,7 @@ use crate::mm::{fault, revoke};
 use crate::syscall::errno::{to_register, Errno};
 use crate::task::process::{self, Process};
 use crate::task::{create, nursery, sched, signal};
-use crate::{ikc, klog};
+use crate::{ikc, klog, view};
 use alloc::sync::Arc;
 use x86_64::PhysAddr;
 
@@ -60,6 +60,12 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             pid,
             unborn,
         } => answer_created(token, nursery::adopt(unborn, parent, pid, cpu)),
+        ToCokernel::Query {
+            token,
+            process,
+            what,
+            from,
+        } => tell(token, process, what, from),
         ToCokernel::Freeze { process } => with(process, |process| process.set_frozen(true)),
         ToCokernel::Thaw { process } => with(process, |process| process.set_frozen(false)),
     }
@@ -146,6 +152,17 @@ fn find_slots(token: u64, process: ProcessHandle, page: u32) {
         token,
         result,
         slots,
+    });
+}
+
+fn tell(token: u64, process: ProcessHandle, what: u32, from: u64) {
+    let answer = view::answer(process::find(process).as_deref(), what, from);
+    let (records, words) = answer.unwrap_or((PhysAddr::zero(), 0));
+    ikc::send(&ToLinux::Told {
+        token,
+        result: to_register(answer.map(|_| 0)),
+        records: records.as_u64(),
+        words,
     });
 }
 

@@ -17,7 +17,7 @@ use crate::arch::time::{self, Deadline};
 use crate::arch::{self, boot};
 use crate::mm::{heap, phys};
 use crate::task::sched;
-use crate::{failure, ikc, kargs, klog, log};
+use crate::{failure, ikc, kargs, klog, log, view};
 
 /// How long the CPUs may take to come up.
 const ONLINE_LIMIT_US: u64 = 8_000_000;
@@ -51,6 +51,7 @@ pub fn boot_cpu(params: &'static BootParams) -> ! {
     boot::set_up_cpu(params, 0);
     boot::set_up_timer(0);
     sched::init(params.cpu_count);
+    view::init(params);
     PREPARED.store(true, Ordering::Release);
     go_online();
     wait_for_all(params.cpu_count);

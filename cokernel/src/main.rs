@@ -42,3 +42,4 @@ mod panic;
 mod sync;
 mod syscall;
 mod task;
+mod view;

@@ -3,7 +3,7 @@
 
 use super::extra_bindings;
 use core::ptr::NonNull;
-use kernel::{bindings, prelude::*, task::Task};
+use kernel::{bindings, prelude::*, sync::aref::ARef, task::Task};
 
 /// The identity of a process (thread group): a reference to its `struct pid`, which stays unique
 /// for as long as it is held.
@@ -34,6 +34,38 @@ impl ProcessId {
         NonNull::new(pid).map(Self).ok_or(ESRCH)
     }
 }
+
+impl ProcessId {
+    /// That of process `pid` in the caller's namespace. ESRCH if there is none.
+    pub(crate) fn find(pid: i32) -> Result<Self> {
+        // SAFETY: any number may be looked for; the result is null or carries a reference.
+        let pid = unsafe { bindings::find_get_pid(pid) };
+        NonNull::new(pid).map(Self).ok_or(ESRCH)
+    }
+
+    /// Whether the calling thread may look into it: it acts as the user as whom the process runs, or
+    /// may trace every process.
+    pub(crate) fn may_be_watched_by_current(&self) -> bool {
+        // SAFETY: asks about the calling task only.
+        if unsafe { bindings::capable(CAP_SYS_PTRACE) } {
+            return true;
+        }
+        // SAFETY: the reference that is held keeps the structure; the result is null or carries one.
+        let task =
+            unsafe { bindings::get_pid_task(self.0.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
+        let Some(task) = NonNull::new(task) else {
+            return false;
+        };
+        // SAFETY: the pointer carries a reference, which the new value takes over.
+        let task = unsafe { ARef::<Task>::from_raw(task.cast()) };
+        let me = Task::current_raw();
+        // SAFETY: `current` is valid, and lives as long as this function runs in it.
+        let me: &Task = unsafe { &*me.cast() };
+        task.euid() == me.euid() && task.uid() == me.euid()
+    }
+}
+
+const CAP_SYS_PTRACE: c_int = 19;
 
 impl PartialEq for ProcessId {
     fn eq(&self, other: &Self) -> bool {

@@ -27,6 +27,8 @@ unsafe impl Plain for uapi::ControlEvent {}
 unsafe impl Plain for uapi::AdoptProcess {}
 
 // SAFETY: as above.
+unsafe impl Plain for uapi::Query {}
+// SAFETY: as above.
 unsafe impl Plain for CreateMailbox {}
 
 /// A structure of zeroes, on the heap.
@@ -55,6 +57,15 @@ pub(crate) fn write<T: Plain>(address: usize, value: &T) -> Result {
     // SAFETY: a `Plain` value is readable bytes without padding.
     let bytes = unsafe { core::slice::from_raw_parts(bytes, size_of::<T>()) };
     UserSlice::new(UserPtr::from_addr(address), size_of::<T>())
+        .writer()
+        .write_slice(bytes)
+}
+
+/// Copies words out. EFAULT for a bad address.
+pub(crate) fn write_words(address: usize, words: &[u64]) -> Result {
+    // SAFETY: words are readable bytes without padding.
+    let bytes = unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) };
+    UserSlice::new(UserPtr::from_addr(address), bytes.len())
         .writer()
         .write_slice(bytes)
 }

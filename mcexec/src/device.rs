@@ -10,8 +10,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use ihk_ikc::uapi::{
-    self, AdoptProcess, ControlEvent, CreateProcess, ForwardSignal, Populate, StartProcess,
+    self, AdoptProcess, ControlEvent, CreateProcess, ForwardSignal, Populate, Query, StartProcess,
 };
+use ihk_ikc::view::VIEW_WORDS;
 use ihk_ikc::ABI_VERSION;
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
@@ -272,6 +273,26 @@ pub(crate) fn control_wait() -> Result<ControlEvent, Errno> {
     let mut event = ControlEvent::default();
     exchange(uapi::CONTROL_WAIT, &mut event)?;
     Ok(event)
+}
+
+/// Records of the co-kernel: question `what` about process `pid` (0 = the own one), from number
+/// `from` on.
+///
+/// # Errors
+///
+/// See [`uapi::QUERY`].
+pub(crate) fn query(pid: i32, what: u32, from: u64) -> Result<Vec<u64>, Errno> {
+    let mut records = vec![0_u64; VIEW_WORDS];
+    let mut query = Query {
+        pid,
+        what,
+        from,
+        buffer: records.as_mut_ptr().expose_provenance() as u64,
+        words: 0,
+    };
+    exchange(uapi::QUERY, &mut query)?;
+    records.truncate(usize::try_from(query.words).map_err(|_| Errno::EPROTO)?);
+    Ok(records)
 }
 
 /// Delivers a signal to the program. May be called from a signal handler.

@@ -218,6 +218,25 @@ impl AreaMap {
             .collect()
     }
 
+    /// The areas that reach beyond `from`, ascending, the first clipped to begin there.
+    pub fn parts_from(&self, from: u64) -> impl Iterator<Item = Area> + '_ {
+        let first = self
+            .areas
+            .range(..=from)
+            .next_back()
+            .map_or(from, |(&start, _)| start);
+        self.areas
+            .range(first..)
+            .map(move |(&start, &(end, attributes))| Area {
+                range: Range {
+                    start: start.max(from),
+                    end,
+                },
+                attributes,
+            })
+            .filter(|area| !area.range.is_empty())
+    }
+
     /// Whether no area touches `range`.
     #[must_use]
     pub fn is_free(&self, range: Range) -> bool {

@@ -10,6 +10,7 @@
 //! | [`slot`] | the delegation slot: the hot path of a delegated system call |
 //! | [`process`] | what mcexec says of a program, what a worker is asked beyond system calls |
 //! | [`exposed`] | which frames Linux may have mapped |
+//! | [`view`] | what the co-kernel tells of processes and of itself |
 //! | [`uapi`] | ioctl numbers and arguments of `/dev/mcd0` and `/dev/mcosN` |
 //!
 //! Rules: `core` only, `super::` paths only (the modules include this file by path), every shared
@@ -28,7 +29,8 @@ pub mod process;
 pub mod ring;
 pub mod slot;
 pub mod uapi;
+pub mod view;
 
 /// Version of everything below. ihk.ko, mcctrl.ko, the co-kernel image, mcexec and the tools must
 /// carry the same number; a mismatch is refused with one line that names both.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;

@@ -192,6 +192,17 @@ messages! {
             /// What the parent's co-kernel side called the prepared process.
             unborn: u64,
         },
+        /// A question of [`super::view::what`]. Answer: [`ToLinux::Told`].
+        Query = 64 {
+            /// Comes back in the answer.
+            token: u64,
+            /// Which process; 0 if the question is not about one.
+            process: u32,
+            /// One of [`super::view::what`].
+            what: u32,
+            /// Number of the first record wanted.
+            from: u64,
+        },
     }
 }
 
@@ -261,6 +272,17 @@ messages! {
             process: u32,
             /// Index of the slot.
             slot: u32,
+        },
+        /// Answer to [`ToCokernel::Query`].
+        Told = 164 {
+            /// Of the request.
+            token: u64,
+            /// 0 or a negative errno; the rest is valid for 0 only.
+            result: i64,
+            /// Physical address of the records.
+            records: u64,
+            /// Their length in words.
+            words: u32,
         },
         /// `InstanceControl::state` changed.
         StateChanged = 106 {

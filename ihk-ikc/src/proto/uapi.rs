@@ -379,8 +379,28 @@ pub const ADOPT_PROCESS: u32 = both::<AdoptProcess>(0x70);
 /// Run an adopted process; the caller becomes the worker of slot 0.
 pub const START_ADOPTED: u32 = none(0x71);
 
+/// Argument and answer of [`QUERY`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Query {
+    /// In: process id, 0 = the caller's.
+    pub pid: i32,
+    /// In: one of [`super::view::what`].
+    pub what: u32,
+    /// In: number of the first record wanted.
+    pub from: u64,
+    /// In: user address of room for [`super::view::VIEW_WORDS`] words.
+    pub buffer: u64,
+    /// Out: words that were written there.
+    pub words: u64,
+}
+/// Ask the co-kernel for records of a process or of itself. ESRCH if it has no such process, EPERM
+/// if it is somebody else's, EINVAL for an unknown question.
+pub const QUERY: u32 = both::<Query>(0x78);
+
 #[cfg(not(loom))]
 const _: () = {
+    assert!(size_of::<Query>() == 32);
     assert!(size_of::<AdoptProcess>() == 16);
     assert!(size_of::<CpuSet>() == 64);
     assert!(size_of::<MemorySpec>() == 512);

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+//! QUERY: what the co-kernel tells of a program or of itself, copied to mcexec.
+
+use crate::errno;
+use crate::ffi::task::ProcessId;
+use crate::ffi::user;
+use crate::ffi::wait::Until;
+use crate::instance::Instance;
+use crate::proto::packet::ToCokernel;
+use crate::proto::uapi::Query;
+use crate::proto::view::VIEW_WORDS;
+use crate::proxy::Proxy;
+use core::sync::atomic::Ordering;
+use kernel::{prelude::*, sync::Arc};
+
+/// Asks on behalf of the program of `proxy`.
+pub(crate) fn query(proxy: &Arc<Proxy>, argument: usize) -> Result {
+    let mut query = user::read::<Query>(argument)?;
+    let instance = &proxy.instance;
+    let target = match query.pid {
+        0 => proxy.clone(),
+        pid => find(instance, pid)?,
+    };
+    let records = ask(instance, proxy.cpu(), target.handle(), &query)?;
+    let buffer = usize::try_from(query.buffer).map_err(|_| EFAULT)?;
+    user::write_words(buffer, &records)?;
+    query.words = records.len() as u64;
+    user::write(argument, &*query)
+}
+
+/// The program with process id `pid`. EPERM if the caller may not look into it.
+fn find(instance: &Instance, pid: i32) -> Result<Arc<Proxy>> {
+    let process = ProcessId::find(pid)?;
+    let target = instance
+        .find_proxy(|proxy| proxy.serves(&process))
+        .ok_or(ESRCH)?;
+    let own = ProcessId::current()? == process;
+    if own || process.may_be_watched_by_current() {
+        Ok(target)
+    } else {
+        Err(EPERM)
+    }
+}
+
+/// The records of one answer. The co-kernel's page is ours until the next question.
+fn ask(instance: &Instance, cpu: u32, process: u32, query: &Query) -> Result<KVec<u64>> {
+    let inside = instance.gate.enter().ok_or_else(errno::shutdown)?;
+    let _turn = instance.creating.lock();
+    let question = |token| ToCokernel::Query {
+        token,
+        process,
+        what: query.what,
+        from: query.from,
+    };
+    let answer = instance.ask(cpu, Until::Condition, question)?;
+    answer.into_result()?;
+    let count = answer.words as usize;
+    if count > VIEW_WORDS {
+        return Err(errno::protocol());
+    }
+    let mut copy = KVec::with_capacity(count, GFP_KERNEL)?;
+    if count == 0 {
+        return Ok(copy);
+    }
+    let partition = inside.partition();
+    let words = partition
+        .words(answer.records, count)
+        .ok_or_else(errno::protocol)?;
+    for word in words {
+        copy.push_within_capacity(word.load(Ordering::Relaxed))
+            .map_err(|_| ENOMEM)?;
+    }
+    Ok(copy)
+}
