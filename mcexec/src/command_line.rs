@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What `ps` shows of this process: the program's command line, not mcexec's.
+//! What Linux tells everybody of this process: the program's command line, environment, auxiliary
+//! vector and addresses, not mcexec's. Linux reads such strings in private memory only, not in the
+//! window, so they are copies: what a program does to its own strings is not seen.
 
-use std::ffi::CString;
 use std::fs;
 
 use nix::libc;
+
+use crate::image::stack::Stack;
 
 /// Linux's `struct prctl_mm_map`.
 #[repr(C)]
@@ -20,33 +23,42 @@ struct MemoryMap {
 /// Fields of `/proc/PID/stat` that hold these addresses, in that order; 0 = the program break,
 /// which is not among them.
 const FIELDS: [usize; 11] = [26, 27, 45, 46, 47, 0, 28, 48, 49, 50, 51];
-/// Where the arguments are among the addresses.
-const ARGUMENTS: usize = 7;
+/// Where they are among the addresses; each but the stack is followed by its end.
+mod index {
+    pub(super) const CODE: usize = 0;
+    pub(super) const STACK: usize = 6;
+    pub(super) const ARGUMENTS: usize = 7;
+    pub(super) const ENVIRONMENT: usize = 9;
+}
 
-/// Makes `argv` the command line that other processes read of this one. Without effect on a Linux
-/// that does not offer it.
-pub(crate) fn show(argv: &[CString]) {
-    let strings: Vec<u8> = argv
-        .iter()
-        .flat_map(|text| text.to_bytes_with_nul().to_vec())
-        .collect();
-    // Linux reads it as long as the process lives.
-    let strings = strings.leak();
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let Some(mut addresses) = parse(&stat, program_break()) else {
+/// Lets Linux tell of the program with first stack `stack` and its code at `code` (start and end).
+/// Without effect on a Linux that does not offer it. The heap stays mcexec's: its C library uses it.
+pub(crate) fn show(stack: &Stack, code: (u64, u64)) {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let Some(mut addresses) = parse(&text, program_break()) else {
         return;
     };
-    let start = strings.as_ptr().expose_provenance() as u64;
-    addresses[ARGUMENTS] = start;
-    addresses[ARGUMENTS + 1] = start + strings.len() as u64;
+    let strings = copy(stack);
+    // By how much the copies lie elsewhere.
+    let shift = (strings.as_ptr().expose_provenance() as u64).wrapping_sub(stack.arguments.0);
+    let copied = |(start, end): (u64, u64)| (start.wrapping_add(shift), end.wrapping_add(shift));
+    let mut set = |index: usize, (start, end): (u64, u64)| {
+        addresses[index] = start;
+        addresses[index + 1] = end;
+    };
+    set(index::CODE, code);
+    set(index::ARGUMENTS, copied(stack.arguments));
+    set(index::ENVIRONMENT, copied(stack.environment));
+    addresses[index::STACK] = stack.pointer;
+    let auxv = stack.bytes.get(stack.auxv.clone()).unwrap_or_default();
     let map = MemoryMap {
         addresses,
-        auxv: 0,
-        auxv_bytes: 0,
+        auxv: auxv.as_ptr().expose_provenance() as u64,
+        auxv_bytes: auxv.len().try_into().unwrap_or(0),
         exe_fd: u32::MAX,
     };
-    // SAFETY: Linux reads `map` and keeps its numbers to tell other processes; nothing is written,
-    // and what they point to stays where it is.
+    // SAFETY: Linux reads `map` and copies the vector it names; it keeps the other numbers to tell
+    // other processes. Nothing of ours is written.
     unsafe {
         libc::prctl(
             libc::PR_SET_MM,
@@ -56,6 +68,13 @@ pub(crate) fn show(argv: &[CString]) {
             0,
         );
     }
+}
+
+/// Arguments and environment, which lie one after the other, for as long as the process lives.
+fn copy(stack: &Stack) -> &'static [u8] {
+    let offset = |address: u64| usize::try_from(address - stack.pointer).unwrap_or(usize::MAX);
+    let range = offset(stack.arguments.0)..offset(stack.environment.1);
+    stack.bytes.get(range).unwrap_or_default().to_vec().leak()
 }
 
 fn program_break() -> u64 {
@@ -80,17 +99,7 @@ fn parse(stat: &str, program_break: u64) -> Option<[u64; 11]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse, show};
-    use std::fs;
-
-    #[test]
-    fn others_see_the_shown_command_line() {
-        let before = fs::read("/proc/self/cmdline").unwrap();
-        show(&[c"program".to_owned(), c"an argument".to_owned()]);
-        let after = fs::read("/proc/self/cmdline").unwrap();
-        // A Linux without checkpoint/restore leaves it as it was.
-        assert!(after == b"program\0an argument\0" || after == before);
-    }
+    use super::parse;
 
     #[test]
     fn names_with_parentheses_do_not_confuse() {

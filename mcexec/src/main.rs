@@ -36,6 +36,7 @@ mod signal;
 mod start;
 #[expect(unsafe_code, reason = "the system call instruction")]
 mod syscall;
+mod views;
 #[expect(unsafe_code, reason = "the window and the slots are mapped memory")]
 mod window;
 

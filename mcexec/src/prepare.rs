@@ -48,8 +48,6 @@ pub(crate) struct Source {
 pub(crate) struct Prepared {
     /// The program and, if it has one, its interpreter.
     pub sources: Vec<Source>,
-    /// Arguments, those of `#!` lines included.
-    pub argv: Vec<CString>,
     /// What `/proc/self/exe` is for it.
     pub exe: CString,
     /// Its name, at most 15 bytes.
@@ -128,7 +126,6 @@ pub(crate) fn prepare(run: &Run, inheritance: &Inheritance) -> Result<Prepared, 
     Ok(Prepared {
         stack: contents.build(layout.stack_top),
         entry,
-        argv: program.argv,
         exe,
         name: process_name(&path)?,
         window_start: conditions.window_start,

@@ -16,6 +16,7 @@ use crate::delegate::Program;
 use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
 use crate::prepare::{prepare, Inheritance, Prepared, Source};
+use crate::views::files;
 use crate::window;
 use crate::{cancel, command_line, control, device};
 
@@ -39,7 +40,7 @@ pub(crate) fn start(run: &Run, inheritance: &Inheritance) -> Result<Program, Sta
     load(&prepared, &program).map_err(|error| error.of_program(&shown))?;
     // How the process is called matters to people only.
     let _ = prctl::set_name(&prepared.name);
-    command_line::show(&prepared.argv);
+    command_line::show(&prepared.stack, code_of(&prepared.layout.program));
     cancel::forget_control(Some(inheritance.blocked_signals));
     control::spawn(run.os, program.slots)?;
     let (entry, pointer) = (prepared.entry, prepared.stack.pointer);
@@ -48,6 +49,19 @@ pub(crate) fn start(run: &Run, inheritance: &Inheritance) -> Result<Program, Sta
     device::start(entry, pointer)
         .map_err(|errno| StartError::cokernel(format!("os {}", run.os), errno.desc()))?;
     Ok(program)
+}
+
+/// From the first to the last executable address of the program.
+fn code_of(placed: &Placed) -> (u64, u64) {
+    let code = || {
+        placed
+            .ranges
+            .iter()
+            .filter(|range| range.prot & prot::EXEC != 0)
+    };
+    let start = code().map(|range| range.start).min().unwrap_or(0);
+    let end = code().map(|range| range.start + range.bytes).max();
+    (start, end.unwrap_or(0))
 }
 
 /// Creates the process in the co-kernel and maps its window and slots.
@@ -174,6 +188,12 @@ fn read_parts(source: &Source, placed: &Placed) -> Result<(), ExecError> {
             part.bytes,
         )
         .map_err(|errno| ExecError::new(errno, "cannot be loaded"))?;
+        files::note(
+            source.file.as_raw_fd(),
+            part.offset,
+            part.address,
+            part.bytes,
+        );
     }
     Ok(())
 }

@@ -18,3 +18,4 @@ mod script;
 mod stall;
 mod storm;
 mod threads;
+mod views;

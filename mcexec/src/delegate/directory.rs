@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `getdents64`: mcexec's descriptor does not show in `/proc/self/fd`.
+//! `getdents64`: mcexec's descriptor does not show in `/proc/self/fd`, nor its own threads in
+//! `/proc/self/task`.
 
 use nix::libc;
 
 use super::perform::raw;
-use crate::{device, window};
+use crate::{device, views, window};
 
 /// Where the length of an entry and its name lie in it.
 const LENGTH_AT: usize = 16;
@@ -18,14 +19,14 @@ pub(crate) fn entries(args: [u64; 6]) -> i64 {
         let Some(bytes) = usize::try_from(result).ok().filter(|bytes| *bytes > 0) else {
             return result;
         };
-        if !lists_descriptors(args[0]) {
+        let Some(hidden) = hidden_entries(args[0]) else {
             return result;
-        }
+        };
         let mut list = vec![0; bytes];
         if window::read(args[1], &mut list) != Ok(bytes) {
             return result;
         }
-        let shown = without(&list, device::descriptor().to_string().as_bytes());
+        let shown = without(&list, |name| hidden.hides(name));
         if shown.len() == bytes {
             return result;
         }
@@ -40,16 +41,39 @@ pub(crate) fn entries(args: [u64; 6]) -> i64 {
     }
 }
 
-/// Whether descriptor `directory` is one of `/proc/PID/fd` and the like.
-fn lists_descriptors(directory: u64) -> bool {
-    let link = std::fs::read_link(format!("/proc/self/fd/{directory}"));
-    link.is_ok_and(|path| {
-        path.starts_with("/proc") && (path.ends_with("fd") || path.ends_with("fdinfo"))
-    })
+/// What a directory does not show.
+enum Hidden {
+    /// Our descriptor.
+    Descriptor(i32),
+    /// All threads but these.
+    ThreadsBut(Vec<i32>),
 }
 
-/// `list` without the entry called `name`.
-fn without(list: &[u8], name: &[u8]) -> Vec<u8> {
+impl Hidden {
+    fn hides(&self, name: &[u8]) -> bool {
+        let number = std::str::from_utf8(name)
+            .ok()
+            .and_then(|name| name.parse::<i32>().ok());
+        match (self, number) {
+            (Self::Descriptor(ours), Some(number)) => *ours == number,
+            (Self::ThreadsBut(shown), Some(number)) => !shown.contains(&number),
+            (_, None) => false,
+        }
+    }
+}
+
+/// What descriptor `directory` must not show, if it is a directory of descriptors or of threads.
+fn hidden_entries(directory: u64) -> Option<Hidden> {
+    let fd = i32::try_from(directory).ok()?;
+    let path = views::path_of(fd).filter(|path| path.starts_with("/proc"))?;
+    if path.ends_with("fd") || path.ends_with("fdinfo") {
+        return Some(Hidden::Descriptor(device::descriptor()));
+    }
+    views::threads_listed_in(&path).map(Hidden::ThreadsBut)
+}
+
+/// `list` without the entries whose name is `hidden`.
+fn without(list: &[u8], hidden: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut shown = Vec::with_capacity(list.len());
     let mut rest = list;
     while let Some(&[low, high]) = rest.get(LENGTH_AT..LENGTH_AT + 2) {
@@ -58,7 +82,11 @@ fn without(list: &[u8], name: &[u8]) -> Vec<u8> {
         else {
             break;
         };
-        if entry[NAME_AT..].split(|byte| *byte == 0).next() != Some(name) {
+        if !entry[NAME_AT..]
+            .split(|byte| *byte == 0)
+            .next()
+            .is_some_and(&hidden)
+        {
             shown.extend_from_slice(entry);
         }
         rest = others;
@@ -84,18 +112,18 @@ mod tests {
     fn only_the_named_entry_goes() {
         let list = [entry("0"), entry("4095"), entry("40951")].concat();
         assert_eq!(
-            without(&list, b"4095"),
+            without(&list, |name| name == b"4095"),
             [entry("0"), entry("40951")].concat()
         );
-        assert_eq!(without(&list, b"1"), list);
-        assert!(without(&entry("7"), b"7").is_empty());
+        assert_eq!(without(&list, |name| name == b"1"), list);
+        assert!(without(&entry("7"), |name| name == b"7").is_empty());
     }
 
     #[test]
     fn damaged_lists_end_where_they_are_damaged() {
         let mut list = [entry("0"), entry("1")].concat();
         list[24 + 16] = 3;
-        assert_eq!(without(&list, b"9"), entry("0"));
-        assert!(without(&[1; 18], b"9").is_empty());
+        assert_eq!(without(&list, |name| name == b"9"), entry("0"));
+        assert!(without(&[1; 18], |name| name == b"9").is_empty());
     }
 }

@@ -12,7 +12,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{fork as fork_process, pipe2, ForkResult, Pid};
 
 use super::{worker, Program};
-use crate::{cancel, control, device, signal, window};
+use crate::{cancel, control, device, signal, views, window};
 
 /// Forks; the child's id. The child serves the process prepared as `unborn` and stores its id at
 /// address `tid_address` of the program, if that is not 0.
@@ -23,9 +23,11 @@ use crate::{cancel, control, device, signal, window};
 pub(super) fn fork(program: &Program, unborn: u64, tid_address: u64) -> Result<i64, Errno> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|_| Errno::EAGAIN)?;
     let mask = signal::set_mask(u64::MAX);
+    let locks = (views::files::parts(), views::snapshot::remembered());
     // SAFETY: the child calls nothing that needs another thread of this process: the C library
-    // keeps its allocator usable, and our own locks are free, see `window::READ_ONLY`.
+    // keeps its allocator usable, and our own locks are free, see `window::READ_ONLY`, or our own.
     let forked = unsafe { fork_process() };
+    drop(locks);
     let result = match forked {
         Ok(ForkResult::Child) => {
             drop(reader);

@@ -11,6 +11,7 @@ use nix::sys::statvfs::{fstatvfs, FsFlags};
 
 use super::{answer, execute, fork, pool, Program};
 use crate::image::page_up;
+use crate::views::files;
 use crate::{cancel, device, inherited, signal};
 
 /// Device number of `/dev/zero`: a private mapping of it is zeroes.
@@ -64,6 +65,7 @@ fn load_file(program: &Program, args: [u64; 6]) -> Result<(), Errno> {
     if has_content(fd, prot)? {
         device::populate(fd, offset, address, bytes)?;
     }
+    files::note(fd, offset, address, bytes);
     if prot & prot::WRITE == 0 && prot != 0 {
         program.window.protect(address, page_up(bytes), prot)?;
     }

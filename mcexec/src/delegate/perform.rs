@@ -7,6 +7,7 @@ use nix::libc;
 
 use super::{directory, exe_link, hidden, operation, Program};
 use crate::syscall;
+use crate::views::{self, snapshot};
 
 /// The result of `request`, or a negative errno.
 #[must_use]
@@ -29,19 +30,37 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
         libc::SYS_readlinkat => {
             exe_link::read_link(program, call, args, args[1], [args[2], args[3]])
         }
-        libc::SYS_open | libc::SYS_stat | libc::SYS_access => {
-            exe_link::follow(program, call, args, 0)
+        libc::SYS_open => views::opened(exe_link::follow(program, call, args, 0)),
+        libc::SYS_openat => views::opened(exe_link::follow(program, call, args, 1)),
+        libc::SYS_openat2 => views::opened(raw(call, args)),
+        libc::SYS_lseek | libc::SYS_pread64 => read_again(call, args),
+        libc::SYS_stat | libc::SYS_access => exe_link::follow(program, call, args, 0),
+        libc::SYS_newfstatat | libc::SYS_statx | libc::SYS_faccessat | libc::SYS_faccessat2 => {
+            exe_link::follow(program, call, args, 1)
         }
-        libc::SYS_openat
-        | libc::SYS_newfstatat
-        | libc::SYS_statx
-        | libc::SYS_faccessat
-        | libc::SYS_faccessat2 => exe_link::follow(program, call, args, 1),
         libc::SYS_getdents64 => directory::entries(args),
+        libc::SYS_sysinfo => views::system_information(args),
         _ if acts_on_proxy(call) => ENOSYS,
         _ if hidden::is_meant(call, args[0]) => hidden::EBADF,
         _ => raw(call, args),
     }
+}
+
+/// A call that may lead back to the beginning of a view.
+fn read_again(call: libc::c_long, args: [u64; 6]) -> i64 {
+    let [fd, _, third, fourth, ..] = args;
+    if hidden::is_meant(call, fd) {
+        return hidden::EBADF;
+    }
+    let reads_first = call == libc::SYS_pread64 && fourth == 0;
+    if reads_first {
+        snapshot::renew(fd);
+    }
+    let result = raw(call, args);
+    if call == libc::SYS_lseek && result == 0 && third != libc::SEEK_CUR as u64 {
+        snapshot::renew(fd);
+    }
+    result
 }
 
 /// The call as it is.

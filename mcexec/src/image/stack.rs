@@ -73,6 +73,12 @@ pub(crate) struct Stack {
     pub pointer: u64,
     /// Everything from there to the top.
     pub bytes: Vec<u8>,
+    /// First address of the argument strings, and one past their last.
+    pub arguments: (u64, u64),
+    /// The same of the environment strings.
+    pub environment: (u64, u64),
+    /// Where the auxiliary vector is in `bytes`, its end included.
+    pub auxv: std::ops::Range<usize>,
 }
 
 impl Contents<'_> {
@@ -120,14 +126,18 @@ impl Contents<'_> {
         };
         memory.push(&[0; 8]);
         let path = memory.push(self.path.to_bytes_with_nul());
+        let strings_end = memory.pointer();
         let environment = push_all(&mut memory, self.environment);
+        let environment_start = memory.pointer();
         let argv = push_all(&mut memory, self.argv);
+        let arguments_start = memory.pointer();
         memory.align_down(self.gap % RANDOM_GAP, 16);
         let platform = memory.push(self.platform.to_bytes_with_nul());
         let random = memory.push(&self.random);
         let mut words = vec![self.argv.len() as u64];
         words.extend(argv.into_iter().chain([0]));
         words.extend(environment.into_iter().chain([0]));
+        let auxv_start = words.len() * 8;
         for (key, value) in self.auxv {
             let value = match value {
                 Value::Plain(value) => *value,
@@ -140,7 +150,13 @@ impl Contents<'_> {
         words.extend([key::NULL, 0]);
         memory.align_down(words.len() as u64 * 8, 16);
         let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
-        memory.overwrite(&bytes)
+        Stack {
+            pointer: memory.pointer(),
+            arguments: (arguments_start, environment_start),
+            environment: (environment_start, strings_end),
+            auxv: auxv_start..bytes.len(),
+            bytes: memory.overwrite(&bytes),
+        }
     }
 }
 
@@ -195,16 +211,12 @@ impl Downwards {
     }
 
     /// The finished memory with `words` at its lowest address.
-    fn overwrite(mut self, words: &[u8]) -> Stack {
-        let pointer = self.pointer();
+    fn overwrite(mut self, words: &[u8]) -> Vec<u8> {
         self.bytes.reverse();
         for (place, byte) in self.bytes.iter_mut().zip(words) {
             *place = *byte;
         }
-        Stack {
-            pointer,
-            bytes: self.bytes,
-        }
+        self.bytes
     }
 }
 

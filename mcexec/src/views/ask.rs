@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Questions to the co-kernel, and whole answers.
+
+use ihk_ikc::view::{area, what, AreaView, CpuView, MachineView, ProcessView, ThreadView};
+use nix::errno::Errno;
+
+use crate::device;
+
+/// Most records of one kind that are gathered; far more than there can be.
+const MOST_RECORDS: usize = 1 << 20;
+
+/// The process as a whole; `pid` 0 is the own one, as below.
+///
+/// # Errors
+///
+/// `ESRCH`: it is no program of the co-kernel. Or the co-kernel is gone.
+pub(crate) fn process(pid: i32) -> Result<ProcessView, Errno> {
+    one(
+        &device::query(pid, what::PROCESS, 0)?,
+        ProcessView::from_words,
+    )
+}
+
+/// The co-kernel.
+///
+/// # Errors
+///
+/// It is gone.
+pub(crate) fn machine() -> Result<MachineView, Errno> {
+    one(
+        &device::query(0, what::MACHINE, 0)?,
+        MachineView::from_words,
+    )
+}
+
+/// The areas of a process. One that the co-kernel told in parts is whole again.
+///
+/// # Errors
+///
+/// As [`process`].
+pub(crate) fn areas(pid: i32) -> Result<Vec<AreaView>, Errno> {
+    let parts = all(pid, what::AREAS, AreaView::from_words, |part| part.end)?;
+    let mut areas: Vec<AreaView> = Vec::with_capacity(parts.len());
+    for part in parts {
+        match areas.last_mut() {
+            Some(last) if last.flags & area::CONTINUES != 0 && last.end == part.start => {
+                last.end = part.end;
+                last.resident_bytes += part.resident_bytes;
+                last.flags = part.flags;
+            }
+            _ => areas.push(part),
+        }
+    }
+    Ok(areas)
+}
+
+/// The threads of a process.
+///
+/// # Errors
+///
+/// As [`process`].
+pub(crate) fn threads(pid: i32) -> Result<Vec<ThreadView>, Errno> {
+    all(pid, what::THREADS, ThreadView::from_words, |thread| {
+        thread.slot + 1
+    })
+}
+
+/// The CPUs of the co-kernel.
+///
+/// # Errors
+///
+/// It is gone.
+pub(crate) fn cpus() -> Result<Vec<CpuView>, Errno> {
+    let mut count = 0;
+    all(0, what::CPUS, CpuView::from_words, |_| {
+        count += 1;
+        count
+    })
+}
+
+fn one<T, const N: usize>(words: &[u64], read: impl Fn(&[u64; N]) -> T) -> Result<T, Errno> {
+    let words = words.try_into().map_err(|_| Errno::EPROTO)?;
+    Ok(read(words))
+}
+
+/// All records, asked for until there are no more. `behind` a record begins the next.
+fn all<T, const N: usize>(
+    pid: i32,
+    what: u32,
+    read: impl Fn(&[u64; N]) -> T,
+    mut behind: impl FnMut(&T) -> u64,
+) -> Result<Vec<T>, Errno> {
+    let mut records = Vec::new();
+    let mut from = 0;
+    while records.len() < MOST_RECORDS {
+        let words = device::query(pid, what, from)?;
+        let before = records.len();
+        for chunk in words.chunks_exact(N) {
+            let record = read(chunk.try_into().map_err(|_| Errno::EPROTO)?);
+            from = behind(&record);
+            records.push(record);
+        }
+        if records.len() == before {
+            break;
+        }
+    }
+    Ok(records)
+}

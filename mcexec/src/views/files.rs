@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Which files the program's memory came from: the co-kernel knows areas, this process knows what
+//! it has read into them. An entry may be out of date; only areas that the co-kernel calls parts of
+//! a file are looked up.
+
+use std::collections::BTreeMap;
+use std::os::fd::RawFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use ihk_ikc::layout::PAGE_BYTES;
+
+use crate::image::{page_down, page_up};
+
+/// A file that was mapped.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MappedFile {
+    /// Its path when it was mapped.
+    pub path: Vec<u8>,
+    /// Number of its device.
+    pub device: u64,
+    /// Number of its inode.
+    pub inode: u64,
+}
+
+/// A part of the address space that was read from a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// One past its last address.
+    pub end: u64,
+    /// Offset of its first byte in the file.
+    pub offset: u64,
+    /// The file.
+    pub file: Arc<MappedFile>,
+}
+
+/// The parts by first address, disjoint.
+pub(crate) type Parts = BTreeMap<u64, Part>;
+
+static PARTS: Mutex<Parts> = Mutex::new(BTreeMap::new());
+
+/// The parts. Held over a fork, so that the child finds them whole.
+pub(crate) fn parts() -> MutexGuard<'static, Parts> {
+    PARTS
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Notes that [`address`, `+ bytes`) comes from descriptor `fd`, from `offset` on. What is not known
+/// of the file is left open: views are all that depends on it.
+pub(crate) fn note(fd: RawFd, offset: u64, address: u64, bytes: u64) {
+    let link = format!("/proc/self/fd/{fd}");
+    let (Ok(path), Ok(metadata)) = (std::fs::read_link(&link), std::fs::metadata(&link)) else {
+        return;
+    };
+    let start = page_down(address);
+    let part = Part {
+        end: page_up(address.saturating_add(bytes)),
+        offset: offset.saturating_sub(address - start),
+        file: Arc::new(MappedFile {
+            path: path.into_os_string().into_encoded_bytes(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }),
+    };
+    enter(&mut parts(), start, part);
+}
+
+/// Puts `part`, which begins at `start`, in the place of what was there.
+fn enter(parts: &mut Parts, start: u64, part: Part) {
+    let overlapping: Vec<u64> = parts
+        .range(..part.end)
+        .rev()
+        .take_while(|(_, other)| other.end > start)
+        .map(|(first, _)| *first)
+        .collect();
+    for first in overlapping {
+        let Some(other) = parts.remove(&first) else {
+            continue;
+        };
+        if other.end > part.end {
+            let offset = other.offset + (part.end - first);
+            parts.insert(
+                part.end,
+                Part {
+                    offset,
+                    ..other.clone()
+                },
+            );
+        }
+        if first < start {
+            parts.insert(
+                first,
+                Part {
+                    end: start,
+                    ..other
+                },
+            );
+        }
+    }
+    parts.insert(start, part);
+}
+
+/// The file at `address`, the offset there, and where the part ends. `None` if there is none; then
+/// until where.
+pub(crate) fn at(parts: &Parts, address: u64) -> (Option<(Arc<MappedFile>, u64)>, u64) {
+    if let Some((start, part)) = parts.range(..=address).next_back() {
+        if address < part.end {
+            let offset = part.offset + (address - start);
+            return (Some((part.file.clone(), offset)), part.end);
+        }
+    }
+    let next = parts.range(address + PAGE_BYTES..).next();
+    (None, next.map_or(u64::MAX, |(start, _)| *start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{at, enter, MappedFile, Part, Parts};
+    use std::sync::Arc;
+
+    fn part(end: u64, offset: u64, inode: u64) -> Part {
+        Part {
+            end,
+            offset,
+            file: Arc::new(MappedFile {
+                path: Vec::new(),
+                device: 1,
+                inode,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_later_file_replaces_the_pages_it_covers() {
+        let mut parts = Parts::new();
+        enter(&mut parts, 0x1000, part(0x9000, 0, 1));
+        enter(&mut parts, 0x3000, part(0x5000, 0x7000, 2));
+        let look = |address| {
+            let (found, end) = at(&parts, address);
+            (found.map(|(file, offset)| (file.inode, offset)), end)
+        };
+        assert_eq!(look(0x2000), (Some((1, 0x1000)), 0x3000));
+        assert_eq!(look(0x4000), (Some((2, 0x8000)), 0x5000));
+        assert_eq!(look(0x5000), (Some((1, 0x4000)), 0x9000));
+        assert_eq!(look(0), (None, 0x1000));
+        assert_eq!(look(0x9000), (None, u64::MAX));
+    }
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The text of `/proc/PID/{maps,smaps,smaps_rollup,statm}` of a program, in Linux's form.
+
+use std::sync::Arc;
+
+use ihk_ikc::process::prot;
+use ihk_ikc::view::{area, AreaView};
+use nix::errno::Errno;
+use nix::sys::stat::{major, minor};
+
+use super::ask;
+use super::files::{self, MappedFile};
+
+/// Column in which the name of a line begins.
+const NAME_COLUMN: usize = 73;
+
+/// What one line of `maps` tells.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Line {
+    /// First address.
+    pub start: u64,
+    /// One past the last address.
+    pub end: u64,
+    /// As in [`AreaView::flags`].
+    pub flags: u64,
+    /// Bytes that are there.
+    pub resident: u64,
+    /// File and offset, if it is one's.
+    pub file: Option<(Arc<MappedFile>, u64)>,
+}
+
+impl Line {
+    /// Kind of the area, as in [`area`].
+    pub(super) const fn kind(&self) -> u64 {
+        self.flags >> area::KIND_SHIFT
+    }
+
+    /// Whether it has all rights of `bits`.
+    pub(super) fn may(&self, bits: u32) -> bool {
+        self.flags & u64::from(bits) == u64::from(bits)
+    }
+
+    /// Length in bytes.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.end - self.start
+    }
+
+    fn name(&self) -> Vec<u8> {
+        if let Some((file, _)) = &self.file {
+            return escaped(&file.path);
+        }
+        let name: &[u8] = match self.kind() {
+            area::STACK => b"[stack]",
+            area::HEAP => b"[heap]",
+            area::SPECIAL if self.may(prot::EXEC) => b"[vdso]",
+            area::SPECIAL => b"[vvar]",
+            _ if self.flags & area::SHARED != 0 => b"/dev/zero (deleted)",
+            _ => b"",
+        };
+        name.to_vec()
+    }
+
+    /// The line, with its end.
+    fn text(&self) -> Vec<u8> {
+        let right = |bit, letter| if self.may(bit) { letter } else { '-' };
+        let (offset, device, inode) = match &self.file {
+            Some((file, offset)) => (*offset, file.device, file.inode),
+            None => (0, 0, 0),
+        };
+        let sharing = if self.flags & area::SHARED != 0 {
+            's'
+        } else {
+            'p'
+        };
+        let head = format!(
+            "{:08x}-{:08x} {}{}{}{sharing} {offset:08x} {:02x}:{:02x} {inode} ",
+            self.start,
+            self.end,
+            right(prot::READ, 'r'),
+            right(prot::WRITE, 'w'),
+            right(prot::EXEC, 'x'),
+            major(device),
+            minor(device),
+        );
+        let mut text = head.into_bytes();
+        let name = self.name();
+        if !name.is_empty() {
+            text.resize(text.len().max(NAME_COLUMN), b' ');
+            text.extend(name);
+        }
+        text.push(b'\n');
+        text
+    }
+}
+
+/// Line ends in names are written as Linux writes them.
+fn escaped(path: &[u8]) -> Vec<u8> {
+    let bytes = path.iter().flat_map(|byte| match byte {
+        b'\n' => b"\\012".to_vec(),
+        other => vec![*other],
+    });
+    bytes.collect()
+}
+
+/// The lines of process `pid` (0 = the own one). Files are known of the own process only.
+///
+/// # Errors
+///
+/// It is no program of the co-kernel.
+pub(super) fn lines(pid: i32) -> Result<Vec<Line>, Errno> {
+    let areas = ask::areas(pid)?;
+    if pid != 0 {
+        return Ok(areas
+            .iter()
+            .map(|area| line(area, area.start, area.end))
+            .collect());
+    }
+    let parts = files::parts();
+    let mut lines = Vec::with_capacity(areas.len());
+    for area in &areas {
+        if !matches!(area.flags >> area::KIND_SHIFT, area::SEGMENT | area::FILE) {
+            lines.push(line(area, area.start, area.end));
+            continue;
+        }
+        let mut at = area.start;
+        while at < area.end {
+            let (file, end) = files::at(&parts, at);
+            let end = end.min(area.end);
+            let piece = line(area, at, end);
+            lines.push(Line { file, ..piece });
+            at = end;
+        }
+    }
+    Ok(lines)
+}
+
+/// The piece from `start` to `end` of an area. What is there is spread evenly over pieces: the
+/// co-kernel counts whole areas.
+fn line(area: &AreaView, start: u64, end: u64) -> Line {
+    let share = |bytes: u64| {
+        let whole = u128::from(area.end - area.start);
+        let part = u128::from(bytes) * u128::from(end - start) / whole.max(1);
+        u64::try_from(part).unwrap_or(bytes)
+    };
+    let resident = if area.end - area.start == end - start {
+        area.resident_bytes
+    } else {
+        share(area.resident_bytes) & !4095
+    };
+    Line {
+        start,
+        end,
+        flags: area.flags,
+        resident,
+        file: None,
+    }
+}
+
+/// `maps`.
+pub(super) fn maps(lines: &[Line]) -> Vec<u8> {
+    lines.iter().flat_map(Line::text).collect()
+}
+
+/// `smaps`.
+pub(super) fn smaps(lines: &[Line]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for line in lines {
+        text.extend(line.text());
+        text.extend(
+            format!(
+                "Size:           {:8} kB\nKernelPageSize: {:8} kB\nMMUPageSize:    {:8} kB\n",
+                line.bytes() / 1024,
+                4,
+                4
+            )
+            .bytes(),
+        );
+        text.extend(amounts(std::slice::from_ref(line)).bytes());
+        text.extend(format!("THPeligible:    {:8}\nVmFlags: {}\n", 0, vm_flags(line)).bytes());
+    }
+    text
+}
+
+/// `smaps_rollup`.
+pub(super) fn rollup(lines: &[Line]) -> Vec<u8> {
+    let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
+        return Vec::new();
+    };
+    let mut text = format!(
+        "{:08x}-{:08x} ---p 00000000 00:00 0 ",
+        first.start, last.end
+    )
+    .into_bytes();
+    text.resize(NAME_COLUMN, b' ');
+    text.extend(b"[rollup]\n");
+    text.extend(amounts(lines).bytes());
+    text
+}
+
+/// The amounts that `smaps` tells of an area, summed up. All memory is anonymous memory of the
+/// program's own: files are copies.
+fn amounts(lines: &[Line]) -> String {
+    let kib = |wanted: &dyn Fn(&Line) -> bool| -> u64 {
+        let some = lines.iter().filter(|line| wanted(line));
+        some.map(|line| line.resident).sum::<u64>() / 1024
+    };
+    let all = kib(&|_| true);
+    let shared = kib(&|line| line.flags & area::SHARED != 0 || line.kind() == area::SPECIAL);
+    let locked = kib(&|line| line.flags & area::LOCKED != 0);
+    let private = all - shared;
+    let rows = [
+        ("Rss:", all),
+        ("Pss:", all),
+        ("Pss_Dirty:", private),
+        ("Shared_Clean:", 0),
+        ("Shared_Dirty:", shared),
+        ("Private_Clean:", 0),
+        ("Private_Dirty:", private),
+        ("Referenced:", all),
+        ("Anonymous:", private),
+        ("KSM:", 0),
+        ("LazyFree:", 0),
+        ("AnonHugePages:", 0),
+        ("ShmemPmdMapped:", 0),
+        ("FilePmdMapped:", 0),
+        ("Shared_Hugetlb:", 0),
+        ("Private_Hugetlb:", 0),
+        ("Swap:", 0),
+        ("SwapPss:", 0),
+        ("Locked:", locked),
+    ];
+    rows.iter()
+        .map(|(name, kib)| format!("{name:<15} {kib:8} kB\n"))
+        .collect()
+}
+
+fn vm_flags(line: &Line) -> String {
+    let flags = [
+        (line.may(prot::READ), "rd "),
+        (line.may(prot::WRITE), "wr "),
+        (line.may(prot::EXEC), "ex "),
+        (line.flags & area::SHARED != 0, "sh "),
+        (true, "mr mw me "),
+        (line.kind() == area::STACK, "gd "),
+        (line.flags & area::LOCKED != 0, "lo "),
+        (true, "ac "),
+    ];
+    let set = flags.iter().filter(|(set, _)| *set);
+    set.map(|(_, name)| *name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{maps, rollup, smaps, Line};
+    use crate::views::files::MappedFile;
+    use std::sync::Arc;
+
+    fn line() -> Line {
+        let file = MappedFile {
+            path: b"/a\nb".to_vec(),
+            device: 0x801,
+            inode: 12,
+        };
+        Line {
+            start: 0x40_0000,
+            end: 0x40_3000,
+            flags: 5,
+            resident: 0x2000,
+            file: Some((Arc::new(file), 0x1000)),
+        }
+    }
+
+    #[test]
+    fn a_line_has_linuxs_form() {
+        let text = String::from_utf8(maps(&[line()])).unwrap();
+        let head = "00400000-00403000 r-xp 00001000 08:01 12 ";
+        assert_eq!(text, format!("{head:<73}/a\\012b\n"));
+        let nameless = Line {
+            file: None,
+            ..line()
+        };
+        let text = String::from_utf8(maps(&[nameless])).unwrap();
+        assert_eq!(text, "00400000-00403000 r-xp 00000000 00:00 0 \n");
+    }
+
+    #[test]
+    fn amounts_add_up() {
+        let text = String::from_utf8(rollup(&[line(), line()])).unwrap();
+        assert!(text.contains("\nRss:                  16 kB\n"), "{text}");
+        let text = String::from_utf8(smaps(&[line()])).unwrap();
+        assert!(text.contains("\nSize:                 12 kB\n"), "{text}");
+        assert!(text.contains("VmFlags: rd ex mr mw me ac \n"), "{text}");
+    }
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What programs see of themselves and of the machine in `/proc` and `/sys`: the co-kernel's truth
+//! in place of Linux's view of the proxy.
+//!
+//! A path says nothing, because there are many to one file. So Linux opens the file first; what was
+//! opened says which file it is, and if it is one of ours, its descriptor gets a file in memory with
+//! our text. The text is made when it is opened, and anew when it is read from the beginning again.
+
+mod ask;
+pub(crate) mod files;
+mod machine;
+mod memory;
+mod process;
+pub(crate) mod snapshot;
+mod topology;
+
+use std::fs;
+use std::os::fd::RawFd;
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::libc;
+
+pub(crate) use ask::threads;
+
+use crate::syscall;
+
+/// A process, or one thread of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subject {
+    /// Process id.
+    pub pid: i32,
+    /// Thread id, if only this thread is meant.
+    pub thread: Option<i32>,
+}
+
+impl Subject {
+    /// The process id as the co-kernel is asked: 0 for the own process, whose files are known, too.
+    fn question(self) -> i32 {
+        if self.pid == std::process::id().cast_signed() {
+            0
+        } else {
+            self.pid
+        }
+    }
+}
+
+/// A file that has a text of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// A file of a process.
+    Process(Subject, ProcessFile),
+    /// A file about the machine.
+    Machine(MachineFile),
+}
+
+/// Files of `/proc/PID` and `/proc/PID/task/TID`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProcessFile {
+    Maps,
+    Smaps,
+    SmapsRollup,
+    Status,
+    Stat,
+    Statm,
+    Limits,
+}
+
+/// Files of `/proc`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MachineFile {
+    Cpuinfo,
+    Stat,
+    Meminfo,
+}
+
+impl View {
+    /// The view of the file at `path`, where symbolic links are none.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let mut names = path
+            .strip_prefix("/proc")
+            .ok()?
+            .components()
+            .map(|part| match part {
+                Component::Normal(name) => name.to_str(),
+                _ => None,
+            });
+        let first = names.next()??;
+        let Ok(pid) = first.parse() else {
+            let file = match first {
+                "cpuinfo" => MachineFile::Cpuinfo,
+                "stat" => MachineFile::Stat,
+                "meminfo" => MachineFile::Meminfo,
+                _ => return None,
+            };
+            return names.next().is_none().then_some(Self::Machine(file));
+        };
+        let mut name = names.next()??;
+        let mut thread = None;
+        if name == "task" {
+            thread = Some(names.next()??.parse().ok()?);
+            name = names.next()??;
+        }
+        let file = match name {
+            "maps" => ProcessFile::Maps,
+            "smaps" => ProcessFile::Smaps,
+            "smaps_rollup" => ProcessFile::SmapsRollup,
+            "status" => ProcessFile::Status,
+            "stat" => ProcessFile::Stat,
+            "statm" => ProcessFile::Statm,
+            "limits" => ProcessFile::Limits,
+            _ => return None,
+        };
+        let subject = Subject { pid, thread };
+        names
+            .next()
+            .is_none()
+            .then_some(Self::Process(subject, file))
+    }
+
+    /// Where Linux's text is.
+    fn path(self) -> PathBuf {
+        let file = match self {
+            Self::Machine(MachineFile::Cpuinfo) => return "/proc/cpuinfo".into(),
+            Self::Machine(MachineFile::Stat) => return "/proc/stat".into(),
+            Self::Machine(MachineFile::Meminfo) => return "/proc/meminfo".into(),
+            Self::Process(_, ProcessFile::Maps) => "maps",
+            Self::Process(_, ProcessFile::Smaps) => "smaps",
+            Self::Process(_, ProcessFile::SmapsRollup) => "smaps_rollup",
+            Self::Process(_, ProcessFile::Status) => "status",
+            Self::Process(_, ProcessFile::Stat) => "stat",
+            Self::Process(_, ProcessFile::Statm) => "statm",
+            Self::Process(_, ProcessFile::Limits) => "limits",
+        };
+        let Self::Process(subject, _) = self else {
+            return PathBuf::new();
+        };
+        match subject.thread {
+            Some(tid) => format!("/proc/{}/task/{tid}/{file}", subject.pid).into(),
+            None => format!("/proc/{}/{file}", subject.pid).into(),
+        }
+    }
+
+    /// Linux's text.
+    fn original(self) -> Result<String, Errno> {
+        fs::read_to_string(self.path())
+            .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+    }
+
+    /// Our text.
+    ///
+    /// # Errors
+    ///
+    /// The file is none of a program of the co-kernel, or has gone.
+    pub(crate) fn text(self) -> Result<Vec<u8>, Errno> {
+        match self {
+            Self::Machine(MachineFile::Cpuinfo) => machine::cpuinfo(&self.original()?),
+            Self::Machine(MachineFile::Stat) => machine::stat(&self.original()?),
+            Self::Machine(MachineFile::Meminfo) => machine::meminfo(&self.original()?),
+            Self::Process(subject, file) => self.process_text(subject, file),
+        }
+    }
+
+    fn process_text(self, subject: Subject, file: ProcessFile) -> Result<Vec<u8>, Errno> {
+        let lines = || memory::lines(subject.question());
+        let known = || process::Known::of(subject);
+        Ok(match file {
+            ProcessFile::Maps => memory::maps(&lines()?),
+            ProcessFile::Smaps => memory::smaps(&lines()?),
+            ProcessFile::SmapsRollup => memory::rollup(&lines()?),
+            ProcessFile::Statm => process::statm(&known()?),
+            ProcessFile::Status => process::status(&known()?, &self.original()?),
+            ProcessFile::Stat => process::stat(&known()?, subject, &self.original()?),
+            ProcessFile::Limits if subject.question() == 0 => process::limits(&self.original()?),
+            ProcessFile::Limits => return Err(Errno::ESRCH),
+        })
+    }
+}
+
+/// The kind of file system that descriptor `fd` lies in, as statfs tells it.
+pub(crate) fn file_system(fd: RawFd) -> Option<i64> {
+    let status = nix::sys::statfs::fstatfs(snapshot::borrow(fd)?).ok()?;
+    Some(status.filesystem_type().0)
+}
+
+/// The path of what descriptor `fd` refers to.
+pub(crate) fn path_of(fd: RawFd) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{fd}")).ok()
+}
+
+/// The threads of process `pid`, if `path` is a directory of them of a program of the co-kernel.
+pub(crate) fn threads_listed_in(path: &Path) -> Option<Vec<i32>> {
+    let mut names = path.strip_prefix("/proc").ok()?.iter();
+    let pid = names.next()?.to_str()?.parse().ok()?;
+    if names.next()? != "task" || names.next().is_some() {
+        return None;
+    }
+    let subject = Subject { pid, thread: None };
+    let threads = threads(subject.question()).ok()?;
+    let ids = threads
+        .iter()
+        .filter_map(|thread| i32::try_from(thread.tid).ok());
+    Some(ids.collect())
+}
+
+/// What a call that opens files answered: if it opened one of ours, with our text in it.
+#[must_use]
+pub(crate) fn opened(result: i64) -> i64 {
+    let Some(fd) = RawFd::try_from(result).ok().filter(|fd| *fd >= 0) else {
+        return result;
+    };
+    if file_system(fd) != Some(libc::PROC_SUPER_MAGIC) {
+        return result;
+    }
+    if let Some(view) = path_of(fd).and_then(|path| View::of(&path)) {
+        // Without a text of ours Linux's stays: it is somebody else's, or the file has gone.
+        if let Ok(text) = view.text() {
+            if let Err(errno) = snapshot::put(fd, view, &text) {
+                let _ = nix::unistd::close(fd);
+                return -i64::from(errno as i32);
+            }
+        }
+    }
+    result
+}
+
+/// `sysinfo` with the co-kernel's memory.
+#[must_use]
+pub(crate) fn system_information(args: [u64; 6]) -> i64 {
+    let result = syscall::perform(libc::SYS_sysinfo.cast_unsigned(), args);
+    if result != 0 {
+        return result;
+    }
+    match machine::amend_sysinfo(args[0]) {
+        Ok(()) => 0,
+        Err(errno) => -i64::from(errno as i32),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MachineFile, ProcessFile, Subject, View};
+    use std::path::Path;
+
+    #[test]
+    fn files_with_a_text_of_ours_are_known_by_their_path() {
+        let view = |path| View::of(Path::new(path));
+        let subject = |pid, thread| Subject { pid, thread };
+        let maps = View::Process(subject(12, None), ProcessFile::Maps);
+        assert_eq!(view("/proc/12/maps"), Some(maps));
+        let stat = View::Process(subject(12, Some(13)), ProcessFile::Stat);
+        assert_eq!(view("/proc/12/task/13/stat"), Some(stat));
+        assert_eq!(view("/proc/stat"), Some(View::Machine(MachineFile::Stat)));
+        for path in [
+            "/proc",
+            "/proc/12",
+            "/proc/12/task",
+            "/proc/12/comm",
+            "/x/12/maps",
+            "/proc/stat/x",
+            "/proc/12/net/stat",
+        ] {
+            assert_eq!(view(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn linuxs_text_is_found_again() {
+        for path in [
+            "/proc/12/maps",
+            "/proc/12/task/13/smaps",
+            "/proc/cpuinfo",
+            "/proc/1/limits",
+        ] {
+            assert_eq!(View::of(Path::new(path)).unwrap().path(), Path::new(path));
+        }
+    }
+}

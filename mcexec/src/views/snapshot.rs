@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Files in memory that stand for views, in the place of the descriptors that were opened.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Mutex, MutexGuard};
+
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, FdFlag};
+use nix::libc;
+use nix::sys::memfd::{memfd_create, MFdFlags};
+use nix::sys::stat::fstat;
+
+use super::View;
+
+/// Most views whose text is made anew when they are read again; the oldest are forgotten.
+const MOST_REMEMBERED: usize = 64;
+
+/// A file in memory: device and inode.
+type Key = (u64, u64);
+
+static REMEMBERED: Mutex<BTreeMap<Key, View>> = Mutex::new(BTreeMap::new());
+
+/// The views. Held over a fork, so that the child finds them whole.
+pub(crate) fn remembered() -> MutexGuard<'static, BTreeMap<Key, View>> {
+    REMEMBERED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A descriptor of the program, known by its number only.
+#[expect(
+    unsafe_code,
+    reason = "descriptors of the program are known by number only"
+)]
+pub(super) fn borrow(fd: RawFd) -> Option<BorrowedFd<'static>> {
+    // SAFETY: not -1; it is only passed to calls that answer EBADF for a number that is not open.
+    (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+/// Lets `fd` lead to a file with `text`, which the program may read only. The flags of the
+/// descriptor stay.
+///
+/// # Errors
+///
+/// Linux has no room; nothing has changed.
+pub(super) fn put(fd: RawFd, view: View, text: &[u8]) -> Result<(), Errno> {
+    let place = borrow(fd).ok_or(Errno::EBADF)?;
+    let closes = FdFlag::from_bits_retain(fcntl(place, FcntlArg::F_GETFD)?);
+    let mut memory: File = memfd_create(c"view", MFdFlags::MFD_CLOEXEC)?.into();
+    memory.write_all(text).map_err(|error| errno_of(&error))?;
+    let readable = OpenOptions::new()
+        .read(true)
+        .open(format!("/proc/self/fd/{}", memory.as_raw_fd()))
+        .map_err(|error| errno_of(&error))?;
+    let status = memory.metadata().map_err(|error| errno_of(&error))?;
+    let flags = if closes.contains(FdFlag::FD_CLOEXEC) {
+        libc::O_CLOEXEC
+    } else {
+        0
+    };
+    duplicate(readable.as_raw_fd(), fd, flags)?;
+    let mut views = remembered();
+    views.insert((status.dev(), status.ino()), view);
+    if views.len() > MOST_REMEMBERED {
+        views.pop_first();
+    }
+    Ok(())
+}
+
+#[expect(
+    unsafe_code,
+    reason = "descriptors of the program are known by number only"
+)]
+fn duplicate(from: RawFd, to: RawFd, flags: i32) -> Result<(), Errno> {
+    // SAFETY: `to` is the program's, just opened by the call that is being performed.
+    Errno::result(unsafe { libc::dup3(from, to, flags) }).map(drop)
+}
+
+/// Makes the text of `fd` anew if it is a view: it is about to be read from the beginning again.
+pub(crate) fn renew(fd: u64) {
+    let Ok(fd) = RawFd::try_from(fd) else { return };
+    if remembered().is_empty() {
+        return;
+    }
+    let Some(status) = borrow(fd).and_then(|fd| fstat(fd).ok()) else {
+        return;
+    };
+    let view = remembered().get(&(status.st_dev, status.st_ino)).copied();
+    let Some(text) = view.and_then(|view| view.text().ok()) else {
+        return;
+    };
+    let writable = OpenOptions::new()
+        .write(true)
+        .open(format!("/proc/self/fd/{fd}"));
+    if let Ok(file) = writable {
+        // A reader beside us may see a mixture; with Linux's own files it may, too.
+        let written = file.write_all_at(&text, 0);
+        let _ = written.and_then(|()| file.set_len(text.len() as u64));
+    }
+}
