@@ -75,6 +75,7 @@ fn ask(proxy: &Proxy, parent: &Proxy, unborn: u64) -> Result {
 /// The file to map the window from: the parent's if they share the address space.
 fn window_of(proxy: &Proxy, parent: &Proxy, own: &ARef<File>) -> Result<ARef<File>> {
     if proxy.root() == parent.root() {
+        proxy.borrow_window();
         parent.gate.window_file().ok_or(ESRCH)
     } else {
         Ok(own.clone())

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What the kernel's own Rust bindings leave out and mcctrl needs. */
 #include <linux/anon_inodes.h>
+#include <linux/hmm.h>
+#include <linux/mman.h>
 #include <linux/sched/jobctl.h>

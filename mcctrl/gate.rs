@@ -6,13 +6,15 @@
 //! whatever is done inside a gate is done to an attached instance.
 //!
 //! Lock order, outermost first:
-//! 1. mmap lock or area lock (Linux takes it before a fault)
-//! 2. gate of the instance
-//! 3. `Instance::creating`
-//! 4. gate of an address space
-//! 5. Linux's own: i_mmap lock, page table locks
-//! 6. with interrupts off: the table of instances, `Instance::proxies`, then any one of request
-//!    table, revocation queue, wait queue, `Instance::looking`
+//! 1. notifier of a mirror (held while Linux's pages are looked at)
+//! 2. mmap lock or area lock (Linux takes it before a fault)
+//! 3. gate of the instance
+//! 4. `Instance::creating`
+//! 5. gate of an address space
+//! 6. Linux's own: i_mmap lock, page table locks
+//! 7. `Mirror::dropping` (a change of Linux's mapping waits for the co-kernel)
+//! 8. with interrupts off: the table of instances, `Instance::proxies`, then any one of request
+//!    table, revocation queue, wait queue, `Instance::looking`, `Mirror::shown`
 //!
 //! Nobody waits for the co-kernel inside the gate of an address space, or with a lock of Linux
 //! held that could be dropped.

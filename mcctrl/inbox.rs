@@ -104,6 +104,9 @@ pub(crate) fn receive(instance: &Arc<Instance>, cpu: u32, packet: &Packet) {
             instance.with_proxy(process, |proxy| proxy.set_freed());
             instance.call_undertaker();
         }
+        Some(ToLinux::MirrorDropped { process, number }) => {
+            instance.with_proxy(process, |proxy| proxy.mirror.answered(number));
+        }
         Some(ToLinux::StateChanged { .. }) => {}
         None => pr_warn!("os {}: unknown packet from CPU {}\n", instance.os, cpu),
     }

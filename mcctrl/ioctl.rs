@@ -5,7 +5,7 @@ use crate::errno;
 use crate::ffi::user;
 use crate::proto::uapi;
 use crate::proxy::Proxy;
-use crate::{adopt, control, create, instances, populate, query, waiting};
+use crate::{adopt, control, create, instances, mirror, populate, query, waiting};
 use kernel::{prelude::*, sync::Arc};
 
 /// Serves `command` for the calling process. ENOTTY for an unknown one.
@@ -33,6 +33,8 @@ fn serve_program(proxy: &Arc<Proxy>, command: u32, argument: usize) -> Result {
         uapi::CONTROL_WAIT => control::wait(proxy, argument),
         uapi::SIGNAL => control::forward(proxy, &*user::read(argument)?),
         uapi::QUERY => query::query(proxy, argument),
+        uapi::MIRROR => mirror::show(proxy, &*user::read(argument)?),
+        uapi::MAP_WINDOW => mirror::map_window(proxy, &*user::read(argument)?),
         _ => Err(ENOTTY),
     }
 }
@@ -47,6 +49,8 @@ fn serve_orphan(command: u32, argument: usize) -> Result {
         | uapi::RING
         | uapi::POPULATE
         | uapi::QUERY
+        | uapi::MIRROR
+        | uapi::MAP_WINDOW
         | uapi::SIGNAL => Err(errno::shutdown()),
         _ => Err(ENOTTY),
     }

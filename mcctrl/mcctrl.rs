@@ -9,6 +9,7 @@
 //! | [`create`], [`adopt`], [`image`], [`vdso`], [`populate`] | a program comes to life |
 //! | [`window`], [`fault`], [`block`], [`walk`], [`refusals`] | Linux sees the program's memory |
 //! | [`revoke`], [`pins`], [`gate`] | and stops seeing it |
+//! | [`mirror`] | the program sees memory of Linux |
 //! | [`waiting`], [`control`], [`requests`] | sleeping and waking |
 //! | [`query`] | what the co-kernel tells of programs |
 //! | [`undertaker`] | the end |
@@ -32,6 +33,7 @@ mod inbox;
 mod instance;
 mod instances;
 mod ioctl;
+mod mirror;
 mod patience;
 mod pins;
 #[allow(unsafe_code, reason = "reads a file into pinned memory")]

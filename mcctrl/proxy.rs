@@ -16,6 +16,7 @@ use crate::ffi::task::ProcessId;
 use crate::ffi::wait::WaitQueue;
 use crate::gate::Gate;
 use crate::instance::Instance;
+use crate::mirror::Mirror;
 use crate::patience::Patience;
 use crate::proto::packet::ToCokernel;
 use crate::proto::slot::{MAX_SLOTS, SLOT_PAGES};
@@ -88,6 +89,11 @@ pub(crate) struct Proxy {
     pub(crate) revocations: IrqLock<Revocations>,
     /// When the co-kernel was told that the window is gone.
     pub(crate) buried: IrqLock<Option<Patience>>,
+    /// Whether the window is its parent's, after vfork.
+    borrows_window: AtomicBool,
+    /// What the program sees of Linux's pages.
+    #[pin]
+    pub(crate) mirror: Mirror,
     #[pin]
     pub(crate) revoke_work: Work<Proxy>,
 }
@@ -130,6 +136,8 @@ impl Proxy {
                 refusals: IrqLock::new(Refusals::new()),
                 revocations: IrqLock::new(revocations),
                 buried: IrqLock::new(None),
+                borrows_window: AtomicBool::new(false),
+                mirror <- Mirror::new(),
                 revoke_work <- kernel::new_work!("mcctrl revoke"),
             }),
             GFP_KERNEL,
@@ -221,6 +229,16 @@ impl Proxy {
         self.handle() == 0 || self.freed.load(Ordering::Acquire)
     }
 
+    /// The window is its parent's.
+    pub(crate) fn borrow_window(&self) {
+        self.borrows_window.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the window is its parent's.
+    pub(crate) fn borrows_window(&self) -> bool {
+        self.borrows_window.load(Ordering::Relaxed)
+    }
+
     /// The co-kernel has forgotten the process. Any context.
     pub(crate) fn set_freed(&self) {
         self.freed.store(true, Ordering::Release);
@@ -231,6 +249,7 @@ impl Proxy {
     pub(crate) fn window_released(&self) {
         self.gate.drop_mapping();
         self.released.store(true, Ordering::Release);
+        self.mirror.end();
         if self.handle() != 0 {
             // At once, because a parent may be waiting in vfork; the undertaker tries again.
             undertaker::bury(self);
@@ -244,6 +263,7 @@ impl Proxy {
             worker.wake_all();
         }
         self.control.wake_all();
+        self.mirror.wake();
     }
 
     /// Sends `message`, made from the handle, to the process's CPU. ESRCH before it is born.

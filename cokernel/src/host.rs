@@ -4,8 +4,9 @@
 use ihk_ikc::packet::{ProcessHandle, ToCokernel, ToLinux};
 
 use cokernel_logic::signals;
+use cokernel_logic::vma::Range;
 
-use crate::mm::{fault, revoke};
+use crate::mm::{fault, mirror, revoke};
 use crate::syscall::errno::{to_register, Errno};
 use crate::task::process::{self, Process};
 use crate::task::{create, nursery, sched, signal};
@@ -66,6 +67,23 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             what,
             from,
         } => tell(token, process, what, from),
+        ToCokernel::MirrorPages {
+            process,
+            address,
+            page0,
+            page1,
+            page2,
+            page3,
+            page4,
+        } => with(process, |process| {
+            mirror::add(&process.space, address, [page0, page1, page2, page3, page4]);
+        }),
+        ToCokernel::DropMirror {
+            process,
+            number,
+            start,
+            end,
+        } => mirror::drop_pages(process, number, Range { start, end }),
         ToCokernel::Freeze { process } => with(process, |process| process.set_frozen(true)),
         ToCokernel::Thaw { process } => with(process, |process| process.set_frozen(false)),
     }

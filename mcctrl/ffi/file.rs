@@ -90,6 +90,28 @@ pub(crate) fn open_window(proxy: Arc<Proxy>) -> Result<(ARef<File>, Mapping)> {
     Ok((unsafe { ARef::from_raw(file.cast::<File>()) }, mapping))
 }
 
+/// Maps [`start`, `+ bytes`) of window file `file` in the calling process, at its own address, instead
+/// of whatever is there.
+pub(crate) fn map_window(file: &File, start: u64, bytes: u64) -> Result {
+    let rights = extra_bindings::PROT_READ | extra_bindings::PROT_WRITE;
+    let flags = extra_bindings::MAP_SHARED | extra_bindings::MAP_FIXED;
+    // SAFETY: the file is open; any arguments are checked by Linux and by `window::mmap`.
+    let mapped = unsafe {
+        bindings::vm_mmap(
+            file.as_ptr(),
+            start as c_ulong,
+            bytes as c_ulong,
+            rights as c_ulong,
+            flags as c_ulong,
+            start as c_ulong,
+        )
+    };
+    match i32::try_from(mapped as isize) {
+        Ok(errno @ -4095..=-1) => Err(Error::from_errno(errno)),
+        _ => Ok(()),
+    }
+}
+
 /// The proxy of a window file.
 ///
 /// # Safety

@@ -6,6 +6,7 @@ pub(crate) mod file;
 pub(crate) mod ihk;
 pub(crate) mod irq_lock;
 pub(crate) mod mm;
+pub(crate) mod notifier;
 pub(crate) mod page;
 pub(crate) mod rwsem;
 pub(crate) mod task;

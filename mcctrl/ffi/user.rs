@@ -25,6 +25,10 @@ unsafe impl Plain for uapi::ForwardSignal {}
 unsafe impl Plain for uapi::ControlEvent {}
 // SAFETY: as above.
 unsafe impl Plain for uapi::AdoptProcess {}
+// SAFETY: as above.
+unsafe impl Plain for uapi::MirrorPage {}
+// SAFETY: as above.
+unsafe impl Plain for uapi::WindowPart {}
 
 // SAFETY: as above.
 unsafe impl Plain for uapi::Query {}

@@ -10,7 +10,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use ihk_ikc::uapi::{
-    self, AdoptProcess, ControlEvent, CreateProcess, ForwardSignal, Populate, Query, StartProcess,
+    self, AdoptProcess, ControlEvent, CreateProcess, ForwardSignal, MirrorPage, Populate, Query,
+    StartProcess, WindowPart,
 };
 use ihk_ikc::view::VIEW_WORDS;
 use ihk_ikc::ABI_VERSION;
@@ -262,6 +263,31 @@ pub(crate) fn populate(fd: RawFd, file_offset: u64, address: u64, bytes: u64) ->
             bytes,
         },
     )
+}
+
+/// Shows the program the page that this process has at `address`; `write` is 1 if it is written.
+///
+/// # Errors
+///
+/// See [`uapi::MIRROR`].
+pub(crate) fn mirror(address: u64, write: u64) -> Result<(), Errno> {
+    exchange(
+        uapi::MIRROR,
+        &mut MirrorPage {
+            address,
+            write: u32::try_from(write).map_err(|_| Errno::EINVAL)?,
+            reserved: 0,
+        },
+    )
+}
+
+/// Maps the window again in a part where something else is mapped.
+///
+/// # Errors
+///
+/// See [`uapi::MAP_WINDOW`], and `ENOMEM`.
+pub(crate) fn map_window(start: u64, bytes: u64) -> Result<(), Errno> {
+    exchange(uapi::MAP_WINDOW, &mut WindowPart { start, bytes })
 }
 
 /// Sleeps until something concerns the whole process.

@@ -40,12 +40,50 @@ pub(crate) fn map(
     slots_fd: &OwnedFd,
     start: u64,
 ) -> Result<(Window, Slots), Errno> {
-    map_shared(window_fd, start, WINDOW_END - start, start)?;
+    map_parts(window_fd, slots_fd, start, &[(start, WINDOW_END)])
+}
+
+fn map_parts(
+    window_fd: &OwnedFd,
+    slots_fd: &OwnedFd,
+    start: u64,
+    parts: &[(u64, u64)],
+) -> Result<(Window, Slots), Errno> {
+    for &(first, end) in parts {
+        map_shared(window_fd, first, end - first, first)?;
+    }
     let slots = map_shared(slots_fd, 0, SLOT_PAGES as u64 * PAGE_BYTES, SLOTS_OFFSET)?;
     // SAFETY: pages of their own, mapped for the rest of the process, that mcctrl backs with the
     // co-kernel's slots; all words of a slot are atomics, so that the co-kernel may write them.
     let slots = unsafe { &*ptr::with_exposed_provenance::<[DelegationSlot; MAX_SLOTS]>(slots) };
     Ok((Window { start }, slots))
+}
+
+/// The free parts of the window that begins at `start`.
+fn gaps(start: u64) -> Result<Vec<(u64, u64)>, Errno> {
+    let text = std::fs::read_to_string("/proc/self/maps").map_err(|_| Errno::EIO)?;
+    let mut gaps = Vec::new();
+    let mut at = start;
+    for (first, last) in text.lines().filter_map(range_of) {
+        if last <= at || first >= WINDOW_END {
+            continue;
+        }
+        if first > at {
+            gaps.push((at, first));
+        }
+        at = last;
+    }
+    if at < WINDOW_END {
+        gaps.push((at, WINDOW_END));
+    }
+    Ok(gaps)
+}
+
+/// The addresses at the beginning of a line of `/proc/self/maps`.
+fn range_of(line: &str) -> Option<(u64, u64)> {
+    let (first, last) = line.split_once(' ')?.0.split_once('-')?;
+    let number = |text| u64::from_str_radix(text, 16).ok();
+    Some((number(first)?, number(last)?))
 }
 
 /// Maps `bytes` of `fd` at `address`, or anywhere for 0.
@@ -75,7 +113,15 @@ fn map_shared(fd: &OwnedFd, address: u64, bytes: u64, offset: u64) -> Result<usi
 
 impl Window {
     /// The part [`address`, `+ bytes`) as pointer and length, if it lies in the window.
-    fn part(self, address: u64, bytes: u64) -> Result<(*mut libc::c_void, usize), Errno> {
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`.
+    pub(crate) fn part(
+        self,
+        address: u64,
+        bytes: u64,
+    ) -> Result<(*mut libc::c_void, usize), Errno> {
         let end = address.checked_add(bytes).ok_or(Errno::EINVAL)?;
         if address < self.start || end > WINDOW_END {
             return Err(Errno::EINVAL);
@@ -107,7 +153,15 @@ impl Window {
         Ok(())
     }
 
-    /// The window of a child that has the same program.
+    /// Something else than the window is mapped in a part: what rights the window has there is over.
+    pub(crate) fn forget_rights(self, address: u64, bytes: u64) {
+        if let Ok(mut parts) = READ_ONLY.lock() {
+            remove_part(&mut parts, address, address + bytes);
+        }
+    }
+
+    /// The window of a child that has the same program. The files its parent has mapped in the
+    /// window are there already.
     ///
     /// # Errors
     ///
@@ -117,7 +171,7 @@ impl Window {
         window_fd: &OwnedFd,
         slots_fd: &OwnedFd,
     ) -> Result<(Self, Slots), Errno> {
-        let (window, slots) = map(window_fd, slots_fd, self.start)?;
+        let (window, slots) = map_parts(window_fd, slots_fd, self.start, &gaps(self.start)?)?;
         let parts = READ_ONLY.lock().map_err(|_| Errno::EIO)?.clone();
         for (start, end) in parts {
             window.protect(start, end - start, prot::READ)?;

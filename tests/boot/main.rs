@@ -15,6 +15,7 @@ mod processes;
 mod programs;
 mod rig;
 mod script;
+mod shared;
 mod stall;
 mod storm;
 mod threads;

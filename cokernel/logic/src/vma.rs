@@ -82,6 +82,18 @@ pub enum Kind {
     Heap,
     /// Linux's vvar and vdso pages: not ours to free, not to be changed.
     Special,
+    /// A shared mapping of a file: pages of Linux's.
+    SharedFile,
+    /// System V shared memory: pages of Linux's.
+    SystemV,
+}
+
+impl Kind {
+    /// Whether the pages are Linux's, which may take them back at any time.
+    #[must_use]
+    pub const fn is_mirrored(self) -> bool {
+        matches!(self, Self::SharedFile | Self::SystemV)
+    }
 }
 
 /// Rights of the program, as in Linux's `PROT_*`.

@@ -5,6 +5,7 @@
 //! that moves areas), then `inner` (a spinlock, held for short stretches; faults take only this).
 //! Never touch user memory under `inner`: the fault handler needs it.
 
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -49,6 +50,8 @@ pub struct Inner {
     pub areas: AreaMap,
     /// Parts of the window that are read-only in the proxy.
     pub proxy_read_only: AreaMap,
+    /// System V shared memory by the address it was attached at: its bytes.
+    pub attached: BTreeMap<u64, u64>,
     /// Initial program break.
     pub break_start: u64,
     /// Present program break.
@@ -74,6 +77,7 @@ impl AddressSpace {
             table,
             areas: AreaMap::new(),
             proxy_read_only: AreaMap::new(),
+            attached: BTreeMap::new(),
             break_start: 0,
             break_now: 0,
         };
@@ -216,7 +220,8 @@ impl Inner {
     }
 
     /// Changes the rights of every page mapped in `range`, except that a page another address space
-    /// has, too, becomes writable only by a fault that copies it. Flush afterwards.
+    /// has, too, becomes writable only by a fault that copies it. Pages of Linux's stay as they are.
+    /// Flush afterwards.
     ///
     /// # Errors
     ///
@@ -225,13 +230,16 @@ impl Inner {
         self.cut_edges(range)?;
         let mut at = range.start;
         while let Some((address, mapping)) = self.table.next_mapping(at, range.end) {
+            at = address + mapping.size.bytes();
+            if mapping.flags.mirrored {
+                continue;
+            }
             let copy_first = protection.write && self.is_copied_on_write(address, &mapping);
             let rights = Protection {
                 write: protection.write && !copy_first,
                 ..protection
             };
             self.table.protect(address, flags_of(rights));
-            at = address + mapping.size.bytes();
         }
         Ok(())
     }

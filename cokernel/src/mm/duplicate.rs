@@ -16,7 +16,7 @@ use crate::arch::paging::{Flags, Mapping};
 use crate::ikc;
 use crate::mm::aspace::{AddressSpace, Inner};
 use crate::mm::runs::{run_of, RunList};
-use crate::mm::{copy, phys, populate, quarantine, revoke, share};
+use crate::mm::{copy, mirror, phys, populate, quarantine, revoke, share};
 use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 
@@ -71,8 +71,10 @@ pub fn discard(space: &AddressSpace) {
 /// What is shared must be there: a page that came later would be each side's own.
 fn fill_shared_areas(parent: &AddressSpace) -> Result<(), Errno> {
     let areas = parent.with(|inner| inner.areas.parts(parent.window));
-    let is_shared =
-        |area: &&Area| area.attributes.shared && area.attributes.protection.is_accessible();
+    let is_shared = |area: &&Area| {
+        let what = &area.attributes;
+        what.shared && what.protection.is_accessible() && !mirror::is_mirrored(area)
+    };
     for area in areas.iter().filter(is_shared) {
         populate::populate(parent, area.range, area.attributes.protection)?;
     }
@@ -93,13 +95,15 @@ fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<RunList, Er
         child.with(|copy| {
             copy.areas = areas.clone();
             copy.proxy_read_only = inner.proxy_read_only.clone();
+            copy.attached = inner.attached.clone();
             (copy.break_start, copy.break_now) = (inner.break_start, inner.break_now);
         });
         areas
     });
     let mut seen = RunList::new();
     for area in areas.iter() {
-        if area.attributes.on_fork == OnFork::Wipe {
+        // What is mirrored comes to the child by its own faults.
+        if area.attributes.on_fork == OnFork::Wipe || mirror::is_mirrored(&area) {
             continue;
         }
         let mut at = area.range.start;

@@ -6,7 +6,7 @@ use cokernel_logic::signals::number::{SIGBUS, SIGSEGV};
 use crate::arch::paging::Mapping;
 use crate::arch::tlb;
 use crate::mm::aspace::{AddressSpace, Inner};
-use crate::mm::{copy, populate};
+use crate::mm::{copy, mirror, populate};
 use crate::syscall::errno::Errno;
 use crate::task::process;
 
@@ -14,7 +14,7 @@ use crate::task::process;
 const SEGV_MAPERR: i32 = 1;
 /// `si_code`: no right to do that.
 const SEGV_ACCERR: i32 = 2;
-/// `si_code`: there should be memory, but there is none.
+/// `si_code`: there should be memory, but there is none, or a file is shorter than its mapping.
 const BUS_ADRERR: i32 = 2;
 
 /// What the program tried.
@@ -51,7 +51,13 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
             addr,
         };
     };
-    match resolve(&process.space, addr, access) {
+    let resolved = match resolve(&process.space, addr, access) {
+        Err(FaultError::Mirrored) => {
+            mirror::fetch(process, addr, access.write).map_err(|_| FaultError::OutOfMemory)
+        }
+        other => other,
+    };
+    match resolved {
         Ok(()) => {
             tlb::flush_page(addr);
             FaultOutcome::Resolved
@@ -66,7 +72,7 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
             code: SEGV_ACCERR,
             addr,
         },
-        Err(FaultError::OutOfMemory) => FaultOutcome::Signal {
+        Err(FaultError::OutOfMemory | FaultError::Mirrored) => FaultOutcome::Signal {
             signo: SIGBUS,
             code: BUS_ADRERR,
             addr,
@@ -81,7 +87,8 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
 /// `EFAULT`: there is none to be had; `ENOMEM`.
 pub fn handle_linux(space: &AddressSpace, addr: u64, write: bool) -> Result<(), Errno> {
     resolve(space, addr, Access { write, exec: false }).map_err(|error| match error {
-        FaultError::Unmapped | FaultError::Forbidden => Errno::EFAULT,
+        // Of what is mirrored Linux has a mapping of its own, which does not lead here.
+        FaultError::Unmapped | FaultError::Forbidden | FaultError::Mirrored => Errno::EFAULT,
         FaultError::OutOfMemory => Errno::ENOMEM,
     })
 }
@@ -90,6 +97,8 @@ enum FaultError {
     Unmapped,
     Forbidden,
     OutOfMemory,
+    /// Only Linux has the page.
+    Mirrored,
 }
 
 fn resolve(space: &AddressSpace, addr: u64, access: Access) -> Result<(), FaultError> {
@@ -112,6 +121,7 @@ fn resolve_locked(
     match inner.table.lookup(addr) {
         // Another thread was faster, or this CPU's translation is old.
         Some(mapping) if permits(&mapping, access) => Ok(()),
+        _ if mirror::is_mirrored(&area) => Err(FaultError::Mirrored),
         Some(_) if access.write => {
             copy::make_writable(space, inner, addr, rights).map_err(|_| FaultError::OutOfMemory)
         }

@@ -8,6 +8,7 @@ pub mod duplicate;
 pub mod fault;
 #[expect(unsafe_code, reason = "the kernel heap hands out raw memory")]
 pub mod heap;
+pub mod mirror;
 #[expect(unsafe_code, reason = "views of the partition through the direct map")]
 pub mod phys;
 pub mod populate;

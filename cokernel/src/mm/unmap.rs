@@ -6,7 +6,7 @@ use cokernel_logic::vma::Range;
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 
 use crate::ikc;
-use crate::mm::{revoke, window};
+use crate::mm::{mirror, revoke, window};
 use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 
@@ -14,14 +14,19 @@ use crate::task::process::Process;
 ///
 /// # Errors
 ///
-/// `ENOMEM`: no frame to cut a large page at an edge, or too many areas; nothing was changed.
+/// `ENOMEM`: no frame to cut a large page at an edge, or too many areas, here or in Linux; areas
+/// stay.
 pub fn unmap(process: &Process, range: Range) -> Result<(), Errno> {
-    process.space.with(|inner| {
-        inner.check_split()?;
+    process.space.with(|inner| inner.check_split())?;
+    mirror::restore_window(process, range)?;
+    let removed = process.space.with(|inner| {
         inner.cut_edges(range)?;
-        inner.areas.remove(range);
-        Ok(())
+        Ok(inner.areas.remove(range))
     })?;
+    if removed.iter().any(mirror::is_mirrored) {
+        // With the area gone, nothing is shown any more.
+        mirror::forget(&process.space, range);
+    }
     empty(process, range)
 }
 

@@ -74,7 +74,8 @@ fn differences(inner: &Inner, range: Range) -> Vec<Difference> {
     let mut found = Vec::new();
     for area in inner.areas.parts(range) {
         let rights = area.attributes.protection;
-        if area.attributes.kind == Kind::Special || !rights.is_accessible() {
+        let kind = area.attributes.kind;
+        if kind == Kind::Special || kind.is_mirrored() || !rights.is_accessible() {
             continue;
         }
         let marked = inner.proxy_read_only.parts(area.range);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! mincore and msync: questions and wishes about what is in memory.
 
-use alloc::vec;
+use alloc::vec::Vec;
 
 use cokernel_logic::vma::Range;
 use ihk_ikc::layout::PAGE_BYTES;
@@ -10,8 +10,13 @@ use super::errno::{Errno, SyscallResult};
 use super::user::{uint, write_bytes};
 use crate::arch::UserFrame;
 use crate::mm::addr::{is_page_aligned, page_up};
-use crate::task::process;
+use crate::mm::mirror;
+use crate::task::process::{self, Process};
 
+/// Number of msync(2).
+const SYS_MSYNC: u64 = 26;
+/// Number of mincore(2).
+const SYS_MINCORE: u64 = 27;
 const MS_ASYNC: u32 = 1;
 const MS_INVALIDATE: u32 = 2;
 const MS_SYNC: u32 = 4;
@@ -20,7 +25,7 @@ const CHUNK_PAGES: u64 = 512;
 
 /// mincore(2).
 pub fn mincore(frame: &mut UserFrame) -> SyscallResult {
-    let [start, bytes, mut vector, ..] = frame.args();
+    let [start, bytes, vector, ..] = frame.args();
     if !is_page_aligned(start) {
         return Err(Errno::EINVAL);
     }
@@ -28,33 +33,43 @@ pub fn mincore(frame: &mut UserFrame) -> SyscallResult {
         .and_then(|bytes| Range::new(start, bytes))
         .ok_or(Errno::ENOMEM)?;
     let process = process::current();
-    let mut at = range.start;
-    while at < range.end {
-        let chunk = Range {
-            start: at,
-            end: range.end.min(at + CHUNK_PAGES * PAGE_BYTES),
-        };
-        let mut answer = vec![0u8; (chunk.bytes() / PAGE_BYTES) as usize];
-        process.space.with(|inner| {
-            if !inner.areas.is_covered(chunk) {
-                return Err(Errno::ENOMEM);
-            }
-            for (byte, page) in answer
-                .iter_mut()
-                .zip((chunk.start..).step_by(PAGE_BYTES as usize))
-            {
-                *byte = u8::from(inner.table.lookup(page).is_some());
-            }
-            Ok(())
-        })?;
-        write_bytes(vector, &answer)?;
-        vector += answer.len() as u64;
-        at = chunk.end;
+    if !process.space.with(|inner| inner.areas.is_covered(range)) {
+        return Err(Errno::ENOMEM);
+    }
+    for part in process.space.with(|inner| inner.areas.parts(range)) {
+        let place = vector + (part.range.start - range.start) / PAGE_BYTES;
+        if mirror::is_mirrored(&part) {
+            let args = [part.range.start, part.range.bytes(), place, 0, 0, 0];
+            mirror::ask(SYS_MINCORE, args)?;
+        } else {
+            tell_presence(process, part.range, place)?;
+        }
     }
     Ok(0)
 }
 
-/// msync(2): there is no shared file mapping yet, so nothing has to be written.
+/// Says at `vector`, a byte per page, which pages of `range` are there.
+fn tell_presence(process: &Process, range: Range, mut vector: u64) -> Result<(), Errno> {
+    let mut at = range.start;
+    while at < range.end {
+        let end = range.end.min(at + CHUNK_PAGES * PAGE_BYTES);
+        let is_there = |page| {
+            process
+                .space
+                .with(|inner| inner.table.lookup(page).is_some())
+        };
+        let answer: Vec<u8> = (at..end)
+            .step_by(PAGE_BYTES as usize)
+            .map(|page| u8::from(is_there(page)))
+            .collect();
+        write_bytes(vector, &answer)?;
+        vector += answer.len() as u64;
+        at = end;
+    }
+    Ok(())
+}
+
+/// msync(2): files are Linux's; everything else has no place to be written to.
 pub fn msync(frame: &mut UserFrame) -> SyscallResult {
     let [start, bytes, flags, ..] = frame.args();
     let flags = uint(flags);
@@ -65,10 +80,19 @@ pub fn msync(frame: &mut UserFrame) -> SyscallResult {
     let range = page_up(bytes)
         .and_then(|bytes| Range::new(start, bytes))
         .ok_or(Errno::ENOMEM)?;
-    let covered = process::current()
-        .space
-        .with(|inner| inner.areas.is_covered(range));
-    if covered {
+    let process = process::current();
+    for part in mirror::parts(&process.space, range) {
+        let args = [
+            part.range.start,
+            part.range.bytes(),
+            u64::from(flags),
+            0,
+            0,
+            0,
+        ];
+        mirror::ask(SYS_MSYNC, args)?;
+    }
+    if process.space.with(|inner| inner.areas.is_covered(range)) {
         Ok(0)
     } else {
         Err(Errno::ENOMEM)

@@ -34,7 +34,7 @@ pub fn check_growth(process: &Process, bytes: u64, protection: Protection) -> Re
         let all = inner.areas.bytes_where(|_| true);
         let data = inner
             .areas
-            .bytes_where(|what| what.protection.write && what.kind != Kind::Stack);
+            .bytes_where(|what| what.protection.write && !what.shared && what.kind != Kind::Stack);
         (all, data)
     });
     let too_much = all.saturating_add(bytes) > soft(process, AS)

@@ -3,12 +3,13 @@
 
 use cokernel_logic::vma::{Area, Attributes, Kind, OnFork, Range};
 use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::process::op;
 
 use super::errno::{Errno, SyscallResult};
 use super::user::int;
 use crate::arch::UserFrame;
 use crate::mm::addr::{is_page_aligned, page_up};
-use crate::mm::{fault, unmap};
+use crate::mm::{fault, mirror, unmap};
 use crate::task::process::{self, Process};
 
 /// What an advice makes us do.
@@ -50,7 +51,6 @@ fn deed(advice: i32) -> Result<Deed, Errno> {
 /// madvise(2).
 pub fn madvise(frame: &mut UserFrame) -> SyscallResult {
     let [start, bytes, advice, ..] = frame.args();
-    let deed = deed(int(advice))?;
     let range = page_up(bytes)
         .and_then(|bytes| Range::new(start, bytes))
         .ok_or(Errno::EINVAL)?;
@@ -60,14 +60,31 @@ pub fn madvise(frame: &mut UserFrame) -> SyscallResult {
     let process = process::current();
     let _layout = process.space.lock_layout();
     let parts = process.space.with(|inner| inner.areas.parts(range));
+    if parts.is_empty() {
+        deed(int(advice))?;
+    }
     for part in &parts {
-        apply(process, deed, part)?;
+        if mirror::is_mirrored(part) {
+            advise_file(process, part, advice)?;
+        } else {
+            apply(process, deed(int(advice))?, part)?;
+        }
     }
     let covered = process.space.with(|inner| inner.areas.is_covered(range));
     if covered {
         Ok(0)
     } else {
         Err(Errno::ENOMEM)
+    }
+}
+
+/// Linux does with its own mapping what the advice says, and takes back what it has shown.
+fn advise_file(process: &Process, part: &Area, advice: u64) -> Result<(), Errno> {
+    let args = [part.range.start, part.range.bytes(), advice, 0, 0, 0];
+    mirror::ask(op::ADVISE_FILE, args)?;
+    match deed(int(advice)) {
+        Ok(Deed::OnFork(on_fork)) => mark(process, part, on_fork),
+        _ => Ok(()),
     }
 }
 

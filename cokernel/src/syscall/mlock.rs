@@ -8,8 +8,13 @@ use super::user::uint;
 use super::{limits, madvise};
 use crate::arch::UserFrame;
 use crate::mm::addr::{page_down, page_up};
+use crate::mm::mirror;
 use crate::task::process::{self, Process};
 
+/// Number of mlock(2).
+const SYS_MLOCK: u64 = 149;
+/// Number of munlock(2).
+const SYS_MUNLOCK: u64 = 150;
 /// `MLOCK_ONFAULT`.
 const ONFAULT: u32 = 1;
 const MCL_CURRENT: u32 = 1;
@@ -34,7 +39,15 @@ pub fn mlock2(frame: &mut UserFrame) -> SyscallResult {
 pub fn munlock(frame: &mut UserFrame) -> SyscallResult {
     let process = process::current();
     let _layout = process.space.lock_layout();
-    mark(process, range_of(frame.args())?, false)
+    let range = range_of(frame.args())?;
+    for part in mirror::parts(&process.space, range) {
+        // Linux's own limit was the program's when it began; what counts is kept here.
+        let _ = mirror::ask(
+            SYS_MUNLOCK,
+            [part.range.start, part.range.bytes(), 0, 0, 0, 0],
+        );
+    }
+    mark(process, range, false)
 }
 
 /// mlockall(2).
@@ -121,7 +134,15 @@ fn fill_accessible(process: &Process, range: Range) {
             && part.attributes.protection.is_accessible()
             && part.attributes.kind != Kind::Stack
         {
-            let _ = madvise::fill(process, part.range, false);
+            let _ = if mirror::is_mirrored(&part) {
+                mirror::ask(
+                    SYS_MLOCK,
+                    [part.range.start, part.range.bytes(), 0, 0, 0, 0],
+                )
+                .map(drop)
+            } else {
+                madvise::fill(process, part.range, false)
+            };
         }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! mmap: anonymous memory at once with the largest pages that fit, private copies of files.
+//! mmap: anonymous memory at once with the largest pages that fit, private copies of files, and
+//! Linux's own pages of files that are shared.
 
 use cokernel_logic::vma::{Kind, Protection, Range};
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
@@ -12,7 +13,7 @@ use crate::arch::UserFrame;
 use crate::delegate;
 use crate::mm::addr::{is_page_aligned, page_up, USER_END};
 use crate::mm::aspace::attributes;
-use crate::mm::{populate, unmap, window};
+use crate::mm::{mirror, populate, unmap, window};
 use crate::task::process::{self, Process};
 
 const PROT_READ: u32 = 1;
@@ -59,13 +60,20 @@ pub fn mmap(frame: &mut UserFrame) -> SyscallResult {
     let process = process::current();
     let _layout = process.space.lock_layout();
     let range = place(process, &wish)?;
-    limits::check_growth(process, range.bytes(), wish.protection)?;
+    let shared = wish.flags & MAP_TYPE != MAP_PRIVATE;
+    let counted = Protection {
+        write: wish.protection.write && !shared,
+        ..wish.protection
+    };
+    limits::check_growth(process, range.bytes(), counted)?;
     if wish.flags & MAP_LOCKED != 0 {
         limits::check_locked(process, range.bytes()).map_err(|_| Errno::EAGAIN)?;
     }
     unmap::unmap(process, range)?;
     let done = if wish.flags & MAP_ANONYMOUS != 0 {
         map_anonymous(process, range, &wish)
+    } else if shared {
+        map_shared_file(process, range, &wish)
     } else {
         map_file(process, range, &wish)
     };
@@ -90,13 +98,12 @@ fn check(args: [u64; 6]) -> Result<Wish, Errno> {
     offset.checked_add(bytes).ok_or(Errno::EOVERFLOW)?;
     let anonymous = flags & MAP_ANONYMOUS != 0;
     match flags & MAP_TYPE {
-        MAP_PRIVATE => {}
-        MAP_SHARED if anonymous => {}
+        MAP_PRIVATE | MAP_SHARED => {}
         MAP_DROPPABLE if anonymous => {}
-        MAP_SHARED | MAP_SHARED_VALIDATE => return Err(Errno::ENODEV),
+        MAP_SHARED_VALIDATE if !anonymous => {}
         _ => return Err(Errno::EINVAL),
     }
-    if flags & MAP_HUGETLB != 0 {
+    if flags & MAP_HUGETLB != 0 && anonymous {
         return Err(Errno::ENOMEM);
     }
     Ok(Wish {
@@ -189,6 +196,34 @@ fn map_anonymous(process: &Process, range: Range, wish: &Wish) -> Result<(), Err
         populate::populate(space, range, wish.protection)?;
     }
     window::sync(space, range).map_err(window::errno_of)
+}
+
+/// Linux maps the file in the worker's process; the pages come from there, one fault at a time.
+fn map_shared_file(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> {
+    let space = &process.space;
+    if space.owner() != process.handle {
+        // A child of vfork would map it in its own proxy, where its parent does not find it.
+        return Err(Errno::ENODEV);
+    }
+    let mut what = attributes(Kind::SharedFile, wish.protection);
+    what.shared = true;
+    what.locked = wish.flags & MAP_LOCKED != 0;
+    space.with(|inner| {
+        inner.add_area(range, what)?;
+        window::record(inner, range, false);
+        Ok(())
+    })?;
+    let flags = u64::from(wish.flags & !(MAP_FIXED_NOREPLACE | MAP_STACK) | MAP_FIXED);
+    let rights = mirror::rights(wish.protection);
+    let args = [
+        range.start,
+        range.bytes(),
+        rights,
+        flags,
+        wish.fd,
+        wish.offset,
+    ];
+    mirror::ask(op::MAP_FILE, args).map(drop)
 }
 
 /// A private copy: Linux reads the file straight into the pages.

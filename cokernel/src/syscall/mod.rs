@@ -26,6 +26,7 @@ pub mod restart;
 mod rlimit;
 mod robust_list;
 mod sched;
+mod shm;
 mod sigaction;
 mod sigaltstack;
 mod sigmask;

@@ -2,13 +2,14 @@
 //! mprotect.
 
 use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
+use ihk_ikc::process::op;
 
 use super::errno::{Errno, SyscallResult};
 use super::mmap::protection_of;
 use super::user::uint;
 use crate::arch::UserFrame;
 use crate::mm::addr::{is_page_aligned, page_up};
-use crate::mm::{revoke, window};
+use crate::mm::{mirror, revoke, window};
 use crate::task::process::{self, Process};
 
 /// Read, write, execute, and `PROT_SEM`, which means nothing on x86.
@@ -70,17 +71,31 @@ fn check(process: &Process, range: Range) -> Result<(), Errno> {
 ///
 /// # Errors
 ///
-/// `ENOMEM`.
+/// `ENOMEM`; `EACCES` where a file was not opened for that.
 pub fn change(process: &Process, range: Range, protection: Protection) -> Result<(), Errno> {
     let space = &process.space;
+    space.with(|inner| inner.check_split())?;
+    for area in mirror::parts(space, range) {
+        let Range { start, .. } = area.range;
+        let args = [
+            start,
+            area.range.bytes(),
+            mirror::rights(protection),
+            0,
+            0,
+            0,
+        ];
+        mirror::ask(op::PROTECT_FILE, args)?;
+    }
     let had_pages = space.with(|inner| {
-        inner.check_split()?;
         inner.set_rights(range, protection)?;
         inner
             .areas
             .update(range, |what| Attributes { protection, ..what });
-        Ok(inner.has_pages(range))
+        Ok::<_, Errno>(inner.has_pages(range))
     })?;
+    // They come back with the rights they have now.
+    mirror::forget(space, range);
     if had_pages {
         space.flush(range);
     }

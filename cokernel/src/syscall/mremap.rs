@@ -3,6 +3,7 @@
 
 use cokernel_logic::vma::{Area, Kind, Protection, Range};
 use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::process::op;
 
 use super::errno::{Errno, SyscallResult};
 use super::limits;
@@ -12,7 +13,7 @@ use crate::arch::paging::PageSize;
 use crate::arch::UserFrame;
 use crate::mm::addr::{is_page_aligned, page_up};
 use crate::mm::aspace::{Inner, Page};
-use crate::mm::{populate, revoke, unmap, window};
+use crate::mm::{mirror, populate, revoke, unmap, window};
 use crate::task::process::{self, Process};
 
 const MAYMOVE: u32 = 1;
@@ -39,6 +40,9 @@ pub fn mremap(frame: &mut UserFrame) -> SyscallResult {
     let process = process::current();
     let _layout = process.space.lock_layout();
     let area = source(process, old)?;
+    if mirror::is_mirrored(&area) && flags & DONTUNMAP != 0 {
+        return Err(Errno::EINVAL);
+    }
     if flags & FIXED != 0 {
         let new = fixed_target(process, old, target, new_bytes)?;
         unmap::unmap(process, new)?;
@@ -104,6 +108,12 @@ fn resize(process: &Process, area: &Area, old: Range, new_bytes: u64) -> Syscall
                 end: old.end,
             },
         )?;
+    } else if end > old.end && mirror::is_mirrored(area) {
+        let new = Range {
+            start: old.start,
+            end,
+        };
+        return remap_file(process, area, old, new);
     } else if end > old.end {
         extend(
             process,
@@ -136,6 +146,9 @@ fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
 
 /// Moves what lies in `old` to `new`, which is free, and grows or shrinks it on the way.
 fn relocate(process: &Process, area: &Area, old: Range, new: Range, flags: u32) -> SyscallResult {
+    if mirror::is_mirrored(area) {
+        return remap_file(process, area, old, new);
+    }
     let kept = old.bytes().min(new.bytes());
     let (from, to) = (
         Range {
@@ -167,6 +180,26 @@ fn relocate(process: &Process, area: &Area, old: Range, new: Range, flags: u32) 
             },
         )?;
     }
+    Ok(new.start)
+}
+
+/// Linux moves or grows its own mapping; the pages come from there again.
+fn remap_file(process: &Process, area: &Area, old: Range, new: Range) -> SyscallResult {
+    let space = &process.space;
+    if space.owner() != process.handle {
+        return Err(Errno::ENOMEM);
+    }
+    space.with(|inner| inner.check_split())?;
+    let growth = new.bytes().saturating_sub(old.bytes());
+    limits::check_growth(process, growth, Protection::default())?;
+    let args = [old.start, old.bytes(), new.start, new.bytes(), 0, 0];
+    mirror::ask(op::REMAP_FILE, args)?;
+    space.with(|inner| inner.areas.remove(old));
+    mirror::forget(space, old);
+    space.with(|inner| {
+        window::record(inner, new, false);
+        inner.add_area(new, area.attributes)
+    })?;
     Ok(new.start)
 }
 

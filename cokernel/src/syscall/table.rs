@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::errno::{Errno, SyscallResult};
 use super::{
     advice, arch_prctl, brk, clone, execve, exit, futex, identity, itimer, kill, madvise, masked,
-    mlock, mmap, mprotect, mremap, munmap, prctl, rlimit, robust_list, sched, sigaction,
+    mlock, mmap, mprotect, mremap, munmap, prctl, rlimit, robust_list, sched, shm, sigaction,
     sigaltstack, sigmask, sigreturn, sigwait, sleep,
 };
 use crate::arch::UserFrame;
@@ -120,9 +120,9 @@ syscall_table! {
     26  msync                    Local(advice::msync);
     27  mincore                  Local(advice::mincore);
     28  madvise                  Local(madvise::madvise);
-    29  shmget                   Enosys;
-    30  shmat                    Enosys;
-    31  shmctl                   Enosys;
+    29  shmget                   Delegate;
+    30  shmat                    Local(shm::shmat);
+    31  shmctl                   Delegate;
     32  dup                      Delegate;
     33  dup2                     Delegate;
     34  pause                    Local(sigmask::pause);
@@ -158,7 +158,7 @@ syscall_table! {
     64  semget                   Delegate;
     65  semop                    Delegate;
     66  semctl                   Delegate;
-    67  shmdt                    Enosys;
+    67  shmdt                    Local(shm::shmdt);
     68  msgget                   Delegate;
     69  msgsnd                   Delegate;
     70  msgrcv                   Delegate;

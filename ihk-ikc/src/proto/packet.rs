@@ -203,6 +203,37 @@ messages! {
             /// Number of the first record wanted.
             from: u64,
         },
+        /// Linux's pages at `address` and behind it, for a mirrored area: physical addresses with
+        /// [`super::process::mirror`] bits, 0 = none. Packets of one ring keep their order, so a
+        /// page named here is there until [`Self::DropMirror`] says otherwise.
+        MirrorPages = 80 {
+            /// Which process.
+            process: u32,
+            /// Address of the first page.
+            address: u64,
+            /// The page there.
+            page0: u64,
+            /// The next.
+            page1: u64,
+            /// The next.
+            page2: u64,
+            /// The next.
+            page3: u64,
+            /// The last.
+            page4: u64,
+        },
+        /// Linux is about to change what it has mapped in [`start`, `end`): forget its pages there.
+        /// Answer, also for a process that is gone: [`ToLinux::MirrorDropped`].
+        DropMirror = 81 {
+            /// Which process.
+            process: u32,
+            /// Comes back in the answer; counts up.
+            number: u64,
+            /// First address.
+            start: u64,
+            /// One past the last address.
+            end: u64,
+        },
     }
 }
 
@@ -283,6 +314,13 @@ messages! {
             records: u64,
             /// Their length in words.
             words: u32,
+        },
+        /// Answer to [`ToCokernel::DropMirror`]: no CPU has a translation of the range left.
+        MirrorDropped = 180 {
+            /// Which process.
+            process: u32,
+            /// Of the request.
+            number: u64,
         },
         /// `InstanceControl::state` changed.
         StateChanged = 106 {

@@ -176,6 +176,36 @@ pub mod op {
     /// The program's limit of resource `args[0]`, which the co-kernel keeps, is now `args[1]`
     /// (soft), `args[2]` (hard): for the next program.
     pub const LIMIT: u64 = BASE + 35;
+    /// Map `args[1]` bytes at `args[0]`, instead of the window, with rights `args[2]` and flags
+    /// `args[3]` of Linux's, from descriptor `args[4]` at offset `args[5]`: mmap.
+    pub const MAP_FILE: u64 = BASE + 80;
+    /// Part [`args[0]`, `+ args[1]`) is the window again.
+    pub const UNMAP_FILE: u64 = BASE + 81;
+    /// Show the program Linux's page at `args[0]`, to be written if `args[1]` is 1, and neighbours
+    /// ([`super::super::uapi::MIRROR`]). -EFAULT: there is none, as past the end of a file.
+    pub const MIRROR: u64 = BASE + 82;
+    /// What is mapped from a file at `args[0]`, `args[1]` bytes, goes to `args[2]`, where it has
+    /// `args[3]` bytes: mremap. What becomes free is the window again.
+    pub const REMAP_FILE: u64 = BASE + 83;
+    /// Advice `args[2]` about file part [`args[0]`, `+ args[1]`): madvise.
+    pub const ADVISE_FILE: u64 = BASE + 84;
+    /// File part [`args[0]`, `+ args[1]`) gets rights `args[2]`: mprotect.
+    pub const PROTECT_FILE: u64 = BASE + 85;
+    /// The answer is the size of System V shared memory `args[0]`.
+    pub const SHM_SIZE: u64 = BASE + 86;
+    /// Attach System V shared memory `args[0]` at `args[1]`, instead of the window: shmat with flags
+    /// `args[2]`.
+    pub const SHM_ATTACH: u64 = BASE + 87;
+}
+
+/// Bits of a page in [`super::packet::ToCokernel::MirrorPages`].
+pub mod mirror {
+    /// There is a page.
+    pub const PRESENT: u64 = 1;
+    /// It may be written.
+    pub const WRITE: u64 = 2;
+    /// Pages in one packet.
+    pub const PAGES: usize = 5;
 }
 
 /// What a signal does, as far as the proxy must know.

@@ -397,11 +397,39 @@ pub struct Query {
 /// Ask the co-kernel for records of a process or of itself. ESRCH if it has no such process, EPERM
 /// if it is somebody else's, EINVAL for an unknown question.
 pub const QUERY: u32 = both::<Query>(0x78);
+/// Argument of [`MIRROR`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MirrorPage {
+    /// Address of the page.
+    pub address: u64,
+    /// 1 if the program writes it.
+    pub write: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+/// Show the program the page that the caller has mapped at an address of the window, and neighbours
+/// that are there, until Linux changes its mapping. EFAULT: there is none; EAGAIN: it changes all
+/// the time.
+pub const MIRROR: u32 = write::<MirrorPage>(0x80);
+
+/// Argument of [`MAP_WINDOW`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WindowPart {
+    /// First address.
+    pub start: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+/// Part of the caller's window, where it had mapped something else, is the window again.
+pub const MAP_WINDOW: u32 = write::<WindowPart>(0x81);
 
 #[cfg(not(loom))]
 const _: () = {
     assert!(size_of::<Query>() == 32);
     assert!(size_of::<AdoptProcess>() == 16);
+    assert!(size_of::<MirrorPage>() == 16);
     assert!(size_of::<CpuSet>() == 64);
     assert!(size_of::<MemorySpec>() == 512);
     assert!(size_of::<LoadImage>() == 352);

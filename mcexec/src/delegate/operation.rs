@@ -6,10 +6,10 @@ use std::os::fd::{BorrowedFd, RawFd};
 use ihk_ikc::process::{op, prot};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
-use nix::sys::stat::{fstat, SFlag};
+use nix::sys::stat::{fstat, FileStat, SFlag};
 use nix::sys::statvfs::{fstatvfs, FsFlags};
 
-use super::{answer, execute, fork, pool, Program};
+use super::{answer, execute, fork, mapping, pool, Program};
 use crate::image::page_up;
 use crate::views::files;
 use crate::{cancel, device, inherited, signal};
@@ -24,6 +24,9 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
     let window = program.window;
     if number == op::NEW_WORKER {
         return answer(pool::start(program, first));
+    }
+    if let Some(result) = mapping::perform(program, number, args) {
+        return result;
     }
     let done = match number {
         op::EXIT => signal::exit(status(first)),
@@ -87,22 +90,32 @@ fn has_content(fd: RawFd, prot: u32) -> Result<bool, Errno> {
     }
     let stat = fstat(fd)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-    let device = (
-        nix::sys::stat::major(stat.st_rdev),
-        nix::sys::stat::minor(stat.st_rdev),
-    );
     match kind {
         SFlag::S_IFREG | SFlag::S_IFBLK => Ok(true),
-        SFlag::S_IFCHR if device == ZERO_DEVICE => Ok(false),
+        SFlag::S_IFCHR if is_zero_device(&stat) => Ok(false),
         _ => Err(Errno::ENODEV),
     }
 }
 
+/// Whether `stat` is that of `/dev/zero`.
+pub(super) fn is_zero_device(stat: &FileStat) -> bool {
+    let device = (
+        nix::sys::stat::major(stat.st_rdev),
+        nix::sys::stat::minor(stat.st_rdev),
+    );
+    device == ZERO_DEVICE
+}
+
+/// Descriptor `fd` of the program, for one call about it.
+///
+/// # Errors
+///
+/// `EBADF` for a number that cannot be one.
 #[expect(
     unsafe_code,
     reason = "descriptors of the program are known by number only"
 )]
-fn borrow(fd: RawFd) -> Result<BorrowedFd<'static>, Errno> {
+pub(super) fn borrow(fd: RawFd) -> Result<BorrowedFd<'static>, Errno> {
     if fd < 0 {
         return Err(Errno::EBADF);
     }

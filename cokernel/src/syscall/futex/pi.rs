@@ -5,10 +5,11 @@
 use alloc::sync::Arc;
 
 use super::super::errno::{Errno, SyscallResult};
-use super::queue::{Key, Waiter, Waiters};
+use super::queue::{load, Key, Waiter, Waiters};
 use super::time::Limit;
 use super::ALL;
 use crate::arch::uaccess;
+use crate::mm::mirror;
 use crate::task::{process, sched};
 
 /// Somebody waits: only the kernel may unlock.
@@ -128,13 +129,9 @@ fn is_ours(owner: u32) -> bool {
     threads.iter().any(|thread| id_of(thread.data.tid) == owner)
 }
 
-fn load(key: Key) -> Result<u32, Errno> {
-    uaccess::load_u32(key.address).map_err(|_| Errno::EFAULT)
-}
-
 fn exchange(key: Key, old: u32, new: u32) -> Result<bool, Errno> {
     core::hint::spin_loop();
-    uaccess::compare_exchange(key.address, old, new)
+    mirror::without_waiting(|| uaccess::compare_exchange(key.address, old, new))
         .map(|result| result.is_ok())
         .map_err(|_| Errno::EFAULT)
 }

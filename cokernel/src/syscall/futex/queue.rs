@@ -11,6 +11,7 @@ use super::super::errno::{Errno, SyscallResult};
 use super::time::Limit;
 use crate::arch::time::Deadline;
 use crate::arch::{relax, uaccess};
+use crate::mm::mirror;
 use crate::sync::{SpinGuard, SpinLock};
 use crate::task::process::{self, Process};
 use crate::task::sched;
@@ -152,7 +153,7 @@ pub(super) fn wait(key: Key, expected: u32, bits: u32, limit: Limit) -> SyscallR
     let waiter = Waiter::new(key, bits, false);
     {
         let mut waiters = key.lock();
-        if uaccess::load_u32(key.address).map_err(|_| Errno::EFAULT)? != expected {
+        if load(key)? != expected {
             return Err(Errno::EAGAIN);
         }
         waiters.push(waiter.clone());
@@ -163,6 +164,11 @@ pub(super) fn wait(key: Key, expected: u32, bits: u32, limit: Limit) -> SyscallR
     } else {
         outcome
     }
+}
+
+/// The word, under the lock of its bucket.
+pub(super) fn load(key: Key) -> Result<u32, Errno> {
+    mirror::without_waiting(|| uaccess::load_u32(key.address)).map_err(|_| Errno::EFAULT)
 }
 
 /// Wakes up to `count` who wait at `key` for one of `bits`; how many.
@@ -207,7 +213,7 @@ pub(super) fn requeue(
     }
     let (mut source, mut target) = lock_both(from, to);
     if let Some(expected) = expected {
-        if uaccess::load_u32(from.address).map_err(|_| Errno::EFAULT)? != expected {
+        if load(from)? != expected {
             return Err(Errno::EAGAIN);
         }
     }

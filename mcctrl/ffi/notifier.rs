@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What Linux has mapped in the window of a process: looking at it, and hearing of every change
+//! before it happens (`mmu_interval_notifier`, `hmm_range_fault`).
+
+use super::extra_bindings;
+use crate::mirror;
+use crate::proto::layout::PAGE_BYTES;
+use crate::proto::process::mirror as page_bits;
+use crate::proxy::Proxy;
+use core::cell::UnsafeCell;
+use core::mem::ManuallyDrop;
+use kernel::{bindings, prelude::*, sync::Arc, task::Task};
+
+/// Most pages of one look.
+pub(crate) const BLOCK_PAGES: usize = 16;
+
+/// Hears of changes in the window of one address space of Linux, until it is dropped.
+pub(crate) struct Notifier {
+    subscription: UnsafeCell<bindings::mmu_interval_notifier>,
+    /// Whom it tells.
+    proxy: Arc<Proxy>,
+}
+
+// SAFETY: the subscription is made for use from any thread; the proxy is `Sync`.
+unsafe impl Send for Notifier {}
+// SAFETY: as above.
+unsafe impl Sync for Notifier {}
+
+struct Operations(bindings::mmu_interval_notifier_ops);
+// SAFETY: constant.
+unsafe impl Sync for Operations {}
+
+static OPERATIONS: Operations = Operations(bindings::mmu_interval_notifier_ops {
+    invalidate: Some(on_invalidate),
+    ..pin_init::zeroed()
+});
+
+impl Notifier {
+    /// Begins to hear of changes in [`start`, `+ bytes`) of the calling process. `proxy` must keep the
+    /// value no longer than its window is mapped, or neither is ever freed.
+    pub(crate) fn new(proxy: Arc<Proxy>, start: u64, bytes: u64) -> Result<Pin<KBox<Self>>> {
+        let new = Self {
+            subscription: UnsafeCell::new(pin_init::zeroed()),
+            proxy,
+        };
+        let notifier = KBox::into_raw(KBox::new(new, GFP_KERNEL)?);
+        // SAFETY: the caller, a process, has an address space; the subscription stays where it is
+        // until it is removed on drop, and the operations live for ever.
+        let done = unsafe {
+            bindings::mmu_interval_notifier_insert(
+                (*notifier).subscription.get(),
+                (*Task::current_raw()).mm,
+                start as c_ulong,
+                bytes as c_ulong,
+                &OPERATIONS.0,
+            )
+        };
+        if done == 0 {
+            // SAFETY: it comes from `into_raw`.
+            return Ok(KBox::into_pin(unsafe { KBox::from_raw(notifier) }));
+        }
+        // Not inserted, so dropping must not remove it: only its parts are dropped.
+        // SAFETY: it comes from `into_raw`, and the wrapper has the same layout.
+        let parts = unsafe { KBox::from_raw(notifier.cast::<ManuallyDrop<Self>>()) };
+        // SAFETY: nobody reads the field again.
+        drop(unsafe { core::ptr::read(&parts.proxy) });
+        Err(Error::from_errno(done))
+    }
+
+    /// Whether it hears of the calling process.
+    pub(crate) fn is_of_current(&self) -> bool {
+        // SAFETY: set once, by `new`; `current` is valid.
+        unsafe { (*self.subscription.get()).mm == (*Task::current_raw()).mm }
+    }
+
+    fn mm(&self) -> *mut bindings::mm_struct {
+        // SAFETY: set once, by `new`.
+        unsafe { (*self.subscription.get()).mm }
+    }
+
+    /// Makes Linux map the page at `address`, as if the caller had touched it. EFAULT: there is none
+    /// to be had, or no right to it; EINTR: the caller is being killed.
+    pub(crate) fn touch(&self, address: u64, write: bool) -> Result {
+        let access = if write {
+            bindings::fault_flag_FAULT_FLAG_WRITE
+        } else {
+            0
+        };
+        let mut unlocked = false;
+        // SAFETY: the caller's own address space (`is_of_current`), with its lock held around.
+        let done = unsafe {
+            bindings::mmap_read_lock(self.mm());
+            let done = bindings::fixup_user_fault(
+                self.mm(),
+                address as c_ulong,
+                access as c_uint,
+                &mut unlocked,
+            );
+            bindings::mmap_read_unlock(self.mm());
+            done
+        };
+        kernel::error::to_result(done)
+    }
+
+    /// The beginning of a look: changes that are under way end first. Sleeps.
+    pub(crate) fn begin(&self) -> Sequence {
+        // SAFETY: the subscription is inserted.
+        Sequence(unsafe { bindings::mmu_interval_read_begin(self.subscription.get()) })
+    }
+
+    /// Whether something has changed since `begin`. Under the lock that [`mirror::invalidate`] takes
+    /// around the step it is given.
+    pub(crate) fn has_changed(&self, since: Sequence) -> bool {
+        // SAFETY: the word is changed under the caller's lock only.
+        unsafe {
+            core::ptr::addr_of!((*self.subscription.get()).invalidate_seq).read_volatile()
+                != since.0
+        }
+    }
+
+    /// What is mapped from `start` on: addresses of pages with [`page_bits`], 0 = nothing. EBUSY: it
+    /// has changed since `since`.
+    pub(crate) fn look(&self, start: u64, since: Sequence) -> Result<[u64; BLOCK_PAGES]> {
+        let mut found: [c_ulong; BLOCK_PAGES] = [0; BLOCK_PAGES];
+        let mut range = extra_bindings::hmm_range {
+            notifier: self.subscription.get().cast(),
+            notifier_seq: since.0,
+            start: start as c_ulong,
+            end: start.saturating_add(BLOCK_PAGES as u64 * PAGE_BYTES) as c_ulong,
+            hmm_pfns: found.as_mut_ptr(),
+            ..Default::default()
+        };
+        // SAFETY: the range describes `found`, and the lock of the address space is held around.
+        let done = unsafe {
+            bindings::mmap_read_lock(self.mm());
+            let done = extra_bindings::hmm_range_fault(&mut range);
+            bindings::mmap_read_unlock(self.mm());
+            done
+        };
+        kernel::error::to_result(done)?;
+        Ok(found.map(|entry| page_of(entry as u64)))
+    }
+}
+
+impl Drop for Notifier {
+    fn drop(&mut self) {
+        // SAFETY: it was inserted by `new`. Sleeps until no call of `on_invalidate` is under way.
+        unsafe { bindings::mmu_interval_notifier_remove(self.subscription.get()) };
+    }
+}
+
+/// See [`Notifier::begin`].
+#[derive(Clone, Copy)]
+pub(crate) struct Sequence(c_ulong);
+
+/// An entry of `hmm_range_fault` as it goes to the co-kernel.
+fn page_of(entry: u64) -> u64 {
+    const VALID: u64 = extra_bindings::hmm_pfn_flags_HMM_PFN_VALID as u64;
+    const WRITE: u64 = extra_bindings::hmm_pfn_flags_HMM_PFN_WRITE as u64;
+    const ERROR: u64 = extra_bindings::hmm_pfn_flags_HMM_PFN_ERROR as u64;
+    const FLAGS: u64 = extra_bindings::hmm_pfn_flags_HMM_PFN_FLAGS as u64;
+    if entry & (VALID | ERROR) != VALID {
+        return 0;
+    }
+    let write = if entry & WRITE != 0 {
+        page_bits::WRITE
+    } else {
+        0
+    };
+    (entry & !FLAGS).wrapping_mul(PAGE_BYTES) | page_bits::PRESENT | write
+}
+
+/// # Safety
+///
+/// Called by Linux for a subscription of [`Notifier`], before it changes what it has mapped.
+unsafe extern "C" fn on_invalidate(
+    subscription: *mut bindings::mmu_interval_notifier,
+    range: *const bindings::mmu_notifier_range,
+    sequence: c_ulong,
+) -> bool {
+    // SAFETY: subscriptions are the field of a `Notifier`, which is removed before it is freed.
+    let proxy = unsafe {
+        let notifier = kernel::container_of!(
+            subscription.cast::<UnsafeCell<bindings::mmu_interval_notifier>>(),
+            Notifier,
+            subscription
+        );
+        &(*notifier).proxy
+    };
+    // SAFETY: Linux passes a valid description.
+    let (start, end, flags) = unsafe { ((*range).start, (*range).end, (*range).flags) };
+    let may_sleep = flags & bindings::MMU_NOTIFIER_RANGE_BLOCKABLE != 0;
+    mirror::invalidate(proxy, start as u64, end as u64, may_sleep, || {
+        // SAFETY: under the lock that `has_changed` is called under.
+        unsafe {
+            core::ptr::addr_of_mut!((*subscription).invalidate_seq).write_volatile(sequence);
+        }
+    })
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Shared mappings of files and shared memory: this process maps them over a part of the window, and
+//! the co-kernel shows the program the pages that Linux puts there.
+
+use std::mem::offset_of;
+use std::ptr;
+
+use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::process::op;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::stat::{fstat, SFlag};
+
+use super::operation::{borrow, is_zero_device};
+use super::perform::raw;
+use super::{answer, Program};
+use crate::device;
+use crate::image::page_up;
+
+/// Does what operation `number` asks for; `None` if it is none of these.
+#[must_use]
+pub(super) fn perform(program: &Program, number: u64, args: [u64; 6]) -> Option<i64> {
+    let [first, second, third, ..] = args;
+    let window = program.window;
+    let done = match number {
+        op::MAP_FILE => map_file(program, args),
+        op::UNMAP_FILE => window
+            .part(first, second)
+            .and_then(|_| device::map_window(first, second))
+            .map(|()| 0),
+        op::MIRROR => device::mirror(first, second).map(|()| 0),
+        op::REMAP_FILE => remap_file(program, args),
+        op::ADVISE_FILE => call(program, libc::SYS_madvise, [first, second, third]),
+        op::PROTECT_FILE => call(program, libc::SYS_mprotect, [first, second, third]),
+        op::SHM_SIZE => shm_size(first),
+        op::SHM_ATTACH => attach(program, args),
+        _ => return None,
+    };
+    Some(answer(done))
+}
+
+/// Calls Linux about a part of the window: address, bytes, and one thing more.
+fn call(program: &Program, number: libc::c_long, args: [u64; 3]) -> Result<i64, Errno> {
+    let [address, bytes, more] = args;
+    program.window.part(address, bytes)?;
+    checked(raw(number, [address, bytes, more, 0, 0, 0]))
+}
+
+fn checked(result: i64) -> Result<i64, Errno> {
+    match i32::try_from(result) {
+        Ok(errno @ -4095..=-1) => Err(Errno::from_raw(-errno)),
+        _ => Ok(result),
+    }
+}
+
+fn map_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
+    let [address, bytes, prot, flags, fd, offset] = args;
+    program.window.part(address, bytes)?;
+    let number = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
+    if number == device::descriptor() {
+        return Err(Errno::EBADF);
+    }
+    // Pages of devices are no memory that could be shown.
+    let stat = fstat(borrow(number)?)?;
+    let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+    if kind == SFlag::S_IFCHR && !is_zero_device(&stat) {
+        return Err(Errno::ENODEV);
+    }
+    let args = [address, bytes, prot, flags, fd, offset];
+    checked(raw(libc::SYS_mmap, args))?;
+    program.window.forget_rights(address, bytes);
+    Ok(0)
+}
+
+/// Linux moves or grows its mapping. Whatever becomes free is the window again, also if it fails.
+fn remap_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
+    let [old, old_bytes, new, new_bytes, ..] = args;
+    let window = program.window;
+    window.part(old, old_bytes)?;
+    window.part(new, new_bytes)?;
+    let moves = old != new;
+    let (free, free_bytes) = if moves {
+        (old, old_bytes)
+    } else {
+        (old + old_bytes, new_bytes.saturating_sub(old_bytes))
+    };
+    let flags = if moves {
+        libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED
+    } else {
+        // Linux grows into what is free only.
+        checked(raw(libc::SYS_munmap, [free, free_bytes, 0, 0, 0, 0]))?;
+        0
+    };
+    let flags = u64::from(flags.cast_unsigned());
+    let done = checked(raw(
+        libc::SYS_mremap,
+        [old, old_bytes, new_bytes, flags, new, 0],
+    ));
+    match done {
+        Ok(_) if moves => device::map_window(free, free_bytes)?,
+        Ok(_) => {}
+        Err(_) if moves => {}
+        Err(_) => device::map_window(free, free_bytes)?,
+    }
+    if done.is_ok() {
+        window.forget_rights(new, new_bytes);
+    }
+    done.map(|_| 0)
+}
+
+/// The bytes of shared memory `id`, whole pages.
+fn shm_size(id: u64) -> Result<i64, Errno> {
+    let mut state = [0_u64; size_of::<libc::shmid_ds>() / 8];
+    let address = ptr::from_mut(&mut state).expose_provenance() as u64;
+    let command = u64::from(libc::IPC_STAT.cast_unsigned());
+    checked(raw(libc::SYS_shmctl, [id, command, address, 0, 0, 0]))?;
+    let bytes = state[offset_of!(libc::shmid_ds, shm_segsz) / 8];
+    i64::try_from(page_up(bytes).max(PAGE_BYTES)).map_err(|_| Errno::ENOMEM)
+}
+
+fn attach(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
+    let [id, address, flags, bytes, ..] = args;
+    program.window.part(address, bytes)?;
+    let flags = flags | u64::from(libc::SHM_REMAP.cast_unsigned());
+    checked(raw(libc::SYS_shmat, [id, address, flags, 0, 0, 0]))?;
+    program.window.forget_rights(address, bytes);
+    Ok(0)
+}
