@@ -70,6 +70,9 @@ pub(crate) fn receive(instance: &Arc<Instance>, cpu: u32, packet: &Packet) {
         Some(ToLinux::CancelCall { process, slot }) => {
             instance.with_proxy(process, |proxy| proxy.cancel(slot as usize));
         }
+        Some(ToLinux::KillProxy { process }) => {
+            instance.with_proxy(process, |proxy| proxy.kill());
+        }
         Some(ToLinux::WakeWorker { process, slot }) => {
             instance.with_proxy(process, |proxy| {
                 if let Some(worker) = proxy.workers.get(slot as usize) {

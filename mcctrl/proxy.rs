@@ -257,6 +257,11 @@ impl Proxy {
         self.instance.call_undertaker();
     }
 
+    /// Has mcexec die of SIGKILL. Any context.
+    pub(crate) fn kill(&self) {
+        self.owner.kill();
+    }
+
     /// Wakes everybody who sleeps on behalf of this process.
     pub(crate) fn wake_everybody(&self) {
         for worker in &self.workers.queues {

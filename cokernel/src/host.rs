@@ -145,7 +145,7 @@ fn wake(process: &Process, slot: u32) {
 
 fn resolve(token: u64, process: ProcessHandle, address: u64, write: bool) {
     let result = match process::find(process) {
-        Some(process) => fault::handle_linux(&process.space, address, write),
+        Some(process) => fault::handle_linux(&process, address, write),
         None => Err(Errno::EFAULT),
     };
     ikc::send(&ToLinux::FaultResolved {

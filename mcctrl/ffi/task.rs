@@ -67,6 +67,15 @@ impl ProcessId {
 
 const CAP_SYS_PTRACE: c_int = 19;
 
+impl ProcessId {
+    /// The process dies of SIGKILL, if it still lives. Any context.
+    pub(crate) fn kill(&self) {
+        const SENT_BY_KERNEL: c_int = 1;
+        // SAFETY: we hold a reference; sending takes locks that are safe in interrupts only.
+        unsafe { bindings::kill_pid(self.0.as_ptr(), bindings::SIGKILL as c_int, SENT_BY_KERNEL) };
+    }
+}
+
 impl PartialEq for ProcessId {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0

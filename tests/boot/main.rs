@@ -8,6 +8,7 @@ mod demo;
 mod kill;
 mod launcher;
 mod matrix;
+mod memory;
 mod noise;
 mod panic;
 mod partition;

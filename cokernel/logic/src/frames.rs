@@ -241,7 +241,10 @@ impl Frames {
 
     fn partial_run(&self, count: u32) -> Option<(u32, u32)> {
         let mut number = self.partial;
-        for _ in 0..RUN_SEARCH {
+        let mut seen = 0;
+        // Without a whole block to break, every other one is worth a look.
+        while seen < RUN_SEARCH || self.whole == NONE {
+            seen += 1;
             let block = self.blocks.get(number as usize)?;
             if let Some(frame) = block.find_run(count) {
                 return Some((number, frame));

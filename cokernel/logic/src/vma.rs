@@ -134,20 +134,47 @@ pub struct Attributes {
     pub locked: bool,
     /// A child of fork has the same memory, not a copy.
     pub shared: bool,
-    /// What a child of fork finds.
-    pub on_fork: OnFork,
+    /// Large pages are not wanted.
+    pub small_pages: bool,
+    /// A fault below it makes it longer.
+    pub grows_down: bool,
+    /// A child of fork has nothing there.
+    pub omitted_by_fork: bool,
+    /// A child of fork finds it zeroed.
+    pub wiped_by_fork: bool,
 }
 
-/// What becomes of an area in a child of fork, as `madvise` may say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum OnFork {
-    /// The child has it.
-    #[default]
-    Inherit,
-    /// The child has nothing there.
-    Omit,
-    /// The child finds it zeroed.
-    Wipe,
+impl Attributes {
+    /// Whether it counts against `RLIMIT_DATA`: what the program alone may write, but stacks.
+    #[must_use]
+    pub const fn is_data(&self) -> bool {
+        self.protection.write && !self.shared && !self.grows_down
+    }
+}
+
+/// How much a map holds, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// All areas.
+    pub all: u64,
+    /// Those for which [`Attributes::is_data`] holds.
+    pub data: u64,
+    /// Locked ones.
+    pub locked: u64,
+}
+
+impl Totals {
+    fn add(&mut self, bytes: u64, what: &Attributes) {
+        self.all += bytes;
+        self.data += if what.is_data() { bytes } else { 0 };
+        self.locked += if what.locked { bytes } else { 0 };
+    }
+
+    fn subtract(&mut self, bytes: u64, what: &Attributes) {
+        self.all -= bytes;
+        self.data -= if what.is_data() { bytes } else { 0 };
+        self.locked -= if what.locked { bytes } else { 0 };
+    }
 }
 
 /// An area: a range and its attributes.
@@ -168,6 +195,7 @@ pub struct Overlap;
 pub struct AreaMap {
     /// By start address: end and attributes.
     areas: BTreeMap<u64, (u64, Attributes)>,
+    totals: Totals,
 }
 
 impl AreaMap {
@@ -176,7 +204,18 @@ impl AreaMap {
     pub const fn new() -> Self {
         Self {
             areas: BTreeMap::new(),
+            totals: Totals {
+                all: 0,
+                data: 0,
+                locked: 0,
+            },
         }
+    }
+
+    /// How much it holds.
+    #[must_use]
+    pub const fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// Number of areas.
@@ -263,20 +302,47 @@ impl AreaMap {
     /// Whether every address of `range` lies in an area.
     #[must_use]
     pub fn is_covered(&self, range: Range) -> bool {
+        self.covered_until(range) >= range.end
+    }
+
+    /// The end of the part of `range` that areas cover without a gap from its start on.
+    #[must_use]
+    pub fn covered_until(&self, range: Range) -> u64 {
         let mut at = range.start;
         while at < range.end {
             match self.find(at) {
                 Some(area) => at = area.range.end,
-                None => return false,
+                None => return at,
             }
         }
-        true
+        range.end
     }
 
-    /// Bytes of all areas for which `wanted` holds.
-    pub fn bytes_where(&self, wanted: impl Fn(&Attributes) -> bool) -> u64 {
-        self.iter()
-            .filter(|area| wanted(&area.attributes))
+    /// The first area that begins above `address`.
+    #[must_use]
+    pub fn next_above(&self, address: u64) -> Option<Area> {
+        let (&start, &(end, attributes)) = self.areas.range(address.checked_add(1)?..).next()?;
+        Some(Area {
+            range: Range { start, end },
+            attributes,
+        })
+    }
+
+    /// The last area that begins below `address`.
+    #[must_use]
+    pub fn next_below(&self, address: u64) -> Option<Area> {
+        let (&start, &(end, attributes)) = self.areas.range(..address).next_back()?;
+        Some(Area {
+            range: Range { start, end },
+            attributes,
+        })
+    }
+
+    /// Bytes of `range` that lie in areas.
+    #[must_use]
+    pub fn bytes_in(&self, range: Range) -> u64 {
+        self.parts(range)
+            .iter()
             .map(|area| area.range.bytes())
             .sum()
     }
@@ -292,6 +358,7 @@ impl AreaMap {
         }
         if !range.is_empty() {
             self.areas.insert(range.start, (range.end, attributes));
+            self.totals.add(range.bytes(), &attributes);
             self.merge_at(range.start);
             self.merge_at(range.end);
         }
@@ -308,6 +375,7 @@ impl AreaMap {
         let removed = self.parts(range);
         for area in &removed {
             self.areas.remove(&area.range.start);
+            self.totals.subtract(area.range.bytes(), &area.attributes);
         }
         removed
     }
@@ -323,6 +391,8 @@ impl AreaMap {
         for area in &before {
             if let Some((_, attributes)) = self.areas.get_mut(&area.range.start) {
                 *attributes = change(*attributes);
+                self.totals.subtract(area.range.bytes(), &area.attributes);
+                self.totals.add(area.range.bytes(), attributes);
             }
         }
         for area in &before {
@@ -403,9 +473,12 @@ mod tests {
             protection,
             kind: Kind::Anonymous,
             on_demand: false,
-            locked: false,
+            locked: n & 1 != 0,
             shared: false,
-            on_fork: OnFork::Inherit,
+            small_pages: false,
+            grows_down: false,
+            omitted_by_fork: false,
+            wiped_by_fork: false,
         }
     }
 
@@ -441,6 +514,15 @@ mod tests {
                 model.get(&page).map(|&n| attributes(n))
             );
         }
+        let bytes = |wanted: fn(&Attributes) -> bool| {
+            model.values().filter(|&&n| wanted(&attributes(n))).count() as u64
+        };
+        let totals = Totals {
+            all: bytes(|_| true),
+            data: bytes(Attributes::is_data),
+            locked: bytes(|what| what.locked),
+        };
+        assert_eq!(map.totals(), totals);
     }
 
     fn best_gap(model: &HashMap<u64, u8>, pages: u64, align: u64) -> Option<u64> {

@@ -7,7 +7,7 @@ use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::slot::{DelegationSlot, SLOTS_PER_PAGE, SLOT_PAGES};
 use x86_64::PhysAddr;
 
-use crate::mm::phys;
+use crate::mm::{phys, reserve};
 
 /// Frames that hold [`SLOTS_PER_PAGE`] slots each; all but the first come when they are needed and
 /// none goes before the process. Who drops it has given the frames to [`crate::mm::revoke`] first:
@@ -26,7 +26,7 @@ impl Slots {
     /// caller makes sure that nobody else adds it.
     pub(super) fn add_page(&self, page: usize) -> Option<()> {
         let place = self.0.get(page)?;
-        let frame = phys::alloc_small()?;
+        let frame = reserve::alloc_structure()?;
         phys::zero(frame, PAGE_BYTES);
         place.store(frame.as_u64(), Ordering::Release);
         Some(())

@@ -9,7 +9,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use cokernel_logic::vma::{AreaMap, Attributes, Kind, OnFork, Protection, Range};
+use cokernel_logic::vma::{AreaMap, Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
 use ihk_ikc::packet::ProcessHandle;
 use x86_64::PhysAddr;
@@ -17,13 +17,14 @@ use x86_64::PhysAddr;
 use crate::arch::paging::{Flags, MapError, Mapping, PageSize, PageTable};
 use crate::arch::{relax, tlb};
 use crate::mm::runs::RunList;
-use crate::mm::share;
+use crate::mm::{reserve, share};
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::sched;
 
-/// Most areas of one address space: Linux's default `vm.max_map_count`.
-const MAX_AREAS: usize = 65_530;
+/// Most areas of one address space: Linux's default `vm.max_map_count`, 65,530, less what the proxy
+/// has beside its window, which is cut into as many pieces.
+const MAX_AREAS: usize = 65_000;
 /// Runs of frames taken out at a time: bounds the heap that a large, fragmented range needs.
 const MAX_RUNS: usize = 8192;
 
@@ -56,6 +57,21 @@ pub struct Inner {
     pub break_start: u64,
     /// Present program break.
     pub break_now: u64,
+    /// Whether new areas are locked.
+    pub lock_new: LockNew,
+    /// How long an area that grows downwards may become, in bytes.
+    pub stack_limit: u64,
+}
+
+/// What `mlockall` wants of areas to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockNew {
+    /// They are not locked.
+    No,
+    /// Locked and filled at once.
+    Filled,
+    /// Locked when they are touched.
+    OnFault,
 }
 
 /// The right to move areas; given back on drop.
@@ -80,6 +96,8 @@ impl AddressSpace {
             attached: BTreeMap::new(),
             break_start: 0,
             break_now: 0,
+            lock_new: LockNew::No,
+            stack_limit: u64::MAX,
         };
         Some(Self {
             layout: AtomicBool::new(false),
@@ -161,7 +179,7 @@ impl Inner {
     ///
     /// `ENOMEM` if the range is taken or there are too many areas.
     pub fn add_area(&mut self, range: Range, attributes: Attributes) -> Result<(), Errno> {
-        if self.areas.len() >= MAX_AREAS {
+        if self.areas.len() >= MAX_AREAS || !reserve::has_room_for_structures(0) {
             return Err(Errno::ENOMEM);
         }
         self.areas
@@ -208,14 +226,21 @@ impl Inner {
         Ok((runs, at))
     }
 
+    /// The pages that lie in `range`, or reach into it.
+    pub fn pages(&self, range: Range) -> impl Iterator<Item = Mapping> + '_ {
+        let mut at = range.start;
+        core::iter::from_fn(move || {
+            let (address, mapping) = self.table.next_mapping(at, range.end)?;
+            at = address + mapping.size.bytes();
+            Some(mapping)
+        })
+    }
+
     /// The frames in `range` that Linux may have mapped there or elsewhere.
     pub fn exposed_frames(&self, range: Range) -> RunList {
         let mut runs = RunList::new();
-        let mut at = range.start;
-        while let Some((address, mapping)) = self.table.next_mapping(at, range.end) {
-            runs.add_if_exposed(&mapping);
-            at = address + mapping.size.bytes();
-        }
+        self.pages(range)
+            .for_each(|page| runs.add_if_exposed(&page));
         runs
     }
 
@@ -235,11 +260,12 @@ impl Inner {
                 continue;
             }
             let copy_first = protection.write && self.is_copied_on_write(address, &mapping);
-            let rights = Protection {
+            // What may only be written can be read all the same, so it stays present.
+            let flags = Flags {
                 write: protection.write && !copy_first,
-                ..protection
+                ..flags_of(protection)
             };
-            self.table.protect(address, flags_of(rights));
+            self.table.protect(address, flags);
         }
         Ok(())
     }
@@ -250,13 +276,19 @@ impl Inner {
         area.is_none_or(|area| !area.attributes.shared) && share::is_shared(mapping)
     }
 
-    /// Whether two more areas may come into being, as when the middle of one changes.
+    /// Whether the areas that the ends of `range` cut may become two each.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn check_split(&self) -> Result<(), Errno> {
-        if self.areas.len() + 2 > MAX_AREAS {
+    pub fn check_split(&self, range: Range) -> Result<(), Errno> {
+        let is_inside = |&&address: &&u64| {
+            let area = self.areas.find(address);
+            area.is_some_and(|area| area.range.start < address)
+        };
+        let cuts = [range.start, range.end].iter().filter(is_inside).count();
+        let room = self.areas.len() + cuts <= MAX_AREAS && reserve::has_room_for_structures(0);
+        if cuts != 0 && !room {
             return Err(Errno::ENOMEM);
         }
         Ok(())
@@ -308,6 +340,9 @@ pub fn attributes(kind: Kind, protection: Protection) -> Attributes {
         on_demand: false,
         locked: false,
         shared: false,
-        on_fork: OnFork::Inherit,
+        small_pages: matches!(kind, Kind::Stack | Kind::ThreadStack),
+        grows_down: false,
+        omitted_by_fork: false,
+        wiped_by_fork: false,
     }
 }

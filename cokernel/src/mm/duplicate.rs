@@ -9,7 +9,7 @@
 
 use alloc::sync::Arc;
 
-use cokernel_logic::vma::{Area, OnFork, Range};
+use cokernel_logic::vma::{Area, Attributes, Range};
 use ihk_ikc::exposed;
 
 use crate::arch::paging::{Flags, Mapping};
@@ -88,22 +88,28 @@ fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<RunList, Er
         let omitted = areas.parts(parent.window);
         for area in omitted
             .iter()
-            .filter(|area| area.attributes.on_fork == OnFork::Omit)
+            .filter(|area| area.attributes.omitted_by_fork)
         {
             areas.remove(area.range);
         }
+        // Nothing is locked in a child.
+        areas.update(parent.window, |what| Attributes {
+            locked: false,
+            ..what
+        });
         child.with(|copy| {
             copy.areas = areas.clone();
             copy.proxy_read_only = inner.proxy_read_only.clone();
             copy.attached = inner.attached.clone();
             (copy.break_start, copy.break_now) = (inner.break_start, inner.break_now);
+            copy.stack_limit = inner.stack_limit;
         });
         areas
     });
     let mut seen = RunList::new();
     for area in areas.iter() {
         // What is mirrored comes to the child by its own faults.
-        if area.attributes.on_fork == OnFork::Wipe || mirror::is_mirrored(&area) {
+        if area.attributes.wiped_by_fork || mirror::is_mirrored(&area) {
             continue;
         }
         let mut at = area.range.start;

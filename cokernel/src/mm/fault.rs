@@ -4,11 +4,13 @@
 use cokernel_logic::signals::number::{SIGBUS, SIGSEGV};
 
 use crate::arch::paging::Mapping;
-use crate::arch::tlb;
+use crate::arch::{relax, tlb};
+use crate::ikc;
 use crate::mm::aspace::{AddressSpace, Inner};
-use crate::mm::{copy, mirror, populate};
+use crate::mm::{copy, grow, mirror, oom, populate};
 use crate::syscall::errno::Errno;
-use crate::task::process;
+use crate::task::process::{self, Process};
+use crate::task::sched;
 
 /// `si_code`: nothing is mapped there.
 const SEGV_MAPERR: i32 = 1;
@@ -44,16 +46,13 @@ pub enum FaultOutcome {
 
 /// The current thread, in user mode or in the kernel on user memory, faulted at `addr`.
 pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
+    let signal = |signo, code| FaultOutcome::Signal { signo, code, addr };
     let Some(process) = process::try_current() else {
-        return FaultOutcome::Signal {
-            signo: SIGSEGV,
-            code: SEGV_MAPERR,
-            addr,
-        };
+        return signal(SIGSEGV, SEGV_MAPERR);
     };
     let resolved = match resolve(&process.space, addr, access) {
         Err(FaultError::Mirrored) => {
-            mirror::fetch(process, addr, access.write).map_err(|_| FaultError::OutOfMemory)
+            mirror::fetch(process, addr, access.write).map_err(|_| FaultError::Mirrored)
         }
         other => other,
     };
@@ -62,30 +61,38 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
             tlb::flush_page(addr);
             FaultOutcome::Resolved
         }
-        Err(FaultError::Unmapped) => FaultOutcome::Signal {
-            signo: SIGSEGV,
-            code: SEGV_MAPERR,
-            addr,
-        },
-        Err(FaultError::Forbidden) => FaultOutcome::Signal {
-            signo: SIGSEGV,
-            code: SEGV_ACCERR,
-            addr,
-        },
-        Err(FaultError::OutOfMemory | FaultError::Mirrored) => FaultOutcome::Signal {
-            signo: SIGBUS,
-            code: BUS_ADRERR,
-            addr,
-        },
+        Err(FaultError::Unmapped) => signal(SIGSEGV, SEGV_MAPERR),
+        Err(FaultError::Forbidden) => signal(SIGSEGV, SEGV_ACCERR),
+        Err(FaultError::Mirrored) => signal(SIGBUS, BUS_ADRERR),
+        Err(FaultError::OutOfMemory) if !process.is_dying() && oom::relieve() => {
+            // It faults again, until there is memory or it is killed.
+            ikc::poll();
+            relax();
+            sched::yield_now();
+            FaultOutcome::Resolved
+        }
+        Err(FaultError::OutOfMemory) => signal(SIGBUS, BUS_ADRERR),
     }
 }
 
-/// Linux found no usable mapping at `addr`.
+/// Linux found no usable mapping at `addr`; after `Ok` it looks again, and perhaps asks again.
 ///
 /// # Errors
 ///
 /// `EFAULT`: there is none to be had; `ENOMEM`.
-pub fn handle_linux(space: &AddressSpace, addr: u64, write: bool) -> Result<(), Errno> {
+pub fn handle_linux(process: &Process, addr: u64, write: bool) -> Result<(), Errno> {
+    match bring_in(&process.space, addr, write) {
+        Err(Errno::ENOMEM) if !process.is_dying() && oom::relieve() => Ok(()),
+        result => result,
+    }
+}
+
+/// Makes a page be there, and be writable if `write`.
+///
+/// # Errors
+///
+/// `EFAULT`: the program may not touch it so; `ENOMEM`.
+pub fn bring_in(space: &AddressSpace, addr: u64, write: bool) -> Result<(), Errno> {
     resolve(space, addr, Access { write, exec: false }).map_err(|error| match error {
         // Of what is mirrored Linux has a mapping of its own, which does not lead here.
         FaultError::Unmapped | FaultError::Forbidden | FaultError::Mirrored => Errno::EFAULT,
@@ -111,7 +118,11 @@ fn resolve_locked(
     addr: u64,
     access: Access,
 ) -> Result<(), FaultError> {
-    let area = inner.areas.find(addr).ok_or(FaultError::Unmapped)?;
+    let area = inner
+        .areas
+        .find(addr)
+        .or_else(|| grow::down_to(inner, addr))
+        .ok_or(FaultError::Unmapped)?;
     let rights = area.attributes.protection;
     let allowed =
         rights.is_accessible() && (rights.write || !access.write) && (rights.exec || !access.exec);
@@ -130,11 +141,12 @@ fn resolve_locked(
         None if area.attributes.kind == cokernel_logic::vma::Kind::Special => {
             Err(FaultError::Unmapped)
         }
-        None => populate::demand(inner, addr, area.range, area.attributes.kind, rights)
+        None => populate::demand(inner, addr, area.range, &area.attributes)
             .map_err(|_| FaultError::OutOfMemory),
     }
 }
 
 fn permits(mapping: &Mapping, access: Access) -> bool {
-    (mapping.flags.write || !access.write) && (mapping.flags.exec || !access.exec)
+    let flags = &mapping.flags;
+    flags.read && (flags.write || !access.write) && (flags.exec || !access.exec)
 }

@@ -6,13 +6,16 @@ pub mod aspace;
 pub mod copy;
 pub mod duplicate;
 pub mod fault;
+mod grow;
 #[expect(unsafe_code, reason = "the kernel heap hands out raw memory")]
 pub mod heap;
 pub mod mirror;
+pub mod oom;
 #[expect(unsafe_code, reason = "views of the partition through the direct map")]
 pub mod phys;
 pub mod populate;
 pub mod quarantine;
+pub mod reserve;
 pub mod revoke;
 pub mod runs;
 pub mod share;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Memory for areas: the largest pages that fit, zeroed, at once or at the first touch.
 
-use cokernel_logic::vma::{Kind, Protection, Range};
+use cokernel_logic::vma::{Attributes, Protection, Range};
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 use x86_64::PhysAddr;
 
@@ -9,24 +9,12 @@ use crate::arch::paging::PageSize;
 use crate::ikc;
 use crate::mm::addr::{large_down, page_down};
 use crate::mm::aspace::{AddressSpace, Inner, Page};
+pub use crate::mm::reserve::has_room_for;
 use crate::mm::{phys, quarantine};
 use crate::syscall::errno::Errno;
 
-/// Programs leave this part of the partition to the kernel (page tables, stacks, heap): 1 / this,
-/// and at least [`RESERVE_FRAMES`].
-const RESERVE_FRACTION: u64 = 64;
-/// See [`RESERVE_FRACTION`].
-const RESERVE_FRAMES: u64 = 1024;
-
 /// How much is filled in one go.
 const BREATH_BYTES: u64 = 256 << 10;
-
-/// Whether programs may have `bytes` more, now.
-pub fn has_room_for(bytes: u64) -> bool {
-    let stats = phys::stats();
-    let reserve = (stats.total / RESERVE_FRACTION).max(RESERVE_FRAMES);
-    stats.free.saturating_sub(bytes / PageSize::Small.bytes()) > reserve
-}
 
 /// Fills `range` of an area with zeroed pages. In between it shows that it lives and serves Linux,
 /// because clearing gigabytes takes longer than Linux waits for an answer.
@@ -79,14 +67,13 @@ pub fn demand(
     inner: &mut Inner,
     address: u64,
     area: Range,
-    kind: Kind,
-    protection: Protection,
+    what: &Attributes,
 ) -> Result<(), Errno> {
     let block = Range {
         start: large_down(address),
         end: large_down(address).saturating_add(LARGE_PAGE_BYTES),
     };
-    let large = !matches!(kind, Kind::Stack | Kind::ThreadStack)
+    let large = !what.small_pages
         && area.covers(&block)
         && !inner.has_pages(block)
         && has_room_for(block.bytes());
@@ -110,7 +97,7 @@ pub fn demand(
     } else {
         page_down(address)
     };
-    inner.place(start, page, protection).map_err(|_| {
+    inner.place(start, page, what.protection).map_err(|_| {
         free(page);
         Errno::ENOMEM
     })

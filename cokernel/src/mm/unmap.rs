@@ -6,7 +6,7 @@ use cokernel_logic::vma::Range;
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 
 use crate::ikc;
-use crate::mm::{mirror, revoke, window};
+use crate::mm::{mirror, phys, revoke, share, window};
 use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 
@@ -17,7 +17,7 @@ use crate::task::process::Process;
 /// `ENOMEM`: no frame to cut a large page at an edge, or too many areas, here or in Linux; areas
 /// stay.
 pub fn unmap(process: &Process, range: Range) -> Result<(), Errno> {
-    process.space.with(|inner| inner.check_split())?;
+    process.space.with(|inner| inner.check_split(range))?;
     mirror::restore_window(process, range)?;
     let removed = process.space.with(|inner| {
         inner.cut_edges(range)?;
@@ -55,5 +55,26 @@ pub fn empty(process: &Process, range: Range) -> Result<(), Errno> {
     if linux_had_some && range.bytes() >= LARGE_PAGE_BYTES {
         window::drop_tables(range);
     }
+    Ok(())
+}
+
+/// Zeroes all pages in `range`, for everybody who shares them; what nobody else has is freed.
+///
+/// # Errors
+///
+/// `ENOMEM`: no frame to cut a large page at an edge; nothing was changed.
+pub fn wipe(process: &Process, range: Range) -> Result<(), Errno> {
+    let has_sharers = process.space.with(|inner| {
+        inner.cut_edges(range)?;
+        Ok(inner.pages(range).any(|page| share::is_shared(&page)))
+    })?;
+    if !has_sharers {
+        return empty(process, range);
+    }
+    process.space.with(|inner| {
+        for page in inner.pages(range) {
+            phys::zero(page.pa, page.size.bytes());
+        }
+    });
     Ok(())
 }

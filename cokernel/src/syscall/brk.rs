@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! brk.
 
-use cokernel_logic::vma::{Kind, Protection, Range};
+use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 
 use super::errno::{Errno, SyscallResult};
 use super::limits;
 use crate::arch::UserFrame;
 use crate::mm::addr::page_up;
-use crate::mm::aspace::attributes;
+use crate::mm::aspace::{attributes, LockNew};
 use crate::mm::{populate, unmap, window};
 use crate::task::process::{self, Process};
 
@@ -63,11 +63,18 @@ fn grow(process: &Process, start: u64, range: Range) -> Result<(), Errno> {
     if range.end - start > limits::soft(process, limits::DATA) || !space.window.covers(&range) {
         return Err(Errno::ENOMEM);
     }
-    limits::check_growth(process, range.bytes(), HEAP)?;
+    let what = Attributes {
+        locked: space.with(|inner| inner.lock_new != LockNew::No),
+        ..attributes(Kind::Heap, HEAP)
+    };
+    limits::check_growth(process, range.bytes(), &what)?;
+    if what.locked {
+        limits::check_locked(process, range.bytes())?;
+    }
     if !populate::has_room_for(range.bytes()) {
         return Err(Errno::ENOMEM);
     }
-    space.with(|inner| inner.add_area(range, attributes(Kind::Heap, HEAP)))?;
+    space.with(|inner| inner.add_area(range, what))?;
     let grown = populate::populate(space, range, HEAP)
         .and_then(|()| window::sync(space, range).map_err(window::errno_of));
     if grown.is_err() {

@@ -16,7 +16,7 @@ use super::user::write_u32;
 use crate::arch::UserFrame;
 use crate::delegate::{self, Slots};
 use crate::mm::addr::USER_END;
-use crate::mm::{duplicate, phys};
+use crate::mm::{duplicate, phys, reserve};
 use crate::task::nursery::{self, Unborn};
 use crate::task::process::{self, Newborn, Parts, Process, Release};
 use crate::task::sched;
@@ -120,7 +120,7 @@ fn prepare(
     wish: &Wish,
     release: Option<Arc<Release>>,
 ) -> Result<Unborn, Errno> {
-    let revoke_array = phys::alloc_small().ok_or(Errno::ENOMEM)?;
+    let revoke_array = reserve::alloc_structure().ok_or(Errno::ENOMEM)?;
     let Some(slots) = Slots::new() else {
         phys::free_small(revoke_array);
         return Err(Errno::ENOMEM);

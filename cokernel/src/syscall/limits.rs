@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Resource limits on memory: Linux cannot enforce them, it does not see the memory.
 
-use cokernel_logic::vma::{Kind, Protection};
+use cokernel_logic::vma::{Attributes, Protection, Range};
 
 use super::errno::Errno;
 use crate::delegate;
@@ -24,22 +24,44 @@ pub fn soft(process: &Process, resource: usize) -> u64 {
     process.limits.lock()[resource][0]
 }
 
-/// Whether `bytes` more with `protection` stay below the limits.
+/// Whether `bytes` more with the attributes `what` stay below the limits.
 ///
 /// # Errors
 ///
 /// `ENOMEM`.
-pub fn check_growth(process: &Process, bytes: u64, protection: Protection) -> Result<(), Errno> {
-    let (all, data) = process.space.with(|inner| {
-        let all = inner.areas.bytes_where(|_| true);
-        let data = inner
-            .areas
-            .bytes_where(|what| what.protection.write && !what.shared && what.kind != Kind::Stack);
-        (all, data)
-    });
-    let too_much = all.saturating_add(bytes) > soft(process, AS)
-        || protection.write && data.saturating_add(bytes) > soft(process, DATA);
+pub fn check_growth(process: &Process, bytes: u64, what: &Attributes) -> Result<(), Errno> {
+    let now = process.space.with(|inner| inner.areas.totals());
+    let too_much = now.all.saturating_add(bytes) > soft(process, AS)
+        || what.is_data() && now.data.saturating_add(bytes) > soft(process, DATA);
     if too_much {
+        Err(Errno::ENOMEM)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether all of `range` may become writable.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub fn check_more_data(process: &Process, range: Range) -> Result<(), Errno> {
+    let writable = |what: Attributes| {
+        let protection = Protection {
+            write: true,
+            ..what.protection
+        };
+        Attributes { protection, ..what }
+    };
+    let (now, more) = process.space.with(|inner| {
+        let parts = inner.areas.parts(range);
+        let more = parts
+            .iter()
+            .filter(|area| !area.attributes.is_data() && writable(area.attributes).is_data());
+        let more: u64 = more.map(|area| area.range.bytes()).sum();
+        (inner.areas.totals().data, more)
+    });
+    if more != 0 && now.saturating_add(more) > soft(process, DATA) {
         Err(Errno::ENOMEM)
     } else {
         Ok(())
@@ -50,15 +72,24 @@ pub fn check_growth(process: &Process, bytes: u64, protection: Protection) -> Re
 ///
 /// # Errors
 ///
-/// `ENOMEM`.
+/// `EPERM` if nothing may be locked at all, `ENOMEM` if not as much.
 pub fn check_locked(process: &Process, bytes: u64) -> Result<(), Errno> {
-    let locked = process
-        .space
-        .with(|inner| inner.areas.bytes_where(|what| what.locked));
-    if locked.saturating_add(bytes) <= soft(process, MEMLOCK) || is_root() {
+    let limit = soft(process, MEMLOCK);
+    let locked = process.space.with(|inner| inner.areas.totals().locked);
+    if bytes == 0 || limit != 0 && locked.saturating_add(bytes) <= limit || is_root() {
         Ok(())
+    } else if limit == 0 {
+        Err(Errno::EPERM)
     } else {
         Err(Errno::ENOMEM)
+    }
+}
+
+/// How calls that map memory say that too much would be locked.
+pub const fn at_mapping(errno: Errno) -> Errno {
+    match errno {
+        Errno::ENOMEM => Errno::EAGAIN,
+        other => other,
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! madvise: what frees memory frees it here, where it is; most of the rest is a hint.
 
-use cokernel_logic::vma::{Area, Attributes, Kind, OnFork, Range};
+use cokernel_logic::vma::{Area, Attributes, Kind, Range};
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
@@ -12,15 +12,21 @@ use crate::mm::addr::{is_page_aligned, page_up};
 use crate::mm::{fault, mirror, unmap};
 use crate::task::process::{self, Process};
 
-/// What an advice makes us do.
+/// What an advice makes us do with a part of an area.
 #[derive(Clone, Copy)]
 enum Deed {
-    /// Nothing: a hint.
-    Nothing,
-    /// Contents are lost, zeroed memory comes at the next touch.
-    Empty,
-    /// A child of fork finds this.
-    OnFork(OnFork),
+    /// Nothing: a hint, but one that locked areas refuse if so said.
+    Hint { not_locked: bool },
+    /// The program's view is emptied; what is shared is still there.
+    Drop { lazily: bool },
+    /// What is shared becomes zero for everybody.
+    Remove,
+    /// A child of fork has it, or not.
+    OmitByFork(bool),
+    /// A child of fork finds it zeroed, or as it is.
+    WipeByFork(bool),
+    /// Large pages are wanted, or not.
+    LargePages(bool),
     /// Every page is there afterwards, and may be written if so said.
     Fill { write: bool },
 }
@@ -30,20 +36,29 @@ enum Deed {
 /// # Errors
 ///
 /// `EINVAL` for what Linux does not know, and for what it does but we do not (guard pages,
-/// collapsing, shared memory, poison).
-fn deed(advice: i32) -> Result<Deed, Errno> {
+/// collapsing, poison).
+const fn deed(advice: i32) -> Result<Deed, Errno> {
     match advice {
-        // NORMAL RANDOM SEQUENTIAL WILLNEED, (UN)MERGEABLE, (NO)HUGEPAGE, (DONT|DO)DUMP, COLD PAGEOUT
-        0..=3 | 12..=17 | 20 | 21 => Ok(Deed::Nothing),
-        // DONTFORK, WIPEONFORK; DOFORK, KEEPONFORK
-        10 => Ok(Deed::OnFork(OnFork::Omit)),
-        18 => Ok(Deed::OnFork(OnFork::Wipe)),
-        11 | 19 => Ok(Deed::OnFork(OnFork::Inherit)),
+        // NORMAL RANDOM SEQUENTIAL WILLNEED, (UN)MERGEABLE, (DONT|DO)DUMP
+        0..=3 | 12 | 13 | 16 | 17 => Ok(Deed::Hint { not_locked: false }),
+        // HUGEPAGE, NOHUGEPAGE
+        14 | 15 => Ok(Deed::LargePages(advice == 14)),
+        // COLD PAGEOUT
+        20 | 21 => Ok(Deed::Hint { not_locked: true }),
         // DONTNEED, FREE
-        4 | 8 => Ok(Deed::Empty),
+        4 | 8 => Ok(Deed::Drop {
+            lazily: advice == 8,
+        }),
+        // REMOVE
+        9 => Ok(Deed::Remove),
+        // DONTFORK, DOFORK
+        10 | 11 => Ok(Deed::OmitByFork(advice == 10)),
+        // WIPEONFORK, KEEPONFORK
+        18 | 19 => Ok(Deed::WipeByFork(advice == 18)),
         // POPULATE_READ, POPULATE_WRITE
-        22 => Ok(Deed::Fill { write: false }),
-        23 => Ok(Deed::Fill { write: true }),
+        22 | 23 => Ok(Deed::Fill {
+            write: advice == 23,
+        }),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -63,19 +78,24 @@ pub fn madvise(frame: &mut UserFrame) -> SyscallResult {
     if parts.is_empty() {
         deed(int(advice))?;
     }
-    for part in &parts {
-        if mirror::is_mirrored(part) {
-            advise_file(process, part, advice)?;
-        } else {
-            apply(process, deed(int(advice))?, part)?;
+    let mut at = range.start;
+    let mut holes = false;
+    for part in parts {
+        holes |= at < part.range.start;
+        if holes && matches!(deed(int(advice)), Ok(Deed::Fill { .. })) {
+            break;
         }
+        if mirror::is_mirrored(&part) {
+            advise_file(process, &part, advice)?;
+        } else {
+            apply(process, deed(int(advice))?, &part)?;
+        }
+        at = part.range.end;
     }
-    let covered = process.space.with(|inner| inner.areas.is_covered(range));
-    if covered {
-        Ok(0)
-    } else {
-        Err(Errno::ENOMEM)
+    if holes || at < range.end {
+        return Err(Errno::ENOMEM);
     }
+    Ok(0)
 }
 
 /// Linux does with its own mapping what the advice says, and takes back what it has shown.
@@ -83,45 +103,70 @@ fn advise_file(process: &Process, part: &Area, advice: u64) -> Result<(), Errno>
     let args = [part.range.start, part.range.bytes(), advice, 0, 0, 0];
     mirror::ask(op::ADVISE_FILE, args)?;
     match deed(int(advice)) {
-        Ok(Deed::OnFork(on_fork)) => mark(process, part, on_fork),
+        Ok(deed @ Deed::OmitByFork(_)) => apply(process, deed, part),
         _ => Ok(()),
     }
 }
 
 fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
+    let what = part.attributes;
+    let refused = match deed {
+        Deed::Hint { not_locked } => not_locked && what.locked,
+        // Linux would show the file's contents again; we hold no file.
+        Deed::Drop { lazily } => what.locked || !is_anonymous(what.kind) || lazily && what.shared,
+        Deed::Remove => what.locked || !what.shared,
+        Deed::WipeByFork(wipe) => wipe && (what.shared || !is_anonymous(what.kind)),
+        Deed::OmitByFork(_) | Deed::LargePages(_) | Deed::Fill { .. } => false,
+    };
+    if refused {
+        return Err(Errno::EINVAL);
+    }
     match deed {
-        Deed::Nothing => Ok(()),
-        Deed::Empty => {
-            // Linux would show the file's contents again; we hold no file.
-            let refillable = matches!(
-                part.attributes.kind,
-                Kind::Anonymous | Kind::Heap | Kind::Stack | Kind::ThreadStack
-            );
-            if !refillable || part.attributes.locked {
-                return Err(Errno::EINVAL);
-            }
-            unmap::empty(process, part.range)
-        }
-        Deed::OnFork(on_fork) => mark(process, part, on_fork),
-        Deed::Fill { write } => fill(process, part.range, write),
+        Deed::Hint { .. } => Ok(()),
+        Deed::Drop { .. } if what.shared => Ok(()),
+        Deed::Drop { .. } => unmap::empty(process, part.range),
+        Deed::Remove => unmap::wipe(process, part.range),
+        Deed::OmitByFork(omitted_by_fork) => mark(process, part, |what| Attributes {
+            omitted_by_fork,
+            ..what
+        }),
+        Deed::WipeByFork(wiped_by_fork) => mark(process, part, |what| Attributes {
+            wiped_by_fork,
+            ..what
+        }),
+        Deed::LargePages(wanted) => mark(process, part, |what| Attributes {
+            small_pages: !wanted,
+            ..what
+        }),
+        Deed::Fill { write } => fill_permitted(process, part, write),
     }
 }
 
-fn mark(process: &Process, part: &Area, on_fork: OnFork) -> Result<(), Errno> {
-    let wipeable = matches!(
-        part.attributes.kind,
-        Kind::Anonymous | Kind::Heap | Kind::Stack
-    );
-    if on_fork == OnFork::Wipe && (!wipeable || part.attributes.shared) {
-        return Err(Errno::EINVAL);
-    }
+const fn is_anonymous(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Anonymous | Kind::Heap | Kind::Stack | Kind::ThreadStack
+    )
+}
+
+fn mark(
+    process: &Process,
+    part: &Area,
+    change: impl Fn(Attributes) -> Attributes,
+) -> Result<(), Errno> {
     process.space.with(|inner| {
-        inner.check_split()?;
-        inner
-            .areas
-            .update(part.range, |what| Attributes { on_fork, ..what });
+        inner.check_split(part.range)?;
+        inner.areas.update(part.range, change);
         Ok(())
     })
+}
+
+fn fill_permitted(process: &Process, part: &Area, write: bool) -> Result<(), Errno> {
+    let rights = part.attributes.protection;
+    if !(if write { rights.write } else { rights.read }) {
+        return Err(Errno::EINVAL);
+    }
+    fill(process, part.range, write)
 }
 
 /// Makes every page of `range` be there.
@@ -131,7 +176,7 @@ fn mark(process: &Process, part: &Area, on_fork: OnFork) -> Result<(), Errno> {
 /// `EFAULT` where the rights are missing, `ENOMEM`.
 pub fn fill(process: &Process, range: Range, write: bool) -> Result<(), Errno> {
     for address in (range.start..range.end).step_by(PAGE_BYTES as usize) {
-        fault::handle_linux(&process.space, address, write)?;
+        fault::bring_in(&process.space, address, write)?;
     }
     Ok(())
 }

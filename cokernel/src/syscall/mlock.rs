@@ -8,6 +8,7 @@ use super::user::uint;
 use super::{limits, madvise};
 use crate::arch::UserFrame;
 use crate::mm::addr::{page_down, page_up};
+use crate::mm::aspace::LockNew;
 use crate::mm::mirror;
 use crate::task::process::{self, Process};
 
@@ -37,9 +38,9 @@ pub fn mlock2(frame: &mut UserFrame) -> SyscallResult {
 
 /// munlock(2).
 pub fn munlock(frame: &mut UserFrame) -> SyscallResult {
+    let range = range_of(frame.args())?;
     let process = process::current();
     let _layout = process.space.lock_layout();
-    let range = range_of(frame.args())?;
     for part in mirror::parts(&process.space, range) {
         // Linux's own limit was the program's when it began; what counts is kept here.
         let _ = mirror::ask(
@@ -58,65 +59,88 @@ pub fn mlockall(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let process = process::current();
-    let _layout = process.space.lock_layout();
-    let all = process
-        .space
-        .with(|inner| inner.areas.bytes_where(|what| !what.locked));
-    limits::check_locked(process, all)?;
-    if flags & MCL_CURRENT != 0 {
-        let window = process.space.window;
-        process
-            .space
-            .with(|inner| inner.areas.update(window, |what| with_lock(what, true)));
-        if flags & MCL_ONFAULT == 0 {
-            fill_accessible(process, window);
+    let space = &process.space;
+    let _layout = space.lock_layout();
+    let totals = space.with(|inner| inner.areas.totals());
+    let more = if flags & MCL_CURRENT != 0 {
+        totals.all - totals.locked
+    } else {
+        0
+    };
+    // Even to lock what comes later takes the right to lock anything.
+    limits::check_locked(process, more.max(1))?;
+    let fill = flags & MCL_ONFAULT == 0;
+    space.with(|inner| {
+        inner.lock_new = match (flags & MCL_FUTURE != 0, fill) {
+            (false, _) => LockNew::No,
+            (true, true) => LockNew::Filled,
+            (true, false) => LockNew::OnFault,
+        };
+        if flags & MCL_CURRENT != 0 {
+            inner
+                .areas
+                .update(space.window, |what| with_lock(what, true));
         }
+    });
+    if flags & MCL_CURRENT != 0 && fill {
+        // What cannot come stays away, as on Linux.
+        let _ = fill_locked(process, space.window);
     }
     Ok(0)
 }
 
 /// munlockall(2).
 pub fn munlockall(_: &mut UserFrame) -> SyscallResult {
-    let process = process::current();
-    let _layout = process.space.lock_layout();
-    let window = process.space.window;
-    process
-        .space
-        .with(|inner| inner.areas.update(window, |what| with_lock(what, false)));
+    let space = &process::current().space;
+    let _layout = space.lock_layout();
+    space.with(|inner| {
+        inner.lock_new = LockNew::No;
+        inner
+            .areas
+            .update(space.window, |what| with_lock(what, false));
+    });
     Ok(0)
 }
 
 fn range_of(args: [u64; 6]) -> Result<Range, Errno> {
     let [start, bytes, ..] = args;
-    let end = start
-        .checked_add(bytes)
-        .and_then(page_up)
-        .ok_or(Errno::EINVAL)?;
-    Ok(Range {
-        start: page_down(start),
-        end,
-    })
+    let first = page_down(start);
+    let bytes = bytes.checked_add(start - first).and_then(page_up);
+    bytes
+        .and_then(|bytes| Range::new(first, bytes))
+        .ok_or(Errno::EINVAL)
 }
 
 fn lock(args: [u64; 6], fill: bool) -> SyscallResult {
     let range = range_of(args)?;
     let process = process::current();
     let _layout = process.space.lock_layout();
-    limits::check_locked(process, range.bytes())?;
+    let unlocked = process.space.with(|inner| {
+        let parts = inner.areas.parts(range);
+        let locked = parts.iter().filter(|area| area.attributes.locked);
+        range.bytes() - locked.map(|area| area.range.bytes()).sum::<u64>()
+    });
+    limits::check_locked(process, unlocked)?;
     mark(process, range, true)?;
     if fill {
-        fill_accessible(process, range);
+        fill_locked(process, range)?;
     }
     Ok(0)
 }
 
+/// Locks or unlocks `range` up to the first hole.
 fn mark(process: &Process, range: Range, locked: bool) -> SyscallResult {
     process.space.with(|inner| {
-        if !inner.areas.is_covered(range) {
-            return Err(Errno::ENOMEM);
+        inner.check_split(range)?;
+        let end = inner.areas.covered_until(range);
+        inner
+            .areas
+            .update(Range { end, ..range }, |what| with_lock(what, locked));
+        if end < range.end {
+            Err(Errno::ENOMEM)
+        } else {
+            Ok(0)
         }
-        inner.areas.update(range, |what| with_lock(what, locked));
-        Ok(0)
     })
 }
 
@@ -127,22 +151,26 @@ fn with_lock(what: Attributes, locked: bool) -> Attributes {
     }
 }
 
-/// Locked memory is there. What cannot come stays away, as on Linux.
-fn fill_accessible(process: &Process, range: Range) {
+/// Brings locked memory in, what is writable as a page of its own.
+///
+/// # Errors
+///
+/// `ENOMEM`: some is inaccessible, or there is none left.
+fn fill_locked(process: &Process, range: Range) -> Result<(), Errno> {
+    let mut result = Ok(());
     for part in process.space.with(|inner| inner.areas.parts(range)) {
-        if part.attributes.locked
-            && part.attributes.protection.is_accessible()
-            && part.attributes.kind != Kind::Stack
-        {
-            let _ = if mirror::is_mirrored(&part) {
-                mirror::ask(
-                    SYS_MLOCK,
-                    [part.range.start, part.range.bytes(), 0, 0, 0, 0],
-                )
-                .map(drop)
-            } else {
-                madvise::fill(process, part.range, false)
-            };
+        let what = part.attributes;
+        if !what.locked {
+            continue;
         }
+        let filled = if mirror::is_mirrored(&part) {
+            let args = [part.range.start, part.range.bytes(), 0, 0, 0, 0];
+            mirror::ask(SYS_MLOCK, args).map(drop)
+        } else {
+            let write = what.protection.write && !what.shared;
+            madvise::fill(process, part.range, write)
+        };
+        result = result.and(filled.map_err(|_| Errno::ENOMEM));
     }
+    result
 }

@@ -2,7 +2,7 @@
 //! mmap: anonymous memory at once with the largest pages that fit, private copies of files, and
 //! Linux's own pages of files that are shared.
 
-use cokernel_logic::vma::{Kind, Protection, Range};
+use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use ihk_ikc::process::op;
 
@@ -11,8 +11,8 @@ use super::limits;
 use super::user::uint;
 use crate::arch::UserFrame;
 use crate::delegate;
-use crate::mm::addr::{is_page_aligned, page_up, USER_END};
-use crate::mm::aspace::attributes;
+use crate::mm::addr::{is_page_aligned, USER_END};
+use crate::mm::aspace::{attributes, LockNew};
 use crate::mm::{mirror, populate, unmap, window};
 use crate::task::process::{self, Process};
 
@@ -27,21 +27,58 @@ const MAP_SHARED_VALIDATE: u32 = 3;
 const MAP_DROPPABLE: u32 = 8;
 const MAP_FIXED: u32 = 0x10;
 const MAP_ANONYMOUS: u32 = 0x20;
+const MAP_32BIT: u32 = 0x40;
+const MAP_GROWSDOWN: u32 = 0x100;
 const MAP_LOCKED: u32 = 0x2000;
 const MAP_NORESERVE: u32 = 0x4000;
 const MAP_POPULATE: u32 = 0x8000;
 const MAP_STACK: u32 = 0x2_0000;
 const MAP_HUGETLB: u32 = 0x4_0000;
 const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
+/// Where flags say the size of huge pages, as a power of two; 0 = 2 MiB.
+const HUGE_SHIFT: u32 = 26;
+const HUGE_MASK: u32 = 0x3f;
+/// Where `MAP_32BIT` puts things, as on Linux.
+const LOW: Range = Range {
+    start: 0x4000_0000,
+    end: 0x8000_0000,
+};
 
 /// What was asked for, checked.
 struct Wish {
     hint: u64,
     bytes: u64,
+    /// Where it may begin: a multiple of this, at best.
+    align: u64,
     protection: Protection,
     flags: u32,
     fd: u64,
     offset: u64,
+}
+
+impl Wish {
+    const fn has(&self, flags: u32) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Attributes of the area it becomes.
+    fn attributes(&self) -> Attributes {
+        let kind = if !self.has(MAP_ANONYMOUS) {
+            Kind::File
+        } else if self.has(MAP_STACK) {
+            Kind::ThreadStack
+        } else {
+            Kind::Anonymous
+        };
+        let kind_of_memory = self.flags & MAP_TYPE;
+        Attributes {
+            locked: self.has(MAP_LOCKED),
+            shared: matches!(kind_of_memory, MAP_SHARED | MAP_SHARED_VALIDATE),
+            grows_down: self.has(MAP_GROWSDOWN),
+            wiped_by_fork: kind_of_memory == MAP_DROPPABLE,
+            ..attributes(kind, self.protection)
+        }
+    }
 }
 
 /// The rights `prot` asks for; bits that mean nothing here are ignored, as on Linux.
@@ -58,21 +95,20 @@ pub fn protection_of(prot: u64) -> Protection {
 pub fn mmap(frame: &mut UserFrame) -> SyscallResult {
     let wish = check(frame.args())?;
     let process = process::current();
-    let _layout = process.space.lock_layout();
+    let space = &process.space;
+    let _layout = space.lock_layout();
     let range = place(process, &wish)?;
-    let shared = wish.flags & MAP_TYPE != MAP_PRIVATE;
-    let counted = Protection {
-        write: wish.protection.write && !shared,
-        ..wish.protection
-    };
-    limits::check_growth(process, range.bytes(), counted)?;
-    if wish.flags & MAP_LOCKED != 0 {
-        limits::check_locked(process, range.bytes()).map_err(|_| Errno::EAGAIN)?;
+    let mut what = wish.attributes();
+    what.locked |= space.with(|inner| inner.lock_new != LockNew::No);
+    let replaced = space.with(|inner| inner.areas.bytes_in(range));
+    limits::check_growth(process, range.bytes() - replaced, &what)?;
+    if what.locked {
+        limits::check_locked(process, range.bytes()).map_err(limits::at_mapping)?;
     }
     unmap::unmap(process, range)?;
-    let done = if wish.flags & MAP_ANONYMOUS != 0 {
-        map_anonymous(process, range, &wish)
-    } else if shared {
+    let done = if wish.has(MAP_ANONYMOUS) {
+        map_anonymous(process, range, &wish, what)
+    } else if what.shared {
         map_shared_file(process, range, &wish)
     } else {
         map_file(process, range, &wish)
@@ -92,23 +128,28 @@ fn check(args: [u64; 6]) -> Result<Wish, Errno> {
     if !is_page_aligned(offset) || bytes == 0 {
         return Err(Errno::EINVAL);
     }
-    let bytes = page_up(bytes)
+    let anonymous = flags & MAP_ANONYMOUS != 0;
+    let unit = unit_of(flags)?;
+    let bytes = bytes
+        .checked_next_multiple_of(unit)
         .filter(|&bytes| bytes <= USER_END)
         .ok_or(Errno::ENOMEM)?;
     offset.checked_add(bytes).ok_or(Errno::EOVERFLOW)?;
-    let anonymous = flags & MAP_ANONYMOUS != 0;
     match flags & MAP_TYPE {
-        MAP_PRIVATE | MAP_SHARED => {}
-        MAP_DROPPABLE if anonymous => {}
+        MAP_PRIVATE => {}
+        MAP_SHARED if !anonymous || flags & MAP_GROWSDOWN == 0 => {}
+        MAP_DROPPABLE if anonymous && flags & (MAP_GROWSDOWN | MAP_LOCKED) == 0 => {}
         MAP_SHARED_VALIDATE if !anonymous => {}
         _ => return Err(Errno::EINVAL),
-    }
-    if flags & MAP_HUGETLB != 0 && anonymous {
-        return Err(Errno::ENOMEM);
     }
     Ok(Wish {
         hint,
         bytes,
+        align: unit.max(if bytes >= LARGE_PAGE_BYTES {
+            LARGE_PAGE_BYTES
+        } else {
+            PAGE_BYTES
+        }),
         protection: protection_of(prot),
         flags,
         fd,
@@ -116,81 +157,120 @@ fn check(args: [u64; 6]) -> Result<Wish, Errno> {
     })
 }
 
+/// The size of page that `flags` ask for.
+///
+/// # Errors
+///
+/// `EINVAL`: there are no such pages.
+const fn unit_of(flags: u32) -> Result<u64, Errno> {
+    if flags & MAP_HUGETLB == 0 {
+        return Ok(PAGE_BYTES);
+    }
+    if flags & MAP_ANONYMOUS == 0 {
+        return Err(Errno::EINVAL);
+    }
+    match flags >> HUGE_SHIFT & HUGE_MASK {
+        0 | 21 => Ok(LARGE_PAGE_BYTES),
+        30 => Ok(1 << 30),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
 /// Where it goes.
 fn place(process: &Process, wish: &Wish) -> Result<Range, Errno> {
     let space = &process.space;
-    if wish.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
-        if !is_page_aligned(wish.hint) {
+    if wish.has(MAP_FIXED | MAP_FIXED_NOREPLACE) {
+        let unit = unit_of(wish.flags)?;
+        let range = Range::new(wish.hint, wish.bytes).ok_or(Errno::ENOMEM)?;
+        if range.end > USER_END {
+            return Err(Errno::ENOMEM);
+        }
+        if wish.hint % unit != 0 {
             return Err(Errno::EINVAL);
         }
-        let range = Range::new(wish.hint, wish.bytes).ok_or(Errno::ENOMEM)?;
         if range.start < space.window.start {
             return Err(Errno::EPERM);
         }
         if !space.window.covers(&range) {
             return Err(Errno::ENOMEM);
         }
-        let taken = wish.flags & MAP_FIXED_NOREPLACE != 0
-            && !space.with(|inner| inner.areas.is_free(range));
+        let taken =
+            wish.has(MAP_FIXED_NOREPLACE) && !space.with(|inner| inner.areas.is_free(range));
         return if taken { Err(Errno::EEXIST) } else { Ok(range) };
     }
-    find_place(process, wish.hint, wish.bytes)
+    if wish.has(MAP_32BIT) {
+        return find_in(process, LOW, LOW.end, wish);
+    }
+    find_in(process, space.window, space.mmap_top, wish)
 }
 
-/// A free range of `bytes`: at `hint` if possible, else as high as possible; large ones so that
-/// large pages fit.
+/// A free range of `bytes`, as high as possible; large ones so that large pages fit.
 ///
 /// # Errors
 ///
 /// `ENOMEM`.
-pub fn find_place(process: &Process, hint: u64, bytes: u64) -> Result<Range, Errno> {
-    let space = &process.space;
-    let align = if bytes >= LARGE_PAGE_BYTES {
-        LARGE_PAGE_BYTES
-    } else {
-        PAGE_BYTES
+pub fn find_place(process: &Process, bytes: u64) -> Result<Range, Errno> {
+    let wish = Wish {
+        hint: 0,
+        bytes,
+        align: if bytes >= LARGE_PAGE_BYTES {
+            LARGE_PAGE_BYTES
+        } else {
+            PAGE_BYTES
+        },
+        protection: Protection::default(),
+        flags: 0,
+        fd: 0,
+        offset: 0,
     };
-    space.with(|inner| {
-        let hinted = page_up(hint)
-            .filter(|_| hint != 0)
-            .and_then(|start| Range::new(start, bytes));
+    find_in(process, process.space.window, process.space.mmap_top, &wish)
+}
+
+/// A free range within `bounds`: where the hint says if possible, else below `top`, else anywhere.
+fn find_in(process: &Process, bounds: Range, top: u64, wish: &Wish) -> Result<Range, Errno> {
+    let unit = unit_of(wish.flags)?;
+    process.space.with(|inner| {
+        let hinted = wish
+            .hint
+            .checked_next_multiple_of(unit)
+            .filter(|_| wish.hint != 0)
+            .and_then(|start| Range::new(start, wish.bytes));
         if let Some(range) =
-            hinted.filter(|range| space.window.covers(range) && inner.areas.is_free(*range))
+            hinted.filter(|range| bounds.covers(range) && inner.areas.is_free(*range))
         {
             return Ok(range);
         }
-        let gap = |align, top| inner.areas.find_gap(bytes, space.window.start, top, align);
-        let start = gap(align, space.mmap_top)
-            .or_else(|| gap(PAGE_BYTES, space.window.end))
+        let gap = |align, top| inner.areas.find_gap(wish.bytes, bounds.start, top, align);
+        let start = gap(wish.align, top)
+            .or_else(|| gap(unit, bounds.end))
             .ok_or(Errno::ENOMEM)?;
         Ok(Range {
             start,
-            end: start + bytes,
+            end: start + wish.bytes,
         })
     })
 }
 
-fn map_anonymous(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> {
+fn map_anonymous(
+    process: &Process,
+    range: Range,
+    wish: &Wish,
+    mut what: Attributes,
+) -> Result<(), Errno> {
     let space = &process.space;
-    let promised = wish.protection.write && wish.flags & MAP_NORESERVE == 0;
+    let huge = wish.has(MAP_HUGETLB);
+    let promised = wish.protection.write && !wish.has(MAP_NORESERVE) || huge;
     let room = populate::has_room_for(range.bytes());
     // There is no swap: what is promised has to be there.
     if promised && !room {
         return Err(Errno::ENOMEM);
     }
-    let forced = wish.flags & (MAP_POPULATE | MAP_LOCKED) != 0;
-    let is_stack = wish.flags & MAP_STACK != 0;
-    let wanted = promised && !is_stack || forced;
+    let fill_locked = what.locked && space.with(|inner| inner.lock_new != LockNew::OnFault);
+    let forced = wish.has(MAP_POPULATE) || fill_locked || huge;
+    let lazy = wish.has(MAP_STACK | MAP_GROWSDOWN);
+    let wanted = promised && !lazy || forced;
     let at_once = wish.protection.is_accessible() && room && wanted;
-    let kind = if is_stack {
-        Kind::ThreadStack
-    } else {
-        Kind::Anonymous
-    };
-    let mut what = attributes(kind, wish.protection);
-    what.locked = wish.flags & MAP_LOCKED != 0;
     what.on_demand = !at_once;
-    what.shared = wish.flags & MAP_TYPE == MAP_SHARED;
     space.with(|inner| inner.add_area(range, what))?;
     if at_once {
         populate::populate(space, range, wish.protection)?;

@@ -13,7 +13,7 @@ pub mod futex;
 mod identity;
 mod itimer;
 mod kill;
-mod limits;
+pub mod limits;
 mod madvise;
 mod masked;
 mod mlock;

@@ -5,6 +5,7 @@ use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::process::op;
 
 use super::errno::{Errno, SyscallResult};
+use super::limits;
 use super::mmap::protection_of;
 use super::user::uint;
 use crate::arch::UserFrame;
@@ -38,30 +39,38 @@ pub fn mprotect(frame: &mut UserFrame) -> SyscallResult {
             .space
             .with(|inner| inner.areas.find(start))
             .ok_or(Errno::ENOMEM)?;
-        if area.attributes.kind != Kind::Stack {
+        if !area.attributes.grows_down {
             return Err(Errno::EINVAL);
         }
         range.start = area.range.start;
     }
-    check(process, range)?;
-    change(process, range, protection_of(prot))?;
+    // As on Linux, what lies before a hole changes all the same.
+    let before_hole = Range {
+        end: changeable(process, range)?,
+        ..range
+    };
+    change(process, before_hole, protection_of(prot))?;
+    if before_hole.end < range.end {
+        return Err(Errno::ENOMEM);
+    }
     Ok(0)
 }
 
-fn check(process: &Process, range: Range) -> Result<(), Errno> {
+/// How far areas cover `range` from its start on.
+fn changeable(process: &Process, range: Range) -> Result<u64, Errno> {
     process.space.with(|inner| {
-        if !inner.areas.is_covered(range) {
+        let end = inner.areas.covered_until(range);
+        let covered = inner.areas.parts(Range { end, ..range });
+        if covered.is_empty() {
             return Err(Errno::ENOMEM);
         }
-        let special = inner
-            .areas
-            .parts(range)
+        let special = covered
             .iter()
             .any(|area| area.attributes.kind == Kind::Special);
         if special {
             Err(Errno::EACCES)
         } else {
-            Ok(())
+            Ok(end)
         }
     })
 }
@@ -74,7 +83,10 @@ fn check(process: &Process, range: Range) -> Result<(), Errno> {
 /// `ENOMEM`; `EACCES` where a file was not opened for that.
 pub fn change(process: &Process, range: Range, protection: Protection) -> Result<(), Errno> {
     let space = &process.space;
-    space.with(|inner| inner.check_split())?;
+    if protection.write {
+        limits::check_more_data(process, range)?;
+    }
+    space.with(|inner| inner.check_split(range))?;
     for area in mirror::parts(space, range) {
         let Range { start, .. } = area.range;
         let args = [

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! mremap: grow in place if possible, else move the pages (never their contents).
 
-use cokernel_logic::vma::{Area, Kind, Protection, Range};
+use cokernel_logic::vma::{Area, Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
@@ -39,15 +39,23 @@ pub fn mremap(frame: &mut UserFrame) -> SyscallResult {
     let old = Range::new(start, old_bytes).ok_or(Errno::EINVAL)?;
     let process = process::current();
     let _layout = process.space.lock_layout();
-    let area = source(process, old)?;
-    if mirror::is_mirrored(&area) && flags & DONTUNMAP != 0 {
-        return Err(Errno::EINVAL);
-    }
     if flags & FIXED != 0 {
         let new = fixed_target(process, old, target, new_bytes)?;
-        unmap::unmap(process, new)?;
-        return relocate(process, &area, old, new, flags);
+        let moves_several = flags & DONTUNMAP == 0 && new_bytes == old_bytes;
+        return match source(process, old) {
+            Err(Errno::EFAULT) if moves_several => move_several(process, old, new),
+            Err(errno) => Err(errno),
+            Ok(area) => {
+                check_kept(&area, flags)?;
+                check_growth(process, &area, new_bytes.saturating_sub(old_bytes))?;
+                unmap::unmap(process, new)?;
+                relocate(process, &area, old, new, flags)
+            }
+        };
     }
+    let area = source(process, old)?;
+    check_kept(&area, flags)?;
+    check_growth(process, &area, new_bytes.saturating_sub(old_bytes))?;
     if flags & DONTUNMAP == 0
         && (new_bytes <= old_bytes || fits_in_place(process, &area, old, new_bytes))
     {
@@ -56,8 +64,16 @@ pub fn mremap(frame: &mut UserFrame) -> SyscallResult {
     if immovable {
         return Err(Errno::ENOMEM);
     }
-    let new = find_place(process, 0, new_bytes)?;
+    let new = find_place(process, new_bytes)?;
     relocate(process, &area, old, new, flags)
+}
+
+/// Linux's own pages cannot leave an empty area behind.
+fn check_kept(area: &Area, flags: u32) -> Result<(), Errno> {
+    if mirror::is_mirrored(area) && flags & DONTUNMAP != 0 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
 }
 
 /// The one area that contains all of `old`.
@@ -74,6 +90,33 @@ fn source(process: &Process, old: Range) -> Result<Area, Errno> {
     } else {
         Err(Errno::EFAULT)
     }
+}
+
+/// Moves several areas, and the holes between them, without a change of size.
+fn move_several(process: &Process, old: Range, new: Range) -> SyscallResult {
+    let areas = process.space.with(|inner| inner.areas.parts(old));
+    if areas
+        .first()
+        .is_none_or(|area| area.range.start != old.start)
+    {
+        return Err(Errno::EFAULT);
+    }
+    if areas
+        .iter()
+        .any(|area| area.attributes.kind == Kind::Special)
+    {
+        return Err(Errno::EINVAL);
+    }
+    unmap::unmap(process, new)?;
+    for area in areas {
+        let start = new.start + (area.range.start - old.start);
+        let target = Range {
+            start,
+            end: start + area.range.bytes(),
+        };
+        relocate(process, &area, area.range, target, 0)?;
+    }
+    Ok(new.start)
 }
 
 fn fixed_target(process: &Process, old: Range, target: u64, bytes: u64) -> Result<Range, Errno> {
@@ -127,19 +170,27 @@ fn resize(process: &Process, area: &Area, old: Range, new_bytes: u64) -> Syscall
     Ok(old.start)
 }
 
+/// Whether `area` may become `bytes` longer.
+fn check_growth(process: &Process, area: &Area, bytes: u64) -> Result<(), Errno> {
+    limits::check_growth(process, bytes, &area.attributes)?;
+    if area.attributes.locked {
+        limits::check_locked(process, bytes).map_err(limits::at_mapping)?;
+    }
+    let at_once = area.attributes.protection.is_accessible() && !area.attributes.on_demand;
+    if at_once && !populate::has_room_for(bytes) {
+        return Err(Errno::ENOMEM);
+    }
+    Ok(())
+}
+
 /// Adds zeroed memory like that of `area` at `range`.
 fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
     let space = &process.space;
-    let protection = area.attributes.protection;
-    limits::check_growth(process, range.bytes(), protection)?;
-    let at_once = protection.is_accessible() && !area.attributes.on_demand;
-    if at_once && !populate::has_room_for(range.bytes()) {
-        return Err(Errno::ENOMEM);
-    }
-    space.with(|inner| inner.add_area(range, area.attributes))?;
-    if at_once {
+    let what = area.attributes;
+    space.with(|inner| inner.add_area(range, what))?;
+    if what.protection.is_accessible() && (what.locked || !what.on_demand) {
         // What does not come now comes at the first touch, or fails there.
-        let _ = populate::populate(space, range, protection);
+        let _ = populate::populate(space, range, what.protection);
     }
     window::sync(space, range).map_err(window::errno_of)
 }
@@ -189,9 +240,7 @@ fn remap_file(process: &Process, area: &Area, old: Range, new: Range) -> Syscall
     if space.owner() != process.handle {
         return Err(Errno::ENOMEM);
     }
-    space.with(|inner| inner.check_split())?;
-    let growth = new.bytes().saturating_sub(old.bytes());
-    limits::check_growth(process, growth, Protection::default())?;
+    space.with(|inner| inner.check_split(old))?;
     let args = [old.start, old.bytes(), new.start, new.bytes(), 0, 0];
     mirror::ask(op::REMAP_FILE, args)?;
     space.with(|inner| inner.areas.remove(old));
@@ -214,11 +263,16 @@ fn move_pages(
 ) -> Result<(), Errno> {
     let space = &process.space;
     space.with(|inner| {
-        inner.check_split()?;
+        inner.check_split(from)?;
         inner.cut_edges(from)?;
         hold_at(inner, from, to)?;
         clear(inner, from);
-        if !keep_area {
+        if keep_area {
+            inner.areas.update(from, |what| Attributes {
+                locked: false,
+                ..what
+            });
+        } else {
             inner.areas.remove(from);
         }
         Ok(())

@@ -70,6 +70,9 @@ fn set(
         return Err(Errno::EPERM);
     }
     process.limits.lock()[number] = wanted;
+    if number == STACK {
+        process.space.with(|inner| inner.stack_limit = wanted[0]);
+    }
     // A program that this process executes starts with it. The proxy can store a few words.
     let _ = delegate::call(op::LIMIT, [number as u64, wanted[0], wanted[1], 0, 0, 0]);
     Ok(())

@@ -34,7 +34,11 @@ pub fn shmat(frame: &mut UserFrame) -> SyscallResult {
     }
     let _layout = process.space.lock_layout();
     let range = place(process, wish, bytes, flags)?;
-    limits::check_growth(process, bytes, Protection::default())?;
+    limits::check_growth(
+        process,
+        bytes,
+        &attributes(Kind::SystemV, Protection::default()),
+    )?;
     unmap::unmap(process, range)?;
     attach(process, id, range, flags).inspect_err(|_| {
         // What is there belongs to this call; an error here would be the same one again.
@@ -50,7 +54,7 @@ fn place(process: &Process, wish: u64, bytes: u64, flags: u32) -> Result<Range, 
         return if replaces {
             Err(Errno::EINVAL)
         } else {
-            find_place(process, 0, bytes)
+            find_place(process, bytes)
         };
     }
     let start = if flags & SHM_RND != 0 {

@@ -5,7 +5,7 @@
 use alloc::sync::Arc;
 
 use cokernel_logic::signals::SignalSet;
-use cokernel_logic::vma::{Kind, Protection, Range};
+use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_MIN};
 use ihk_ikc::packet::ProcessHandle;
 use ihk_ikc::process::{prot, range_kind, CreateMailbox, ImageRange, ProcessImage};
@@ -16,8 +16,9 @@ use crate::arch;
 use crate::arch::paging::{Flags, PageSize};
 use crate::delegate::Slots;
 use crate::mm::aspace::{attributes, AddressSpace};
-use crate::mm::{duplicate, phys, populate, window};
+use crate::mm::{duplicate, phys, populate, reserve, window};
 use crate::syscall::errno::Errno;
+use crate::syscall::limits::STACK;
 use crate::task::process::{self, Parts, Process};
 use crate::task::signal::ProcessSignals;
 
@@ -51,7 +52,7 @@ fn make(handle: ProcessHandle, mailbox: &CreateMailbox, cpu: u32) -> Result<Proc
 }
 
 fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
-    let revoke_array = phys::alloc_small().ok_or(Errno::ENOMEM)?;
+    let revoke_array = reserve::alloc_structure().ok_or(Errno::ENOMEM)?;
     let Some(slots) = Slots::new() else {
         phys::free_small(revoke_array);
         return Err(Errno::ENOMEM);
@@ -91,6 +92,7 @@ fn check(image: &ProcessImage) -> Result<(), Errno> {
 
 fn fill(space: &AddressSpace, mailbox: &CreateMailbox) -> Result<(), Errno> {
     let image = &mailbox.image;
+    space.with(|inner| inner.stack_limit = image.rlimits[STACK][0]);
     if space.window.is_empty() || !space.window.contains(image.mmap_top) {
         return Err(Errno::EINVAL);
     }
@@ -143,21 +145,22 @@ fn add_stack(space: &AddressSpace, place: Range, protection: Protection) -> Resu
     if !space.is_valid(place) {
         return Err(Errno::EINVAL);
     }
-    let mut what = attributes(Kind::Stack, protection);
-    what.on_demand = true;
-    space.with(|inner| inner.add_area(place, what))?;
+    // The rest comes as it grows, as far as the limit allows.
     let start = place
         .end
         .saturating_sub(INITIAL_STACK_BYTES)
         .max(place.start);
-    populate::populate(
-        space,
-        Range {
-            start,
-            end: place.end,
-        },
-        protection,
-    )
+    let initial = Range {
+        start,
+        end: place.end,
+    };
+    let what = Attributes {
+        on_demand: true,
+        grows_down: true,
+        ..attributes(Kind::Stack, protection)
+    };
+    space.with(|inner| inner.add_area(initial, what))?;
+    populate::populate(space, initial, protection)
 }
 
 fn add_heap(space: &AddressSpace, place: Range) -> Result<(), Errno> {

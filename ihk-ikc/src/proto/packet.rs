@@ -304,6 +304,11 @@ messages! {
             /// Index of the slot.
             slot: u32,
         },
+        /// Memory has run out and this process must end: its proxy dies of SIGKILL.
+        KillProxy = 150 {
+            /// Which process.
+            process: u32,
+        },
         /// Answer to [`ToCokernel::Query`].
         Told = 164 {
             /// Of the request.

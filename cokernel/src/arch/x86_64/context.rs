@@ -9,7 +9,7 @@ use ihk_ikc::layout::PAGE_BYTES;
 use super::frame::UserFrame;
 use super::paging::{Flags, PageSize};
 use super::{features, msr, paging};
-use crate::mm::phys;
+use crate::mm::{phys, reserve};
 use crate::sync::SpinLock;
 
 core::arch::global_asm!(
@@ -69,6 +69,9 @@ impl KernelStack {
         if let Some(bottom) = spare {
             phys::take_up(STACK_BYTES / PAGE_BYTES);
             return Some(Self { bottom });
+        }
+        if !reserve::has_room_for_structures(STACK_BYTES) {
+            return None;
         }
         let end = NEXT.fetch_add(STACK_STRIDE, Ordering::Relaxed) + STACK_STRIDE;
         let bottom = end - STACK_BYTES;

@@ -14,7 +14,7 @@ use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use x86_64::PhysAddr;
 
 use super::tlb::{self, Space};
-use crate::mm::phys;
+use crate::mm::{phys, reserve};
 use crate::sync::SpinLock;
 
 const PRESENT: u64 = 1;
@@ -204,6 +204,11 @@ impl PageTable {
     /// The space these tables span, for the scheduler and for shootdowns.
     pub fn space(&self) -> &Arc<Space> {
         &self.space
+    }
+
+    /// Bytes that are mapped.
+    pub fn resident_bytes(&self) -> u64 {
+        self.resident
     }
 
     /// Most bytes that were mapped at once.
@@ -436,7 +441,7 @@ fn free_below(value: u64, shift: u32) {
 }
 
 fn new_table() -> Option<PhysAddr> {
-    let frame = phys::alloc_small()?;
+    let frame = reserve::alloc_structure()?;
     phys::zero(frame, PAGE_BYTES);
     Some(frame)
 }

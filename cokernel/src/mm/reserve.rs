@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Who may take the last frames. Programs' own pages stop first, then what programs make the kernel
+//! keep for them (tables, stacks, slots, areas); the rest is for work that cannot fail, such as
+//! giving memory back.
+
+use ihk_ikc::layout::PAGE_BYTES;
+use x86_64::PhysAddr;
+
+use crate::mm::{phys, quarantine};
+
+/// Programs leave this part of the partition to the kernel: 1 / this, and at least
+/// [`RESERVE_FRAMES`].
+const RESERVE_FRACTION: u64 = 64;
+/// See [`RESERVE_FRACTION`].
+const RESERVE_FRAMES: u64 = 1024;
+/// What the kernel keeps for a program leaves this part of the reserve: 1 / this.
+const LAST_FRACTION: u64 = 2;
+
+/// Whether programs may have `bytes` more, now.
+pub fn has_room_for(bytes: u64) -> bool {
+    is_left_after(bytes, 1)
+}
+
+/// Whether what the kernel keeps for programs may take `bytes` more, now.
+pub fn has_room_for_structures(bytes: u64) -> bool {
+    is_left_after(bytes, LAST_FRACTION)
+}
+
+/// A frame for what the kernel keeps for a program, with undefined contents.
+pub fn alloc_structure() -> Option<PhysAddr> {
+    let room = has_room_for_structures(PAGE_BYTES)
+        || quarantine::recheck() && has_room_for_structures(PAGE_BYTES);
+    if room {
+        phys::alloc_small()
+    } else {
+        None
+    }
+}
+
+fn is_left_after(bytes: u64, fraction: u64) -> bool {
+    let stats = phys::stats();
+    let reserve = (stats.total / RESERVE_FRACTION).max(RESERVE_FRAMES) / fraction;
+    stats.free.saturating_sub(bytes / PAGE_BYTES) > reserve
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Memory as a whole: random calls against a model, and what is left behind.
+
+use crate::script::{claims, linux_only, Reports};
+use std::sync::LazyLock;
+use tests::VmOptions;
+
+fn patient() -> VmOptions {
+    VmOptions {
+        timeout: Some(3000),
+        ..linux_only()
+    }
+}
+
+static MEMORY: LazyLock<Reports> = LazyLock::new(|| Reports::of(patient(), "memory", &[]));
+static LONG: LazyLock<Reports> = LazyLock::new(|| Reports::of(patient(), "memory", &["long"]));
+
+claims!(MEMORY:
+    random_mappings_agree_with_the_model,
+    out_of_memory_ends_the_process_that_has_most,
+    several_may_ask_for_all_memory_at_once,
+    the_kernels_own_memory_can_run_short,
+);
+
+#[test]
+#[ignore = "long: a million operations"]
+fn a_million_random_mappings_agree_with_the_model() {
+    LONG.holds("a_million_random_mappings_agree_with_the_model");
+}

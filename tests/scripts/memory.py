@@ -1,0 +1,96 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Claims about memory as a whole: what random calls do to it, and what is left behind.
+
+Argument `long`: the claims that take minutes.
+"""
+
+import os
+import subprocess
+import sys
+
+from scene import (claim, hello_works, idle_usage, kmsg, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start, status,
+                   usage, wait_until)
+
+LONG = "long" in sys.argv
+# Frames of stacks and tables that many threads and processes leave for the next ones.
+OWN_TABLES = 512
+
+
+def agrees(seed, operations, *launcher):
+    result = run(*launcher, program("mappings"), str(seed), str(operations), timeout=1500)
+    assert result.returncode == 0, f"{' '.join(launcher)} {result}"
+
+
+def short_or_long(is_long):
+    """A claim that belongs to one of the two runs of this script."""
+    return claim if is_long == LONG else lambda function: function
+
+
+@short_or_long(False)
+def random_mappings_agree_with_the_model():
+    agrees(7, 10000)
+    before = idle_usage()
+    for seed in (1, 2):
+        agrees(seed, 15000, "mcexec")
+    nothing_is_left_of(before)
+
+
+@short_or_long(True)
+def a_million_random_mappings_agree_with_the_model():
+    before = idle_usage()
+    for seed in range(100, 105):
+        agrees(seed, 200000, "mcexec")
+        nothing_is_left_of(before)
+
+
+def killed_for_memory():
+    return kmsg().count("out of memory: process")
+
+
+def eat(*what):
+    """Eaters of these kinds at once; what each wrote before its end."""
+    eaters = [start("mcexec", program("eater"), kind, start_new_session=True) for kind in what]
+    said = [eater.communicate(timeout=120) for eater in eaters]
+    assert status() == "RUNNING", (what, said, kmsg()[-2000:])
+    assert all(eater.returncode == -9 for eater in eaters), (what, said, [eater.returncode for eater in eaters])
+    return [out for out, _ in said]
+
+
+@short_or_long(False)
+def out_of_memory_ends_the_process_that_has_most():
+    before = idle_usage()
+    bystander = start("mcexec", "/bin/sh", "-c", "while read -r line; do echo $line; done", stdin=subprocess.PIPE)
+    for kind in ("pages", "tables", "calls"):
+        killed = killed_for_memory()
+        assert eat(kind) == [""], kind
+        assert killed_for_memory() == killed + 1, kmsg()[-2000:]
+    out, _ = bystander.communicate("still there\n", timeout=60)
+    assert (out, bystander.returncode) == ("still there\n", 0), (out, bystander.returncode)
+    nothing_is_left_of(before)
+
+
+@short_or_long(False)
+def several_may_ask_for_all_memory_at_once():
+    before = idle_usage()
+    assert eat("pages", "pages", "calls", "tables") == [""] * 4
+    assert killed_for_memory() >= 4
+    assert eat("copies")[0] in ("", "9\n")
+    nothing_is_left_of(before)
+
+
+@short_or_long(False)
+def the_kernels_own_memory_can_run_short():
+    before = idle_usage()
+    for kind in ("stacks", "areas", "processes", "processes-with-areas"):
+        eat(kind)
+        wait_until(lambda: usage()["processes"] == 0, "no process is left")
+        hello_works()
+    now = idle_usage()
+    assert now["frames_free"] > before["frames_free"] - OWN_TABLES and now["frames_pinned"] == 0, (before, now)
+
+
+os.chdir("/root")
+mcreboot()
+hello_works()
+run_all(make_healthy)
