@@ -9,6 +9,7 @@ mod kill;
 mod launcher;
 mod matrix;
 mod memory;
+mod nodes;
 mod noise;
 mod panic;
 mod partition;

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Takes memory in the way the argument names until there is no more, or until it is killed:
- * pages, tables (of pages), calls (Linux fills the pages), copies (of a parent's pages); and, when nearly everything
+ * pages, bound (pages of node 0), tables (of pages), calls (Linux fills the pages), copies (of a parent's pages); and, when nearly everything
  * is taken: stacks, areas, processes. Says how many it got, then kills its process group.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +34,14 @@ static void eat_pages(size_t stride, size_t bytes)
 	madvise(memory, bytes, MADV_NOHUGEPAGE);
 	for (size_t at = 0; memory && at < bytes; at += stride)
 		memory[at] = 1;
+}
+
+static void eat_bound_pages(void)
+{
+	unsigned long nodes = 1;
+
+	if (syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 65) == 0)
+		eat_pages(PAGE, 8 * GIGABYTE);
 }
 
 static void eat_by_calls(void)
@@ -128,6 +138,8 @@ int main(int argc, char **argv)
 
 	if (strcmp(what, "pages") == 0)
 		eat_pages(PAGE, 8 * GIGABYTE);
+	else if (strcmp(what, "bound") == 0)
+		eat_bound_pages();
 	else if (strcmp(what, "tables") == 0)
 		eat_pages(LARGE, 4096 * GIGABYTE);
 	else if (strcmp(what, "calls") == 0)

@@ -9,6 +9,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+/// Nodes that can be told apart; what lies on others counts as the last one's.
+pub const MAX_NODES: u32 = 64;
 /// Small frames in a block.
 pub const FRAMES_PER_BLOCK: u32 = 512;
 /// End of a list.
@@ -36,6 +38,42 @@ pub struct FrameStats {
     pub free: u64,
 }
 
+/// Where frames shall come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// From this node if it is allowed and has some.
+    pub near: u32,
+    /// From these nodes only: bit n = node n.
+    pub allowed: u64,
+}
+
+impl Place {
+    /// From node `near` if possible, else from anywhere.
+    #[must_use]
+    pub const fn near(near: u32) -> Self {
+        Self {
+            near,
+            allowed: u64::MAX,
+        }
+    }
+
+    /// The nodes in the order in which they are asked.
+    fn nodes(self) -> impl Iterator<Item = usize> {
+        let near = self.near.min(MAX_NODES - 1) as usize;
+        let others = (0..MAX_NODES as usize).filter(move |&node| node != near);
+        core::iter::once(near)
+            .chain(others)
+            .filter(move |&node| self.allowed & 1 << node != 0)
+    }
+}
+
+/// Heads of a node's lists: wholly free blocks, partly used blocks.
+#[derive(Clone, Copy)]
+struct Lists {
+    whole: u32,
+    partial: u32,
+}
+
 #[derive(Clone, Copy)]
 struct Block {
     /// Bit set: the frame is in use, or not ours to give out.
@@ -44,6 +82,7 @@ struct Block {
     free: u32,
     next: u32,
     previous: u32,
+    node: u32,
 }
 
 impl Block {
@@ -52,6 +91,7 @@ impl Block {
         free: 0,
         next: NONE,
         previous: NONE,
+        node: 0,
     };
 
     fn is_used(&self, frame: u32) -> bool {
@@ -108,10 +148,10 @@ fn masks(first: u32, count: u32) -> impl Iterator<Item = (usize, u64)> {
 /// The frames of a partition, numbered from 0.
 pub struct Frames {
     blocks: Box<[Block]>,
-    /// Heads of the lists: wholly free blocks, partly used blocks.
-    whole: u32,
-    partial: u32,
+    lists: [Lists; MAX_NODES as usize],
     stats: FrameStats,
+    /// Wholly free blocks.
+    whole: u64,
 }
 
 impl Frames {
@@ -121,10 +161,33 @@ impl Frames {
         let blocks: Vec<Block> = (0..blocks).map(|_| Block::FULL).collect();
         Self {
             blocks: blocks.into_boxed_slice(),
-            whole: NONE,
-            partial: NONE,
+            lists: [Lists {
+                whole: NONE,
+                partial: NONE,
+            }; MAX_NODES as usize],
             stats: FrameStats::default(),
+            whole: 0,
         }
+    }
+
+    /// Block `block` lies on node `node`; before any of its frames is added.
+    pub fn set_node(&mut self, block: u32, node: u32) {
+        if let Some(block) = self.blocks.get_mut(block as usize) {
+            block.node = node.min(MAX_NODES - 1);
+        }
+    }
+
+    /// The node of frame `frame`; `None` if there is no such frame.
+    #[must_use]
+    pub fn node_of(&self, frame: u32) -> Option<u32> {
+        let block = self.blocks.get((frame / FRAMES_PER_BLOCK) as usize)?;
+        Some(block.node)
+    }
+
+    /// How many blocks are wholly free.
+    #[must_use]
+    pub const fn whole_blocks(&self) -> u64 {
+        self.whole
     }
 
     /// Bytes of heap that [`Self::new`] takes for `blocks` blocks.
@@ -151,34 +214,21 @@ impl Frames {
     }
 
     /// One frame.
-    pub fn alloc_small(&mut self) -> Option<u32> {
-        let block = if self.partial == NONE {
-            self.whole
-        } else {
-            self.partial
-        };
-        let frame = self.blocks.get(block as usize)?.first_free()?;
-        self.take(block, frame, 1);
-        Some(block * FRAMES_PER_BLOCK + frame)
+    pub fn alloc_small(&mut self, place: Place) -> Option<u32> {
+        self.alloc_run(1, place)
     }
 
     /// The first frame of a whole block.
-    pub fn alloc_large(&mut self) -> Option<u32> {
-        let block = self.whole;
-        self.blocks.get(block as usize)?;
-        self.take(block, 0, FRAMES_PER_BLOCK);
-        Some(block * FRAMES_PER_BLOCK)
+    pub fn alloc_large(&mut self, place: Place) -> Option<u32> {
+        self.alloc_run(FRAMES_PER_BLOCK, place)
     }
 
     /// The first of `count` adjacent frames that lie in one block.
-    pub fn alloc_run(&mut self, count: u32) -> Option<u32> {
+    pub fn alloc_run(&mut self, count: u32, place: Place) -> Option<u32> {
         if count == 0 || count > FRAMES_PER_BLOCK {
             return None;
         }
-        let (block, frame) = self.partial_run(count).or_else(|| {
-            self.blocks.get(self.whole as usize)?;
-            Some((self.whole, 0))
-        })?;
+        let (block, frame) = place.nodes().find_map(|node| self.find_run(node, count))?;
         self.take(block, frame, count);
         Some(block * FRAMES_PER_BLOCK + frame)
     }
@@ -239,14 +289,30 @@ impl Frames {
         self.relink(number, before);
     }
 
-    fn partial_run(&self, count: u32) -> Option<(u32, u32)> {
-        let mut number = self.partial;
+    /// A block of `node` and the first of `count` adjacent free frames in it: partly used blocks
+    /// first, so that whole ones stay whole.
+    fn find_run(&self, node: usize, count: u32) -> Option<(u32, u32)> {
+        let Lists { whole, partial } = self.lists[node];
+        let broken = if count == FRAMES_PER_BLOCK {
+            None
+        } else {
+            self.find_broken(partial, whole == NONE, count)
+        };
+        broken.or_else(|| (whole != NONE).then_some((whole, 0)))
+    }
+
+    /// Looks at the partly used blocks from `number` on; at all of them if `thoroughly`.
+    fn find_broken(&self, mut number: u32, thoroughly: bool, count: u32) -> Option<(u32, u32)> {
         let mut seen = 0;
-        // Without a whole block to break, every other one is worth a look.
-        while seen < RUN_SEARCH || self.whole == NONE {
+        while seen < RUN_SEARCH || thoroughly {
             seen += 1;
             let block = self.blocks.get(number as usize)?;
-            if let Some(frame) = block.find_run(count) {
+            let found = if count == 1 {
+                block.first_free()
+            } else {
+                block.find_run(count)
+            };
+            if let Some(frame) = found {
                 return Some((number, frame));
             }
             number = block.next;
@@ -273,16 +339,19 @@ impl Frames {
         }
     }
 
-    fn head(&mut self, whole: bool) -> &mut u32 {
+    fn head(&mut self, node: u32, whole: bool) -> &mut u32 {
+        let lists = &mut self.lists[node as usize];
         if whole {
-            &mut self.whole
+            &mut lists.whole
         } else {
-            &mut self.partial
+            &mut lists.partial
         }
     }
 
     fn link(&mut self, number: u32, whole: bool) {
-        let next = core::mem::replace(self.head(whole), number);
+        self.whole += u64::from(whole);
+        let node = self.blocks[number as usize].node;
+        let next = core::mem::replace(self.head(node, whole), number);
         if let Some(block) = self.blocks.get_mut(next as usize) {
             block.previous = number;
         }
@@ -291,10 +360,16 @@ impl Frames {
     }
 
     fn unlink(&mut self, number: u32, whole: bool) {
-        let Block { next, previous, .. } = self.blocks[number as usize];
+        self.whole -= u64::from(whole);
+        let Block {
+            next,
+            previous,
+            node,
+            ..
+        } = self.blocks[number as usize];
         match self.blocks.get_mut(previous as usize) {
             Some(block) => block.next = next,
-            None => *self.head(whole) = next,
+            None => *self.head(node, whole) = next,
         }
         if let Some(block) = self.blocks.get_mut(next as usize) {
             block.previous = previous;
@@ -308,6 +383,29 @@ mod tests {
     use alloc::collections::BTreeSet;
     use proptest::prelude::*;
 
+    const ANYWHERE: Place = Place::near(0);
+
+    #[test]
+    fn frames_come_from_the_node_asked_for() {
+        let mut frames = Frames::new(4);
+        (0..4).for_each(|block| frames.set_node(block, block / 2));
+        frames.add(0, 2048).unwrap();
+        let only = |node: u32| Place {
+            near: node,
+            allowed: 1 << node,
+        };
+        for node in [1, 0] {
+            assert_eq!(frames.alloc_small(only(node)).unwrap() / 1024, node);
+            assert_eq!(frames.alloc_large(only(node)).unwrap() / 1024, node);
+            assert_eq!(frames.alloc_large(only(node)), None);
+        }
+        assert_eq!(frames.whole_blocks(), 0);
+        while frames.alloc_small(only(1)).is_some() {}
+        let spilled = frames.alloc_small(Place::near(1)).unwrap();
+        assert_eq!(frames.node_of(spilled), Some(0));
+        assert_eq!(frames.alloc_small(only(63)), None);
+    }
+
     fn two_blocks() -> Frames {
         let mut frames = Frames::new(2);
         frames.add(0, 1024).unwrap();
@@ -318,28 +416,28 @@ mod tests {
     fn small_frames_leave_whole_blocks_whole() {
         let mut frames = two_blocks();
         for _ in 0..FRAMES_PER_BLOCK {
-            frames.alloc_small().unwrap();
+            frames.alloc_small(ANYWHERE).unwrap();
         }
-        assert!(frames.alloc_large().is_some());
-        assert!(frames.alloc_small().is_none());
+        assert!(frames.alloc_large(ANYWHERE).is_some());
+        assert!(frames.alloc_small(ANYWHERE).is_none());
     }
 
     #[test]
     fn freed_frames_become_a_large_block_again() {
         let mut frames = Frames::new(1);
         frames.add(0, 512).unwrap();
-        let taken: Vec<u32> = core::iter::from_fn(|| frames.alloc_small()).collect();
+        let taken: Vec<u32> = core::iter::from_fn(|| frames.alloc_small(ANYWHERE)).collect();
         assert_eq!(taken.len(), 512);
         for frame in taken {
             frames.free_small(frame).unwrap();
         }
-        assert_eq!(frames.alloc_large(), Some(0));
+        assert_eq!(frames.alloc_large(ANYWHERE), Some(0));
     }
 
     #[test]
     fn double_free_is_refused() {
         let mut frames = two_blocks();
-        let large = frames.alloc_large().unwrap();
+        let large = frames.alloc_large(ANYWHERE).unwrap();
         frames.free_large(large).unwrap();
         assert_eq!(frames.free_large(large), Err(FreeError::AlreadyFree));
         assert_eq!(frames.free_small(5000), Err(FreeError::OutOfRange));
@@ -349,7 +447,7 @@ mod tests {
     fn frames_never_added_are_never_given_out() {
         let mut frames = Frames::new(2);
         frames.add(600, 100).unwrap();
-        let taken: BTreeSet<u32> = core::iter::from_fn(|| frames.alloc_small()).collect();
+        let taken: BTreeSet<u32> = core::iter::from_fn(|| frames.alloc_small(ANYWHERE)).collect();
         assert_eq!(taken, (600..700).collect());
     }
 
@@ -362,11 +460,11 @@ mod tests {
             let mut used = BTreeSet::new();
             for (kind, number) in steps {
                 let got = match kind {
-                    0 | 1 => frames.alloc_small().map(|frame| (frame, 1)),
-                    2 => frames.alloc_large().map(|frame| (frame, 512)),
+                    0 | 1 => frames.alloc_small(ANYWHERE).map(|frame| (frame, 1)),
+                    2 => frames.alloc_large(ANYWHERE).map(|frame| (frame, 512)),
                     3 => {
                         let count = u32::from(number) % 40 + 1;
-                        frames.alloc_run(count).map(|frame| (frame, count))
+                        frames.alloc_run(count, ANYWHERE).map(|frame| (frame, count))
                     }
                     _ if held.is_empty() => None,
                     _ => {

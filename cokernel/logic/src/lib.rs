@@ -7,6 +7,7 @@
 extern crate alloc;
 
 pub mod frames;
+pub mod policy;
 pub mod runqueue;
 pub mod signals;
 pub mod vma;

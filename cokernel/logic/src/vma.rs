@@ -142,6 +142,8 @@ pub struct Attributes {
     pub omitted_by_fork: bool,
     /// A child of fork finds it zeroed.
     pub wiped_by_fork: bool,
+    /// Number of its memory policy; 0 = that of who touches it.
+    pub policy: u16,
 }
 
 impl Attributes {
@@ -479,6 +481,7 @@ mod tests {
             grows_down: false,
             omitted_by_fork: false,
             wiped_by_fork: false,
+            policy: 0,
         }
     }
 

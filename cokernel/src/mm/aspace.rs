@@ -7,19 +7,23 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use cokernel_logic::policy::{Mode, Policy};
 use cokernel_logic::vma::{AreaMap, Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
 use ihk_ikc::packet::ProcessHandle;
 use x86_64::PhysAddr;
 
 use crate::arch::paging::{Flags, MapError, Mapping, PageSize, PageTable};
-use crate::arch::{relax, tlb};
+use crate::arch::{self, relax, tlb};
+use crate::mm::phys::Place;
 use crate::mm::runs::RunList;
 use crate::mm::{reserve, share};
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
+use crate::task::process::{self, Process};
 use crate::task::sched;
 
 /// Most areas of one address space: Linux's default `vm.max_map_count`, 65,530, less what the proxy
@@ -59,6 +63,8 @@ pub struct Inner {
     pub break_now: u64,
     /// Whether new areas are locked.
     pub lock_new: LockNew,
+    /// The policies of areas, by number − 1.
+    pub policies: Vec<Policy>,
     /// How long an area that grows downwards may become, in bytes.
     pub stack_limit: u64,
 }
@@ -97,6 +103,7 @@ impl AddressSpace {
             break_start: 0,
             break_now: 0,
             lock_new: LockNew::No,
+            policies: Vec::new(),
             stack_limit: u64::MAX,
         };
         Some(Self {
@@ -276,6 +283,51 @@ impl Inner {
         area.is_none_or(|area| !area.attributes.shared) && share::is_shared(mapping)
     }
 
+    /// The number of `policy`; 0 for the default one.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: too many different ones.
+    pub fn intern(&mut self, policy: Policy) -> Result<u16, Errno> {
+        if policy.mode == Mode::Default {
+            return Ok(0);
+        }
+        let known = self.policies.iter().position(|other| *other == policy);
+        let index = known.unwrap_or(self.policies.len());
+        let number = u16::try_from(index + 1).map_err(|_| Errno::ENOMEM)?;
+        if known.is_none() {
+            self.policies.push(policy);
+        }
+        Ok(number)
+    }
+
+    /// The policy of an area with the attributes `what`: its own, or that of the current thread if it
+    /// is one of this address space.
+    pub fn policy_of(&self, what: &Attributes) -> Policy {
+        let own = usize::from(what.policy).checked_sub(1);
+        if let Some(policy) = own.and_then(|index| self.policies.get(index)) {
+            return *policy;
+        }
+        let is_ours =
+            |process: &&Arc<Process>| Arc::ptr_eq(&process.space.hardware, self.table.space());
+        match process::try_current().filter(is_ours) {
+            Some(_) => *sched::current().data.policy.lock(),
+            None => Policy::default(),
+        }
+    }
+
+    /// The policy at `address`.
+    pub fn policy_at(&self, address: u64) -> Policy {
+        let area = self.areas.find(address);
+        area.map_or_else(Policy::default, |area| self.policy_of(&area.attributes))
+    }
+
+    /// Where a small page at `address` comes from.
+    pub fn place_at(&self, address: u64) -> Place {
+        self.policy_at(address)
+            .place(arch::cpu_node(), address / PAGE_BYTES)
+    }
+
     /// Whether the areas that the ends of `range` cut may become two each.
     ///
     /// # Errors
@@ -344,5 +396,6 @@ pub fn attributes(kind: Kind, protection: Protection) -> Attributes {
         grows_down: false,
         omitted_by_fork: false,
         wiped_by_fork: false,
+        policy: 0,
     }
 }

@@ -7,6 +7,7 @@ use cokernel_logic::vma::Protection;
 use crate::arch::paging::{Mapping, PageSize};
 use crate::mm::addr::page_down;
 use crate::mm::aspace::{flags_of, AddressSpace, Inner, Page};
+use crate::mm::phys::Place;
 use crate::mm::runs::run_of;
 use crate::mm::{phys, populate, quarantine, share};
 use crate::syscall::errno::Errno;
@@ -51,7 +52,7 @@ pub fn replace(
     old: &Mapping,
     rights: Protection,
 ) -> Result<(), Errno> {
-    let copy = copy_of(old)?;
+    let copy = copy_of(old, inner.place_at(address))?;
     inner
         .table
         .replace(address, copy.frame, flags_of(rights))
@@ -63,8 +64,8 @@ pub fn replace(
     Ok(())
 }
 
-fn copy_of(old: &Mapping) -> Result<Page, Errno> {
-    let frame = populate::alloc_frame().ok_or(Errno::ENOMEM)?;
+fn copy_of(old: &Mapping, place: Place) -> Result<Page, Errno> {
+    let frame = populate::alloc_frame(place).ok_or(Errno::ENOMEM)?;
     phys::copy(old.pa, frame);
     Ok(Page {
         frame,

@@ -103,6 +103,7 @@ fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<RunList, Er
             copy.attached = inner.attached.clone();
             (copy.break_start, copy.break_now) = (inner.break_start, inner.break_now);
             copy.stack_limit = inner.stack_limit;
+            copy.policies = inner.policies.clone();
         });
         areas
     });

@@ -9,6 +9,7 @@ pub mod fault;
 mod grow;
 #[expect(unsafe_code, reason = "the kernel heap hands out raw memory")]
 pub mod heap;
+pub mod migrate;
 pub mod mirror;
 pub mod oom;
 #[expect(unsafe_code, reason = "views of the partition through the direct map")]

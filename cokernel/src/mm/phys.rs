@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use bootloader_api::info::MemoryRegionKind;
 use bootloader_api::BootInfo;
-pub use cokernel_logic::frames::FrameStats;
-use cokernel_logic::frames::{Frames, FRAMES_PER_BLOCK};
+pub use cokernel_logic::frames::{FrameStats, Place};
+use cokernel_logic::frames::{Frames, FRAMES_PER_BLOCK, MAX_NODES};
 use ihk_ikc::boot::{BootParams, MemoryRange};
 use ihk_ikc::layout::{DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES};
 use spin::Once;
@@ -53,6 +53,13 @@ pub fn block_count() -> u32 {
 /// Gives the usable regions of `info` to the frame allocator. The boot CPU, once.
 pub fn init_frames(info: &BootInfo) {
     let mut frames = Frames::new(block_count());
+    for range in ranges() {
+        let first = range.first_frame / FRAMES_PER_BLOCK;
+        let count = range.region.bytes / LARGE_PAGE_BYTES;
+        (first..)
+            .take(count as usize)
+            .for_each(|block| frames.set_node(block, range.node));
+    }
     let usable = info
         .memory_regions
         .iter()
@@ -73,19 +80,36 @@ pub fn is_ready() -> bool {
     FRAMES.is_completed()
 }
 
-/// A 4 KiB frame with undefined contents.
+/// A 4 KiB frame with undefined contents, from this CPU's node if it has one.
 pub fn alloc_small() -> Option<PhysAddr> {
-    with(Frames::alloc_small).map(frame_address)
+    alloc_run_at(1, here())
 }
 
-/// 2 MiB, aligned to 2 MiB, with undefined contents.
-pub fn alloc_large() -> Option<PhysAddr> {
-    with(Frames::alloc_large).map(frame_address)
-}
-
-/// `count` (at most 512) adjacent frames with undefined contents.
+/// `count` (at most 512) adjacent frames with undefined contents, from this CPU's node if it has
+/// such.
 pub fn alloc_run(count: u32) -> Option<PhysAddr> {
-    with(|frames| frames.alloc_run(count)).map(frame_address)
+    alloc_run_at(count, here())
+}
+
+/// `count` (at most 512) adjacent frames with undefined contents, from `place`.
+pub fn alloc_run_at(count: u32, place: Place) -> Option<PhysAddr> {
+    with(|frames| frames.alloc_run(count, place)).map(frame_address)
+}
+
+/// This CPU's node first, then any.
+pub fn here() -> Place {
+    Place::near(crate::arch::cpu_node())
+}
+
+/// The node of the partition's memory at `address`.
+pub fn node_of(address: PhysAddr) -> Option<u32> {
+    range_at(address.as_u64()).map(|range| range.node)
+}
+
+/// The nodes that have memory of the partition: bit n = node n.
+pub fn nodes() -> u64 {
+    let bit = |range: &MemoryRange| 1_u64 << range.node.min(MAX_NODES - 1);
+    ranges().iter().map(bit).fold(0, |all, bit| all | bit)
 }
 
 /// Takes a 4 KiB frame back. Panics if it is free already: memory would be given out twice.

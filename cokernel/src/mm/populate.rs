@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Memory for areas: the largest pages that fit, zeroed, at once or at the first touch.
 
+use cokernel_logic::frames::FRAMES_PER_BLOCK;
+use cokernel_logic::policy::Policy;
 use cokernel_logic::vma::{Attributes, Protection, Range};
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 use x86_64::PhysAddr;
 
+use crate::arch;
 use crate::arch::paging::PageSize;
 use crate::ikc;
 use crate::mm::addr::{large_down, page_down};
 use crate::mm::aspace::{AddressSpace, Inner, Page};
+use crate::mm::phys::Place;
 pub use crate::mm::reserve::has_room_for;
 use crate::mm::{phys, quarantine};
 use crate::syscall::errno::Errno;
@@ -42,11 +46,12 @@ fn fill(space: &AddressSpace, at: u64, range: Range, protection: Protection) -> 
         end: at + PageSize::Small.bytes(),
     };
     for within in [range, small] {
-        if let Some(there) = space.with(|inner| inner.table.lookup(at)) {
+        let (there, policy) = space.with(|inner| (inner.table.lookup(at), inner.policy_at(at)));
+        if let Some(there) = there {
             let bytes = there.size.bytes();
             return Ok((at & !(bytes - 1)) + bytes);
         }
-        let page = alloc_for(at, within).ok_or(Errno::ENOMEM)?;
+        let page = alloc_for(at, within, &policy).ok_or(Errno::ENOMEM)?;
         if space
             .with(|inner| inner.place(at, page, protection))
             .is_ok()
@@ -90,7 +95,7 @@ pub fn demand(
             end: start + PageSize::Small.bytes(),
         }
     };
-    let page = alloc_for(start, within).ok_or(Errno::ENOMEM)?;
+    let page = alloc_for(start, within, &inner.policy_of(what)).ok_or(Errno::ENOMEM)?;
     // A small page may come instead of a large one; it must then be the one that was asked for.
     let start = if page.size == PageSize::Large {
         start
@@ -104,30 +109,31 @@ pub fn demand(
 }
 
 /// The largest zeroed page that may lie at `address` and stays within `range`.
-fn alloc_for(address: u64, range: Range) -> Option<Page> {
+fn alloc_for(address: u64, range: Range, policy: &Policy) -> Option<Page> {
+    let place = |size: PageSize| policy.place(arch::cpu_node(), address / size.bytes());
     let large = PageSize::Large.bytes();
     let fits = address % large == 0 && range.end - address >= large;
     if fits && has_room_for(large) {
-        if let Some(frame) = phys::alloc_large() {
+        if let Some(frame) = phys::alloc_run_at(FRAMES_PER_BLOCK, place(PageSize::Large)) {
             return Some(zeroed(Page {
                 frame,
                 size: PageSize::Large,
             }));
         }
     }
-    let frame = alloc_frame()?;
+    let frame = alloc_frame(place(PageSize::Small))?;
     Some(zeroed(Page {
         frame,
         size: PageSize::Small,
     }))
 }
 
-/// A small frame with undefined contents, unless the kernel needs the rest.
-pub fn alloc_frame() -> Option<PhysAddr> {
+/// A small frame from `place` with undefined contents, unless the kernel needs the rest.
+pub fn alloc_frame(place: Place) -> Option<PhysAddr> {
     let bytes = PageSize::Small.bytes();
     let room = has_room_for(bytes) || quarantine::recheck() && has_room_for(bytes);
     if room {
-        phys::alloc_small()
+        phys::alloc_run_at(1, place)
     } else {
         None
     }

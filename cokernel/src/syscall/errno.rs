@@ -16,6 +16,7 @@ macro_rules! errno {
 
 errno! {
     EPERM = 1;
+    ENOENT = 2;
     ESRCH = 3;
     EINTR = 4;
     EIO = 5;
@@ -24,6 +25,7 @@ errno! {
     ENOMEM = 12;
     EACCES = 13;
     EFAULT = 14;
+    EBUSY = 16;
     EEXIST = 17;
     ENODEV = 19;
     EINVAL = 22;

@@ -181,5 +181,6 @@ fn newborn(frame: &UserFrame, wish: &Wish) -> Newborn {
             0
         },
         affinity: *me.data.affinity.lock(),
+        policy: *me.data.policy.lock(),
     }
 }

@@ -13,8 +13,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::errno::{Errno, SyscallResult};
 use super::{
     advice, arch_prctl, brk, clone, execve, exit, futex, identity, itimer, kill, madvise, masked,
-    mlock, mmap, mprotect, mremap, munmap, prctl, rlimit, robust_list, sched, shm, sigaction,
-    sigaltstack, sigmask, sigreturn, sigwait, sleep,
+    mempolicy, mlock, mmap, move_pages, mprotect, mremap, munmap, prctl, rlimit, robust_list,
+    sched, shm, sigaction, sigaltstack, sigmask, sigreturn, sigwait, sleep,
 };
 use crate::arch::UserFrame;
 
@@ -328,9 +328,9 @@ syscall_table! {
     234 tgkill                   Local(kill::tgkill);
     235 utimes                   Delegate;
     236 vserver                  Enosys;
-    237 mbind                    Enosys;
-    238 set_mempolicy            Enosys;
-    239 get_mempolicy            Enosys;
+    237 mbind                    Local(mempolicy::mbind);
+    238 set_mempolicy            Local(mempolicy::set_mempolicy);
+    239 get_mempolicy            Local(mempolicy::get_mempolicy);
     240 mq_open                  Delegate;
     241 mq_unlink                Delegate;
     242 mq_timedsend             Delegate;
@@ -347,7 +347,7 @@ syscall_table! {
     253 inotify_init             Delegate;
     254 inotify_add_watch        Delegate;
     255 inotify_rm_watch         Delegate;
-    256 migrate_pages            Enosys;
+    256 migrate_pages            Local(move_pages::migrate_pages);
     257 openat                   Delegate;
     258 mkdirat                  Delegate;
     259 mknodat                  Delegate;
@@ -370,7 +370,7 @@ syscall_table! {
     276 tee                      Delegate;
     277 sync_file_range          Delegate;
     278 vmsplice                 Delegate;
-    279 move_pages               Enosys;
+    279 move_pages               Local(move_pages::move_pages);
     280 utimensat                Delegate;
     281 epoll_pwait              Local(masked::epoll_pwait);
     282 signalfd                 Delegate;

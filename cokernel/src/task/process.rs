@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use cokernel_logic::policy::Policy;
 use cokernel_logic::signals::SignalSet;
 use cokernel_logic::vma::Range;
 use ihk_ikc::packet::{ProcessHandle, ToLinux};
@@ -86,6 +87,8 @@ pub struct ThreadData {
     pub robust_list: AtomicU64,
     /// Where it may run. Nothing is locked under it.
     pub affinity: SpinLock<Affinity>,
+    /// Where its pages come from. Nothing is locked under it.
+    pub policy: SpinLock<Policy>,
     /// Its worker is not what new threads would inherit, see [`pool::mark_current`].
     pub worker_marked: AtomicBool,
     /// How long it has run.
@@ -100,6 +103,7 @@ impl Default for ThreadData {
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             affinity: SpinLock::new(Affinity::ALL),
+            policy: SpinLock::new(Policy::default()),
             worker_marked: AtomicBool::new(false),
             clock: CpuClock::default(),
         }
@@ -280,6 +284,7 @@ impl Process {
             signals: ThreadSignals::new(self.blocked_at_start),
             clear_child_tid: 0,
             affinity: Affinity::ALL,
+            policy: Policy::default(),
         })
     }
 
@@ -297,6 +302,7 @@ impl Process {
             signals: newborn.signals,
             clear_child_tid: AtomicU64::new(newborn.clear_child_tid),
             affinity: SpinLock::new(newborn.affinity),
+            policy: SpinLock::new(newborn.policy),
             ..ThreadData::default()
         };
         let new = NewThread {
@@ -511,6 +517,8 @@ pub struct Newborn {
     pub clear_child_tid: u64,
     /// Where it may run.
     pub affinity: Affinity,
+    /// Where its pages come from.
+    pub policy: Policy,
 }
 
 /// A parent waits until its child of vfork has given up their address space.

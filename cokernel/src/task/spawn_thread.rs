@@ -56,6 +56,7 @@ fn make(process: &Arc<Process>, slot: u32, tid: i32, wish: &Wish) -> Result<Arc<
         signals: ThreadSignals::new(me.data.signals.mask()),
         clear_child_tid: AtomicU64::new(wish.clear_child_tid.unwrap_or(0)),
         affinity: SpinLock::new(*me.data.affinity.lock()),
+        policy: SpinLock::new(*me.data.policy.lock()),
         ..ThreadData::default()
     };
     let mut registers = Registers::of_current();

@@ -139,6 +139,11 @@ pub(super) fn base() -> u64 {
     this_cpu().this.load(Ordering::Relaxed)
 }
 
+/// NUMA node of the CPU this runs on.
+pub fn cpu_node() -> u32 {
+    this_cpu().node()
+}
+
 /// The words of the CPU this runs on. Threads move only where they block, so the answer holds
 /// until then.
 #[inline]

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Moving pages to other nodes. The caller holds the layout lock.
+//!
+//! Linux's mappings are withdrawn first. Then, page by page under the lock of the tables, the entry
+//! is emptied and flushed; if Linux has not mapped the frame meanwhile, its contents move to the new
+//! frame, else the old entry comes back. Whoever faults waits for the lock or is told to look again.
+
+use cokernel_logic::frames::FRAMES_PER_BLOCK;
+use cokernel_logic::policy::Policy;
+use cokernel_logic::vma::Range;
+use ihk_ikc::exposed;
+use ihk_ikc::layout::PAGE_BYTES;
+
+use crate::arch::paging::{Mapping, PageSize};
+use crate::ikc;
+use crate::mm::aspace::{AddressSpace, Inner};
+use crate::mm::runs::run_of;
+use crate::mm::{phys, quarantine, reserve, revoke, share};
+use crate::task::process::Process;
+
+/// Brings the pages of `range` where `policy` wants them, or only counts: how many 4 KiB pages are
+/// elsewhere afterwards.
+pub fn apply(process: &Process, range: Range, policy: &Policy, moves: bool) -> u64 {
+    let wanted = |address: u64, page: &Mapping, node: u32| {
+        let index = address / page.size.bytes();
+        (!policy.accepts(node, index)).then(|| 1 << policy.place(node, index).near)
+    };
+    visit(process, range, moves, wanted)
+}
+
+/// Moves pages in `range` from each node to those that `wanted` names for it: how many 4 KiB pages
+/// stayed.
+pub fn between(process: &Process, range: Range, wanted: impl Fn(u32) -> Option<u64>) -> u64 {
+    visit(process, range, true, |_, _, node| wanted(node))
+}
+
+/// Moves the page at `address` to a node of `nodes`, if possible.
+pub fn one(process: &Process, address: u64, nodes: u64) {
+    let range = Range {
+        start: address,
+        end: address + PAGE_BYTES,
+    };
+    visit(process, range, true, |_, _, _| Some(nodes));
+}
+
+/// Moves every page for which `wanted` names nodes: how many 4 KiB pages are not there afterwards.
+fn visit(
+    process: &Process,
+    range: Range,
+    moves: bool,
+    wanted: impl Fn(u64, &Mapping, u32) -> Option<u64>,
+) -> u64 {
+    let space = &process.space;
+    if moves {
+        let seen = space.with(|inner| inner.exposed_frames(range));
+        revoke::withdraw(process, range, seen);
+    }
+    let mut left = 0;
+    let mut at = range.start;
+    while let Some((address, page)) = space.with(|inner| inner.table.next_mapping(at, range.end)) {
+        at = address + page.size.bytes();
+        let nodes = phys::node_of(page.pa).and_then(|node| wanted(address, &page, node));
+        let stays = nodes.is_some_and(|nodes| {
+            !moves || !space.with(|inner| move_page(space, inner, address, nodes))
+        });
+        left += u64::from(stays) * (page.size.bytes() / PAGE_BYTES);
+        ikc::beat();
+        ikc::poll();
+    }
+    left
+}
+
+/// Whether the page at `address` now lies on a node of `nodes`.
+fn move_page(space: &AddressSpace, inner: &mut Inner, address: u64, nodes: u64) -> bool {
+    let Some(old) = inner.table.lookup(address) else {
+        return false;
+    };
+    let count = match old.size {
+        PageSize::Small => 1,
+        PageSize::Large => FRAMES_PER_BLOCK,
+        PageSize::Giant => return false,
+    };
+    let place = phys::Place {
+        near: nodes.trailing_zeros(),
+        allowed: nodes,
+    };
+    let Some(run) = run_of(&old).filter(|_| !share::is_shared(&old)) else {
+        return false;
+    };
+    if !reserve::has_room_for(old.size.bytes()) {
+        return false;
+    }
+    let Some(frame) = phys::alloc_run_at(count, place) else {
+        return false;
+    };
+    inner.table.unmap(address);
+    space.flush(Range {
+        start: address,
+        end: address + old.size.bytes(),
+    });
+    let is_exposed = exposed::any_set(phys::exposed_bits(), run);
+    let (now, spare) = if is_exposed {
+        (old.pa, frame)
+    } else {
+        for offset in (0..old.size.bytes()).step_by(PAGE_BYTES as usize) {
+            phys::copy(old.pa + offset, frame + offset);
+        }
+        (frame, old.pa)
+    };
+    // The tables above are there, so this cannot fail.
+    let mapped = inner.table.map(address, now, old.size, old.flags);
+    assert!(mapped.is_ok(), "a page lost its place while it moved");
+    if let Some(spare) = phys::frame_number(spare) {
+        quarantine::free(exposed::FrameRun {
+            first: spare,
+            count,
+        });
+    }
+    !is_exposed
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+//! move_pages and migrate_pages: where pages are, and moves between nodes. Of the caller's own
+//! process only.
+
+use super::errno::{Errno, SyscallResult};
+use super::limits;
+use super::mempolicy::{read_nodes, MOVE, MOVE_ALL};
+use super::user::{int, read_bytes, read_words, uint, write_bytes};
+use crate::arch::UserFrame;
+use crate::mm::addr::page_down;
+use crate::mm::{migrate, phys};
+use crate::task::process::{self, Process};
+
+/// move_pages(2).
+pub fn move_pages(frame: &mut UserFrame) -> SyscallResult {
+    let [pid, count, pages, nodes, status, flags] = frame.args();
+    let flags = uint(flags);
+    if flags & !(MOVE | MOVE_ALL) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if flags & MOVE_ALL != 0 && !limits::is_root() {
+        return Err(Errno::EPERM);
+    }
+    let process = own(pid)?;
+    let _layout = process.space.lock_layout();
+    for index in 0..count {
+        let at = |base: u64, size: u64| {
+            index
+                .checked_mul(size)
+                .and_then(|offset| base.checked_add(offset))
+                .ok_or(Errno::EFAULT)
+        };
+        let [page] = read_words::<1>(at(pages, 8)?)?;
+        let verdict = if nodes == 0 {
+            node_at(process, page)
+        } else {
+            let mut node = [0; 4];
+            read_bytes(at(nodes, 4)?, &mut node)?;
+            move_one(process, page, u32::from_le_bytes(node))?
+        };
+        let word = match verdict {
+            Ok(node) => node.to_le_bytes(),
+            Err(errno) => i32::try_from(errno.negated()).unwrap_or(0).to_le_bytes(),
+        };
+        write_bytes(at(status, 4)?, &word)?;
+    }
+    Ok(0)
+}
+
+/// migrate_pages(2): how many pages could not be moved.
+pub fn migrate_pages(frame: &mut UserFrame) -> SyscallResult {
+    let [pid, bits, old, new, ..] = frame.args();
+    let (from, to) = (read_nodes(old, bits)?, read_nodes(new, bits)?);
+    let process = own(pid)?;
+    let to = to & phys::nodes();
+    if to == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let space = &process.space;
+    let _layout = space.lock_layout();
+    let wanted = |node: u32| (from & 1 << node != 0).then_some(to);
+    Ok(migrate::between(process, space.window, wanted))
+}
+
+fn own(pid: u64) -> Result<&'static Process, Errno> {
+    let process = process::current();
+    if int(pid) == 0 || int(pid) == process.pid {
+        Ok(process)
+    } else {
+        Err(Errno::EPERM)
+    }
+}
+
+fn node_at(process: &Process, address: u64) -> Result<u32, Errno> {
+    process.space.with(|inner| {
+        inner.areas.find(address).ok_or(Errno::EFAULT)?;
+        let page = inner.table.lookup(address).ok_or(Errno::ENOENT)?;
+        phys::node_of(page.pa).ok_or(Errno::EFAULT)
+    })
+}
+
+/// Where the page at `address` is after an attempt to move it to `node`. The outer error ends the
+/// call.
+fn move_one(process: &Process, address: u64, node: u32) -> Result<Result<u32, Errno>, Errno> {
+    let bit = 1_u64.checked_shl(node).unwrap_or(0);
+    if bit & phys::nodes() == 0 {
+        return Err(Errno::ENODEV);
+    }
+    let before = node_at(process, address);
+    if before.is_err() || before == Ok(node) {
+        return Ok(before);
+    }
+    migrate::one(process, page_down(address), bit);
+    let after = node_at(process, address);
+    Ok(if after == Ok(node) {
+        after
+    } else {
+        Err(Errno::EBUSY)
+    })
+}
