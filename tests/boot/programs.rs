@@ -72,6 +72,8 @@ claims!(PROGRAMS:
     limits_reach_children_and_programs,
     stack_limit_can_change,
     areas_can_grow_downwards,
+    huge_pages_come_whole_or_not_at_all,
+    keys_fail_as_on_linux,
     low_mappings_are_low,
     flags_are_judged_as_on_linux,
     hostile_ranges_are_refused,

@@ -297,6 +297,30 @@ static void areas_can_grow_downwards(void)
 	REQUIRE_ERROR(mprotect(hole, PAGE, PROT_READ | PROT_GROWSDOWN), EINVAL);
 }
 
+static void huge_pages_come_whole_or_not_at_all(void)
+{
+	for (int log = 21; log <= 30; log += 9) {
+		char *memory = try_map(NULL, PAGE, MAP_PRIVATE | MAP_HUGETLB | log << MAP_HUGE_SHIFT);
+		if (memory == MAP_FAILED) {
+			REQUIRE(errno == ENOMEM);
+			continue;
+		}
+		REQUIRE(((uintptr_t)memory & ((1ul << log) - 1)) == 0 && memory[(1ul << log) - 1] == 0);
+		memset(memory, 1, 1ul << log);
+		REQUIRE(munmap(memory, 1ul << log) == 0);
+	}
+}
+
+static void keys_fail_as_on_linux(void)
+{
+	char *memory = map(PAGE);
+	REQUIRE(syscall(SYS_pkey_mprotect, memory, PAGE, PROT_READ, -1) == 0);
+	REQUIRE_ERROR(syscall(SYS_pkey_mprotect, memory, PAGE, PROT_READ, 15), EINVAL);
+	REQUIRE_ERROR(syscall(SYS_pkey_alloc, 1, 0), EINVAL);
+	REQUIRE_ERROR(syscall(SYS_pkey_alloc, 0, 8), EINVAL);
+	REQUIRE_ERROR(syscall(SYS_pkey_free, 15), EINVAL);
+}
+
 static void low_mappings_are_low(void)
 {
 	for (int i = 0; i < 8; i++) {
@@ -379,6 +403,8 @@ int main(int argc, char **argv)
 		CLAIM(limits_reach_children_and_programs),
 		CLAIM(stack_limit_can_change),
 		CLAIM(areas_can_grow_downwards),
+		CLAIM(huge_pages_come_whole_or_not_at_all),
+		CLAIM(keys_fail_as_on_linux),
 		CLAIM(low_mappings_are_low),
 		CLAIM(flags_are_judged_as_on_linux),
 		CLAIM(hostile_ranges_are_refused),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Takes memory in the way the argument names until there is no more, or until it is killed:
- * pages, bound (pages of node 0), tables (of pages), calls (Linux fills the pages), copies (of a parent's pages); and, when nearly everything
+ * huge (pages of 2 MiB), pages, bound (pages of node 0), tables (of pages), calls (Linux fills the pages), copies (of a parent's pages); and, when nearly everything
  * is taken: stacks, areas, processes. Says how many it got, then kills its process group.
  */
 #define _GNU_SOURCE
@@ -52,6 +52,15 @@ static void eat_by_calls(void)
 	for (size_t at = 0; memory && at < 8 * GIGABYTE; at += 16 * PAGE)
 		if (read(zero, memory + at, 16 * PAGE) != 16 * PAGE)
 			break;
+}
+
+static int eat_huge_pages(void)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, made = 0;
+
+	while (mmap(NULL, LARGE, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
+		made++;
+	return made;
 }
 
 /* Takes what is promised to be there, but a few MiB. */
@@ -146,6 +155,8 @@ int main(int argc, char **argv)
 		eat_by_calls();
 	else if (strcmp(what, "copies") == 0)
 		made = eat_copies();
+	else if (strcmp(what, "huge") == 0)
+		made = eat_huge_pages();
 	else if (leave_little(), 0)
 		return 2;
 	else if (strcmp(what, "stacks") == 0)

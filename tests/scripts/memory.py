@@ -58,6 +58,19 @@ def eat(*what):
 
 
 @short_or_long(False)
+def large_pages_are_whole_again_after_a_mix():
+    before = int(eat("huge")[0])
+    assert before > 200, before
+    mix = [start("mcexec", program("mappings"), str(seed), "4000") for seed in range(4)]
+    mix += [start("mcexec", "/bin/bash", "-c", "for i in 1 2 3 4; do ls -lR /etc | sort | cksum; done") for _ in range(2)]
+    during = [process.communicate(timeout=200) for process in mix]
+    assert all(process.returncode == 0 for process in mix), during
+    wait_until(lambda: usage()["processes"] == 0, "no process is left")
+    after = int(eat("huge")[0])
+    assert after >= 0.9 * before, (before, after)
+
+
+@short_or_long(False)
 def out_of_memory_ends_the_process_that_has_most():
     before = idle_usage()
     bystander = start("mcexec", "/bin/sh", "-c", "while read -r line; do echo $line; done", stdin=subprocess.PIPE)

@@ -301,12 +301,17 @@ impl Inner {
         Ok(number)
     }
 
+    /// The policy that an area with the attributes `what` was given.
+    pub fn own_policy(&self, what: &Attributes) -> Option<Policy> {
+        let index = usize::from(what.policy).checked_sub(1)?;
+        self.policies.get(index).copied()
+    }
+
     /// The policy of an area with the attributes `what`: its own, or that of the current thread if it
     /// is one of this address space.
     pub fn policy_of(&self, what: &Attributes) -> Policy {
-        let own = usize::from(what.policy).checked_sub(1);
-        if let Some(policy) = own.and_then(|index| self.policies.get(index)) {
-            return *policy;
+        if let Some(policy) = self.own_policy(what) {
+            return policy;
         }
         let is_ours =
             |process: &&Arc<Process>| Arc::ptr_eq(&process.space.hardware, self.table.space());

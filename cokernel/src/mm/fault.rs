@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Page-fault policy: what the program gets when it, or Linux on its behalf, touches an address.
 
+use alloc::sync::Arc;
+
 use cokernel_logic::signals::number::{SIGBUS, SIGSEGV};
 
 use crate::arch::paging::Mapping;
@@ -64,7 +66,7 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
         Err(FaultError::Unmapped) => signal(SIGSEGV, SEGV_MAPERR),
         Err(FaultError::Forbidden) => signal(SIGSEGV, SEGV_ACCERR),
         Err(FaultError::Mirrored) => signal(SIGBUS, BUS_ADRERR),
-        Err(FaultError::OutOfMemory) if !process.is_dying() && oom::relieve() => {
+        Err(FaultError::OutOfMemory) if !process.is_dying() && oom::relieve(process) => {
             // It faults again, until there is memory or it is killed.
             ikc::poll();
             relax();
@@ -80,9 +82,9 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
 /// # Errors
 ///
 /// `EFAULT`: there is none to be had; `ENOMEM`.
-pub fn handle_linux(process: &Process, addr: u64, write: bool) -> Result<(), Errno> {
+pub fn handle_linux(process: &Arc<Process>, addr: u64, write: bool) -> Result<(), Errno> {
     match bring_in(&process.space, addr, write) {
-        Err(Errno::ENOMEM) if !process.is_dying() && oom::relieve() => Ok(()),
+        Err(Errno::ENOMEM) if !process.is_dying() && oom::relieve(process) => Ok(()),
         result => result,
     }
 }

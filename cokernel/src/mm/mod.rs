@@ -22,5 +22,6 @@ pub mod runs;
 pub mod share;
 #[expect(unsafe_code, reason = "lists through the free memory itself")]
 mod slab;
+mod spare;
 pub mod unmap;
 pub mod window;

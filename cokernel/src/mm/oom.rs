@@ -2,12 +2,15 @@
 //! Memory has run out: the process that has most of it mapped is killed, and who needs memory waits
 //! for its end. One at a time: while a victim dies, nobody else is chosen.
 
+use alloc::sync::Arc;
+
+use ihk_ikc::layout::LARGE_PAGE_BYTES;
 use ihk_ikc::packet::{ProcessHandle, ToLinux};
 
 use crate::arch::time::Deadline;
-use crate::mm::quarantine;
+use crate::mm::{quarantine, reserve};
 use crate::sync::SpinLock;
-use crate::task::process;
+use crate::task::process::{self, Process};
 use crate::{ikc, klog};
 
 /// How long a victim may take to die before another one is chosen.
@@ -21,9 +24,9 @@ struct Victim {
 /// The last one. Locked before the table of processes.
 static VICTIM: SpinLock<Option<Victim>> = SpinLock::new(None);
 
-/// Sees to it that memory comes free, without waiting. `true`: it will, try again; `false`: there is
-/// nothing to be had.
-pub fn relieve() -> bool {
+/// Sees to it that memory comes free for `asker`, without waiting. `true`: it will, try again;
+/// `false`: there is nothing to be had.
+pub fn relieve(asker: &Arc<Process>) -> bool {
     if quarantine::recheck() {
         return true;
     }
@@ -35,22 +38,29 @@ pub fn relieve() -> bool {
         return true;
     }
     let failed = victim.take().map(|victim| victim.process);
-    let Some((biggest, bytes)) = process::biggest(failed) else {
+    // Who may not have what others leave, because of a policy, has itself to blame.
+    let chosen = if reserve::has_room_for(LARGE_PAGE_BYTES) {
+        Some(asker.clone())
+    } else {
+        process::biggest(failed)
+    };
+    let Some(chosen) = chosen else {
         return false;
     };
+    let bytes = chosen.space.with(|inner| inner.table.resident_bytes());
     klog!(
         "out of memory: process {} is killed, it has {} MiB",
-        biggest.pid,
+        chosen.pid,
         bytes >> 20
     );
     *victim = Some(Victim {
-        process: biggest.handle,
+        process: chosen.handle,
         deadline: Deadline::after_us(PATIENCE_US),
     });
     drop(victim);
     // Its proxy dies of SIGKILL, whatever it does, and takes the process along.
     ikc::send(&ToLinux::KillProxy {
-        process: biggest.handle,
+        process: chosen.handle,
     });
     true
 }

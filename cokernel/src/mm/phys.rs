@@ -16,6 +16,7 @@ use spin::Once;
 use x86_64::PhysAddr;
 
 use crate::ikc;
+use crate::mm::spare;
 use crate::sync::SpinLock;
 
 /// Words of a small page.
@@ -26,6 +27,10 @@ static EXPOSED: Once<&'static [AtomicU64]> = Once::new();
 /// Innermost lock: nothing is taken under it.
 static FRAMES: Once<SpinLock<Frames>> = Once::new();
 
+/// Frames managed and free ones, for looks without the lock. What CPUs keep is not free.
+static TOTAL: AtomicU64 = AtomicU64::new(0);
+/// See [`TOTAL`].
+static FREE: AtomicU64 = AtomicU64::new(0);
 /// See [`set_aside`]. Changed under the lock of the frames.
 static SET_ASIDE: AtomicU64 = AtomicU64::new(0);
 
@@ -73,6 +78,7 @@ pub fn init_frames(info: &BootInfo) {
     }
     FRAMES.call_once(|| SpinLock::new(frames));
     with(|_| ());
+    spare::init(crate::arch::cpu_count());
 }
 
 /// Whether [`init_frames`] is done.
@@ -93,7 +99,38 @@ pub fn alloc_run(count: u32) -> Option<PhysAddr> {
 
 /// `count` (at most 512) adjacent frames with undefined contents, from `place`.
 pub fn alloc_run_at(count: u32, place: Place) -> Option<PhysAddr> {
-    with(|frames| frames.alloc_run(count, place)).map(frame_address)
+    if count == 1 && place == here() {
+        if let Some(frame) = spare::take(|add| refill(place, add)) {
+            return Some(frame_address(frame));
+        }
+    }
+    let frame = with(|frames| frames.alloc_run(count, place)).or_else(|| {
+        // What CPUs keep may be what is missing.
+        spare::drain_all(free_each);
+        with(|frames| frames.alloc_run(count, place))
+    });
+    frame.map(frame_address)
+}
+
+fn refill(place: Place, add: &mut dyn FnMut(u32)) {
+    with(|frames| {
+        (0..spare::BATCH)
+            .map_while(|_| frames.alloc_small(place))
+            .for_each(add);
+    });
+}
+
+fn free_each(numbers: &[u32]) {
+    with(|frames| {
+        for &frame in numbers {
+            frames.free_small(frame).expect("frame freed twice");
+        }
+    });
+}
+
+/// Gives back what this CPU keeps for itself. It is about to idle.
+pub fn drain_this_cpu() {
+    spare::drain_this_cpu(free_each);
 }
 
 /// This CPU's node first, then any.
@@ -125,6 +162,10 @@ pub fn free_large(address: PhysAddr) {
 /// Takes `count` adjacent frames of one block back. Panics like [`free_small`].
 pub fn free_run(address: PhysAddr, count: u32) {
     let frame = frame_number(address).expect("freed frame is not the partition's");
+    let is_near = count == 1 && node_of(address) == Some(crate::arch::cpu_node());
+    if is_near && spare::put(frame, free_each) {
+        return;
+    }
     with(|frames| frames.free_run(frame, count)).expect("frame freed twice");
 }
 
@@ -141,10 +182,10 @@ pub fn take_up(count: u64) {
 
 /// How much memory there is.
 pub fn stats() -> FrameStats {
-    FRAMES
-        .get()
-        .map(|frames| frames.lock().stats())
-        .unwrap_or_default()
+    FrameStats {
+        total: TOTAL.load(Ordering::Relaxed),
+        free: FREE.load(Ordering::Relaxed),
+    }
 }
 
 /// Partition-wide number of the frame that contains `address`; `None` if it is not ours.
@@ -237,6 +278,8 @@ fn with<R>(body: impl FnOnce(&mut Frames) -> R) -> R {
 
 /// Called under the lock of the frames, so that the last word is the latest.
 fn publish(stats: FrameStats) {
+    TOTAL.store(stats.total, Ordering::Relaxed);
+    FREE.store(stats.free, Ordering::Relaxed);
     if let Some(control) = ikc::try_control() {
         control
             .usage

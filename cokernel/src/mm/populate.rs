@@ -38,6 +38,35 @@ pub fn populate(space: &AddressSpace, range: Range, protection: Protection) -> R
     Ok(())
 }
 
+/// Fills `range`, whole large pages, with large pages.
+///
+/// # Errors
+///
+/// `ENOMEM`: there are not as many; some may be there.
+pub fn populate_large(space: &AddressSpace, range: Range, what: &Attributes) -> Result<(), Errno> {
+    let size = PageSize::Large;
+    for at in (range.start..range.end).step_by(LARGE_PAGE_BYTES as usize) {
+        let policy = space.with(|inner| inner.policy_of(what));
+        let place = policy.place(arch::cpu_node(), at / size.bytes());
+        let room = has_room_for(size.bytes());
+        let frame = if room {
+            phys::alloc_run_at(FRAMES_PER_BLOCK, place)
+        } else {
+            None
+        };
+        let frame = frame.ok_or(Errno::ENOMEM)?;
+        let page = zeroed(Page { frame, size });
+        let placed = space.with(|inner| inner.place(at, page, what.protection));
+        placed.map_err(|_| {
+            free(page);
+            Errno::ENOMEM
+        })?;
+        ikc::beat();
+        ikc::poll();
+    }
+    Ok(())
+}
+
 /// Puts a page at `at`; where the next one goes. Linux may touch the area before it is full, and
 /// what came by demand then stays.
 fn fill(space: &AddressSpace, at: u64, range: Range, protection: Protection) -> Result<u64, Errno> {

@@ -29,6 +29,7 @@ errno! {
     EEXIST = 17;
     ENODEV = 19;
     EINVAL = 22;
+    ENOSPC = 28;
     EDEADLK = 35;
     ENOSYS = 38;
     EOVERFLOW = 75;

@@ -131,7 +131,7 @@ fn about(process: &Process, address: u64, tell_node: bool) -> Result<(u32, u64),
     let space = &process.space;
     let policy = space.with(|inner| {
         let area = inner.areas.find(address).ok_or(Errno::EFAULT)?;
-        Ok(inner.policy_of(&area.attributes))
+        Ok(inner.own_policy(&area.attributes).unwrap_or_default())
     })?;
     if !tell_node {
         return Ok((said(&policy, false)?, policy.nodes));

@@ -266,13 +266,15 @@ fn map_anonymous(
         return Err(Errno::ENOMEM);
     }
     let fill_locked = what.locked && space.with(|inner| inner.lock_new != LockNew::OnFault);
-    let forced = wish.has(MAP_POPULATE) || fill_locked || huge;
+    let forced = wish.has(MAP_POPULATE) || fill_locked;
     let lazy = wish.has(MAP_STACK | MAP_GROWSDOWN);
     let wanted = promised && !lazy || forced;
     let at_once = wish.protection.is_accessible() && room && wanted;
-    what.on_demand = !at_once;
+    what.on_demand = !at_once && !huge;
     space.with(|inner| inner.add_area(range, what))?;
-    if at_once {
+    if huge {
+        populate::populate_large(space, range, &what)?;
+    } else if at_once {
         populate::populate(space, range, wish.protection)?;
     }
     window::sync(space, range).map_err(window::errno_of)

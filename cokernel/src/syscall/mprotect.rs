@@ -7,7 +7,7 @@ use ihk_ikc::process::op;
 use super::errno::{Errno, SyscallResult};
 use super::limits;
 use super::mmap::protection_of;
-use super::user::uint;
+use super::user::{int, uint};
 use crate::arch::UserFrame;
 use crate::mm::addr::{is_page_aligned, page_up};
 use crate::mm::{mirror, revoke, window};
@@ -15,6 +15,8 @@ use crate::task::process::{self, Process};
 
 /// Read, write, execute, and `PROT_SEM`, which means nothing on x86.
 const PROT_KNOWN: u32 = 0xf;
+/// What a key may forbid.
+const PKEY_RIGHTS: u64 = 3;
 const PROT_GROWSDOWN: u32 = 0x0100_0000;
 const PROT_GROWSUP: u32 = 0x0200_0000;
 
@@ -54,6 +56,24 @@ pub fn mprotect(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::ENOMEM);
     }
     Ok(0)
+}
+
+/// pkey_mprotect(2): without a key it is mprotect, and there are no keys.
+pub fn pkey_mprotect(frame: &mut UserFrame) -> SyscallResult {
+    if int(frame.args()[3]) == -1 {
+        return mprotect(frame);
+    }
+    Err(Errno::EINVAL)
+}
+
+/// pkey_alloc(2): no key is free, as on a CPU without any.
+pub fn pkey_alloc(frame: &mut UserFrame) -> SyscallResult {
+    let [flags, rights, ..] = frame.args();
+    Err(if flags != 0 || rights & !PKEY_RIGHTS != 0 {
+        Errno::EINVAL
+    } else {
+        Errno::ENOSPC
+    })
 }
 
 /// How far areas cover `range` from its start on.

@@ -420,9 +420,9 @@ syscall_table! {
     326 copy_file_range          Delegate;
     327 preadv2                  Delegate;
     328 pwritev2                 Delegate;
-    329 pkey_mprotect            Enosys;
-    330 pkey_alloc               Enosys;
-    331 pkey_free                Enosys;
+    329 pkey_mprotect            Local(mprotect::pkey_mprotect);
+    330 pkey_alloc               Local(mprotect::pkey_alloc);
+    331 pkey_free                Refuse(Errno::EINVAL);
     332 statx                    Delegate;
     333 io_pgetevents            Enosys;
     334 rseq                     Enosys;

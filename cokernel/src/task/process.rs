@@ -150,18 +150,15 @@ pub fn find(handle: ProcessHandle) -> Option<Arc<Process>> {
     }
 }
 
-/// The process that has most memory mapped, but `except`, and how many bytes.
-pub fn biggest(except: Option<ProcessHandle>) -> Option<(Arc<Process>, u64)> {
+/// The process that has most memory mapped, but `except`.
+pub fn biggest(except: Option<ProcessHandle>) -> Option<Arc<Process>> {
     let table = TABLE.lock();
     let live = table.iter().filter_map(|entry| match &entry.state {
         EntryState::Live(process) if Some(process.handle) != except => Some(process),
         _ => None,
     });
-    live.map(|process| {
-        let bytes = process.space.with(|inner| inner.table.resident_bytes());
-        (process.clone(), bytes)
-    })
-    .max_by_key(|(_, bytes)| *bytes)
+    live.max_by_key(|process| process.space.with(|inner| inner.table.resident_bytes()))
+        .cloned()
 }
 
 /// Reserves a handle, has `make` make its process, and enters it.

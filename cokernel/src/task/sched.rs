@@ -19,6 +19,7 @@ use super::thread::{State, Thread};
 use crate::arch::time::{ticks_to_ns, Deadline};
 use crate::arch::tlb::Space;
 use crate::arch::{self, apic, context, fpu, paging, timer, UserFrame};
+use crate::mm::phys;
 use crate::sync::{OwnedCell, PerCpuArray, SpinLock};
 use crate::{ikc, kargs};
 
@@ -410,6 +411,7 @@ extern "C" fn idle_loop() -> ! {
             current().set_state(State::Runnable); // not queued: comes back when the queue is empty
             schedule();
         } else {
+            phys::drain_this_cpu();
             arch::wait_for_interrupt();
         }
     }

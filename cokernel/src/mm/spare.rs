@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Small frames that each CPU keeps ready, so that taking one and giving one back touch no cache
+//! line of another CPU. Half of them go back when there are too many, all of them when the CPU has
+//! nothing to do or somebody finds no large page.
+//!
+//! Each CPU's own lock is taken by others only to drain it. It is taken before the lock of the
+//! frames and under that of the heap.
+
+use spin::Once;
+
+use crate::sync::{PerCpuArray, SpinLock};
+
+/// Frames taken from the allocator, or given back to it, at a time.
+pub(super) const BATCH: usize = 32;
+const CAPACITY: usize = 2 * BATCH;
+
+/// Frame numbers, the last one in first.
+pub(super) struct Spare {
+    frames: [u32; CAPACITY],
+    count: usize,
+}
+
+static SPARES: Once<PerCpuArray<SpinLock<Spare>>> = Once::new();
+
+/// From now on the CPUs keep frames. Once, when the heap works.
+pub(super) fn init(cpus: u32) {
+    let empty = |_| {
+        SpinLock::new(Spare {
+            frames: [0; CAPACITY],
+            count: 0,
+        })
+    };
+    SPARES.call_once(|| PerCpuArray::new(cpus, empty));
+}
+
+impl Spare {
+    fn push(&mut self, frame: u32) {
+        self.frames[self.count] = frame;
+        self.count += 1;
+    }
+
+    fn pop(&mut self) -> Option<u32> {
+        self.count = self.count.checked_sub(1)?;
+        Some(self.frames[self.count])
+    }
+}
+
+/// A frame that this CPU keeps; if it has none, `refill` calls its argument with up to [`BATCH`]
+/// new ones. `None`: CPUs do not keep frames yet, or there is none.
+pub(super) fn take(refill: impl FnOnce(&mut dyn FnMut(u32))) -> Option<u32> {
+    let mut spare = SPARES.get()?.this().lock();
+    if spare.count == 0 {
+        refill(&mut |frame| spare.push(frame));
+    }
+    spare.pop()
+}
+
+/// Has this CPU keep `frame`; `give_back` gets what becomes too much. `false`: CPUs do not keep
+/// frames yet.
+pub(super) fn put(frame: u32, give_back: impl FnOnce(&[u32])) -> bool {
+    let Some(spares) = SPARES.get() else {
+        return false;
+    };
+    let mut spare = spares.this().lock();
+    if spare.count == CAPACITY {
+        give_back(&spare.frames[..BATCH]);
+        spare.frames.copy_within(BATCH.., 0);
+        spare.count -= BATCH;
+    }
+    spare.push(frame);
+    true
+}
+
+/// Hands all frames that this CPU keeps to `give_back`.
+pub(super) fn drain_this_cpu(give_back: impl FnOnce(&[u32])) {
+    if let Some(spares) = SPARES.get() {
+        drain(&mut spares.this().lock(), give_back);
+    }
+}
+
+/// Hands all frames that CPUs keep to `give_back`, a CPU at a time. The caller holds no lock of the
+/// heap or the frames.
+pub(super) fn drain_all(mut give_back: impl FnMut(&[u32])) {
+    let Some(spares) = SPARES.get() else {
+        return;
+    };
+    for cpu in 0..crate::arch::cpu_count() {
+        // Who is busy with its frames right now keeps them.
+        if let Some(mut spare) = spares.get(cpu).and_then(SpinLock::try_lock) {
+            drain(&mut spare, &mut give_back);
+        }
+    }
+}
+
+fn drain(spare: &mut Spare, give_back: impl FnOnce(&[u32])) {
+    if spare.count != 0 {
+        give_back(&spare.frames[..spare.count]);
+        spare.count = 0;
+    }
+}
