@@ -112,6 +112,11 @@ fn map_shared(fd: &OwnedFd, address: u64, bytes: u64, offset: u64) -> Result<usi
 }
 
 impl Window {
+    /// Lowest address.
+    pub(crate) fn start(self) -> u64 {
+        self.start
+    }
+
     /// The part [`address`, `+ bytes`) as pointer and length, if it lies in the window.
     ///
     /// # Errors

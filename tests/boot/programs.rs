@@ -14,6 +14,7 @@ static PROGRAMS: LazyLock<Reports> = LazyLock::new(|| {
         "process",
         "uring",
         "threads",
+        "queue",
     ];
     Reports::of(linux_only(), "programs", &programs)
 });

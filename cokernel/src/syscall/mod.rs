@@ -38,6 +38,8 @@ mod sleep;
 pub mod table;
 mod user;
 
+use ihk_ikc::process::op;
+
 use crate::arch::UserFrame;
 use crate::delegate::{self, pool};
 use crate::klog;
@@ -49,6 +51,7 @@ pub fn dispatch(frame: &mut UserFrame) {
     let number = frame.number();
     let result = match table::find(number) {
         Some(row) => route(row, frame),
+        None if op::is_for_programs(number) => delegate::call(number, frame.args()),
         None => Errno::ENOSYS.negated(),
     };
     frame.set_return(result);

@@ -9,6 +9,8 @@
 //! | [`ring`], [`packet`], [`channel`] | inter-kernel communication (IKC): control messages |
 //! | [`slot`] | the delegation slot: the hot path of a delegated system call |
 //! | [`process`] | what mcexec says of a program, what a worker is asked beyond system calls |
+//! | [`queue`] | calls that an app leaves in its own memory for servers of the proxy |
+//! | [`delegable`] | which system calls may be left there |
 //! | [`exposed`] | which frames Linux may have mapped |
 //! | [`view`] | what the co-kernel tells of processes and of itself |
 //! | [`uapi`] | ioctl numbers and arguments of `/dev/mcd0` and `/dev/mcosN` |
@@ -21,11 +23,13 @@ pub mod atomic;
 pub mod boot;
 pub mod channel;
 pub mod control;
+pub mod delegable;
 pub mod exposed;
 pub mod kmsg;
 pub mod layout;
 pub mod packet;
 pub mod process;
+pub mod queue;
 pub mod ring;
 pub mod slot;
 pub mod uapi;

@@ -17,6 +17,8 @@
 //!                             ProxyGone ──────────────────────► frees everything, ProcessFreed
 //! ```
 
+use super::atomic::{AtomicI64, AtomicU64};
+
 /// Most ranges of a fresh image (segments, bss, heap, stack).
 pub const MAX_IMAGE_RANGES: usize = 32;
 /// Most pages of Linux's vvar and vdso areas together.
@@ -196,6 +198,44 @@ pub mod op {
     /// Attach System V shared memory `args[0]` at `args[1]`, instead of the window: shmat with flags
     /// `args[2]`.
     pub const SHM_ATTACH: u64 = BASE + 87;
+    /// Programs may ask for this and the next, as for a system call. The queue
+    /// ([`super::super::queue`]) at address `args[0]` has a server more, number `args[1]`, until it is
+    /// closed. While the call waits, the server works in the proxy, with the thread's credentials.
+    /// What only the thread can do is answered ([`super::serve`]) through the
+    /// [`super::ServerRecord`] at `args[2]`; the thread then calls again, with 1 in `args[5]`.
+    /// Functions run on the stack below `args[3]`, with thread pointer `args[4]`.
+    pub const QUEUE_SERVE: u64 = BASE + 48;
+    /// Linux's `futex` with the very same arguments, in the proxy: `FUTEX_WAIT_PRIVATE` and
+    /// `FUTEX_WAKE_PRIVATE` only. For words that servers sleep on or wake.
+    pub const QUEUE_FUTEX: u64 = BASE + 49;
+
+    /// Whether programs may ask for `number`.
+    #[must_use]
+    pub const fn is_for_programs(number: u64) -> bool {
+        matches!(number, QUEUE_SERVE | QUEUE_FUTEX)
+    }
+}
+
+/// Answers to [`op::QUEUE_SERVE`].
+pub mod serve {
+    /// The queue was closed; the server is gone.
+    pub const END: i64 = 0;
+    /// Start another server: this one may be about to wait long.
+    pub const HIRE: i64 = 1;
+    /// Make the system call in the record and put its result there.
+    pub const CALL: i64 = 2;
+}
+
+/// What a server in the proxy has its thread do. In the app's memory.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct ServerRecord {
+    /// System call number. Writer: proxy.
+    pub number: AtomicU64,
+    /// Its arguments. Writer: proxy.
+    pub args: [AtomicU64; 6],
+    /// Its result, or a negative errno. Writer: thread.
+    pub result: AtomicI64,
 }
 
 /// Bits of a page in [`super::packet::ToCokernel::MirrorPages`].

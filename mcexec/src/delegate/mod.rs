@@ -12,6 +12,8 @@ pub(crate) mod mapping;
 pub(crate) mod operation;
 pub(crate) mod perform;
 pub(crate) mod pool;
+#[expect(unsafe_code, reason = "a queue is memory of the program")]
+pub(crate) mod server;
 pub(crate) mod worker;
 
 use std::ffi::CString;

@@ -9,7 +9,7 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::stat::{fstat, FileStat, SFlag};
 use nix::sys::statvfs::{fstatvfs, FsFlags};
 
-use super::{answer, execute, fork, mapping, pool, Program};
+use super::{answer, execute, fork, mapping, pool, server, Program};
 use crate::image::page_up;
 use crate::views::files;
 use crate::{cancel, device, inherited, signal};
@@ -35,6 +35,8 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         op::LOAD_FILE => load_file(program, args),
         op::DISPOSITION => signal::set_disposition(first, second, third),
         op::FORK => return answer(fork::fork(program, first, second)),
+        op::QUEUE_SERVE => return answer(server::serve(program, args)),
+        op::QUEUE_FUTEX => return server::futex(args),
         op::EXEC => execute::execute(program, args),
         op::MASK => {
             cancel::set_control_mask(first);

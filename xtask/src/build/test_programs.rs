@@ -9,13 +9,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::build::output;
+use crate::build::{output, tools};
 use crate::paths;
 use crate::setup::{cache, chroot::Chroot, Environment};
 use crate::ui;
 
 /// What the C programs share.
 const HEADER: &str = "claims.h";
+/// A program that includes this is linked with the library.
+const LIBRARY_HEADER: &str = "mckernel.h";
 const PLACE: &str = "usr/local/lib/mckernel-tests";
 const C_FLAGS: [&str; 4] = ["-O2", "-g", "-Wall", "-pthread"];
 const RUST_FLAGS: [&str; 6] = [
@@ -69,10 +71,16 @@ fn compile(environment: &Environment, source: &Path, name: &str, program: &Path)
     let text = fs::read_to_string(source)?;
     let header = fs::read_to_string(source.with_file_name(HEADER))?;
     let root = environment.build_root.to_string_lossy();
+    let library = if text.contains(LIBRARY_HEADER) {
+        library_version()?
+    } else {
+        String::new()
+    };
     let key = cache::key(&[
         name,
         &text,
         &header,
+        &library,
         &root,
         &C_FLAGS.concat(),
         &RUST_FLAGS.concat(),
@@ -84,11 +92,25 @@ fn compile(environment: &Environment, source: &Path, name: &str, program: &Path)
     let mut compiler = if name.ends_with(".rs") {
         rustc(source, program)
     } else {
-        gcc(environment, name, program)?
+        gcc(environment, name, program, !library.is_empty())?
     };
     ui::run_logged(&format!("test program {name}"), &mut compiler)?;
     fs::write(stamp, key)?;
     Ok(())
+}
+
+/// What changes whenever the library or its header does.
+fn library_version() -> Result<String> {
+    let header = paths::repository()
+        .join("libmckernel/include")
+        .join(LIBRARY_HEADER);
+    let archive = fs::metadata(tools::library()).context("libmckernel.a")?;
+    let text = fs::read_to_string(header).context(LIBRARY_HEADER)?;
+    Ok(format!(
+        "{text} {} {:?}",
+        archive.len(),
+        archive.modified()?
+    ))
 }
 
 fn rustc(source: &Path, program: &Path) -> Command {
@@ -102,9 +124,20 @@ fn rustc(source: &Path, program: &Path) -> Command {
     rustc
 }
 
-fn gcc(environment: &Environment, name: &str, program: &Path) -> Result<Command> {
+fn gcc(
+    environment: &Environment,
+    name: &str,
+    program: &Path,
+    with_library: bool,
+) -> Result<Command> {
+    let archive = tools::library();
     let chroot = Chroot::new(&environment.build_root)
         .bind(&paths::repository().join("tests/guest"), "/src")
+        .bind(
+            &paths::repository().join("libmckernel/include"),
+            "/src-library",
+        )
+        .bind(archive.parent().context("folder")?, "/library")
         .bind(program.parent().context("folder")?, "/out");
     let mut gcc = chroot.command("gcc");
     gcc.args(C_FLAGS);
@@ -121,6 +154,9 @@ fn gcc(environment: &Environment, name: &str, program: &Path) -> Result<Command>
     gcc.arg("-o")
         .arg(format!("/out/{program}"))
         .arg(format!("/src/{name}"));
+    if with_library {
+        gcc.args(["-I/src-library", "/library/libmckernel.a"]);
+    }
     Ok(gcc)
 }
 

@@ -23,6 +23,15 @@ const PACKAGES: [(&str, &str); 3] = [
     ("mcexec", "usr/local/bin"),
 ];
 
+/// The library that C programs link with.
+const LIBRARY: &str = "libmckernel";
+
+/// Where that library is after [`build`].
+#[must_use]
+pub fn library() -> PathBuf {
+    target_folder().join(TARGET).join("release/libmckernel.a")
+}
+
 /// Builds the programs of those packages that exist.
 ///
 /// # Errors
@@ -40,7 +49,11 @@ pub fn build(_: &Environment) -> Result<()> {
         cargo
             .args(["build", "--release", "--target", TARGET, "--target-dir"])
             .arg(target_folder());
-        for (package, ..) in &programs {
+        for package in programs
+            .iter()
+            .map(|(package, ..)| package.as_str())
+            .chain([LIBRARY])
+        {
             cargo.args(["-p", package]);
         }
         ui::run_logged("tools", &mut cargo)

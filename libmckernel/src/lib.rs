@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+//! FlexSC mode and Sakura Call: calls and functions that a program leaves in a queue, to be done on
+//! a Linux core while it goes on computing.
+//!
+//! The same program runs natively: the queue's servers are threads of the program either way
+//! ([`server`]). On the co-kernel such a thread waits in one long delegated call, and what it serves
+//! ([`serve`]) is done by its stand-in in the proxy. [`queue`] is the Rust interface, [`c`] the one of
+//! `include/mckernel.h`. Guarantees and limits: `docs/flexsc-and-sakura.md`.
+#![deny(unsafe_code)]
+
+#[expect(unsafe_code, reason = "the C interface")]
+pub mod c;
+#[expect(unsafe_code, reason = "system calls, fork handlers")]
+mod kernel;
+#[expect(unsafe_code, reason = "the queue is mapped memory")]
+pub mod memory;
+pub mod queue;
+pub mod serve;
+#[expect(unsafe_code, reason = "calls posted functions")]
+mod server;
+
+pub use queue::{CallQueue, Full};

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The program's half of a queue. Any thread may use it, beside calls made the usual way.
+
+use std::ffi::c_void;
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use ihk_ikc::delegable::is_delegable;
+use ihk_ikc::queue::{HandleError, Request, Wake, FUNCTION};
+
+use crate::kernel::{self, Kernel};
+use crate::memory::Memory;
+use crate::{serve, server};
+
+/// How long a thread on the co-kernel looks for a result before it sleeps.
+const LOOK_FOR: Duration = Duration::from_micros(50);
+/// Looks between two looks at the clock.
+const LOOKS_PER_CLOCK: u32 = 32;
+/// In [`CallQueue::epoch`]: a thread is making a forked child's servers.
+const STARTING: u32 = u32::MAX;
+
+/// What to do if no entry is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// Wait until another thread collects a result or a detached call ends.
+    Wait,
+    /// Answer `-EAGAIN`.
+    Refuse,
+}
+
+/// A function that can be posted.
+pub type Function = extern "C" fn(*mut c_void) -> i64;
+
+/// A queue and its servers.
+pub struct CallQueue {
+    memory: Memory,
+    kernel: Kernel,
+    /// [`kernel::forks`] when its servers were started.
+    epoch: AtomicU32,
+}
+
+impl CallQueue {
+    /// Makes a queue for at most `entries` calls at once, a power of two up to 1024, and its servers.
+    ///
+    /// # Errors
+    ///
+    /// A negative errno: `EINVAL`, `ENOMEM`, `EAGAIN` without room for a thread.
+    pub fn open(entries: usize) -> Result<Self, i32> {
+        kernel::count_forks();
+        let queue = Self {
+            memory: Memory::map(entries)?,
+            kernel: Kernel::detect(),
+            epoch: AtomicU32::new(kernel::forks()),
+        };
+        if let Err(error) = queue.start_servers() {
+            queue.end();
+            return Err(error);
+        }
+        Ok(queue)
+    }
+
+    /// The lead and the watcher.
+    fn start_servers(&self) -> Result<(), i32> {
+        server::start(self.kernel, self.memory)?;
+        server::start(self.kernel, self.memory)
+    }
+
+    /// Posts system call `number`; its handle. With `detached` the handle is good for nothing and
+    /// nobody learns the result.
+    ///
+    /// # Errors
+    ///
+    /// A negative errno: `ENOSYS` for a call that the proxy cannot make for the program, `EAGAIN` if
+    /// no entry is free and `full` says so.
+    pub fn post(
+        &self,
+        number: u64,
+        args: [u64; 6],
+        detached: bool,
+        full: Full,
+    ) -> Result<u32, i32> {
+        if !is_delegable(number) {
+            return Err(-libc::ENOSYS);
+        }
+        self.post_request(&Request { number, args }, detached, full)
+    }
+
+    /// Posts a call of `function` with `argument`: Sakura Call. See [`Self::post`].
+    ///
+    /// # Errors
+    ///
+    /// `-EAGAIN`.
+    pub fn post_function(
+        &self,
+        function: Function,
+        argument: *mut c_void,
+        detached: bool,
+        full: Full,
+    ) -> Result<u32, i32> {
+        let function = (function as *const ()).expose_provenance() as u64;
+        let argument = argument.expose_provenance() as u64;
+        let request = Request {
+            number: FUNCTION,
+            args: [function, argument, 0, 0, 0, 0],
+        };
+        self.post_request(&request, detached, full)
+    }
+
+    fn post_request(&self, request: &Request, detached: bool, full: Full) -> Result<u32, i32> {
+        self.renew_after_fork()?;
+        let queue = self.memory.queue();
+        loop {
+            let seen = queue.space_seen();
+            if let Some((handle, wake)) = queue.post(request, detached) {
+                if wake == Wake::All {
+                    self.kernel.wake(queue.bell());
+                }
+                return Ok(handle);
+            }
+            if full == Full::Refuse {
+                return Err(-libc::EAGAIN);
+            }
+            if let Some((word, value)) = queue.prepare_space(seen) {
+                self.kernel.sleep(word, value);
+            }
+        }
+    }
+
+    /// The result of a call: what the system call returned, or a negative errno; what the function
+    /// returned. Each result can be had once.
+    ///
+    /// # Errors
+    ///
+    /// `-EAGAIN`: there is none yet; `-EINVAL`: there is no such call (any more).
+    pub fn poll(&self, handle: u32) -> Result<i64, i32> {
+        self.renew_after_fork()?;
+        let queue = self.memory.queue();
+        match queue.collect(handle) {
+            Ok((result, wake)) => {
+                if wake == Wake::All {
+                    self.kernel.wake(queue.space());
+                }
+                Ok(result)
+            }
+            Err(HandleError::Unfinished) => Err(-libc::EAGAIN),
+            Err(HandleError::Unknown) => Err(-libc::EINVAL),
+        }
+    }
+
+    /// As [`Self::poll`], but waits for the result. Handlers of signals run meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// `-EINVAL`.
+    pub fn wait(&self, handle: u32) -> Result<i64, i32> {
+        loop {
+            match self.look(handle) {
+                Err(error) if error == -libc::EAGAIN => {}
+                result => return result,
+            }
+            match self.memory.queue().prepare_wait(handle) {
+                Ok(Some((word, value))) => self.kernel.sleep(word, value),
+                Ok(None) => {}
+                Err(_) => return Err(-libc::EINVAL),
+            }
+        }
+    }
+
+    /// Polls for a while, where the server has a CPU of its own.
+    fn look(&self, handle: u32) -> Result<i64, i32> {
+        let first = self.poll(handle);
+        if self.kernel == Kernel::Native || first != Err(-libc::EAGAIN) {
+            return first;
+        }
+        let began = Instant::now();
+        while began.elapsed() < LOOK_FOR {
+            for _ in 0..LOOKS_PER_CLOCK {
+                let result = self.poll(handle);
+                if result != Err(-libc::EAGAIN) {
+                    return result;
+                }
+                spin_loop();
+            }
+        }
+        Err(-libc::EAGAIN)
+    }
+
+    /// Ends the servers and gives the memory back.
+    ///
+    /// # Errors
+    ///
+    /// The queue and `-EBUSY`, if a call is under way or a result was not collected.
+    pub fn close(self) -> Result<(), (Self, i32)> {
+        let forked = self.epoch.load(Ordering::Acquire) != kernel::forks();
+        if forked {
+            // Its servers stayed in the parent.
+            self.memory.queue().reset();
+        } else if !self.memory.queue().is_unused() {
+            return Err((self, -libc::EBUSY));
+        }
+        self.end();
+        Ok(())
+    }
+
+    fn end(self) {
+        let queue = self.memory.queue();
+        queue.header.closing.store(1, Ordering::Release);
+        serve::call_all(&queue, |word| self.kernel.wake(word));
+        let servers = &queue.header.servers;
+        loop {
+            let left = servers.load(Ordering::Acquire);
+            if left == 0 {
+                break;
+            }
+            self.kernel.sleep(servers, left);
+        }
+        self.memory.unmap();
+    }
+
+    /// In a forked child: forgets what was under way in the parent, and makes servers.
+    fn renew_after_fork(&self) -> Result<(), i32> {
+        let now = kernel::forks();
+        let seen = self.epoch.load(Ordering::Acquire);
+        if seen == now {
+            return Ok(());
+        }
+        let claim =
+            self.epoch
+                .compare_exchange(seen, STARTING, Ordering::AcqRel, Ordering::Acquire);
+        if seen == STARTING || claim.is_err() {
+            while self.epoch.load(Ordering::Acquire) == STARTING {
+                std::thread::yield_now();
+            }
+            return Ok(());
+        }
+        self.memory.queue().reset();
+        let started = self.start_servers();
+        self.epoch.store(now, Ordering::Release);
+        started
+    }
+}

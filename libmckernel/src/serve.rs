@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a server does, natively and in the proxy alike.
+//!
+//! ```text
+//!  lead ──── takes entry after entry; without one it looks for a while, then sleeps on the bell
+//!   ▲  │ was replaced meanwhile
+//!   │  ▼
+//!  watcher ─ looks every millisecond whether the lead takes what is there; if not, becomes the lead
+//!   ▲
+//!  reserve ─ sleeps until a watcher has become the lead; a few of these, whoever is more ends
+//! ```
+//! So a call that blocks delays the next ones by about a millisecond, and costs nothing otherwise. A
+//! watcher that finds nobody in reserve has one more server started. Who leads decides nothing but
+//! who looks: taking an entry is atomic.
+
+use std::hint::spin_loop;
+use std::time::{Duration, Instant};
+
+use ihk_ikc::atomic::{AtomicU32, Ordering};
+use ihk_ikc::queue::{Queue, Request, Wake};
+
+/// How long the lead may be without progress.
+const PATIENCE: Duration = Duration::from_millis(1);
+/// Most servers in reserve.
+const MOST_RESERVES: u32 = 8;
+/// Looks between two looks at the clock.
+const LOOKS_PER_CLOCK: u32 = 32;
+
+/// What a server can do.
+pub trait Server {
+    /// How long it looks for an entry before it sleeps.
+    const LOOK_FOR: Duration;
+    /// Does what an entry asks for; its result or a negative errno.
+    fn perform(&self, request: &Request) -> i64;
+    /// Sleeps while `word` is `value`, or until it is woken, or for no reason.
+    fn sleep(&self, word: &AtomicU32, value: u32);
+    /// Wakes all who sleep on `word`.
+    fn wake(&self, word: &AtomicU32);
+    /// Has another server started. It may fail.
+    fn hire(&self);
+    /// Whether it must end although the queue is not closed.
+    fn must_end(&self) -> bool {
+        false
+    }
+}
+
+/// Serves `queue` as number `me`, which is not 0, until it is closed or there are servers enough.
+pub fn serve(queue: &Queue<'_>, me: u32, server: &impl Server) {
+    while !is_over(queue, server) {
+        if holds(&queue.header.lead, me) {
+            lead(queue, me, server);
+            give_up(&queue.header.lead, me);
+        } else if holds(&queue.header.watcher, me) {
+            watch(queue, me, server);
+            give_up(&queue.header.watcher, me);
+        } else if !wait_in_reserve(queue, server) {
+            return;
+        }
+    }
+}
+
+/// The caller has closed the queue, or wants servers to look whether they must end.
+pub fn call_all(queue: &Queue<'_>, wake: impl Fn(&AtomicU32)) {
+    let _ = queue.ring();
+    wake(queue.bell());
+    queue.header.promotions.fetch_add(1, Ordering::AcqRel);
+    wake(&queue.header.promotions);
+}
+
+fn is_over(queue: &Queue<'_>, server: &impl Server) -> bool {
+    queue.header.closing.load(Ordering::Acquire) != 0 || server.must_end()
+}
+
+/// Whether `me` has the role, now or already.
+fn holds(role: &AtomicU32, me: u32) -> bool {
+    match role.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => true,
+        Err(holder) => holder == me,
+    }
+}
+
+fn give_up(role: &AtomicU32, me: u32) {
+    // Whoever holds it instead keeps it.
+    let _ = role.compare_exchange(me, 0, Ordering::AcqRel, Ordering::Relaxed);
+}
+
+/// Takes entries until somebody else leads.
+fn lead(queue: &Queue<'_>, me: u32, server: &impl Server) {
+    while !is_over(queue, server) && queue.header.lead.load(Ordering::Acquire) == me {
+        let seen = queue.bell_seen();
+        if !look(queue, server) {
+            if let Some((word, value)) = queue.prepare_sleep(seen) {
+                server.sleep(word, value);
+            }
+        }
+    }
+}
+
+/// Looks for an entry for a while and does it; whether there was one.
+fn look<S: Server>(queue: &Queue<'_>, server: &S) -> bool {
+    if serve_one(queue, server) {
+        return true;
+    }
+    let began = Instant::now();
+    while began.elapsed() < S::LOOK_FOR {
+        for _ in 0..LOOKS_PER_CLOCK {
+            if serve_one(queue, server) {
+                return true;
+            }
+            spin_loop();
+        }
+    }
+    false
+}
+
+fn serve_one(queue: &Queue<'_>, server: &impl Server) -> bool {
+    let Some((index, request)) = queue.take() else {
+        return false;
+    };
+    let result = server.perform(&request);
+    let (waiters, space) = queue.finish(index, result);
+    if waiters == Wake::All {
+        server.wake(queue.state_of(index));
+    }
+    if space == Wake::All {
+        server.wake(queue.space());
+    }
+    true
+}
+
+/// Watches the lead until it must be replaced, which then has happened.
+fn watch(queue: &Queue<'_>, me: u32, server: &impl Server) {
+    let (mut before, _) = queue.progress();
+    while !is_over(queue, server) {
+        let bell = queue.bell_seen();
+        if queue.is_asleep() {
+            server.sleep(queue.bell(), bell);
+            before = queue.progress().0;
+            continue;
+        }
+        std::thread::sleep(PATIENCE);
+        let (head, more) = queue.progress();
+        let lead = queue.header.lead.load(Ordering::Acquire);
+        if (more && head == before) || lead == 0 {
+            queue.header.lead.store(me, Ordering::Release);
+            return replace_watcher(queue, me, server);
+        }
+        before = head;
+    }
+}
+
+/// The watcher has become the lead: somebody in reserve is the next watcher, or a new server.
+fn replace_watcher(queue: &Queue<'_>, me: u32, server: &impl Server) {
+    give_up(&queue.header.watcher, me);
+    queue.header.promotions.fetch_add(1, Ordering::AcqRel);
+    if queue.header.reserves.load(Ordering::Acquire) == 0 {
+        server.hire();
+    } else {
+        server.wake(&queue.header.promotions);
+    }
+}
+
+/// Sleeps until a role may be free; false if there are enough in reserve.
+fn wait_in_reserve(queue: &Queue<'_>, server: &impl Server) -> bool {
+    let header = queue.header;
+    let promotions = header.promotions.load(Ordering::Acquire);
+    if header.reserves.fetch_add(1, Ordering::AcqRel) >= MOST_RESERVES {
+        header.reserves.fetch_sub(1, Ordering::AcqRel);
+        return false;
+    }
+    let roles_taken = header.watcher.load(Ordering::Acquire) != 0;
+    if roles_taken && !is_over(queue, server) {
+        server.sleep(&header.promotions, promotions);
+    }
+    header.reserves.fetch_sub(1, Ordering::AcqRel);
+    true
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Servers of the program's call queues. Each belongs to a thread of the program that waits in
+//! `QUEUE_SERVE`: a thread of this process, the *runner*, does the work, and the thread's worker
+//! waits for what the runner cannot do itself.
+//!
+//! ```text
+//!  asks: RUNNING ── runner: HIRE, CALL or END ──► worker answers QUEUE_SERVE with it
+//!           ▲                                          │ the program's thread does it, calls again
+//!           └────────── worker: the result, RUNNING ◄──┘
+//! ```
+//! The runner blocks all signals, so posted calls are not interrupted; the worker can be, and then
+//! leaves the runner at work until the program's thread is back.
+
+use std::cell::RefCell;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use ihk_ikc::delegable::is_delegable;
+use ihk_ikc::layout::WINDOW_END;
+use ihk_ikc::process::{serve as answer, ServerRecord};
+use ihk_ikc::queue::{bytes_of, is_possible, Header, Queue, Request, MAGIC};
+use mckernel::memory;
+use mckernel::serve::{serve as serve_queue, Server};
+use nix::errno::Errno;
+use nix::libc;
+use nix::unistd::{getgroups, getresgid, getresuid, Gid, ResGid, ResUid};
+
+use super::{perform, Program};
+use crate::{signal, syscall, window};
+
+/// How long a runner looks for entries before it sleeps: about the price of being woken.
+const LOOK_FOR: Duration = Duration::from_micros(50);
+/// Stack of a runner; functions of the program run on one of the program's.
+const STACK_BYTES: usize = 128 << 10;
+
+/// In [`Exchange::asks`]: nothing is asked. The other values are those of [`answer`].
+const RUNNING: u32 = u32::MAX;
+const END: u32 = answer::END as u32;
+const HIRE: u32 = answer::HIRE as u32;
+const CALL: u32 = answer::CALL as u32;
+
+thread_local! {
+    /// The runner that belongs to this worker, while its thread is not in `QUEUE_SERVE`.
+    static OWN: RefCell<Option<Pair>> = const { RefCell::new(None) };
+}
+
+/// What a worker knows of its runner.
+struct Pair {
+    exchange: Arc<Exchange>,
+    began_as: Rights,
+}
+
+/// Between a runner and its worker.
+struct Exchange {
+    /// What the runner wants. Writers: the runner while RUNNING, the worker otherwise.
+    asks: AtomicU32,
+    /// The system call that is to be made.
+    call: Mutex<Request>,
+    /// Its result.
+    result: AtomicI64,
+    /// The program has changed who it is: nothing may be done any more as who it was.
+    outdated: AtomicBool,
+}
+
+/// Who the process is to Linux, as far as a program changes it for all threads.
+#[derive(PartialEq, Eq)]
+struct Rights(Option<(ResUid, ResGid, Vec<Gid>)>);
+
+impl Rights {
+    fn now() -> Self {
+        let all = || Ok::<_, Errno>((getresuid()?, getresgid()?, getgroups()?));
+        Self(all().ok())
+    }
+}
+
+/// `QUEUE_SERVE`, see [`ihk_ikc::process::op`].
+///
+/// # Errors
+///
+/// `EFAULT`, `EINVAL` if there is no queue; `EAGAIN` without room for a thread; `EINTR`.
+pub(super) fn serve(program: &'static Program, args: [u64; 6]) -> Result<i64, Errno> {
+    let record = view_record(program, args[2])?;
+    let pair = match OWN.take() {
+        Some(pair) => pair,
+        None => start(program, args)?,
+    };
+    let exchange = &pair.exchange;
+    if exchange.asks.load(Ordering::Acquire) != RUNNING && args[5] == 1 {
+        let result = record.result.load(Ordering::Acquire);
+        exchange.result.store(result, Ordering::Relaxed);
+        exchange.asks.store(RUNNING, Ordering::Release);
+        wake(&exchange.asks);
+    }
+    if pair.began_as != Rights::now() {
+        exchange.outdated.store(true, Ordering::Release);
+    }
+    let asked = wait(exchange);
+    if asked == Ok(CALL) {
+        pass_on(&exchange.call, record);
+    }
+    if asked != Ok(END) {
+        OWN.set(Some(pair));
+    }
+    asked.map(i64::from)
+}
+
+/// `QUEUE_FUTEX`: `futex` on a word that this process uses, too.
+pub(super) fn futex(args: [u64; 6]) -> i64 {
+    let private = |operation: i32| u64::from((operation | libc::FUTEX_PRIVATE_FLAG).unsigned_abs());
+    let known = [private(libc::FUTEX_WAIT), private(libc::FUTEX_WAKE)];
+    if !known.contains(&args[1]) {
+        return -i64::from(libc::ENOSYS);
+    }
+    syscall::perform(libc::SYS_futex.cast_unsigned(), args)
+}
+
+/// Sleeps until the runner asks for something; what.
+fn wait(exchange: &Exchange) -> Result<u32, Errno> {
+    loop {
+        let asks = exchange.asks.load(Ordering::Acquire);
+        if asks != RUNNING {
+            return Ok(asks);
+        }
+        // Whatever interrupts is for the program's thread, which then calls again.
+        let slept = sleep(&exchange.asks, RUNNING);
+        if matches!(slept, syscall::RESTART) || slept == -i64::from(libc::EINTR) {
+            return Err(Errno::EINTR);
+        }
+    }
+}
+
+fn pass_on(call: &Mutex<Request>, record: &ServerRecord) {
+    let Ok(call) = call.lock() else { return };
+    for (word, value) in record.args.iter().zip(call.args) {
+        word.store(value, Ordering::Relaxed);
+    }
+    record.number.store(call.number, Ordering::Release);
+}
+
+/// Starts a runner for the queue in `args`.
+fn start(program: &'static Program, args: [u64; 6]) -> Result<Pair, Errno> {
+    let queue = view_queue(program, args[0])?;
+    let number = u32::try_from(args[1]).map_err(|_| Errno::EINVAL)?;
+    if number == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let exchange = Arc::new(Exchange {
+        asks: AtomicU32::new(RUNNING),
+        call: Mutex::new(Request {
+            number: 0,
+            args: [0; 6],
+        }),
+        result: AtomicI64::new(0),
+        outdated: AtomicBool::new(false),
+    });
+    let runner = Runner {
+        program,
+        exchange: exchange.clone(),
+    };
+    let body = move || {
+        serve_queue(&queue, number, &runner);
+        runner.exchange.asks.store(END, Ordering::Release);
+        wake(&runner.exchange.asks);
+    };
+    let builder = thread::Builder::new().stack_size(STACK_BYTES);
+    signal::with_all_blocked(|| builder.spawn(body))?.map_err(|_| Errno::EAGAIN)?;
+    Ok(Pair {
+        exchange,
+        began_as: Rights::now(),
+    })
+}
+
+/// What serves a queue in this process.
+struct Runner {
+    program: &'static Program,
+    exchange: Arc<Exchange>,
+}
+
+impl Server for Runner {
+    const LOOK_FOR: Duration = LOOK_FOR;
+
+    fn perform(&self, request: &Request) -> i64 {
+        if self.exchange.outdated.load(Ordering::Acquire) {
+            return -i64::from(libc::EPERM);
+        }
+        if is_delegable(request.number) {
+            perform::perform(self.program, request)
+        } else {
+            -i64::from(libc::ENOSYS)
+        }
+    }
+
+    fn sleep(&self, word: &AtomicU32, value: u32) {
+        sleep(word, value);
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        wake(word);
+    }
+
+    fn hire(&self) {
+        self.exchange.ask(HIRE);
+    }
+}
+
+impl Exchange {
+    /// For the runner: has the program's thread do something.
+    fn ask(&self, what: u32) {
+        self.asks.store(what, Ordering::Release);
+        wake(&self.asks);
+        while self.asks.load(Ordering::Acquire) == what {
+            sleep(&self.asks, what);
+        }
+    }
+}
+
+fn sleep(word: &AtomicU32, value: u32) -> i64 {
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    futex_on(word, operation, value)
+}
+
+fn wake(word: &AtomicU32) {
+    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    futex_on(word, operation, i32::MAX.unsigned_abs());
+}
+
+fn futex_on(word: &AtomicU32, operation: i32, value: u32) -> i64 {
+    let word = ptr::from_ref(word).addr() as u64;
+    let operation = u64::from(operation.unsigned_abs());
+    let args = [word, operation, u64::from(value), 0, 0, 0];
+    syscall::perform(libc::SYS_futex.cast_unsigned(), args)
+}
+
+/// The queue at `address` of the program.
+fn view_queue(program: &Program, address: u64) -> Result<Queue<'static>, Errno> {
+    let header = view::<Header>(program, address)?;
+    let entries = header.entries.load(Ordering::Relaxed) as usize;
+    if header.magic.load(Ordering::Acquire) != MAGIC || !is_possible(entries) {
+        return Err(Errno::EINVAL);
+    }
+    let place = reachable(program, address, bytes_of(entries))?;
+    // SAFETY: memory of the program that is there now. It holds atomics only. A program that takes it
+    // away while it is served has a fault, as it would have natively.
+    unsafe { memory::view(place, entries) }.ok_or(Errno::EINVAL)
+}
+
+fn view_record(program: &Program, address: u64) -> Result<&'static ServerRecord, Errno> {
+    view::<ServerRecord>(program, address)
+}
+
+/// Something made of atomics at `address` of the program.
+fn view<T>(program: &Program, address: u64) -> Result<&'static T, Errno> {
+    let place = reachable(program, address, size_of::<T>())?;
+    if place % align_of::<T>() != 0 {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: as in `view_queue`.
+    Ok(unsafe { &*ptr::with_exposed_provenance::<T>(place) })
+}
+
+/// `address` if there are `bytes` of the program's memory.
+fn reachable(program: &Program, address: u64, bytes: usize) -> Result<usize, Errno> {
+    let end = address.checked_add(bytes as u64).ok_or(Errno::EFAULT)?;
+    if address < program.window.start() || end > WINDOW_END {
+        return Err(Errno::EFAULT);
+    }
+    let mut copy = vec![0; bytes];
+    if window::read(address, &mut copy)? != bytes {
+        return Err(Errno::EFAULT);
+    }
+    usize::try_from(address).map_err(|_| Errno::EFAULT)
+}
