@@ -4,6 +4,8 @@
 //! F1 enter the gate, F2 mark the frame found by a first walk, F3 walk again and compare,
 //! F4 insert, F5 leave. Any task may fault: workers, kernel threads, debuggers. In a writable area
 //! every fault counts as a write, so that a frame the co-kernel shares is never mapped writable.
+//! An executable area (only read-only ones are made that, for functions that the program posts) shows
+//! nothing but pages that the co-kernel lets the program execute.
 //! What is not mapped is asked for, outside the gate and without Linux's lock where that is allowed.
 
 use crate::block::Block;
@@ -66,6 +68,8 @@ pub(crate) fn large(fault: Fault<'_>) -> Outcome {
 fn access_of(fault: &Fault<'_>) -> Access {
     if fault.is_writable() {
         Access::Write
+    } else if fault.is_executable() {
+        Access::Execute
     } else {
         Access::Read
     }
@@ -91,7 +95,14 @@ fn map_small(fault: &Fault<'_>, proxy: &Proxy) -> Look {
     let block = Block::around(fault.address(), fault.bounds());
     let first = block.look(&partition, root, access_of(fault));
     if first.page_of(fault.address()).is_none() {
-        return Look::Missing;
+        let is_there = access_of(fault) == Access::Execute
+            && translate(&partition, root, fault.address(), Access::Read).is_some();
+        return if is_there {
+            // The co-kernel has it and does not let it be executed.
+            Look::End(Outcome::NoSuchAddress)
+        } else {
+            Look::Missing
+        };
     }
     let marked = first.expose(&partition);
     let Some(marked) = marked.filter(|marked| marked.has(fault.address())) else {

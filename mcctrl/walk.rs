@@ -8,6 +8,7 @@ const PRESENT: u64 = 1;
 const WRITE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
 const LARGE: u64 = 1 << 7;
+const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const ENTRY_BYTES: u64 = 8;
 const TABLE_ENTRIES: u64 = 512;
@@ -21,15 +22,29 @@ pub(crate) enum Access {
     Read,
     /// Writing by the program.
     Write,
+    /// Execution by the program.
+    Execute,
 }
 
 impl Access {
     const fn required(self) -> u64 {
         match self {
             Self::Load => PRESENT,
-            Self::Read => PRESENT | USER,
+            Self::Read | Self::Execute => PRESENT | USER,
             Self::Write => PRESENT | USER | WRITE,
         }
+    }
+
+    const fn forbidden(self) -> u64 {
+        match self {
+            Self::Execute => NO_EXECUTE,
+            _ => 0,
+        }
+    }
+
+    /// Whether `entry` allows it.
+    const fn is_allowed(self, entry: u64) -> bool {
+        entry & self.required() == self.required() && entry & self.forbidden() == 0
     }
 }
 
@@ -66,7 +81,7 @@ pub(crate) fn descend(
     for shift in [39, 30, 21] {
         let index = (address >> shift) & (TABLE_ENTRIES - 1);
         let entry = read(table | (index * ENTRY_BYTES))?;
-        if entry & access.required() != access.required() {
+        if !access.is_allowed(entry) {
             return None;
         }
         if entry & LARGE != 0 {
@@ -85,7 +100,7 @@ pub(crate) const fn small_entry(table: u64, address: u64) -> u64 {
 
 /// The page that an entry of a table of small pages leads to, if `access` is allowed.
 pub(crate) fn small_page(entry: u64, access: Access) -> Option<u64> {
-    (entry & access.required() == access.required()).then_some(entry & ADDRESS)
+    access.is_allowed(entry).then_some(entry & ADDRESS)
 }
 
 /// Where `address` leads; parameters as for [`descend`].
@@ -119,7 +134,7 @@ fn leaf(entry: u64, address: u64, page_bytes: u64) -> Translation {
 
 #[cfg(test)]
 mod tests {
-    use super::{walk, Access, Translation, LARGE, PRESENT, USER, WRITE};
+    use super::{walk, Access, Translation, LARGE, NO_EXECUTE, PRESENT, USER, WRITE};
     use std::collections::HashMap;
 
     const ROOT: u64 = 0x1000;
@@ -186,6 +201,26 @@ mod tests {
                 memory.entry(*key).and_modify(|entry| *entry &= !missing);
                 assert_eq!(find(&memory, refused), None);
             }
+        }
+    }
+
+    #[test]
+    fn execution_needs_every_level_without_the_bit_against_it() {
+        let allowed = |depth, table: u64| {
+            let mut memory = tables(4, 0x5000, ALL);
+            memory.values_mut().for_each(|entry| *entry &= !NO_EXECUTE);
+            if table == depth {
+                let top = table * ROOT;
+                memory
+                    .iter_mut()
+                    .filter(|(at, _)| **at & !0xfff == top)
+                    .for_each(|(_, entry)| *entry |= NO_EXECUTE);
+            }
+            find(&memory, Access::Execute).is_some()
+        };
+        assert!(allowed(0, 1));
+        for depth in 1..=4 {
+            assert!(!allowed(depth, depth));
         }
     }
 

@@ -119,14 +119,3 @@ pub(crate) fn thread_pointer() -> u64 {
     unsafe { std::arch::asm!("mov {}, fs:[0]", out(reg) pointer, options(nostack, readonly)) };
     pointer
 }
-
-/// An address in the calling thread's stack with nothing of use below it while a call made from here waits.
-#[inline(always)]
-pub(crate) fn stack_below() -> u64 {
-    /// More than what the frames between here and the system call use.
-    const ROOM: u64 = 4096;
-    let pointer: u64;
-    // SAFETY: reads a register.
-    unsafe { std::arch::asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack)) };
-    (pointer - ROOM) & !63
-}

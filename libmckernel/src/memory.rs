@@ -67,6 +67,53 @@ impl Memory {
     }
 }
 
+/// A stack for functions, with a page below it that nobody may touch.
+pub(crate) struct Stack {
+    address: usize,
+    bytes: usize,
+}
+
+impl Stack {
+    const GUARD: usize = 4096;
+
+    /// Maps one of `bytes`, a multiple of a page.
+    pub(crate) fn map(bytes: usize) -> Option<Self> {
+        // SAFETY: new pages.
+        let address = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                bytes + Self::GUARD,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
+                -1,
+                0,
+            )
+        };
+        if address == libc::MAP_FAILED {
+            return None;
+        }
+        // SAFETY: the first of the pages just mapped. Without it an overflow would be found later.
+        unsafe { libc::mprotect(address, Self::GUARD, libc::PROT_NONE) };
+        Some(Self {
+            address: address.expose_provenance(),
+            bytes: bytes + Self::GUARD,
+        })
+    }
+
+    /// One past its last address.
+    pub(crate) fn end(&self) -> u64 {
+        (self.address + self.bytes) as u64
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let start = ptr::with_exposed_provenance_mut(self.address);
+        // SAFETY: mapped by `map`, and no function runs on it any more.
+        unsafe { libc::munmap(start, self.bytes) };
+    }
+}
+
 /// The queue of `entries` at `address`. `None` for a number of entries that cannot be, or an address
 /// where none can lie.
 ///
@@ -75,7 +122,7 @@ impl Memory {
 /// There are [`bytes_of`]`(entries)` bytes of memory, which stays for `'a` and is read and written
 /// as atomics only.
 pub unsafe fn view<'a>(address: usize, entries: usize) -> Option<Queue<'a>> {
-    if !is_possible(entries) || address == 0 || address % align_of::<Entry>() != 0 {
+    if !is_possible(entries) || address == 0 || !address.is_multiple_of(align_of::<Entry>()) {
         return None;
     }
     let header = ptr::with_exposed_provenance::<Header>(address);

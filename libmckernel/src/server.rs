@@ -13,7 +13,7 @@ use ihk_ikc::process::{op, serve as answer, ServerRecord};
 use ihk_ikc::queue::{Request, FUNCTION};
 
 use crate::kernel::{self, system_call, Kernel, EINTR};
-use crate::memory::Memory;
+use crate::memory::{Memory, Stack};
 use crate::serve::{serve, Server};
 
 /// Stack of a server, and with it of the functions that it runs.
@@ -59,6 +59,9 @@ fn run(kernel: Kernel, memory: Memory) {
 
 /// Does what the stand-in in the proxy cannot, until it is gone.
 fn stand_by(memory: Memory, me: u32) {
+    let Some(stack) = Stack::map(STACK_BYTES) else {
+        return;
+    };
     let record = ServerRecord::default();
     let place = std::ptr::from_ref(&record).expose_provenance() as u64;
     let mut answered = 0;
@@ -67,11 +70,11 @@ fn stand_by(memory: Memory, me: u32) {
             memory.address(),
             u64::from(me),
             place,
-            kernel::stack_below(),
+            stack.end(),
             kernel::thread_pointer(),
             answered,
         ];
-        // SAFETY: queue and record outlive the call; the stack below is free while it waits.
+        // SAFETY: queue, record and stack outlive the call.
         let wanted = unsafe { system_call(op::QUEUE_SERVE, args) };
         answered = 1;
         match wanted {
@@ -127,6 +130,10 @@ impl Server for Native {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "addresses have 64 bits here"
+)]
 fn call_function(function: u64, argument: u64) -> i64 {
     type Function = extern "C" fn(*mut libc::c_void) -> i64;
     let function = std::ptr::with_exposed_provenance::<()>(function as usize);

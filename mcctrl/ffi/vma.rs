@@ -40,13 +40,15 @@ impl NewArea<'_> {
     }
 
     /// Makes it a part of the window: not inherited by fork, not dumped, not grown, served by
-    /// [`crate::fault`].
+    /// [`crate::fault`]. Parts of it may become executable, though the file system is none of programs.
     pub(crate) fn become_window(&self) {
         self.0.set_dontcopy();
         self.0.set_dontdump();
         self.0.set_dontexpand();
         // SAFETY: setting up the area is our right in mmap; the operations live for ever.
         unsafe { (*self.0.as_ptr()).vm_ops = &WINDOW_AREA.0 };
+        // SAFETY: as above; nobody else sees the area's flags yet.
+        unsafe { (*self.0.as_ptr()).__bindgen_anon_2.vm_flags |= bindings::VM_MAYEXEC as c_ulong };
     }
 }
 
@@ -96,8 +98,8 @@ unsafe extern "C" fn on_map_pages(
     0
 }
 
-/// A part that was read-only becomes writable: pages mapped there were not resolved as writes (the
-/// co-kernel may share them), so they are dropped and come back by faults.
+/// A part becomes writable or executable: pages mapped there were not resolved as that (the co-kernel
+/// may share them, or not let them be executed), so they are dropped and come back by faults.
 ///
 /// # Safety
 ///
@@ -108,7 +110,7 @@ unsafe extern "C" fn on_mprotect(
     end: c_ulong,
     flags: c_ulong,
 ) -> c_int {
-    let write = bindings::VM_WRITE as c_ulong;
+    let watched = (bindings::VM_WRITE | bindings::VM_EXEC) as c_ulong;
     // SAFETY: the area is valid.
     let (was, offset, first) = unsafe {
         (
@@ -117,7 +119,7 @@ unsafe extern "C" fn on_mprotect(
             (*area).__bindgen_anon_1.__bindgen_anon_1.vm_start,
         )
     };
-    if flags & write == 0 || was & write != 0 {
+    if flags & watched & !was == 0 {
         return 0;
     }
     const TASK_UNINTERRUPTIBLE: c_int = 2;
@@ -227,6 +229,12 @@ impl<'a> Fault<'a> {
         // SAFETY: the lock keeps the area as it is.
         (unsafe { (*self.area()).__bindgen_anon_2.vm_flags } as u64) & bindings::VM_WRITE as u64
             != 0
+    }
+
+    /// Whether the area may be executed.
+    pub(crate) fn is_executable(&self) -> bool {
+        // SAFETY: the lock keeps the area as it is.
+        (unsafe { (*self.area()).__bindgen_anon_2.vm_flags } as u64) & bindings::VM_EXEC as u64 != 0
     }
 
     fn has(&self, flag: bindings::fault_flag) -> bool {

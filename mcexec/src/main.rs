@@ -24,6 +24,7 @@ mod device;
 #[cfg_attr(not(test), expect(unsafe_code, reason = "the C entry point"))]
 mod entry;
 mod error;
+mod function;
 mod image;
 #[expect(unsafe_code, reason = "environ and queries of signal dispositions")]
 mod inherited;

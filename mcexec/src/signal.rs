@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow, Signal};
 
-use crate::{cancel, device};
+use crate::{cancel, device, function};
 
 /// How often a handler tries again while the way to the co-kernel is jammed.
 const TRIES: u32 = 1000;
@@ -35,6 +35,9 @@ const WORKER_SIGNALS: [Signal; 4] = [
 /// `EINVAL` for what is no signal, or one that cannot be caught.
 pub(crate) fn set_disposition(signal: u64, wanted: u64, flags: u64) -> Result<(), Errno> {
     let signal = i32::try_from(signal).map_err(|_| Errno::EINVAL)?;
+    if function::owns(signal) {
+        return Ok(());
+    }
     // SAFETY: all zeroes is a sigaction: default action, nothing masked, no flags.
     let mut action: libc::sigaction = unsafe { zeroed() };
     match wanted {

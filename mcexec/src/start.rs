@@ -86,6 +86,7 @@ fn create(
         path: prepared.exe.clone(),
         window,
         slots,
+        vdso: prepared.layout.vdso,
     })
 }
 

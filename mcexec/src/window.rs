@@ -158,6 +158,24 @@ impl Window {
         Ok(())
     }
 
+    /// Lets the read-only part around `address` be executed here, as far as the co-kernel lets the
+    /// program execute its pages: mcctrl sees to that. Whether there is such a part. May be called
+    /// from the handler of a fault outside this program's code.
+    pub(crate) fn allow_execution(self, address: u64) -> bool {
+        let Ok(parts) = READ_ONLY.lock() else {
+            return false;
+        };
+        let Some((&start, &end)) = parts.range(..=address).next_back() else {
+            return false;
+        };
+        let Ok((first, length)) = self.part(start, end.saturating_sub(start)) else {
+            return false;
+        };
+        let rights = libc::PROT_READ | libc::PROT_EXEC;
+        // SAFETY: the part lies in the window, where nothing of Rust lives; it stays unwritable.
+        address < end && unsafe { libc::mprotect(first, length, rights) } == 0
+    }
+
     /// Something else than the window is mapped in a part: what rights the window has there is over.
     pub(crate) fn forget_rights(self, address: u64, bytes: u64) {
         if let Ok(mut parts) = READ_ONLY.lock() {

@@ -15,6 +15,7 @@ static PROGRAMS: LazyLock<Reports> = LazyLock::new(|| {
         "uring",
         "threads",
         "queue",
+        "sakura",
     ];
     Reports::of(linux_only(), "programs", &programs)
 });

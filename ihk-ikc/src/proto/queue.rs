@@ -460,7 +460,13 @@ impl<'a> Queue<'a> {
     }
 
     fn place(&self, ticket: u64) -> usize {
-        (ticket & (self.entries.len() as u64 - 1)) as usize
+        let mask = self.entries.len() as u64 - 1;
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "below the number of entries"
+        )]
+        let place = (ticket & mask) as usize;
+        place
     }
 }
 
@@ -493,8 +499,9 @@ const fn packed(ticket: u64, index: usize) -> u64 {
 }
 
 fn handle(index: usize, state: u32) -> u32 {
-    // Below MAX_ENTRIES.
-    (state & !(USE - 1)) | (index & 0xffff) as u32
+    #[allow(clippy::cast_possible_truncation, reason = "below MAX_ENTRIES")]
+    let index = index as u32;
+    (state & !(USE - 1)) | index
 }
 
 fn wake_if(condition: bool) -> Wake {
@@ -530,6 +537,7 @@ fn prepare(word: &AtomicU32, seen: u32) -> Option<(&AtomicU32, u32)> {
 }
 
 #[cfg(all(test, not(loom)))]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

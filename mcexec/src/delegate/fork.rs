@@ -96,5 +96,6 @@ fn settle(program: &Program, unborn: u64, tid_address: u64) -> Result<Program, E
         path: program.path.clone(),
         window,
         slots,
+        vdso: program.vdso,
     })
 }

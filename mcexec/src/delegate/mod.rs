@@ -18,6 +18,7 @@ pub(crate) mod worker;
 
 use std::ffi::CString;
 
+use ihk_ikc::process::VdsoWish;
 use nix::errno::Errno;
 
 use crate::window::{Slots, Window};
@@ -32,6 +33,8 @@ pub(crate) struct Program {
     pub window: Window,
     /// Where its threads leave their requests.
     pub slots: Slots,
+    /// Its vdso, and where ours is.
+    pub vdso: VdsoWish,
 }
 
 /// `result` in the form system calls have.

@@ -11,7 +11,7 @@
 //! The runner blocks all signals, so posted calls are not interrupted; the worker can be, and then
 //! leaves the runner at work until the program's thread is back.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ use std::time::Duration;
 use ihk_ikc::delegable::is_delegable;
 use ihk_ikc::layout::WINDOW_END;
 use ihk_ikc::process::{serve as answer, ServerRecord};
-use ihk_ikc::queue::{bytes_of, is_possible, Header, Queue, Request, MAGIC};
+use ihk_ikc::queue::{bytes_of, is_possible, Header, Queue, Request, FUNCTION, MAGIC};
 use mckernel::memory;
 use mckernel::serve::{serve as serve_queue, Server};
 use nix::errno::Errno;
@@ -29,6 +29,7 @@ use nix::libc;
 use nix::unistd::{getgroups, getresgid, getresuid, Gid, ResGid, ResUid};
 
 use super::{perform, Program};
+use crate::function::{Call, Caller, Functions};
 use crate::{signal, syscall, window};
 
 /// How long a runner looks for entries before it sleeps: about the price of being woken.
@@ -38,9 +39,17 @@ const STACK_BYTES: usize = 128 << 10;
 
 /// In [`Exchange::asks`]: nothing is asked. The other values are those of [`answer`].
 const RUNNING: u32 = u32::MAX;
-const END: u32 = answer::END as u32;
-const HIRE: u32 = answer::HIRE as u32;
-const CALL: u32 = answer::CALL as u32;
+/// See [`RUNNING`].
+const END: u32 = word(answer::END);
+/// See [`RUNNING`].
+const HIRE: u32 = word(answer::HIRE);
+/// See [`RUNNING`].
+const CALL: u32 = word(answer::CALL);
+
+#[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+const fn word(asked: i64) -> u32 {
+    asked.cast_unsigned() as u32
+}
 
 thread_local! {
     /// The runner that belongs to this worker, while its thread is not in `QUEUE_SERVE`.
@@ -156,14 +165,21 @@ fn start(program: &'static Program, args: [u64; 6]) -> Result<Pair, Errno> {
         result: AtomicI64::new(0),
         outdated: AtomicBool::new(false),
     });
-    let runner = Runner {
+    let held_back = HeldBack {
         program,
         exchange: exchange.clone(),
     };
     let body = move || {
+        let runner = Runner {
+            held_back,
+            stack: args[3],
+            thread_pointer: args[4],
+            functions: OnceCell::new(),
+        };
         serve_queue(&queue, number, &runner);
-        runner.exchange.asks.store(END, Ordering::Release);
-        wake(&runner.exchange.asks);
+        let asks = &runner.held_back.exchange.asks;
+        asks.store(END, Ordering::Release);
+        wake(asks);
     };
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
     signal::with_all_blocked(|| builder.spawn(body))?.map_err(|_| Errno::EAGAIN)?;
@@ -173,21 +189,81 @@ fn start(program: &'static Program, args: [u64; 6]) -> Result<Pair, Errno> {
     })
 }
 
-/// What serves a queue in this process.
-struct Runner {
+/// What a function's system calls are made with that are held back.
+#[derive(Clone)]
+struct HeldBack {
     program: &'static Program,
     exchange: Arc<Exchange>,
+}
+
+impl Caller for HeldBack {
+    fn perform(&self, number: u64, args: [u64; 6]) -> i64 {
+        if self.exchange.outdated.load(Ordering::Acquire) {
+            return -i64::from(libc::EPERM);
+        }
+        perform::perform(self.program, &Request { number, args })
+    }
+
+    fn pass_on(&self, number: u64, args: [u64; 6]) -> i64 {
+        if let Ok(mut call) = self.exchange.call.lock() {
+            *call = Request { number, args };
+        }
+        self.exchange.ask(CALL);
+        self.exchange.result.load(Ordering::Relaxed)
+    }
+
+    fn allow_execution(&self, address: u64) -> bool {
+        self.program.window.allow_execution(address)
+    }
+
+    fn own_vdso(&self, address: u64) -> Option<u64> {
+        let vdso = &self.program.vdso;
+        let code =
+            (vdso.target + vdso.vvar_bytes)..(vdso.target + vdso.vvar_bytes + vdso.vdso_bytes);
+        (vdso.target != 0 && code.contains(&address)).then(|| address - vdso.target + vdso.source)
+    }
+}
+
+/// What serves a queue in this process.
+struct Runner {
+    held_back: HeldBack,
+    /// Where functions have their stack.
+    stack: u64,
+    /// The thread pointer they have.
+    thread_pointer: u64,
+    /// What it takes to run functions, once one was posted.
+    functions: OnceCell<Result<Functions, Errno>>,
+}
+
+impl Runner {
+    fn call(&self, function: u64, argument: u64) -> i64 {
+        let functions = self
+            .functions
+            .get_or_init(|| Functions::prepare(Box::new(self.held_back.clone())));
+        match functions {
+            Ok(functions) => functions.call(&Call {
+                function,
+                argument,
+                stack: self.stack,
+                thread_pointer: self.thread_pointer,
+            }),
+            Err(errno) => -i64::from(*errno as i32),
+        }
+    }
 }
 
 impl Server for Runner {
     const LOOK_FOR: Duration = LOOK_FOR;
 
     fn perform(&self, request: &Request) -> i64 {
-        if self.exchange.outdated.load(Ordering::Acquire) {
+        if self.held_back.exchange.outdated.load(Ordering::Acquire) {
             return -i64::from(libc::EPERM);
         }
-        if is_delegable(request.number) {
-            perform::perform(self.program, request)
+        let [first, second, ..] = request.args;
+        if request.number == FUNCTION {
+            self.call(first, second)
+        } else if is_delegable(request.number) {
+            perform::perform(self.held_back.program, request)
         } else {
             -i64::from(libc::ENOSYS)
         }
@@ -202,7 +278,7 @@ impl Server for Runner {
     }
 
     fn hire(&self) {
-        self.exchange.ask(HIRE);
+        self.held_back.exchange.ask(HIRE);
     }
 }
 
