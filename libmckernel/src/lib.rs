@@ -3,7 +3,7 @@
 //! a Linux core while it goes on computing.
 //!
 //! The same program runs natively: the queue's servers are threads of the program either way
-//! ([`server`]). On the co-kernel such a thread waits in one long delegated call, and what it serves
+//! (`server.rs`). On the co-kernel such a thread waits in one long delegated call, and what it serves
 //! ([`serve`]) is done by its stand-in in the proxy. [`queue`] is the Rust interface, [`c`] the one of
 //! `include/mckernel.h`. Guarantees and limits: `docs/flexsc-and-sakura.md`.
 #![deny(unsafe_code)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
 use ihk_ikc::process::prot;
@@ -29,6 +29,13 @@ pub(crate) type Slots = &'static [DelegationSlot; MAX_SLOTS];
 /// The read-only parts of the window: start and end. A forked child has to make them again. The
 /// co-kernel changes them one at a time, and not while it forks.
 static READ_ONLY: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
+
+/// Keeps everybody from changing rights while this process forks, so that the child finds the lock
+/// free: a server of call queues may be about to let code be executed.
+#[must_use]
+pub(crate) fn keep_rights() -> Option<MutexGuard<'static, BTreeMap<u64, u64>>> {
+    READ_ONLY.lock().ok()
+}
 
 /// Maps window and slots of a created process, which may come from different descriptors.
 ///

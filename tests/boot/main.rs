@@ -16,6 +16,7 @@ mod partition;
 mod processes;
 mod programs;
 mod rig;
+mod sakura;
 mod script;
 mod shared;
 mod stall;

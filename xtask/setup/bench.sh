@@ -21,6 +21,10 @@ for item in "$@"; do
         before=$(figure $programs/bench "$name")
         ours=$(figure mcexec $programs/bench "$name")
         after=$(figure $programs/bench "$name") ;;
+    tasks)
+        before=$(figure $pin $programs/tasks "$name")
+        ours=$(figure $pin mcexec $programs/tasks "$name")
+        after=$(figure $pin $programs/tasks "$name") ;;
     launch)
         before=$($pin $programs/launch 21 $programs/hello_static)
         ours=$($pin $programs/launch 21 "$(command -v mcexec)" $programs/hello_static)

@@ -23,9 +23,13 @@ use crate::{cancel, control, device, signal, views, window};
 pub(super) fn fork(program: &Program, unborn: u64, tid_address: u64) -> Result<i64, Errno> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|_| Errno::EAGAIN)?;
     let mask = signal::set_mask(u64::MAX);
-    let locks = (views::files::parts(), views::snapshot::remembered());
+    let locks = (
+        views::files::parts(),
+        views::snapshot::remembered(),
+        window::keep_rights(),
+    );
     // SAFETY: the child calls nothing that needs another thread of this process: the C library
-    // keeps its allocator usable, and our own locks are free, see `window::READ_ONLY`, or our own.
+    // keeps its allocator usable, and our own locks are free, see `window::keep_rights`, or our own.
     let forked = unsafe { fork_process() };
     drop(locks);
     let result = match forked {

@@ -275,3 +275,95 @@ fn fetch(head: &Head, registers: &mut [libc::greg_t; 23]) -> bool {
 }
 
 const _: () = assert!(size_of::<Head>() < 128);
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Call, Caller, Functions};
+    use nix::libc;
+    use std::ptr;
+
+    const BYTES: usize = 1 << 16;
+
+    fn pages(rights: libc::c_int) -> *mut u8 {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: new pages.
+        let pages = unsafe { libc::mmap(ptr::null_mut(), BYTES, rights, flags, -1, 0) };
+        assert_ne!(pages, libc::MAP_FAILED);
+        pages.cast()
+    }
+
+    /// Stands for the program's thread.
+    struct Fake {
+        code: usize,
+    }
+
+    impl Caller for Fake {
+        fn perform(&self, number: u64, args: [u64; 6]) -> i64 {
+            // Uses thread-local storage, so ours must be there.
+            assert!(std::thread::current().name().is_none());
+            (number * 1000 + args[0]).cast_signed()
+        }
+
+        fn pass_on(&self, number: u64, args: [u64; 6]) -> i64 {
+            (number * 2000 + args[0]).cast_signed()
+        }
+
+        fn allow_execution(&self, address: u64) -> bool {
+            assert_eq!(address & !0xfff, self.code as u64);
+            let rights = libc::PROT_READ | libc::PROT_EXEC;
+            let code = ptr::with_exposed_provenance_mut(self.code);
+            // SAFETY: the pages of the test.
+            unsafe { libc::mprotect(code, BYTES, rights) == 0 }
+        }
+
+        fn own_vdso(&self, _: u64) -> Option<u64> {
+            None
+        }
+    }
+
+    #[test]
+    #[cfg_attr(
+        not(target_feature = "crt-static"),
+        ignore = "the filter wants the C library in our text"
+    )]
+    fn a_function_runs_with_its_own_stack_and_thread_pointer_and_filtered_calls() {
+        let ours = std::thread::spawn(|| {
+            let read_write = libc::PROT_READ | libc::PROT_WRITE;
+            let (code, stack, block) = (pages(read_write), pages(read_write), pages(read_write));
+            let snippets: [&[u8]; 5] = [
+                b"\x64\x48\x8b\x04\x25\x00\x00\x00\x00\xc3", // mov rax, fs:[0]; ret
+                b"\x48\x89\xe0\xc3",                         // mov rax, rsp; ret
+                b"\xb8\x6e\x00\x00\x00\x0f\x05\xc3",         // getppid
+                b"\xb8\x3f\x00\x00\x00\x0f\x05\xc3",         // uname: delegable, not direct
+                b"\xb8\x09\x00\x00\x00\x0f\x05\xc3",         // mmap: the thread's
+            ];
+            for (snippet, offset) in snippets.iter().zip((0..).step_by(64)) {
+                // SAFETY: inside the pages just mapped.
+                unsafe {
+                    ptr::copy_nonoverlapping(snippet.as_ptr(), code.add(offset), snippet.len())
+                };
+            }
+            let block_address = block.expose_provenance() as u64;
+            // SAFETY: inside the pages just mapped.
+            unsafe { block.cast::<u64>().write(block_address) };
+            // SAFETY: as above.
+            unsafe { libc::mprotect(code.cast(), BYTES, libc::PROT_READ) };
+            let code = code.expose_provenance();
+            let functions = Functions::prepare(Box::new(Fake { code })).unwrap();
+            let run = |index: u64| {
+                functions.call(&Call {
+                    function: code as u64 + 64 * index,
+                    argument: 7,
+                    stack: (stack.expose_provenance() + BYTES) as u64,
+                    thread_pointer: block_address,
+                })
+            };
+            assert_eq!(run(0), block_address.cast_signed());
+            let top = (stack.expose_provenance() + BYTES) as i64;
+            assert_eq!(run(1), top - 8);
+            assert_eq!(run(2), i64::from(nix::unistd::getppid().as_raw()));
+            assert_eq!((run(3), run(4)), (63_007, 18_007));
+        });
+        ours.join().unwrap();
+    }
+}

@@ -71,6 +71,7 @@ fn one_boot(machine: &Machine, rows: &[Row]) -> Result<Vec<(String, Sample)>> {
         let kind = match row.kind {
             Kind::Program | Kind::Control => "program",
             Kind::Threads => "threads",
+            Kind::Tasks => "tasks",
             Kind::Launch => "launch",
             Kind::Boot => "boot",
         };

@@ -102,6 +102,7 @@ fn headers() -> Result<()> {
         "cokernel",
         "ihk-ikc",
         "ihk-linux",
+        "libmckernel",
         "mcctrl",
         "mcexec",
         "tests",
@@ -123,7 +124,14 @@ fn headers() -> Result<()> {
 /// A loop that waits for another CPU must execute PAUSE: see [`waits_without_pause`].
 fn spin_loops() -> Result<()> {
     let mut found = Vec::new();
-    for path in sources(&["cokernel", "ihk-ikc", "ihk-linux", "mcctrl", "mcexec"])? {
+    for path in sources(&[
+        "cokernel",
+        "ihk-ikc",
+        "ihk-linux",
+        "libmckernel",
+        "mcctrl",
+        "mcexec",
+    ])? {
         for line in waits_without_pause(&read(&path)) {
             found.push(format!("{}:{line}", path.display()));
         }
