@@ -339,9 +339,9 @@ mod tests {
             ];
             for (snippet, offset) in snippets.iter().zip((0..).step_by(64)) {
                 // SAFETY: inside the pages just mapped.
-                unsafe {
-                    ptr::copy_nonoverlapping(snippet.as_ptr(), code.add(offset), snippet.len())
-                };
+                let place = unsafe { code.add(offset) };
+                // SAFETY: as above.
+                unsafe { ptr::copy_nonoverlapping(snippet.as_ptr(), place, snippet.len()) };
             }
             let block_address = block.expose_provenance() as u64;
             // SAFETY: inside the pages just mapped.
