@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // The measured half of `cargo xtask bench`: run natively and under mcexec in the same boot.
-// Usage: bench NAME…   prints one line per name: "NAME NANOSECONDS", the median of its batches.
+// Usage: bench NAME…   prints one line per name: "NAME NANOSECONDS CALLS BATCHES", the median of its batches, of CALLS
+// calls each. Marks for the instruction counter (xtask/counter) bracket each batch.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -23,6 +24,30 @@ static uint64_t now_ns(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+// What has been measured since the last result.
+static uint64_t calls_per_batch, batches;
+
+static void mark(void)
+{
+	__asm__ volatile("xchg %%bx, %%bx" ::: "memory");
+}
+
+static uint64_t begin_batch(uint64_t calls)
+{
+	calls_per_batch = calls;
+	batches++;
+	mark();
+	return now_ns();
+}
+
+// ns since the batch began.
+static double end_batch(uint64_t began)
+{
+	uint64_t end = now_ns();
+	mark();
+	return (double)(end - began);
 }
 
 static int by_value(const void *a, const void *b)
@@ -54,10 +79,10 @@ static double per_call(int calls, void (*call)(void))
 	for (int i = 0; i < calls / 10; i++)
 		call();
 	for (int b = 0; b < BATCHES; b++) {
-		uint64_t t = now_ns();
+		uint64_t t = begin_batch(calls);
 		for (int i = 0; i < calls; i++)
 			call();
-		v[b] = (double)(now_ns() - t) / calls;
+		v[b] = end_batch(t) / calls;
 	}
 	return median(v, BATCHES);
 }
@@ -83,7 +108,7 @@ static void pause_ns(uint64_t ns)
 {
 	uint64_t end = now_ns() + ns;
 	while (now_ns() < end)
-		;
+		__builtin_ia32_pause();
 }
 
 static double delegated_after_pause(void)
@@ -91,9 +116,9 @@ static double delegated_after_pause(void)
 	double v[200], cost = clock_cost();
 	for (int i = 0; i < 200; i++) {
 		pause_ns(1000000);
-		uint64_t t = now_ns();
+		uint64_t t = begin_batch(1);
 		delegated_call();
-		v[i] = (double)(now_ns() - t) - cost;
+		v[i] = end_batch(t) - cost;
 	}
 	return median(v, 200);
 }
@@ -123,10 +148,10 @@ static double pread_reused(size_t bytes)
 	double v[BATCHES];
 	read_all(buffer, bytes);
 	for (int b = 0; b < BATCHES; b++) {
-		uint64_t t = now_ns();
+		uint64_t t = begin_batch(calls);
 		for (int i = 0; i < calls; i++)
 			read_all(buffer, bytes);
-		v[b] = (double)(now_ns() - t) / calls;
+		v[b] = end_batch(t) / calls;
 	}
 	munmap(buffer, bytes);
 	return median(v, BATCHES);
@@ -138,10 +163,10 @@ static double pread_fresh(size_t bytes)
 	double v[101], cost = clock_cost();
 	int rounds = bytes >= 1 << 20 ? 31 : 101;
 	for (int i = 0; i < rounds; i++) {
-		uint64_t t = now_ns();
+		uint64_t t = begin_batch(1);
 		char *buffer = fresh(bytes);
 		read_all(buffer, bytes);
-		v[i] = (double)(now_ns() - t) - cost;
+		v[i] = end_batch(t) - cost;
 		munmap(buffer, bytes);
 	}
 	return median(v, rounds);
@@ -152,14 +177,14 @@ static double map_touch_unmap(int huge_pages)
 	const size_t bytes = 64 << 20;
 	double v[BATCHES];
 	for (int b = 0; b < BATCHES; b++) {
-		uint64_t t = now_ns();
+		uint64_t t = begin_batch(bytes >> 12);
 		char *p = fresh(bytes);
 		if (!huge_pages)
 			madvise(p, bytes, MADV_NOHUGEPAGE);
 		for (size_t i = 0; i < bytes; i += 4096)
 			p[i] = 1;
 		munmap(p, bytes);
-		v[b] = (double)(now_ns() - t) / (double)(bytes >> 12);
+		v[b] = end_batch(t) / (double)(bytes >> 12);
 	}
 	return median(v, BATCHES);
 }
@@ -239,10 +264,10 @@ static double futex_ping_pong(uint64_t pause, int rounds)
 			fprintf(stderr, "bench: pthread_create failed\n");
 			exit(1);
 		}
-		uint64_t t = now_ns();
+		uint64_t t = begin_batch(2 * rounds);
 		hand_over(&game, 0);
 		pthread_join(thread, NULL);
-		v[b] = (double)(now_ns() - t) / (2 * rounds) - (double)pause;
+		v[b] = end_batch(t) / (2 * rounds) - (double)pause;
 	}
 	sched_setaffinity(0, sizeof all, &all);
 	return median(v, BATCHES);
@@ -313,7 +338,10 @@ static void open_scratch_file(void)
 int main(int argc, char **argv)
 {
 	open_scratch_file();
-	for (int i = 1; i < argc; i++)
-		printf("%s %.1f\n", argv[i], measure(argv[i]));
+	for (int i = 1; i < argc; i++) {
+		batches = 0;
+		double ns = measure(argv[i]);
+		printf("%s %.1f %lu %lu\n", argv[i], ns, (unsigned long)calls_per_batch, (unsigned long)batches);
+	}
 	return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// Times a program from fork to reaped: launch ROUNDS PROGRAM ARGS…  prints the median in ns.
+// Times a program from fork to reaped: launch ROUNDS PROGRAM ARGS…  prints "launch NANOSECONDS 1 ROUNDS", the median.
+// Marks for the instruction counter (xtask/counter) bracket each round.
 // Runs on the Linux side; the program is either measured natively or is mcexec itself.
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -23,10 +24,16 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static void mark(void)
+{
+	__asm__ volatile("xchg %%bx, %%bx" ::: "memory");
+}
+
 static uint64_t run_once(char **argv)
 {
-	uint64_t start = now_ns();
 	int status;
+	mark();
+	uint64_t start = now_ns();
 	pid_t child = vfork();
 	if (child == 0) {
 		int null = open("/dev/null", O_WRONLY);
@@ -38,7 +45,9 @@ static uint64_t run_once(char **argv)
 		fprintf(stderr, "launch: %s: status %#x\n", argv[0], status);
 		exit(1);
 	}
-	return now_ns() - start;
+	uint64_t end = now_ns();
+	mark();
+	return end - start;
 }
 
 int main(int argc, char **argv)
@@ -52,6 +61,6 @@ int main(int argc, char **argv)
 	for (int i = 0; i < rounds; i++)
 		v[i] = run_once(argv + 2);
 	qsort(v, (size_t)rounds, sizeof *v, by_value);
-	printf("%lu\n", (unsigned long)v[rounds / 2]);
+	printf("launch %lu 1 %d\n", (unsigned long)v[rounds / 2], rounds);
 	return 0;
 }

@@ -1,38 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0
-# The guest's half of `cargo xtask bench`: KIND:NAME… → one line "NAME NATIVE_BEFORE NATIVE_AFTER COKERNEL" each, ns;
-# "-" where there is no such figure. Linux's side stays on CPU 0, the program on the co-kernel's first CPU, but for rows
+# The guest's half of `cargo xtask bench`: KIND:NAME… → lines "NAME PHASE NANOSECONDS CALLS BATCHES", PHASE native (once
+# before and once after) or ours. Linux's side stays on CPU 0, the program on the co-kernel's first CPU, but for rows
 # about threads.
 set -eu
 programs=/usr/local/lib/mckernel-tests
 pin="taskset -c 0"
 
-figure() { # RUNNER… — the second word of "bench NAME"'s line
-    "$@" | cut -d' ' -f2
+phase() { # PHASE RUNNER… — runs it and passes on the figures it prints after its own name; programs without marks print
+    local phase=$1 figures # nothing but nanoseconds
+    shift
+    read -r _ figures < <("$@")
+    case $figures in
+    *" "*) echo "$name $phase $figures" ;;
+    ?*) echo "$name $phase $figures 1 0" ;;
+    *) return 1 ;;
+    esac
 }
 
 for item in "$@"; do
     kind=${item%%:*} name=${item#*:}
     case $kind in
     program)
-        before=$(figure $pin $programs/bench "$name")
-        ours=$(figure $pin mcexec $programs/bench "$name")
-        after=$(figure $pin $programs/bench "$name") ;;
+        phase native $pin $programs/bench "$name"
+        phase ours $pin mcexec $programs/bench "$name"
+        phase native $pin $programs/bench "$name" ;;
     threads)
-        before=$(figure $programs/bench "$name")
-        ours=$(figure mcexec $programs/bench "$name")
-        after=$(figure $programs/bench "$name") ;;
+        phase native $programs/bench "$name"
+        phase ours mcexec $programs/bench "$name"
+        phase native $programs/bench "$name" ;;
     tasks)
-        before=$(figure $pin $programs/tasks "$name")
-        ours=$(figure $pin mcexec $programs/tasks "$name")
-        after=$(figure $pin $programs/tasks "$name") ;;
+        phase native $pin $programs/tasks "$name"
+        phase ours $pin mcexec $programs/tasks "$name"
+        phase native $pin $programs/tasks "$name" ;;
     launch)
-        before=$($pin $programs/launch 21 $programs/hello_static)
-        ours=$($pin $programs/launch 21 "$(command -v mcexec)" $programs/hello_static)
-        after=$($pin $programs/launch 21 $programs/hello_static) ;;
+        phase native $pin $programs/launch 21 $programs/hello_static
+        phase ours $pin $programs/launch 21 "$(command -v mcexec)" $programs/hello_static
+        phase native $pin $programs/launch 21 $programs/hello_static ;;
     boot)
-        before=- after=-
         ihkosctl 0 shutdown
-        ours=$($programs/launch 1 "$(command -v ihkosctl)" 0 boot) ;;
+        phase ours $programs/launch 1 "$(command -v ihkosctl)" 0 boot ;;
     esac
-    echo "$name $before $after $ours"
 done

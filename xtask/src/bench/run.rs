@@ -38,12 +38,7 @@ pub type Samples = BTreeMap<String, Vec<Sample>>;
 /// The machine did not come up, or a row could not be measured.
 pub fn measure(rows: &[Row], boots: u32) -> Result<Samples> {
     let mut samples = Samples::new();
-    let (threads, others): (Vec<Row>, Vec<Row>) =
-        rows.iter().partition(|row| row.kind == Kind::Threads);
-    for (smp, rows) in [(2, others), (4, threads)] {
-        if rows.is_empty() {
-            continue;
-        }
+    for (smp, rows) in machines(rows) {
         let machine = Machine::new(VmOptions {
             smp,
             ..VmOptions::default()
@@ -66,7 +61,55 @@ pub fn measure(rows: &[Row], boots: u32) -> Result<Samples> {
     Ok(samples)
 }
 
+/// Rows with the number of CPUs of the machine they are measured on.
+pub(super) fn machines(rows: &[Row]) -> Vec<(u32, Vec<Row>)> {
+    let (threads, others): (Vec<Row>, Vec<Row>) =
+        rows.iter().partition(|row| row.kind == Kind::Threads);
+    [(2, others), (4, threads)]
+        .into_iter()
+        .filter(|(_, rows)| !rows.is_empty())
+        .collect()
+}
+
 fn one_boot(machine: &Machine, rows: &[Row]) -> Result<Vec<(String, Sample)>> {
+    let mut samples: Vec<(String, Sample)> = Vec::new();
+    let phases = phases(machine, rows)?;
+    for row in rows {
+        let of = |ours| {
+            let ns: Vec<f64> = phases
+                .iter()
+                .filter(|phase| phase.row == row.name && phase.ours == ours)
+                .map(|phase| phase.ns)
+                .collect();
+            (!ns.is_empty()).then(|| ns.iter().sum::<f64>() / ns.len() as f64)
+        };
+        let native = of(false).unwrap_or(1e6);
+        let ours = of(true).with_context(|| format!("bench {}: not measured", row.name))?;
+        samples.push((row.name.to_string(), Sample { native, ours }));
+    }
+    Ok(samples)
+}
+
+/// One run of a program that measures.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Phase {
+    /// Name of the row.
+    pub(super) row: String,
+    /// On the co-kernel, not natively.
+    pub(super) ours: bool,
+    /// Median over the batches, ns per call.
+    pub(super) ns: f64,
+    /// Calls in a batch.
+    pub(super) calls: u64,
+    /// How many batches, each between two marks.
+    pub(super) batches: usize,
+}
+
+/// Boots `machine` and measures `rows`; the phases in their order.
+///
+/// # Errors
+/// The machine did not come up, or a row could not be measured.
+pub(super) fn phases(machine: &Machine, rows: &[Row]) -> Result<Vec<Phase>> {
     let items = rows.iter().map(|row| {
         let kind = match row.kind {
             Kind::Program | Kind::Control => "program",
@@ -97,17 +140,18 @@ fn one_boot(machine: &Machine, rows: &[Row]) -> Result<Vec<(String, Sample)>> {
         .collect()
 }
 
-/// Reads `NAME NATIVE_BEFORE NATIVE_AFTER OURS`.
-fn parse(line: &str) -> Option<(String, Sample)> {
-    let mut words = line.split(' ');
-    let (name, before, after, ours) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let native = match (before, after) {
-        ("-", "-") => 1e6,
-        _ => (before.parse::<f64>().ok()? + after.parse::<f64>().ok()?) / 2.0,
+/// Reads `NAME native|ours NANOSECONDS CALLS BATCHES`.
+fn parse(line: &str) -> Option<Phase> {
+    let [row, side, ns, calls, batches] = line.split(' ').collect::<Vec<_>>().try_into().ok()?;
+    let phase = Phase {
+        row: row.to_string(),
+        ours: side == "ours",
+        ns: ns.parse().ok()?,
+        calls: calls.parse().ok()?,
+        batches: batches.parse().ok()?,
     };
-    let ours = ours.parse().ok()?;
-    let sane = native > 0.0 && ours > 0.0 && words.next().is_none();
-    sane.then(|| (name.to_string(), Sample { native, ours }))
+    let sane = phase.ns > 0.0 && phase.calls > 0 && ["ours", "native"].contains(&side);
+    sane.then_some(phase)
 }
 
 #[cfg(test)]
@@ -116,11 +160,17 @@ mod tests {
 
     #[test]
     fn a_line_of_the_guest_is_read_and_rubbish_is_not() {
-        let (name, sample) = parse("null_local 400.0 420.0 205.0").unwrap();
-        assert_eq!(name, "null_local");
-        assert!((sample.ratio() - 0.5).abs() < 1e-9);
-        assert!((parse("boot - - 60000000").unwrap().1.ratio() - 60.0).abs() < 1e-9);
-        for bad in ["", "x 1 2", "x 1 2 0", "x 1 2 3 4", "x a 2 3"] {
+        let phase = parse("null_local ours 205.0 1000 9").unwrap();
+        assert!(phase.ours && phase.row == "null_local");
+        assert_eq!((phase.calls, phase.batches), (1000, 9));
+        assert!(!parse("null_local native 205.0 1000 9").unwrap().ours);
+        for bad in [
+            "",
+            "x ours 1 2",
+            "x ours 0 2 3",
+            "x ours 1 2 3 4",
+            "x its 1 2 3",
+        ] {
             assert!(parse(bad).is_none(), "{bad}");
         }
     }

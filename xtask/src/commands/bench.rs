@@ -6,7 +6,7 @@ use clap::Args;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::bench::{plot, report, rows, run};
+use crate::bench::{instructions, plot, report, rows, run};
 use crate::{paths, ui};
 
 /// Measure: native Linux and the co-kernel within one boot
@@ -21,6 +21,12 @@ pub(super) struct Bench {
     /// How many boots to take medians over
     #[arg(long, value_name = "N", default_value_t = 5)]
     boots: u32,
+    /// Count instructions in one boot instead of measuring time: a loaded host does not change them
+    #[arg(long, conflicts_with_all = ["json", "boots"])]
+    instructions: bool,
+    /// With --instructions: write to target/bench/profile-N which code they are, as lines VCPU ADDRESS COUNT
+    #[arg(long, requires = "instructions")]
+    profile: bool,
 }
 
 impl Bench {
@@ -28,6 +34,13 @@ impl Bench {
     pub(super) fn run(self) -> Result<i32> {
         ensure!(self.boots > 0, "--boots 0: nothing to measure");
         let rows = rows::select(&self.names)?;
+        if self.instructions {
+            print!(
+                "{}",
+                instructions::table(&instructions::count(&rows, self.profile)?)
+            );
+            return Ok(0);
+        }
         let samples = match run::measure(&rows, self.boots) {
             Ok(samples) => samples,
             Err(error) => {

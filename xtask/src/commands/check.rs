@@ -78,14 +78,16 @@ fn clippy() -> Result<()> {
         "clippy",
         &mut cargo(&["clippy", "--all-targets", "--", "-Dwarnings"]),
     )?;
-    // The co-kernel has no tests of its own, and its panic strategy is that of the release profile.
+    // Neither has tests of its own, and their panic strategy is that of the release profile.
     ui::run_logged(
-        "clippy of the co-kernel",
+        "clippy of co-kernel and plugin",
         &mut cargo(&[
             "clippy",
             "--release",
             "--package",
             "cokernel",
+            "--package",
+            "instruction-counter",
             "--",
             "-Dwarnings",
         ]),
