@@ -89,6 +89,12 @@ impl Policy {
         })
     }
 
+    /// Whether neighbouring pages are meant to come from different nodes.
+    #[must_use]
+    pub fn spreads_pages(&self) -> bool {
+        matches!(self.mode, Mode::Interleave | Mode::WeightedInterleave)
+    }
+
     /// Where page `index`, counted in its own size from anywhere, shall come from, on a CPU of node
     /// `here`.
     #[must_use]

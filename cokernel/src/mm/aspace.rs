@@ -8,6 +8,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use cokernel_logic::policy::{Mode, Policy};
@@ -20,7 +21,7 @@ use crate::arch::paging::{Flags, MapError, Mapping, PageSize, PageTable};
 use crate::arch::{self, relax, tlb};
 use crate::mm::phys::Place;
 use crate::mm::runs::RunList;
-use crate::mm::{reserve, share};
+use crate::mm::{phys, reserve, share};
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::process::{self, Process};
@@ -210,6 +211,24 @@ impl Inner {
         self.table.map(address, page.frame, page.size, flags)
     }
 
+    /// Maps `count` adjacent small frames from `frame` on, within one block of 2 MiB; those in whose
+    /// place a page is already are given back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::place`]; the caller still owns all of them.
+    pub fn place_run(
+        &mut self,
+        address: u64,
+        frame: PhysAddr,
+        count: u32,
+        protection: Protection,
+    ) -> Result<(), MapError> {
+        let flags = flags_of(protection);
+        self.table
+            .map_run(address, frame, count, flags, phys::free_small)
+    }
+
     /// Takes pages out of `range`, ascending, until it is empty or [`MAX_RUNS`] runs of frames are
     /// gathered: the frames, and how far it came. Cuts large pages at the edges. The translation
     /// caches still know the pages: flush before the frames are used again.
@@ -220,17 +239,15 @@ impl Inner {
     pub fn take_pages(&mut self, range: Range) -> Result<(RunList, u64), Errno> {
         self.cut_edges(range)?;
         let mut runs = RunList::new();
-        let mut at = range.start;
-        while runs.len() < MAX_RUNS {
-            let Some((address, _)) = self.table.next_mapping(at, range.end) else {
-                return Ok((runs, range.end));
-            };
-            if let Some(old) = self.table.unmap(address) {
-                runs.add(&old);
-                at = address + old.size.bytes();
+        let end = self.table.take_each(range.start, range.end, |old| {
+            runs.add(&old);
+            if runs.len() < MAX_RUNS {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
             }
-        }
-        Ok((runs, at))
+        });
+        Ok((runs, end.break_value().unwrap_or(range.end)))
     }
 
     /// The pages that lie in `range`, or reach into it.
@@ -246,8 +263,9 @@ impl Inner {
     /// The frames in `range` that Linux may have mapped there or elsewhere.
     pub fn exposed_frames(&self, range: Range) -> RunList {
         let mut runs = RunList::new();
-        self.pages(range)
-            .for_each(|page| runs.add_if_exposed(&page));
+        self.table.for_each(range.start, range.end, |_, mapping| {
+            runs.add_if_exposed(&mapping);
+        });
         runs
     }
 

@@ -23,6 +23,10 @@ use crate::sync::SpinLock;
 pub const PAGE_WORDS: usize = 512;
 
 static RANGES: Once<&'static [MemoryRange]> = Once::new();
+/// The first of them, for a quick look.
+static FIRST_START: AtomicU64 = AtomicU64::new(0);
+/// See [`FIRST_START`].
+static FIRST_BYTES: AtomicU64 = AtomicU64::new(0);
 static EXPOSED: Once<&'static [AtomicU64]> = Once::new();
 /// Innermost lock: nothing is taken under it.
 static FRAMES: Once<SpinLock<Frames>> = Once::new();
@@ -38,6 +42,10 @@ static SET_ASIDE: AtomicU64 = AtomicU64::new(0);
 pub fn init_ranges(params: &'static BootParams) {
     let count = (params.memory_count as usize).min(params.memory.len());
     let ranges = RANGES.call_once(|| &params.memory[..count]);
+    if let Some(first) = ranges.first() {
+        FIRST_START.store(first.region.phys, Ordering::Relaxed);
+        FIRST_BYTES.store(first.region.bytes, Ordering::Relaxed);
+    }
     let words = ihk_ikc::exposed::words_for(frames_of(ranges));
     let fits = contains(params.exposed.phys, words * 8) && params.exposed.bytes >= words * 8;
     assert!(
@@ -212,6 +220,12 @@ pub fn exposed_bits() -> &'static [AtomicU64] {
 
 /// Whether all of `[address, address + bytes)` lies in one run of the partition.
 pub fn contains(address: u64, bytes: u64) -> bool {
+    // Most partitions are one run of memory, and whoever follows page tables asks all the time.
+    let offset = address.wrapping_sub(FIRST_START.load(Ordering::Relaxed));
+    let length = FIRST_BYTES.load(Ordering::Relaxed);
+    if offset < length && bytes <= length - offset {
+        return true;
+    }
     range_at(address)
         .is_some_and(|range| bytes <= range.region.bytes - (address - range.region.phys))
 }

@@ -29,7 +29,10 @@ const BREATH_BYTES: u64 = 256 << 10;
 pub fn populate(space: &AddressSpace, range: Range, protection: Protection) -> Result<(), Errno> {
     let mut at = range.start;
     while at < range.end {
-        at = fill(space, at, range, protection)?;
+        at = match fill_run(space, at, range, protection) {
+            Some(next) => next,
+            None => fill(space, at, range, protection)?,
+        };
         if at % BREATH_BYTES == 0 {
             ikc::beat();
             ikc::poll();
@@ -65,6 +68,33 @@ pub fn populate_large(space: &AddressSpace, range: Range, what: &Attributes) -> 
         ikc::poll();
     }
     Ok(())
+}
+
+/// Puts small pages, adjacent in memory, where no large one fits: up to the end of the block of 2 MiB,
+/// but not more than one breath; where the next one goes. `None`: page by page.
+fn fill_run(space: &AddressSpace, at: u64, range: Range, protection: Protection) -> Option<u64> {
+    let large_fits = at % LARGE_PAGE_BYTES == 0 && range.end - at >= LARGE_PAGE_BYTES;
+    let end = range
+        .end
+        .min(large_down(at) + LARGE_PAGE_BYTES)
+        .min((at / BREATH_BYTES + 1) * BREATH_BYTES);
+    let count = u32::try_from((end - at) / PageSize::Small.bytes()).ok()?;
+    if large_fits || count < 2 || !has_room_for(end - at) {
+        return None;
+    }
+    let policy = space.with(|inner| inner.policy_at(at));
+    if policy.spreads_pages() {
+        return None;
+    }
+    let place = policy.place(arch::cpu_node(), at / PageSize::Small.bytes());
+    let frame = phys::alloc_run_at(count, place)?;
+    phys::zero(frame, end - at);
+    let placed = space.with(|inner| inner.place_run(at, frame, count, protection));
+    if placed.is_err() {
+        phys::free_run(frame, count);
+        return None;
+    }
+    Some(end)
 }
 
 /// Puts a page at `at`; where the next one goes. Linux may touch the area before it is full, and

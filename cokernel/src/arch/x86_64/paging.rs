@@ -6,6 +6,7 @@
 //! changed by exchange, a full barrier, on which the protocol of `ihk_ikc::exposed` rests.
 //! A leaf with contents but no access right (PROT_NONE) is kept as a non-present entry.
 
+use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use alloc::sync::Arc;
@@ -229,9 +230,13 @@ impl PageTable {
         flags: Flags,
     ) -> Result<(), MapError> {
         self.enter_leaf(va, pa, size, flags)?;
-        self.resident += size.bytes();
-        self.peak = self.peak.max(self.resident);
+        self.count_in(size.bytes());
         Ok(())
+    }
+
+    fn count_in(&mut self, bytes: u64) {
+        self.resident += bytes;
+        self.peak = self.peak.max(self.resident);
     }
 
     fn enter_leaf(
@@ -252,6 +257,35 @@ impl PageTable {
             return self.replace_table(va, slot, leaf(pa, size, flags));
         }
         Err(MapError::Occupied)
+    }
+
+    /// Maps `count` adjacent small frames from `pa` on; `va` and the run lie in one block of 2 MiB.
+    /// Those in whose place something is already are handed to `surplus`.
+    ///
+    /// # Errors
+    ///
+    /// See [`MapError`]; nothing was mapped.
+    pub fn map_run(
+        &mut self,
+        va: u64,
+        pa: PhysAddr,
+        count: u32,
+        flags: Flags,
+        mut surplus: impl FnMut(PhysAddr),
+    ) -> Result<(), MapError> {
+        let places = &self.table_for(va, PageSize::Small)?[index(va, PageSize::Small.shift())..];
+        let mut mapped = 0;
+        for (slot, number) in places.iter().zip(0..u64::from(count)) {
+            let frame = pa + number * PAGE_BYTES;
+            if slot.load(Ordering::Relaxed) == 0 {
+                slot.store(leaf(frame, PageSize::Small, flags), Ordering::Release);
+                mapped += PAGE_BYTES;
+            } else {
+                surplus(frame);
+            }
+        }
+        self.count_in(mapped);
+        Ok(())
     }
 
     /// Removes the leaf that contains `va`; what it was. The caller flushes and frees.
@@ -314,20 +348,52 @@ impl PageTable {
         Some(Mapping::of(slot.load(Ordering::Relaxed), size))
     }
 
-    /// The first leaf that begins in, or reaches into, `[from, to)`, and its first address. Skips
-    /// holes a table at a time. User half only.
+    /// The first leaf that begins in, or reaches into, `[from, to)`, and its first address. User
+    /// half only.
     pub fn next_mapping(&self, from: u64, to: u64) -> Option<(u64, Mapping)> {
-        let mut va = from & !(PAGE_BYTES - 1);
-        while va < to {
-            match self.walk(va) {
-                Walk::Leaf(slot, size) => {
-                    let start = va & !(size.bytes() - 1);
-                    return Some((start, Mapping::of(slot.load(Ordering::Relaxed), size)));
-                }
-                Walk::Hole { shift } => va = ((va >> shift) + 1) << shift,
-            }
-        }
-        None
+        let mut found = None;
+        let _ = self.visit(from, to, |start, slot, size| {
+            found = Some((start, Mapping::of(slot.load(Ordering::Relaxed), size)));
+            ControlFlow::Break(())
+        });
+        found
+    }
+
+    /// Hands every leaf that begins in, or reaches into, `[from, to)` to `look`, ascending, with its
+    /// first address. User half only.
+    pub fn for_each(&self, from: u64, to: u64, mut look: impl FnMut(u64, Mapping)) {
+        let _: ControlFlow<()> = self.visit(from, to, |start, slot, size| {
+            look(start, Mapping::of(slot.load(Ordering::Relaxed), size));
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// As [`Self::for_each`], but removes the leaves, until `take` says that it has enough: the end
+    /// of the last one. The caller flushes and frees.
+    pub fn take_each(
+        &mut self,
+        from: u64,
+        to: u64,
+        mut take: impl FnMut(Mapping) -> ControlFlow<()>,
+    ) -> ControlFlow<u64> {
+        let mut taken = 0;
+        let end = self.visit(from, to, |start, slot, size| {
+            taken += size.bytes();
+            take(Mapping::of(slot.swap(0, Ordering::SeqCst), size))
+                .map_break(|()| start + size.bytes())
+        });
+        self.resident = self.resident.saturating_sub(taken);
+        end
+    }
+
+    fn visit<B>(
+        &self,
+        from: u64,
+        to: u64,
+        mut visitor: impl FnMut(u64, &'static AtomicU64, PageSize) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let from = from & !(PAGE_BYTES - 1);
+        visit_below(self.space.root, 39, (from, to), &mut visitor)
     }
 
     /// The tables that were replaced since the last call. Linux may still be walking them: they are
@@ -358,11 +424,17 @@ impl PageTable {
 
     /// The entry of `size` for `va`; makes the tables above it.
     fn slot_for(&mut self, va: u64, size: PageSize) -> Result<&'static AtomicU64, MapError> {
+        Ok(&self.table_for(va, size)?[index(va, size.shift())])
+    }
+
+    /// The table that has the entry of `size` for `va`; makes it and those above it.
+    fn table_for(&mut self, va: u64, size: PageSize) -> Result<&'static Table, MapError> {
+        let mut base = self.space.root;
         let mut shift = 39;
-        let mut slot = entry(self.space.root, va, shift);
         while shift > size.shift() {
+            let slot = entry(base, va, shift);
             let value = slot.load(Ordering::Relaxed);
-            let below = if value == 0 {
+            base = if value == 0 {
                 let fresh = new_table().ok_or(MapError::OutOfFrames)?;
                 slot.store(pointer(fresh), Ordering::Release);
                 fresh
@@ -372,34 +444,21 @@ impl PageTable {
                 PhysAddr::new(value & ADDRESS)
             };
             shift -= 9;
-            slot = entry(below, va, shift);
         }
-        Ok(slot)
+        Ok(table(base))
     }
 
     fn leaf_slot(&self, va: u64) -> Option<(&'static AtomicU64, PageSize)> {
-        match self.walk(va) {
-            Walk::Leaf(slot, size) => Some((slot, size)),
-            Walk::Hole { .. } => None,
-        }
-    }
-
-    fn walk(&self, va: u64) -> Walk {
         let mut base = self.space.root;
         let mut shift = 39;
         loop {
             let slot = entry(base, va, shift);
             let value = slot.load(Ordering::Relaxed);
             if value == 0 {
-                return Walk::Hole { shift };
+                return None;
             }
             if is_leaf_at(value, shift) {
-                let size = match shift {
-                    12 => PageSize::Small,
-                    21 => PageSize::Large,
-                    _ => PageSize::Giant,
-                };
-                return Walk::Leaf(slot, size);
+                return Some((slot, size_at(shift)));
             }
             base = PhysAddr::new(value & ADDRESS);
             shift -= 9;
@@ -418,12 +477,32 @@ impl Drop for PageTable {
     }
 }
 
-enum Walk {
-    Leaf(&'static AtomicU64, PageSize),
-    /// Nothing in the whole `1 << shift` bytes around the address.
-    Hole {
-        shift: u32,
-    },
+/// Visits the leaves in `range` that hang below the table at `base`, whose entries stand for
+/// `1 << shift` bytes. Entries are passed over a table at a time where there is nothing.
+fn visit_below<B>(
+    base: PhysAddr,
+    shift: u32,
+    (mut va, to): (u64, u64),
+    visitor: &mut impl FnMut(u64, &'static AtomicU64, PageSize) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    let table = table(base);
+    while va < to {
+        let slot = &table[index(va, shift)];
+        let value = slot.load(Ordering::Relaxed);
+        let next = ((va >> shift) + 1) << shift;
+        if value != 0 && is_leaf_at(value, shift) {
+            let size = size_at(shift);
+            visitor(va & !(size.bytes() - 1), slot, size)?;
+        } else if value != 0 {
+            let below = PhysAddr::new(value & ADDRESS);
+            visit_below(below, shift - 9, (va, to.min(next)), visitor)?;
+        }
+        if index(next, shift) == 0 {
+            break; // the table ends here
+        }
+        va = next;
+    }
+    ControlFlow::Continue(())
 }
 
 /// Frees the table that `value`, an entry for `1 << shift` bytes, points to, and those below.
@@ -451,7 +530,12 @@ fn table(address: PhysAddr) -> &'static Table {
 }
 
 fn entry(base: PhysAddr, va: u64, shift: u32) -> &'static AtomicU64 {
-    &table(base)[(va >> shift & (ENTRIES - 1)) as usize]
+    &table(base)[index(va, shift)]
+}
+
+/// Which entry of a table whose entries stand for `1 << shift` bytes.
+const fn index(va: u64, shift: u32) -> usize {
+    (va >> shift & (ENTRIES - 1)) as usize
 }
 
 const fn leaf(pa: PhysAddr, size: PageSize, flags: Flags) -> u64 {
@@ -465,6 +549,15 @@ const fn leaf(pa: PhysAddr, size: PageSize, flags: Flags) -> u64 {
 /// An entry that points to the next table: the rights are the leaf's alone.
 fn pointer(below: PhysAddr) -> u64 {
     below.as_u64() | PRESENT | WRITE | USER | TOUCHED
+}
+
+/// Size of a leaf whose entry stands for `1 << shift` bytes.
+const fn size_at(shift: u32) -> PageSize {
+    match shift {
+        12 => PageSize::Small,
+        21 => PageSize::Large,
+        _ => PageSize::Giant,
+    }
 }
 
 /// Whether a non-zero entry for `1 << shift` bytes is a leaf.
