@@ -10,6 +10,7 @@ use crate::ffi::wait::Until;
 use crate::gate::Gate;
 use crate::patience::Patience;
 use crate::pins::Pins;
+use crate::proto::exposed::{self, FrameRun};
 use crate::proto::packet::ToCokernel;
 use crate::proxy::Proxy;
 use crate::requests::{Answer, Requests};
@@ -251,6 +252,23 @@ impl Instance {
         (0..LOOKS)
             .find_map(|_| self.look(partition, frame))
             .unwrap_or(Hold::Pinned)
+    }
+
+    /// Takes the marks off those frames of `run` that nothing on Linux's side holds. Uncertainty
+    /// leaves marks behind, which cost time when the frames are revoked. The caller's own pins are
+    /// gone.
+    pub(crate) fn conceal_free(&self, partition: &Partition<'_>, run: FrameRun) {
+        for (word, mask) in exposed::words_of(run) {
+            let marked = partition.marks(word, mask);
+            if marked == 0 {
+                continue;
+            }
+            let _no_new = self.looking.lock();
+            let ended = self.insertions_ended.load(Ordering::SeqCst);
+            if self.insertions_begun.load(Ordering::SeqCst) == ended {
+                partition.conceal_free(word, marked);
+            }
+        }
     }
 
     /// One look; `None` if it is uncertain. No insertion begins meanwhile: one that did could map

@@ -2,22 +2,23 @@
 //! POPULATE: reads a file straight into the program's frames.
 
 use crate::errno;
-use crate::fault::translate;
 use crate::ffi::file::Source;
 use crate::ffi::page::PageRef;
 use crate::ffi::task;
 use crate::image::within;
+use crate::proto::exposed::FrameRun;
 use crate::proto::layout::{PAGE_BYTES, WINDOW_END};
 use crate::proto::uapi::Populate;
 use crate::proxy::Proxy;
-use crate::walk::Access;
+use crate::walk::{walk_run, Access};
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
-/// Memory of the program that stays where it is until the value is dropped.
+/// Memory of the program, within one folio, that stays where it is until the value is dropped.
 struct Target {
     memory: NonNull<u8>,
     bytes: u64,
+    run: FrameRun,
     _pin: PageRef,
 }
 
@@ -46,8 +47,10 @@ pub(crate) fn populate(proxy: &Proxy, order: &Populate) -> Result {
                 order.file_offset.saturating_add(done),
                 target.memory,
                 wanted,
-            )?
+            )
         };
+        let_go(proxy, target);
+        let read = read?;
         if read == 0 {
             break;
         }
@@ -63,7 +66,17 @@ fn pin_target(proxy: &Proxy, address: u64, most: u64) -> Result<Target> {
     let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
     let root = proxy.root().ok_or(ESRCH)?;
     let partition = inside.partition();
-    let first = translate(&partition, root, address, Access::Load).ok_or(EFAULT)?;
+    let find = || {
+        let words = |at, count| partition.words(at, count);
+        walk_run(
+            root,
+            address,
+            most.saturating_add(address % PAGE_BYTES),
+            Access::Load,
+            words,
+        )
+    };
+    let first = find().ok_or(EFAULT)?;
     let offset = address % PAGE_BYTES;
     let bytes = most.min(first.contiguous.saturating_sub(offset));
     let memory = partition
@@ -71,17 +84,32 @@ fn pin_target(proxy: &Proxy, address: u64, most: u64) -> Result<Target> {
         .ok_or(EFAULT)?;
     let frame = partition.frame(first.page).ok_or(EFAULT)?;
     let frames = offset.saturating_add(bytes).div_ceil(PAGE_BYTES);
-    if !partition.expose_run(frame, u32::try_from(frames).map_err(|_| EINVAL)?) {
+    let frames = u32::try_from(frames).map_err(|_| EINVAL)?;
+    if !partition.expose_run(frame, frames) {
         return Err(EFAULT);
     }
     // A program that changes its mappings while it loads a file into them loses.
-    if translate(&partition, root, address, Access::Load) != Some(first) {
+    if find() != Some(first) {
         return Err(EFAULT);
     }
     let pin = partition.pin(frame).ok_or(EFAULT)?;
     Ok(Target {
         memory,
         bytes,
+        run: FrameRun {
+            first: frame.number,
+            count: frames,
+        },
         _pin: pin,
     })
+}
+
+/// The file's bytes are there: takes the marks off again, else everything that was ever loaded
+/// would have to be revoked.
+fn let_go(proxy: &Proxy, target: Target) {
+    let run = target.run;
+    drop(target);
+    if let Some(inside) = proxy.gate.enter() {
+        proxy.instance.conceal_free(&inside.partition(), run);
+    }
 }

@@ -9,7 +9,7 @@ use crate::ffi::ihk::Partition;
 use crate::ffi::page::Hold;
 use crate::ffi::workqueue;
 use crate::gate::Alone;
-use crate::proto::exposed::FrameRun;
+use crate::proto::exposed::{self, FrameRun};
 use crate::proto::layout::{MAX_CPUS, PAGE_BYTES, WINDOW_END};
 use crate::proto::packet::ToCokernel;
 use crate::proxy::Proxy;
@@ -115,24 +115,29 @@ fn release_frames(proxy: &Arc<Proxy>, alone: &Alone<'_>, order: &Revocation) {
             );
             return;
         };
-        for number in run.first..run.first.saturating_add(run.count) {
-            release_frame(proxy, &partition, number);
+        proxy.instance.conceal_free(&partition, run);
+        for (word, mask) in exposed::words_of(run) {
+            release_marked(proxy, &partition, word, mask);
         }
     }
 }
 
-fn release_frame(proxy: &Arc<Proxy>, partition: &Partition<'_>, number: u32) {
-    let Some(frame) = partition.frame_by_number(number) else {
-        return;
-    };
-    if !partition.is_exposed(frame) {
-        return;
-    }
-    match proxy.instance.conceal_if_free(partition, frame) {
-        Hold::None => {}
-        // By another process that shares it; when that lets go of it, it is looked at again.
-        Hold::Mapped => {}
-        Hold::Pinned => proxy.instance.pins.lock().add(proxy, number),
+/// Looks at each frame of `mask` in word `word` that is still marked.
+fn release_marked(proxy: &Arc<Proxy>, partition: &Partition<'_>, word: usize, mask: u64) {
+    let mut marked = partition.marks(word, mask);
+    while marked != 0 {
+        let bit = marked.trailing_zeros();
+        marked &= marked - 1;
+        let number = (word as u32).wrapping_mul(u64::BITS).wrapping_add(bit);
+        let Some(frame) = partition.frame_by_number(number) else {
+            return;
+        };
+        match proxy.instance.conceal_if_free(partition, frame) {
+            Hold::None => {}
+            // By another process that shares it; when that lets go of it, it is looked at again.
+            Hold::Mapped => {}
+            Hold::Pinned => proxy.instance.pins.lock().add(proxy, number),
+        }
     }
 }
 

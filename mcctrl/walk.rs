@@ -2,7 +2,8 @@
 //! Reads the co-kernel's page tables (x86-64, four levels). Each entry is read once; the tables
 //! belong to the other side and change at any time.
 
-use crate::proto::layout::PAGE_BYTES;
+use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 const PRESENT: u64 = 1;
 const WRITE: u64 = 1 << 1;
@@ -123,6 +124,42 @@ pub(crate) fn walk(
     }
 }
 
+/// As [`walk`], but the pages that follow are taken in, up to `most` bytes in all, as long as they
+/// are adjacent in memory, too, within 2 MiB. `words` gives out the words from a physical address
+/// on.
+pub(crate) fn walk_run<'a>(
+    root: u64,
+    address: u64,
+    most: u64,
+    access: Access,
+    mut words: impl FnMut(u64, usize) -> Option<&'a [AtomicU64]>,
+) -> Option<Translation> {
+    let read = |entry| Some(words(entry, 1)?.first()?.load(Ordering::Acquire));
+    let table = match descend(root, address, access, read)? {
+        Descent::Page(translation) => return Some(translation),
+        Descent::Table(table) => table,
+    };
+    let first = small_entry(table, address);
+    let rest = TABLE_ENTRIES - (first % PAGE_BYTES) / ENTRY_BYTES;
+    let wanted = most.div_ceil(PAGE_BYTES).saturating_add(1).min(rest);
+    let entries = words(first, wanted as usize)?;
+    let mut pages = entries
+        .iter()
+        .map(|entry| small_page(entry.load(Ordering::Acquire), access));
+    let page = pages.next()??;
+    let in_block = (LARGE_PAGE_BYTES - page % LARGE_PAGE_BYTES) / PAGE_BYTES;
+    let adjacent = (page..).step_by(PAGE_BYTES as usize).skip(1);
+    let more = pages
+        .zip(adjacent)
+        .take_while(|(next, expected)| *next == Some(*expected))
+        .count() as u64;
+    Some(Translation {
+        page,
+        contiguous: (more + 1).min(in_block) * PAGE_BYTES,
+        is_large: false,
+    })
+}
+
 fn leaf(entry: u64, address: u64, page_bytes: u64) -> Translation {
     let inside = address & (page_bytes - 1) & !(PAGE_BYTES - 1);
     Translation {
@@ -134,7 +171,10 @@ fn leaf(entry: u64, address: u64, page_bytes: u64) -> Translation {
 
 #[cfg(test)]
 mod tests {
-    use super::{walk, Access, Translation, LARGE, NO_EXECUTE, PRESENT, USER, WRITE};
+    use super::{
+        small_entry, walk, walk_run, Access, Translation, LARGE, NO_EXECUTE, PRESENT, USER, WRITE,
+    };
+    use core::sync::atomic::{AtomicU64, Ordering};
     use std::collections::HashMap;
 
     const ROOT: u64 = 0x1000;
@@ -182,6 +222,35 @@ mod tests {
             assert_eq!(found.contiguous, bytes - inside);
             assert!(found.is_large);
         }
+    }
+
+    #[test]
+    fn adjacent_pages_are_one_run() {
+        let memory: Vec<AtomicU64> = (0..5 * 512).map(|_| AtomicU64::new(0)).collect();
+        let words = |at: u64, count: usize| memory.get(at as usize / 8..)?.get(..count);
+        let set = |at: u64, entry: u64| memory[at as usize / 8].store(entry, Ordering::Relaxed);
+        for level in 1..4 {
+            let index = ADDRESS >> (48 - 9 * level) & 511;
+            set(level * ROOT + index * 8, (level + 1) * ROOT | ALL);
+        }
+        let first = small_entry(4 * ROOT, ADDRESS);
+        for (index, page) in [0x1f_e000, 0x1f_f000, 0x20_0000, 0x30_0000]
+            .iter()
+            .enumerate()
+        {
+            set(first + index as u64 * 8, page | ALL);
+        }
+        let run = |address: u64, most| {
+            let found = walk_run(ROOT, address, most, Access::Load, words)?;
+            Some((found.page, found.contiguous))
+        };
+        // The third page is adjacent but in another block of 2 MiB.
+        assert_eq!(run(ADDRESS, 1 << 20), Some((0x1f_e000, 0x2000)));
+        assert_eq!(run(ADDRESS + 0x2000, 1 << 20), Some((0x20_0000, 0x1000)));
+        assert_eq!(run(ADDRESS + 0x4000, 1 << 20), None);
+        let last = ADDRESS | 511 << 12;
+        set(small_entry(4 * ROOT, last), 0x40_0000 | ALL);
+        assert_eq!(run(last, 1 << 20), Some((0x40_0000, 0x1000)));
     }
 
     #[test]

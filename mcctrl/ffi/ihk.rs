@@ -164,6 +164,26 @@ impl<'a> Partition<'a> {
         exposed::clear(self.exposed(), frame.number);
     }
 
+    /// The marks among `mask` of word `word` of the marks: bit n stands for frame 64 × `word` + n.
+    pub(crate) fn marks(&self, word: usize, mask: u64) -> u64 {
+        exposed::word(self.exposed(), word) & mask
+    }
+
+    /// Takes those marks off, of `mask` in word `word`, whose frames nothing of Linux holds. See
+    /// [`page::hold`] for when that is sound.
+    pub(crate) fn conceal_free(&self, word: usize, mask: u64) {
+        let first = u32::try_from(word)
+            .ok()
+            .and_then(|word| word.checked_mul(u64::BITS));
+        let Some(first) = first.and_then(|first| self.frame_by_number(first)) else {
+            return;
+        };
+        // SAFETY: frames lie in the partition, and the instance is attached; numbers and addresses
+        // of frames run in parallel within 2 MiB, so a word of marks stands for 64 adjacent frames.
+        let free = unsafe { page::free_of(first.phys, mask) };
+        exposed::clear_in_word(self.exposed(), word, free);
+    }
+
     /// What holds `frame`; see [`page::hold`] for when the answer is to be trusted.
     pub(crate) fn hold(&self, frame: Frame) -> Hold {
         // SAFETY: frames lie in the partition, and the instance is attached.

@@ -119,6 +119,62 @@ pub(crate) enum Hold {
     Pinned,
 }
 
+/// What Linux counts of a folio of the partition.
+struct Counts {
+    /// References.
+    references: i32,
+    /// Mappings, of the whole or of parts.
+    mappings: i32,
+    /// Whether the whole is mapped.
+    is_mapped: bool,
+}
+
+impl Counts {
+    /// Those of the folio that contains `phys`. The references are read before the mappings.
+    ///
+    /// # Safety
+    ///
+    /// `phys` lies in the partition of an attached instance.
+    unsafe fn of(phys: u64) -> Self {
+        let folio = folio_at(phys);
+        let references = reference_count(folio.cast()).load(Ordering::SeqCst);
+        // SAFETY: a large folio has these fields in its second `struct page`.
+        let counts = unsafe {
+            &raw mut (*folio)
+                .__bindgen_anon_2
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+        };
+        // Both counters start at -1.
+        // SAFETY: field addresses of valid `struct page`s.
+        let (folio_maps, entire_maps) = unsafe {
+            (
+                counter(&raw mut (*counts)._large_mapcount),
+                counter(&raw mut (*counts)._entire_mapcount),
+            )
+        };
+        Self {
+            references,
+            mappings: folio_maps.load(Ordering::SeqCst).saturating_add(1),
+            is_mapped: entire_maps.load(Ordering::SeqCst) >= 0,
+        }
+    }
+
+    /// Whether somebody beyond page tables holds a part of it.
+    fn is_pinned(&self) -> bool {
+        self.references > self.mappings.saturating_add(1)
+    }
+}
+
+/// Whether a page table maps the small page `page` on its own.
+fn is_mapped_alone(page: *mut bindings::page) -> bool {
+    // The counter starts at -1.
+    // SAFETY: a field address of a valid `struct page`.
+    let maps = counter(unsafe { &raw mut (*page).__bindgen_anon_2._mapcount });
+    maps.load(Ordering::SeqCst) >= 0
+}
+
 /// Looks at the frame at `phys`.
 ///
 /// Sound only while no mapping of the folio can be *added*: then the count of references, read
@@ -128,32 +184,34 @@ pub(crate) enum Hold {
 ///
 /// `phys` lies in the partition of an attached instance.
 pub(crate) unsafe fn hold(phys: u64) -> Hold {
-    let (folio, page) = (folio_at(phys), page_at(phys));
-    let references = reference_count(folio.cast()).load(Ordering::SeqCst);
-    // SAFETY: a large folio has these fields in its second `struct page`.
-    let counts = unsafe {
-        &raw mut (*folio)
-            .__bindgen_anon_2
-            .__bindgen_anon_1
-            .__bindgen_anon_1
-            .__bindgen_anon_1
-    };
-    // All three counters start at -1.
-    // SAFETY: field addresses of valid `struct page`s.
-    let (folio_maps, entire_maps, page_maps) = unsafe {
-        (
-            counter(&raw mut (*counts)._large_mapcount),
-            counter(&raw mut (*counts)._entire_mapcount),
-            counter(&raw mut (*page).__bindgen_anon_2._mapcount),
-        )
-    };
-    let mappings = folio_maps.load(Ordering::SeqCst).saturating_add(1);
-    let mapped = entire_maps.load(Ordering::SeqCst) >= 0 || page_maps.load(Ordering::SeqCst) >= 0;
-    if mapped {
+    // SAFETY: the caller's promise.
+    let counts = unsafe { Counts::of(phys) };
+    if counts.is_mapped || is_mapped_alone(page_at(phys)) {
         Hold::Mapped
-    } else if references > mappings.saturating_add(1) {
+    } else if counts.is_pinned() {
         Hold::Pinned
     } else {
         Hold::None
     }
+}
+
+/// Those of `mask` that nothing holds; bit n stands for the frame n pages after `phys`. Sound when
+/// [`hold`] is.
+///
+/// # Safety
+///
+/// `phys` is a multiple of 64 pages, and lies in the partition of an attached instance.
+pub(crate) unsafe fn free_of(phys: u64, mask: u64) -> u64 {
+    // SAFETY: the caller's promise.
+    let counts = unsafe { Counts::of(phys) };
+    if counts.is_mapped || counts.is_pinned() {
+        return 0;
+    }
+    if counts.mappings == 0 {
+        return mask;
+    }
+    let first = page_at(phys);
+    (0..u64::BITS as usize)
+        .filter(|bit| mask & 1 << bit != 0 && !is_mapped_alone(first.wrapping_add(*bit)))
+        .fold(0, |free, bit| free | 1 << bit)
 }

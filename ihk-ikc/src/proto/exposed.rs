@@ -51,21 +51,12 @@ pub fn set(bits: &[AtomicU64], frame: u32) -> bool {
 /// of range; the others are marked all the same.
 #[must_use]
 pub fn set_run(bits: &[AtomicU64], run: FrameRun) -> bool {
-    let end = u64::from(run.first) + u64::from(run.count);
-    let mut frame = u64::from(run.first);
     let mut complete = true;
-    while frame < end {
-        let (index, low) = (frame / 64, frame % 64);
-        let take = (64 - low).min(end - frame);
-        let mask = (u64::MAX >> (64 - take)) << low;
-        match usize::try_from(index)
-            .ok()
-            .and_then(|index| bits.get(index))
-        {
+    for (index, mask) in words_of(run) {
+        match bits.get(index) {
             Some(word) => _ = word.fetch_or(mask, Ordering::SeqCst),
             None => complete = false,
         }
-        frame += take;
     }
     fence(Ordering::SeqCst);
     complete
@@ -76,6 +67,35 @@ pub fn clear(bits: &[AtomicU64], frame: u32) {
     if let Some(word) = bits.get(frame as usize / 64) {
         word.fetch_and(!(1 << (frame % 64)), Ordering::SeqCst);
     }
+}
+
+/// Linux: no mapping and no pin of the frames in `mask` is left; bit n stands for frame 64 × `word` + n.
+pub fn clear_in_word(bits: &[AtomicU64], word: usize, mask: u64) {
+    if let Some(word) = bits.get(word) {
+        word.fetch_and(!mask, Ordering::SeqCst);
+    }
+}
+
+/// The marks of the frames from 64 × `word` on.
+#[must_use]
+pub fn word(bits: &[AtomicU64], word: usize) -> u64 {
+    bits.get(word)
+        .map_or(0, |word| word.load(Ordering::Acquire))
+}
+
+/// Cuts `run` at multiples of 64 frames: the words that hold its marks, and which bits of each.
+pub fn words_of(run: FrameRun) -> impl Iterator<Item = (usize, u64)> {
+    let end = u64::from(run.first) + u64::from(run.count);
+    let mut frame = u64::from(run.first);
+    core::iter::from_fn(move || {
+        let (index, low) = (frame / 64, frame % 64);
+        let take = (64 - low).min(end.checked_sub(frame).filter(|rest| *rest > 0)?);
+        frame += take;
+        Some((
+            usize::try_from(index).ok()?,
+            (u64::MAX >> (64 - take)) << low,
+        ))
+    })
 }
 
 /// Whether `frame` is marked. The co-kernel calls it after a full barrier that follows the change
@@ -89,20 +109,8 @@ pub fn is_set(bits: &[AtomicU64], frame: u32) -> bool {
 /// Whether any frame of `run` is marked; looks at whole words where it can.
 #[must_use]
 pub fn any_set(bits: &[AtomicU64], run: FrameRun) -> bool {
-    let end = u64::from(run.first) + u64::from(run.count);
-    let mut frame = u64::from(run.first);
-    while frame < end {
-        let (index, low) = (frame / 64, frame % 64);
-        let take = (64 - low).min(end - frame);
-        let mask = (u64::MAX >> (64 - take)) << low;
-        let marked = usize::try_from(index)
-            .ok()
-            .and_then(|index| bits.get(index))
-            .is_none_or(|word| word.load(Ordering::Acquire) & mask != 0);
-        if marked {
-            return true;
-        }
-        frame += take;
-    }
-    false
+    words_of(run).any(|(index, mask)| {
+        bits.get(index)
+            .is_none_or(|word| word.load(Ordering::Acquire) & mask != 0)
+    })
 }
