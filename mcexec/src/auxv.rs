@@ -2,7 +2,6 @@
 //! The auxiliary vector: what Linux told mcexec, with the program's own addresses.
 
 use std::ffi::CStr;
-use std::fs;
 
 use nix::libc;
 use nix::unistd::{getegid, geteuid, getgid, getuid};
@@ -10,6 +9,7 @@ use nix::unistd::{getegid, geteuid, getgid, getuid};
 use crate::image::elf::Executable;
 use crate::image::layout::Layout;
 use crate::image::stack::{entry_path, entry_platform, entry_random, Value};
+use crate::proc_file;
 
 /// `AT_PLATFORM` of this machine.
 pub(crate) const PLATFORM: &CStr = c"x86_64";
@@ -62,7 +62,7 @@ struct Own(Vec<u8>);
 
 impl Own {
     fn read() -> Self {
-        Self(fs::read("/proc/self/auxv").unwrap_or_default())
+        Self(proc_file::read("/proc/self/auxv"))
     }
 
     fn value(&self, key: u64) -> u64 {

@@ -3,11 +3,10 @@
 //! vector and addresses, not mcexec's. Linux reads such strings in private memory only, not in the
 //! window, so they are copies: what a program does to its own strings is not seen.
 
-use std::fs;
-
 use nix::libc;
 
 use crate::image::stack::Stack;
+use crate::proc_file;
 
 /// Linux's `struct prctl_mm_map`.
 #[repr(C)]
@@ -34,7 +33,7 @@ mod index {
 /// Lets Linux tell of the program with first stack `stack` and its code at `code` (start and end).
 /// Without effect on a Linux that does not offer it. The heap stays mcexec's: its C library uses it.
 pub(crate) fn show(stack: &Stack, code: (u64, u64)) {
-    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let text = proc_file::read_text("/proc/self/stat");
     let Some(mut addresses) = parse(&text, program_break()) else {
         return;
     };

@@ -29,6 +29,7 @@ mod image;
 #[expect(unsafe_code, reason = "environ and queries of signal dispositions")]
 mod inherited;
 mod prepare;
+mod proc_file;
 mod program_text;
 mod reexec;
 mod resume;

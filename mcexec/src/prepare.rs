@@ -20,6 +20,7 @@ use crate::image::random::{self, Randomness};
 use crate::image::stack::{Contents, Stack};
 use crate::image::{find, page_up, script, vdso};
 use crate::inherited::STACK;
+use crate::proc_file;
 
 /// What the program inherits.
 #[derive(Debug)]
@@ -189,10 +190,7 @@ fn process_name(path: &CString) -> Result<CString, ExecError> {
 
 /// Linux maps nothing below `vm.mmap_min_addr`.
 fn window_start() -> u64 {
-    let text = fs::read_to_string("/proc/sys/vm/mmap_min_addr");
-    let lowest: u64 = text
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0);
+    let text = proc_file::read_text("/proc/sys/vm/mmap_min_addr");
+    let lowest: u64 = text.trim().parse().unwrap_or(0);
     page_up(lowest.max(WINDOW_MIN))
 }

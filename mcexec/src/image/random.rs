@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Address space randomisation, or none, as the machine and the process want it.
 
-use std::fs;
-
 use nix::libc;
 use nix::sys::personality::{self, Persona};
+
+use crate::proc_file;
 
 /// Where random addresses come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +26,8 @@ impl Randomness {
     /// As `kernel.randomize_va_space` and the personality (`setarch -R`) say.
     #[must_use]
     pub(crate) fn of_this_process() -> Self {
-        let level = fs::read_to_string("/proc/sys/kernel/randomize_va_space");
-        let level: u32 = level
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(2);
+        let level = proc_file::read_text("/proc/sys/kernel/randomize_va_space");
+        let level: u32 = level.trim().parse().unwrap_or(2);
         let off =
             personality::get().is_ok_and(|persona| persona.contains(Persona::ADDR_NO_RANDOMIZE));
         Self {
