@@ -189,6 +189,27 @@ static double map_touch_unmap(int huge_pages)
 	return median(v, BATCHES);
 }
 
+// The first touch of each page of memory that was given back before. Too little for large pages.
+static double demand_fault(void)
+{
+	const size_t bytes = 1 << 20;
+	double v[BATCHES];
+	char *p = fresh(bytes);
+	madvise(p, bytes, MADV_NOHUGEPAGE);
+	for (int b = 0; b < BATCHES; b++) {
+		if (madvise(p, bytes, MADV_DONTNEED)) {
+			perror("bench: madvise");
+			exit(1);
+		}
+		uint64_t t = begin_batch(bytes >> 12);
+		for (size_t i = 0; i < bytes; i += 4096)
+			p[i] = 1;
+		v[b] = end_batch(t) / (double)(bytes >> 12);
+	}
+	munmap(p, bytes);
+	return median(v, BATCHES);
+}
+
 // Two threads on two cores hand a word to and fro; each side is given `pause` ns before it hands on, so that with a
 // long one the other has given up looking and sleeps. ns per hand-over, the pauses not counted.
 struct ping_pong {
@@ -285,13 +306,42 @@ static void create_and_join(void)
 	pthread_join(thread, NULL);
 }
 
+enum { CROWD = 8, CROWD_CALLS = 2000 };
+
+static void *call_often(void *argument)
+{
+	for (int i = 0; i < CROWD_CALLS; i++)
+		delegated_call();
+	return argument;
+}
+
+// Threads that all make delegated calls: time per call of them all together.
+static double delegated_crowd(void)
+{
+	double v[BATCHES];
+	for (int b = 0; b < BATCHES; b++) {
+		pthread_t threads[CROWD];
+		uint64_t t = begin_batch(CROWD * CROWD_CALLS);
+		for (int i = 0; i < CROWD; i++) {
+			if (pthread_create(&threads[i], NULL, call_often, NULL)) {
+				fprintf(stderr, "bench: pthread_create failed\n");
+				exit(1);
+			}
+		}
+		for (int i = 0; i < CROWD; i++)
+			pthread_join(threads[i], NULL);
+		v[b] = end_batch(t) / (CROWD * CROWD_CALLS);
+	}
+	return median(v, BATCHES);
+}
+
 static double measure(const char *name)
 {
 	if (!strcmp(name, "control"))
 		return per_call(500, compute);
 	if (!strcmp(name, "null_local"))
 		return per_call(100000, local_call);
-	if (!strcmp(name, "null_delegated_b2b"))
+	if (!strcmp(name, "null_delegated_b2b") || !strcmp(name, "null_delegated_2cpu"))
 		return per_call(50000, delegated_call);
 	if (!strcmp(name, "null_delegated_1ms"))
 		return delegated_after_pause();
@@ -311,10 +361,14 @@ static double measure(const char *name)
 		return map_touch_unmap(1);
 	if (!strcmp(name, "mtm_nothp"))
 		return map_touch_unmap(0);
+	if (!strcmp(name, "fault_4k"))
+		return demand_fault();
+	if (!strcmp(name, "delegated_8x1"))
+		return delegated_crowd();
 	if (!strcmp(name, "futex_spin"))
 		return futex_ping_pong(0, 2000);
 	if (!strcmp(name, "futex_block"))
-		return futex_ping_pong(1000000, 50);
+		return futex_ping_pong(1000000, 20);
 	if (!strcmp(name, "pthread"))
 		return per_call(500, create_and_join);
 	fprintf(stderr, "bench: %s: no such measurement\n", name);

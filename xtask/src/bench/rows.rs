@@ -55,7 +55,7 @@ const fn tasks(name: &'static str, title: &'static str) -> Row {
 }
 
 /// All rows, in the order of the table.
-pub const ROWS: [Row; 38] = [
+pub const ROWS: [Row; 41] = [
     row("control", "arithmetic only", Kind::Control, None, None),
     row("null_local", "getpid", Kind::Program, Some(1.0), Some(0.5)),
     row(
@@ -71,6 +71,20 @@ pub const ROWS: [Row; 38] = [
         Kind::Program,
         Some(40.0),
         Some(28.0),
+    ),
+    row(
+        "null_delegated_2cpu",
+        "lseek, two Linux CPUs, not pinned",
+        Kind::Threads,
+        Some(6.0),
+        Some(2.0),
+    ),
+    row(
+        "delegated_8x1",
+        "lseek of 8 threads on one core, one Linux CPU",
+        Kind::Program,
+        None,
+        None,
     ),
     row(
         "pread_4k_reused",
@@ -127,6 +141,13 @@ pub const ROWS: [Row; 38] = [
         Kind::Program,
         Some(0.8),
         Some(0.25),
+    ),
+    row(
+        "fault_4k",
+        "first touch of a small page",
+        Kind::Program,
+        Some(0.8),
+        Some(0.5),
     ),
     row(
         "futex_spin",
