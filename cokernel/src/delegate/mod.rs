@@ -27,6 +27,10 @@ use crate::{ikc, kargs, klog};
 pub use slots::Slots;
 
 const SIGKILL: u64 = 9;
+/// Looks at the slot between two looks at everything else.
+const GLANCE: u32 = 8;
+/// How long a quick call takes, µs.
+const QUICK_US: u64 = 10;
 
 /// Has the current thread's worker perform `number` and returns what it returned: a value or a
 /// negative errno. `EINTR` if the process is being killed; the thread then ends on its way back to
@@ -41,7 +45,7 @@ pub fn call(number: u64, args: [u64; 6]) -> i64 {
     }
     let slot = process.slots.slot(thread.slot);
     let answer = match post(process, thread.slot, &Request { number, args }) {
-        Ok(()) => wait(thread, process, slot),
+        Ok(wake) => wait(thread, process, slot, wake),
         Err(error) => Err(error),
     };
     answer.unwrap_or_else(|error| {
@@ -67,9 +71,10 @@ pub fn farewell(operation: u64, value: u64) {
 }
 
 /// Posts `request` and rings the worker if it sleeps.
-fn post(process: &Process, index: u32, request: &Request) -> Result<(), SlotError> {
+fn post(process: &Process, index: u32, request: &Request) -> Result<Wake, SlotError> {
     let slot = process.slots.slot(index);
-    if slot.post(request)? == Wake::Ring {
+    let wake = slot.post(request)?;
+    if wake == Wake::Ring {
         ikc::send_ringing(
             &ToLinux::WakeWorker {
                 process: process.handle,
@@ -78,7 +83,7 @@ fn post(process: &Process, index: u32, request: &Request) -> Result<(), SlotErro
             sleeping_cpu(slot),
         );
     }
-    Ok(())
+    Ok(wake)
 }
 
 /// Where the worker fell asleep, if it says something possible.
@@ -87,19 +92,32 @@ fn sleeping_cpu(slot: &DelegationSlot) -> Option<u32> {
     ((cpu as usize) < MAX_LINUX_CPUS).then_some(cpu)
 }
 
-/// Polls for the answer, then sleeps for it.
-fn wait(thread: &Thread, process: &Process, slot: &DelegationSlot) -> Result<i64, SlotError> {
-    let deadline = Deadline::after_us(kargs::poll_us());
+/// Polls for the answer, then sleeps for it. Others that want the CPU get it at once if the worker
+/// had to be woken; if it was up, a quick call is waited for, because two switches cost more.
+fn wait(
+    thread: &Thread,
+    process: &Process,
+    slot: &DelegationSlot,
+    wake: Wake,
+) -> Result<i64, SlotError> {
+    let limit = Deadline::after_us(kargs::poll_us());
+    let quick = Deadline::after_us(match wake {
+        Wake::Ring => 0,
+        Wake::NotNeeded => QUICK_US,
+    });
     loop {
-        if let Some(result) = slot.poll()? {
-            return Ok(result);
+        for _ in 0..GLANCE {
+            if let Some(result) = slot.poll()? {
+                return Ok(result);
+            }
+            relax();
         }
         if process.is_dying() {
             return Ok(Errno::EINTR.negated());
         }
         ikc::poll();
-        relax();
-        if sched::others_runnable() || thread.needs_return_work() || deadline.passed() {
+        let yields = sched::others_runnable() && quick.passed();
+        if yields || thread.needs_return_work() || limit.passed() {
             break;
         }
     }

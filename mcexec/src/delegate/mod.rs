@@ -8,6 +8,7 @@ pub(crate) mod execute;
 #[expect(unsafe_code, reason = "fork")]
 pub(crate) mod fork;
 pub(crate) mod hidden;
+mod look;
 pub(crate) mod mapping;
 pub(crate) mod operation;
 pub(crate) mod perform;

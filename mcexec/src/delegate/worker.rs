@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Waits for requests in a slot: first by looking, then asleep in mcctrl.
 
-use std::hint::spin_loop;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use ihk_ikc::process::op;
 use ihk_ikc::slot::{DelegationSlot, Request, Wake};
@@ -11,20 +9,17 @@ use nix::errno::Errno;
 use nix::sched::sched_getcpu;
 use nix::unistd::gettid;
 
+use super::look::Look;
 use super::{perform, pool, Program};
 use crate::{cancel, control, device, signal};
-
-/// How long an idle worker looks before it sleeps: about the price of one wake-up.
-const LOOK_FOR: Duration = Duration::from_micros(50);
-/// Looks between two looks at the clock.
-const LOOKS_PER_CLOCK: u32 = 64;
 
 /// Serves the main thread's slot until the process ends.
 pub(crate) fn serve_main(program: &'static Program) -> ! {
     signal::prepare_main_worker();
     let slot = begin(program, 0);
+    let mut look = Look::of_first();
     loop {
-        serve_one(program, 0, slot);
+        serve_one(program, 0, slot, &mut look);
     }
 }
 
@@ -34,7 +29,8 @@ pub(super) fn serve(program: &'static Program, index: usize, began: impl FnOnce(
     signal::prepare_worker();
     let slot = begin(program, index);
     began();
-    while serve_one(program, index, slot) {}
+    let mut look = Look::new();
+    while serve_one(program, index, slot, &mut look) {}
     // The slot may have another worker as soon as this is seen.
     slot.worker_tid.store(0, Ordering::Release);
 }
@@ -49,8 +45,13 @@ fn begin(program: &'static Program, index: usize) -> &'static DelegationSlot {
 }
 
 /// Waits for a request and answers it; whether more may come.
-fn serve_one(program: &'static Program, index: usize, slot: &DelegationSlot) -> bool {
-    let request = next(program, index, slot);
+fn serve_one(
+    program: &'static Program,
+    index: usize,
+    slot: &DelegationSlot,
+    look: &mut Look,
+) -> bool {
+    let request = next(program, index, slot, look);
     let ends = request.number == op::WORKER_EXIT && index != 0;
     let result = if ends {
         0
@@ -68,36 +69,20 @@ fn serve_one(program: &'static Program, index: usize, slot: &DelegationSlot) -> 
 }
 
 /// The next request.
-fn next(program: &Program, index: usize, slot: &DelegationSlot) -> Request {
+fn next(program: &Program, index: usize, slot: &DelegationSlot, look: &mut Look) -> Request {
     loop {
-        if let Some(request) = look(slot) {
+        if let Some(request) = look.look(slot) {
             return request;
         }
         slot.sleeping_cpu.store(current_cpu(), Ordering::Relaxed);
         if !slot.set_asleep() {
             continue;
         }
-        match device::wait(index) {
+        match Look::asleep(|| device::wait(index)) {
             Ok(()) | Err(Errno::EINTR) => {}
             Err(_) => control::cokernel_gone(program.os),
         }
         slot.clear_asleep();
-    }
-}
-
-/// Looks for a request for a while.
-fn look(slot: &DelegationSlot) -> Option<Request> {
-    let began = Instant::now();
-    loop {
-        for _ in 0..LOOKS_PER_CLOCK {
-            if let Some(request) = slot.take() {
-                return Some(request);
-            }
-            spin_loop();
-        }
-        if began.elapsed() >= LOOK_FOR {
-            return None;
-        }
     }
 }
 
