@@ -231,7 +231,7 @@ mod tests {
         let set = |at: u64, entry: u64| memory[at as usize / 8].store(entry, Ordering::Relaxed);
         for level in 1..4 {
             let index = ADDRESS >> (48 - 9 * level) & 511;
-            set(level * ROOT + index * 8, (level + 1) * ROOT | ALL);
+            set(level * ROOT + index * 8, ((level + 1) * ROOT) | ALL);
         }
         let first = small_entry(4 * ROOT, ADDRESS);
         for (index, page) in [0x1f_e000, 0x1f_f000, 0x20_0000, 0x30_0000]

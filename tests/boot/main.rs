@@ -5,6 +5,7 @@ mod bad_input;
 mod commands;
 mod cycles;
 mod demo;
+mod few_cpus;
 mod kill;
 mod launcher;
 mod matrix;

@@ -43,7 +43,7 @@ pub fn count(rows: &[Row], profile: bool) -> Result<Vec<(Row, Count)>> {
     let rows: Vec<Row> = rows
         .iter()
         .copied()
-        .filter(|row| row.kind != Kind::Boot)
+        .filter(|row| !matches!(row.kind, Kind::Boot | Kind::Tasks))
         .collect();
     let plugin = build()?;
     let mut counts = BTreeMap::new();

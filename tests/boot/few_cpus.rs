@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Few CPUs of Linux for many threads, and no CPU time for nothing.
+
+use crate::script::{claims, linux_only, Reports};
+use std::sync::LazyLock;
+
+static FEW_CPUS: LazyLock<Reports> = LazyLock::new(|| Reports::of(linux_only(), "few_cpus", &[]));
+
+claims!(FEW_CPUS:
+    eight_threads_on_one_linux_cpu_are_served_like_one,
+    computing_programs_use_no_time_of_linux,
+    blocked_calls_use_no_time_of_linux,
+);
