@@ -6,6 +6,7 @@ pub mod clock;
 pub mod create;
 pub mod exit;
 pub mod nursery;
+mod pause;
 pub mod process;
 pub mod proxy_mask;
 #[expect(unsafe_code, reason = "the stack switch")]

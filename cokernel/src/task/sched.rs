@@ -15,6 +15,7 @@ use cokernel_logic::runqueue::RunQueue;
 use spin::Once;
 
 use super::affinity::Affinity;
+use super::pause::Pause;
 use super::thread::{State, Thread};
 use crate::arch::time::{ticks_to_ns, Deadline};
 use crate::arch::tlb::Space;
@@ -401,15 +402,18 @@ extern "C" fn first_steps() {
 /// What a CPU does when there is nothing to do: polls for a while, then sleeps until a doorbell.
 extern "C" fn idle_loop() -> ! {
     let ring = ikc::own_ring();
+    let mut pause = Pause::begin(kargs::poll_us());
     loop {
         ikc::beat();
         ring.set_awake();
-        let work = poll_for_work();
+        let work = poll_for_work(pause.poll_us);
         ring.request_doorbell();
         ikc::drain();
         if work || others_runnable() || steal() {
+            let poll_us = pause.end();
             current().set_state(State::Runnable); // not queued: comes back when the queue is empty
             schedule();
+            pause = Pause::begin(poll_us);
         } else {
             phys::drain_this_cpu();
             arch::wait_for_interrupt();
@@ -418,10 +422,10 @@ extern "C" fn idle_loop() -> ! {
 }
 
 /// Polls queue and ring. Whether a thread came.
-fn poll_for_work() -> bool {
+fn poll_for_work(poll_us: u64) -> bool {
     let local = local();
     local.polls.store(true, Ordering::SeqCst);
-    let deadline = Deadline::after_us(kargs::poll_us());
+    let deadline = Deadline::after_us(poll_us);
     let found = loop {
         ikc::poll();
         if others_runnable() || steal() {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+//! How long an idle CPU polls before it halts.
+//!
+//! Two threads that wake each other by turns, or a thread and its worker, can get stuck: each halts a
+//! moment before the other is done with waking. So a CPU that was woken soon after it had halted polls
+//! longer next time, and as long as it was told to otherwise. The core is the program's own: nobody
+//! else could use the time.
+
+use crate::arch::time;
+use crate::kargs;
+
+/// A thread that comes within this time would come sooner if nobody had halted, µs.
+const SOON_US: u64 = 2000;
+/// The longest poll, µs.
+const LONGEST_US: u64 = 1000;
+
+/// A time without work.
+pub(super) struct Pause {
+    began_tsc: u64,
+    /// How long to poll in it.
+    pub(super) poll_us: u64,
+}
+
+impl Pause {
+    /// It begins now.
+    pub(super) fn begin(poll_us: u64) -> Self {
+        Self {
+            began_tsc: time::tsc(),
+            poll_us,
+        }
+    }
+
+    /// It ends now: how long to poll in the next one.
+    pub(super) fn end(&self) -> u64 {
+        let lasted = time::tsc().saturating_sub(self.began_tsc);
+        let usual = kargs::poll_us();
+        if lasted > time::us_to_ticks(SOON_US) {
+            usual
+        } else if lasted > time::us_to_ticks(self.poll_us) {
+            (self.poll_us * 2).min(LONGEST_US.max(usual))
+        } else {
+            self.poll_us
+        }
+    }
+}
