@@ -18,6 +18,7 @@ static LONG: LazyLock<Reports> = LazyLock::new(|| Reports::of(patient(), "memory
 claims!(MEMORY:
     random_mappings_agree_with_the_model,
     large_pages_are_whole_again_after_a_mix,
+    fork_copies_only_what_is_written,
     out_of_memory_ends_the_process_that_has_most,
     several_may_ask_for_all_memory_at_once,
     the_kernels_own_memory_can_run_short,

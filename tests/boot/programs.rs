@@ -79,6 +79,7 @@ claims!(PROGRAMS:
     low_mappings_are_low,
     flags_are_judged_as_on_linux,
     hostile_ranges_are_refused,
+    tiny_mappings_can_be_made_until_the_limit,
     a_hundred_thousand_tiny_areas_reach_the_limit,
     // signals
     raised_signal_runs_its_handler,

@@ -386,6 +386,16 @@ static void a_hundred_thousand_tiny_areas_reach_the_limit(void)
 	REQUIRE(try_map(NULL, PAGE, MAP_SHARED) != MAP_FAILED);
 }
 
+static void tiny_mappings_can_be_made_until_the_limit(void)
+{
+	char *last = NULL;
+	int made = 0;
+	for (char *memory; (memory = mmap(NULL, PAGE, made % 2 ? PROT_READ : PROT_NONE, ANONYMOUS, -1, 0)) != MAP_FAILED; made++)
+		last = memory;
+	REQUIRE(errno == ENOMEM && made > 60000 && made < 66000);
+	REQUIRE(munmap(last, PAGE) == 0 && mmap(NULL, PAGE, PROT_READ, ANONYMOUS, -1, 0) != MAP_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct claim claims[] = {
@@ -408,6 +418,7 @@ int main(int argc, char **argv)
 		CLAIM(low_mappings_are_low),
 		CLAIM(flags_are_judged_as_on_linux),
 		CLAIM(hostile_ranges_are_refused),
+		CLAIM(tiny_mappings_can_be_made_until_the_limit),
 		CLAIM(a_hundred_thousand_tiny_areas_reach_the_limit),
 	};
 	return RUN_CLAIMS(claims, argc, argv);

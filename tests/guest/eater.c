@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Takes memory in the way the argument names until there is no more, or until it is killed:
- * huge (pages of 2 MiB), pages, bound (pages of node 0), tables (of pages), calls (Linux fills the pages), copies (of a parent's pages); and, when nearly everything
+ * sharing (waits with most pages in two processes), huge (pages of 2 MiB), pages, bound (pages of node 0), tables (of pages), calls (Linux fills the pages), copies (of a parent's pages); and, when nearly everything
  * is taken: stacks, areas, processes. Says how many it got, then kills its process group.
  */
 #define _GNU_SOURCE
@@ -121,6 +121,27 @@ static int eat_processes(int areas_each)
 	return made;
 }
 
+/* Two processes have 64 MiB in common, but for a few words that the child and the parent write. */
+static int share_most(void)
+{
+	size_t bytes = 64ul << 20;
+	char *memory = reserve(bytes, PROT_READ | PROT_WRITE);
+	pid_t child;
+
+	if (!memory)
+		return -1;
+	memset(memory, 1, bytes);
+	child = fork();
+	for (int n = 0; n < 5; n++)
+		memory[(size_t)n * 5 * LARGE + (child == 0 ? PAGE : 3 * PAGE)] = 2;
+	if (child == 0)
+		pause();
+	puts("shared");
+	fflush(stdout);
+	pause();
+	return 0;
+}
+
 /* Two processes write all of what they share; the signal that ends the child. */
 static int eat_copies(void)
 {
@@ -155,6 +176,8 @@ int main(int argc, char **argv)
 		eat_by_calls();
 	else if (strcmp(what, "copies") == 0)
 		made = eat_copies();
+	else if (strcmp(what, "sharing") == 0)
+		made = share_most();
 	else if (strcmp(what, "huge") == 0)
 		made = eat_huge_pages();
 	else if (leave_little(), 0)

@@ -6,8 +6,10 @@ Argument `long`: the claims that take minutes.
 """
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 from scene import (claim, hello_works, idle_usage, kmsg, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start, status,
                    usage, wait_until)
@@ -68,6 +70,19 @@ def large_pages_are_whole_again_after_a_mix():
     wait_until(lambda: usage()["processes"] == 0, "no process is left")
     after = int(eat("huge")[0])
     assert after >= 0.9 * before, (before, after)
+
+
+@short_or_long(False)
+def fork_copies_only_what_is_written():
+    before = idle_usage()["frames_free"]
+    family = start("mcexec", program("eater"), "sharing", start_new_session=True)
+    assert family.stdout.readline() == "shared\n"
+    time.sleep(0.5)
+    taken = before - usage()["frames_free"]
+    os.killpg(family.pid, signal.SIGKILL)
+    family.communicate(timeout=60)
+    # 64 MiB, and what two processes have beside it: text, stacks, tables, ten copied pages.
+    assert 16384 < taken < 16384 + 3000, taken
 
 
 @short_or_long(False)

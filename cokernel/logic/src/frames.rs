@@ -480,6 +480,10 @@ mod tests {
                 }
                 prop_assert_eq!(frames.stats().free, 2048 - used.len() as u64);
             }
+            for (first, count) in held {
+                frames.free_run(first, count).unwrap();
+            }
+            prop_assert_eq!(frames.whole_blocks(), 4);
         }
     }
 }

@@ -188,6 +188,9 @@ pub struct Area {
     pub attributes: Attributes,
 }
 
+/// Lists of as many areas as a program may have must fit into a block of 2 MiB of the kernel's heap.
+const _: () = assert!(size_of::<Area>() <= 32);
+
 /// A range was not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overlap;
@@ -198,6 +201,17 @@ pub struct AreaMap {
     /// By start address: end and attributes.
     areas: BTreeMap<u64, (u64, Attributes)>,
     totals: Totals,
+    searched: Option<Searched>,
+}
+
+/// What the last search for a gap learnt: none of at least `bytes` that may start at a multiple of
+/// `align` ends above `top` and at or below `high`.
+#[derive(Clone, Copy)]
+struct Searched {
+    bytes: u64,
+    align: u64,
+    high: u64,
+    top: u64,
 }
 
 impl AreaMap {
@@ -211,6 +225,7 @@ impl AreaMap {
                 data: 0,
                 locked: 0,
             },
+            searched: None,
         }
     }
 
@@ -375,6 +390,7 @@ impl AreaMap {
         self.split_at(range.start);
         self.split_at(range.end);
         let removed = self.parts(range);
+        self.widen_search(range);
         for area in &removed {
             self.areas.remove(&area.range.start);
             self.totals.subtract(area.range.bytes(), &area.attributes);
@@ -407,19 +423,45 @@ impl AreaMap {
     /// The highest free range of `bytes` that ends at or below `high`, starts at or above `low`
     /// and starts at a multiple of `align` (a power of two); its start.
     #[must_use]
-    pub fn find_gap(&self, bytes: u64, low: u64, high: u64, align: u64) -> Option<u64> {
+    pub fn find_gap(&mut self, bytes: u64, low: u64, high: u64, align: u64) -> Option<u64> {
+        let known = self
+            .searched
+            .filter(|known| known.bytes <= bytes && known.align <= align && known.high == high);
+        let top = known.map_or(high, |known| known.top);
+        let (found, top) = self.search_gap(bytes, low, top, align)?;
+        self.searched = Some(Searched {
+            bytes,
+            align,
+            high,
+            top,
+        });
+        Some(found)
+    }
+
+    /// As [`Self::find_gap`], below `high`; also the end of the gap.
+    fn search_gap(&self, bytes: u64, low: u64, high: u64, align: u64) -> Option<(u64, u64)> {
         let mut top = high;
         for (&start, &(end, _)) in self.areas.range(..high).rev() {
             let fitting = fit_below(top, bytes, align);
-            if fitting.is_some_and(|address| address >= end.max(low)) {
-                return fitting;
+            if let Some(address) = fitting.filter(|&address| address >= end.max(low)) {
+                return Some((address, top));
             }
             top = top.min(start);
             if top < low {
                 return None;
             }
         }
-        fit_below(top, bytes, align).filter(|&address| address >= low)
+        let address = fit_below(top, bytes, align).filter(|&address| address >= low)?;
+        Some((address, top))
+    }
+
+    /// `range` becomes free: the next search begins above the gap it makes.
+    fn widen_search(&mut self, range: Range) {
+        let above = self.areas.range(range.end..).next();
+        let gap_end = above.map_or(u64::MAX, |(&start, _)| start);
+        if let Some(known) = &mut self.searched {
+            known.top = known.top.max(gap_end.min(known.high));
+        }
     }
 
     /// Cuts the area that contains `address` in its middle into two.

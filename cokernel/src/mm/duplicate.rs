@@ -16,10 +16,12 @@ use crate::arch::paging::{Flags, Mapping};
 use crate::ikc;
 use crate::mm::aspace::{AddressSpace, Inner};
 use crate::mm::runs::{run_of, RunList};
-use crate::mm::{copy, mirror, phys, populate, quarantine, revoke, share};
+use crate::mm::{copy, mirror, phys, populate, quarantine, reserve, revoke, share};
 use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 
+/// What a copied area takes of the heap, at most.
+const BYTES_PER_AREA: u64 = 256;
 /// Pages handled under one hold of the parent's lock.
 const PAGES_AT_ONCE: u32 = 128;
 
@@ -30,6 +32,10 @@ const PAGES_AT_ONCE: u32 = 128;
 /// `ENOMEM`; the parent goes on, its pages come back by faults.
 pub fn duplicate(process: &Process) -> Result<AddressSpace, Errno> {
     let parent = &process.space;
+    let areas = parent.with(|inner| inner.areas.len());
+    if !reserve::has_room_for_structures(areas as u64 * BYTES_PER_AREA) {
+        return Err(Errno::ENOMEM);
+    }
     let child = AddressSpace::new(0, parent.window.start, parent.mmap_top).ok_or(Errno::ENOMEM)?;
     fill_shared_areas(parent)?;
     let done = copy_areas(parent, &child).and_then(|seen| {

@@ -6,12 +6,13 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{null_mut, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use cokernel_logic::frames::FRAMES_PER_BLOCK;
 use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use linked_list_allocator::Heap;
 use x86_64::PhysAddr;
 
-use crate::mm::phys;
 use crate::mm::slab::Slab;
+use crate::mm::{emergency, phys};
 use crate::sync::SpinLock;
 
 /// Smallest size class, as a power of two.
@@ -56,7 +57,7 @@ unsafe impl GlobalAlloc for KernelHeap {
         match class(layout) {
             Some(class) => SLABS[class].lock().take(),
             None => run_of(layout)
-                .and_then(phys::alloc_run)
+                .and_then(|frames| phys::alloc_run(frames).or_else(emergency::take))
                 .map_or(null_mut(), phys::direct_map_ptr),
         }
     }
@@ -77,7 +78,8 @@ unsafe impl GlobalAlloc for KernelHeap {
             Some(class) => unsafe { SLABS[class].lock().put(block) },
             None => {
                 let address = PhysAddr::new(block.addr() as u64 - DIRECT_MAP_BASE);
-                if let Some(frames) = run_of(layout) {
+                let frames = run_of(layout).filter(|_| !emergency::put(address));
+                if let Some(frames) = frames {
                     phys::free_run(address, frames);
                 }
             }
@@ -107,5 +109,7 @@ fn run_of(layout: Layout) -> Option<u32> {
     if layout.align() > PAGE_BYTES as usize {
         return None;
     }
-    u32::try_from(layout.size().div_ceil(PAGE_BYTES as usize)).ok()
+    u32::try_from(layout.size().div_ceil(PAGE_BYTES as usize))
+        .ok()
+        .filter(|&frames| frames <= FRAMES_PER_BLOCK)
 }

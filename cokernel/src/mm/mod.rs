@@ -5,6 +5,7 @@ pub mod addr;
 pub mod aspace;
 pub mod copy;
 pub mod duplicate;
+mod emergency;
 pub mod fault;
 mod grow;
 #[expect(unsafe_code, reason = "the kernel heap hands out raw memory")]

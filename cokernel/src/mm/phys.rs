@@ -16,7 +16,7 @@ use spin::Once;
 use x86_64::PhysAddr;
 
 use crate::ikc;
-use crate::mm::spare;
+use crate::mm::{emergency, spare};
 use crate::sync::SpinLock;
 
 /// Words of a small page.
@@ -87,6 +87,7 @@ pub fn init_frames(info: &BootInfo) {
     FRAMES.call_once(|| SpinLock::new(frames));
     with(|_| ());
     spare::init(crate::arch::cpu_count());
+    emergency::init();
 }
 
 /// Whether [`init_frames`] is done.

@@ -240,7 +240,7 @@ fn find_in(process: &Process, bounds: Range, top: u64, wish: &Wish) -> Result<Ra
         {
             return Ok(range);
         }
-        let gap = |align, top| inner.areas.find_gap(wish.bytes, bounds.start, top, align);
+        let mut gap = |align, top| inner.areas.find_gap(wish.bytes, bounds.start, top, align);
         let start = gap(wish.align, top)
             .or_else(|| gap(unit, bounds.end))
             .ok_or(Errno::ENOMEM)?;

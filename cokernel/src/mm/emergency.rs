@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Blocks of 2 MiB for the heap when memory is too broken for a long run of frames: lists of areas
+//! and frames grow in work that cannot fail, such as giving memory back.
+
+use spin::Once;
+use x86_64::PhysAddr;
+
+use crate::mm::phys;
+use crate::sync::SpinLock;
+
+/// As many as CPUs can need at once before one of them has finished; what a CPU holds is short-lived.
+const BLOCKS: usize = 2;
+
+struct Block {
+    start: PhysAddr,
+    is_taken: bool,
+}
+
+/// Nothing else is locked under it.
+static STORE: Once<SpinLock<[Option<Block>; BLOCKS]>> = Once::new();
+
+/// Sets the blocks aside, as far as there are any. Once, when the frames are there.
+pub fn init() {
+    let block = |_| {
+        let start = phys::alloc_run(cokernel_logic::frames::FRAMES_PER_BLOCK)?;
+        Some(Block {
+            start,
+            is_taken: false,
+        })
+    };
+    let blocks = core::array::from_fn(block);
+    STORE.call_once(|| SpinLock::new(blocks));
+}
+
+/// A block, if one is left.
+pub fn take() -> Option<PhysAddr> {
+    let mut blocks = STORE.get()?.lock();
+    let block = blocks.iter_mut().flatten().find(|block| !block.is_taken)?;
+    block.is_taken = true;
+    Some(block.start)
+}
+
+/// Takes `start` back if it is one of the blocks; whether it is.
+pub fn put(start: PhysAddr) -> bool {
+    let Some(store) = STORE.get() else {
+        return false;
+    };
+    let mut blocks = store.lock();
+    let block = blocks
+        .iter_mut()
+        .flatten()
+        .find(|block| block.start == start);
+    block.map(|block| block.is_taken = false).is_some()
+}
