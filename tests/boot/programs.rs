@@ -73,6 +73,7 @@ claims!(PROGRAMS:
     data_is_limited,
     limits_reach_children_and_programs,
     stack_limit_can_change,
+    stacks_count_as_address_space,
     areas_can_grow_downwards,
     huge_pages_come_whole_or_not_at_all,
     keys_fail_as_on_linux,

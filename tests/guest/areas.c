@@ -282,6 +282,16 @@ static void stack_limit_can_change(void)
 	REQUIRE(deep(4000) == 4001);
 }
 
+static void stacks_count_as_address_space(void)
+{
+	catch_faults();
+	REQUIRE(deep(100) == 101);
+	set_limit(RLIMIT_AS, MEGABYTE);
+	REQUIRE(sigsetjmp(escape, 1) || (deep(4000), 0));
+	set_limit(RLIMIT_AS, RLIM_INFINITY);
+	REQUIRE(deep(4000) == 4001);
+}
+
 static void areas_can_grow_downwards(void)
 {
 	catch_faults();
@@ -375,7 +385,7 @@ static void a_hundred_thousand_tiny_areas_reach_the_limit(void)
 	enum { COUNT = 100000 };
 	int made = 0;
 	char *base = map_with((size_t)2 * COUNT * PAGE, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE);
-	while (made < COUNT && mprotect(base + (size_t)2 * made * PAGE, PAGE, PROT_READ) == 0)
+	while (made < COUNT && mprotect(base + (size_t)2 * made * PAGE, PAGE, READ_WRITE) == 0)
 		made++;
 	REQUIRE(made > 30000 && made < 33000 && errno == ENOMEM);
 	for (int i = 0; i < 4 && try_map(NULL, PAGE, MAP_SHARED) != MAP_FAILED; i++)
@@ -390,10 +400,11 @@ static void tiny_mappings_can_be_made_until_the_limit(void)
 {
 	char *last = NULL;
 	int made = 0;
-	for (char *memory; (memory = mmap(NULL, PAGE, made % 2 ? PROT_READ : PROT_NONE, ANONYMOUS, -1, 0)) != MAP_FAILED; made++)
+	const int rights[] = { READ_WRITE, PROT_NONE }, flags = ANONYMOUS | MAP_NORESERVE;
+	for (char *memory; (memory = mmap(NULL, PAGE, rights[made % 2], flags, -1, 0)) != MAP_FAILED; made++)
 		last = memory;
 	REQUIRE(errno == ENOMEM && made > 60000 && made < 66000);
-	REQUIRE(munmap(last, PAGE) == 0 && mmap(NULL, PAGE, PROT_READ, ANONYMOUS, -1, 0) != MAP_FAILED);
+	REQUIRE(munmap(last, PAGE) == 0 && mmap(NULL, PAGE, READ_WRITE, flags, -1, 0) != MAP_FAILED);
 }
 
 int main(int argc, char **argv)
@@ -412,6 +423,7 @@ int main(int argc, char **argv)
 		CLAIM(data_is_limited),
 		CLAIM(limits_reach_children_and_programs),
 		CLAIM(stack_limit_can_change),
+		CLAIM(stacks_count_as_address_space),
 		CLAIM(areas_can_grow_downwards),
 		CLAIM(huge_pages_come_whole_or_not_at_all),
 		CLAIM(keys_fail_as_on_linux),

@@ -68,6 +68,8 @@ pub struct Inner {
     pub policies: Vec<Policy>,
     /// How long an area that grows downwards may become, in bytes.
     pub stack_limit: u64,
+    /// How much all areas may become by that, in bytes.
+    pub space_limit: u64,
 }
 
 /// What `mlockall` wants of areas to come.
@@ -106,6 +108,7 @@ impl AddressSpace {
             lock_new: LockNew::No,
             policies: Vec::new(),
             stack_limit: u64::MAX,
+            space_limit: u64::MAX,
         };
         Some(Self {
             layout: AtomicBool::new(false),

@@ -66,7 +66,7 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
         Err(FaultError::Unmapped) => signal(SIGSEGV, SEGV_MAPERR),
         Err(FaultError::Forbidden) => signal(SIGSEGV, SEGV_ACCERR),
         Err(FaultError::Mirrored) => signal(SIGBUS, BUS_ADRERR),
-        Err(FaultError::OutOfMemory) if !process.is_dying() && oom::relieve(process) => {
+        Err(FaultError::OutOfMemory) if !process.is_dying() && oom::relieve(process, addr) => {
             // It faults again, until there is memory or it is killed.
             ikc::poll();
             relax();
@@ -84,7 +84,7 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
 /// `EFAULT`: there is none to be had; `ENOMEM`.
 pub fn handle_linux(process: &Arc<Process>, addr: u64, write: bool) -> Result<(), Errno> {
     match bring_in(&process.space, addr, write) {
-        Err(Errno::ENOMEM) if !process.is_dying() && oom::relieve(process) => Ok(()),
+        Err(Errno::ENOMEM) if !process.is_dying() && oom::relieve(process, addr) => Ok(()),
         result => result,
     }
 }

@@ -18,7 +18,9 @@ pub fn down_to(inner: &mut Inner, address: u64) -> Option<Area> {
         .areas
         .next_above(address)
         .filter(|area| area.attributes.grows_down)?;
-    let within_limit = stack.range.end - start <= inner.stack_limit;
+    let grown = stack.range.start - start;
+    let within_limit = stack.range.end - start <= inner.stack_limit
+        && inner.areas.totals().all + grown <= inner.space_limit;
     let is_clear = inner.areas.next_below(address).is_none_or(|below| {
         let what = below.attributes;
         what.grows_down

@@ -4,6 +4,7 @@
 
 use alloc::sync::Arc;
 
+use cokernel_logic::policy::Mode;
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 use ihk_ikc::packet::{ProcessHandle, ToLinux};
 
@@ -24,10 +25,12 @@ struct Victim {
 /// The last one. Locked before the table of processes.
 static VICTIM: SpinLock<Option<Victim>> = SpinLock::new(None);
 
-/// Sees to it that memory comes free for `asker`, without waiting. `true`: it will, try again;
-/// `false`: there is nothing to be had.
-pub fn relieve(asker: &Arc<Process>) -> bool {
-    if quarantine::recheck() {
+/// Sees to it that memory comes free for `address` of `asker`, without waiting. `true`: it will, try
+/// again; `false`: there is nothing to be had.
+pub fn relieve(asker: &Arc<Process>, address: u64) -> bool {
+    let has_room = reserve::has_room_for(LARGE_PAGE_BYTES);
+    let mode = asker.space.with(|inner| inner.policy_at(address).mode);
+    if quarantine::recheck() || has_room && mode != Mode::Bind {
         return true;
     }
     let mut victim = VICTIM.lock();
@@ -38,8 +41,8 @@ pub fn relieve(asker: &Arc<Process>) -> bool {
         return true;
     }
     let failed = victim.take().map(|victim| victim.process);
-    // Who may not have what others leave, because of a policy, has itself to blame.
-    let chosen = if reserve::has_room_for(LARGE_PAGE_BYTES) {
+    // Who may not have what others leave has itself to blame.
+    let chosen = if has_room {
         Some(asker.clone())
     } else {
         process::biggest(failed)

@@ -70,9 +70,11 @@ fn set(
         return Err(Errno::EPERM);
     }
     process.limits.lock()[number] = wanted;
-    if number == STACK {
-        process.space.with(|inner| inner.stack_limit = wanted[0]);
-    }
+    process.space.with(|inner| match number {
+        STACK => inner.stack_limit = wanted[0],
+        AS => inner.space_limit = wanted[0],
+        _ => {}
+    });
     // A program that this process executes starts with it. The proxy can store a few words.
     let _ = delegate::call(op::LIMIT, [number as u64, wanted[0], wanted[1], 0, 0, 0]);
     Ok(())

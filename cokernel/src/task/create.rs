@@ -18,7 +18,7 @@ use crate::delegate::Slots;
 use crate::mm::aspace::{attributes, AddressSpace};
 use crate::mm::{duplicate, phys, populate, reserve, window};
 use crate::syscall::errno::Errno;
-use crate::syscall::limits::STACK;
+use crate::syscall::limits::{AS, STACK};
 use crate::task::process::{self, Parts, Process};
 use crate::task::signal::ProcessSignals;
 
@@ -92,7 +92,10 @@ fn check(image: &ProcessImage) -> Result<(), Errno> {
 
 fn fill(space: &AddressSpace, mailbox: &CreateMailbox) -> Result<(), Errno> {
     let image = &mailbox.image;
-    space.with(|inner| inner.stack_limit = image.rlimits[STACK][0]);
+    space.with(|inner| {
+        inner.stack_limit = image.rlimits[STACK][0];
+        inner.space_limit = image.rlimits[AS][0];
+    });
     if space.window.is_empty() || !space.window.contains(image.mmap_top) {
         return Err(Errno::EINVAL);
     }
