@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+mod area;
 pub mod frames;
 pub mod policy;
 pub mod runqueue;

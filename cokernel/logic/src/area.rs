@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Areas: ranges of addresses and what all addresses of one have in common.
+
+/// A half-open range of addresses, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// First address.
+    pub start: u64,
+    /// One past the last address.
+    pub end: u64,
+}
+
+impl Range {
+    /// `bytes` from `start` on; `None` if that wraps.
+    #[must_use]
+    pub fn new(start: u64, bytes: u64) -> Option<Self> {
+        let end = start.checked_add(bytes)?;
+        Some(Self { start, end })
+    }
+
+    /// Length in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Whether nothing lies in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
+    /// Whether `address` lies in it.
+    #[must_use]
+    pub const fn contains(&self, address: u64) -> bool {
+        self.start <= address && address < self.end
+    }
+
+    /// Whether all of `other` lies in it.
+    #[must_use]
+    pub const fn covers(&self, other: &Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
+    /// Whether the two share an address.
+    #[must_use]
+    pub const fn overlaps(&self, other: &Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// What the two share (may be empty).
+    #[must_use]
+    pub fn clip(&self, other: &Self) -> Self {
+        let start = self.start.max(other.start);
+        Self {
+            start,
+            end: self.end.min(other.end).max(start),
+        }
+    }
+}
+
+/// What an area is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Part of the program image.
+    Segment,
+    /// Anonymous memory of mmap.
+    Anonymous,
+    /// A private copy of a file's pages.
+    File,
+    /// The main thread's stack.
+    Stack,
+    /// Another thread's stack (`MAP_STACK`): little of it is ever touched.
+    ThreadStack,
+    /// Below the program break.
+    Heap,
+    /// Linux's vvar and vdso pages: not ours to free, not to be changed.
+    Special,
+    /// A shared mapping of a file: pages of Linux's.
+    SharedFile,
+    /// System V shared memory: pages of Linux's.
+    SystemV,
+}
+
+impl Kind {
+    /// Whether the pages are Linux's, which may take them back at any time.
+    #[must_use]
+    pub const fn is_mirrored(self) -> bool {
+        matches!(self, Self::SharedFile | Self::SystemV)
+    }
+}
+
+/// Rights of the program, as in Linux's `PROT_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Protection {
+    /// May be read.
+    pub read: bool,
+    /// May be written.
+    pub write: bool,
+    /// May be executed.
+    pub exec: bool,
+}
+
+impl Protection {
+    /// Whether any access is allowed (x86 pages that are present can be read).
+    #[must_use]
+    pub const fn is_accessible(&self) -> bool {
+        self.read || self.write || self.exec
+    }
+
+    /// Readable in effect but not writable: what must be a read-only area in the proxy, too.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        self.is_accessible() && !self.write
+    }
+}
+
+/// What all addresses of an area have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// Rights.
+    pub protection: Protection,
+    /// Purpose.
+    pub kind: Kind,
+    /// Memory comes at the first touch only.
+    pub on_demand: bool,
+    /// Charged to `RLIMIT_MEMLOCK`.
+    pub locked: bool,
+    /// A child of fork has the same memory, not a copy.
+    pub shared: bool,
+    /// Large pages are not wanted.
+    pub small_pages: bool,
+    /// A fault below it makes it longer.
+    pub grows_down: bool,
+    /// A child of fork has nothing there.
+    pub omitted_by_fork: bool,
+    /// A child of fork finds it zeroed.
+    pub wiped_by_fork: bool,
+    /// Number of its memory policy; 0 = that of who touches it.
+    pub policy: u16,
+}
+
+impl Attributes {
+    /// Whether it counts against `RLIMIT_DATA`: what the program alone may write, but stacks.
+    #[must_use]
+    pub const fn is_data(&self) -> bool {
+        self.protection.write && !self.shared && !self.grows_down
+    }
+}
+
+/// How much a map holds, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// All areas.
+    pub all: u64,
+    /// Those for which [`Attributes::is_data`] holds.
+    pub data: u64,
+    /// Locked ones.
+    pub locked: u64,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, bytes: u64, what: &Attributes) {
+        self.all += bytes;
+        self.data += if what.is_data() { bytes } else { 0 };
+        self.locked += if what.locked { bytes } else { 0 };
+    }
+
+    pub(crate) fn subtract(&mut self, bytes: u64, what: &Attributes) {
+        self.all -= bytes;
+        self.data -= if what.is_data() { bytes } else { 0 };
+        self.locked -= if what.locked { bytes } else { 0 };
+    }
+}
+
+/// An area: a range and its attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// Where.
+    pub range: Range,
+    /// What.
+    pub attributes: Attributes,
+}
+
+/// Lists of as many areas as a program may have must fit into a block of 2 MiB of the kernel's heap.
+const _: () = assert!(size_of::<Area>() <= 32);
