@@ -10,6 +10,8 @@ use crate::sync::SpinLock;
 
 /// As many as CPUs can need at once before one of them has finished; what a CPU holds is short-lived.
 const BLOCKS: usize = 2;
+/// A partition with fewer blocks keeps none aside: its programs cannot make such long lists.
+const FEW_BLOCKS: u32 = 32;
 
 struct Block {
     start: PhysAddr,
@@ -22,6 +24,9 @@ static STORE: Once<SpinLock<[Option<Block>; BLOCKS]>> = Once::new();
 /// Sets the blocks aside, as far as there are any. Once, when the frames are there.
 pub fn init() {
     let block = |_| {
+        if phys::block_count() < FEW_BLOCKS {
+            return None;
+        }
         let start = phys::alloc_run(cokernel_logic::frames::FRAMES_PER_BLOCK)?;
         Some(Block {
             start,
