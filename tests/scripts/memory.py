@@ -50,6 +50,11 @@ def killed_for_memory():
     return kmsg().count("out of memory: process")
 
 
+def only(count):
+    """The memory of a process that was killed comes back behind its end, and the next one needs it to start."""
+    wait_until(lambda: usage()["processes"] == count, f"{count} processes")
+
+
 def eat(*what):
     """Eaters of these kinds at once; what each wrote before its end."""
     eaters = [start("mcexec", program("eater"), kind, start_new_session=True) for kind in what]
@@ -67,7 +72,7 @@ def large_pages_are_whole_again_after_a_mix():
     mix += [start("mcexec", "/bin/bash", "-c", "for i in 1 2 3 4; do ls -lR /etc | sort | cksum; done") for _ in range(2)]
     during = [process.communicate(timeout=200) for process in mix]
     assert all(process.returncode == 0 for process in mix), during
-    wait_until(lambda: usage()["processes"] == 0, "no process is left")
+    only(0)
     after = int(eat("huge")[0])
     assert after >= 0.9 * before, (before, after)
 
@@ -93,6 +98,7 @@ def out_of_memory_ends_the_process_that_has_most():
         killed = killed_for_memory()
         assert eat(kind) == [""], kind
         assert killed_for_memory() == killed + 1, kmsg()[-2000:]
+        only(1)
     out, _ = bystander.communicate("still there\n", timeout=60)
     assert (out, bystander.returncode) == ("still there\n", 0), (out, bystander.returncode)
     nothing_is_left_of(before)
@@ -103,6 +109,7 @@ def several_may_ask_for_all_memory_at_once():
     before = idle_usage()
     assert eat("pages", "pages", "calls") == [""] * 3
     assert killed_for_memory() >= 3
+    only(0)
     assert eat("copies")[0] in ("", "9\n")
     nothing_is_left_of(before)
 
@@ -112,7 +119,7 @@ def the_kernels_own_memory_can_run_short():
     before = idle_usage()
     for kind in ("stacks", "areas", "processes", "processes-with-areas"):
         eat(kind)
-        wait_until(lambda: usage()["processes"] == 0, "no process is left")
+        only(0)
         hello_works()
     now = idle_usage()
     assert now["frames_free"] > before["frames_free"] - OWN_TABLES and now["frames_pinned"] == 0, (before, now)
