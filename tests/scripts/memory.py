@@ -55,10 +55,20 @@ def only(count):
     wait_until(lambda: usage()["processes"] == count, f"{count} processes")
 
 
+def last_words(eater):
+    """What an eater and its children wrote; whoever of them is left is killed."""
+    eater.wait(timeout=200)
+    try:
+        os.killpg(eater.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    return eater.communicate(timeout=60)
+
+
 def eat(*what):
     """Eaters of these kinds at once; what each wrote before its end."""
     eaters = [start("mcexec", program("eater"), kind, start_new_session=True) for kind in what]
-    said = [eater.communicate(timeout=120) for eater in eaters]
+    said = [last_words(eater) for eater in eaters]
     assert status() == "RUNNING", (what, said, kmsg()[-2000:])
     assert all(eater.returncode == -9 for eater in eaters), (what, said, [eater.returncode for eater in eaters])
     return [out for out, _ in said]

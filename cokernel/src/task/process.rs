@@ -150,15 +150,18 @@ pub fn find(handle: ProcessHandle) -> Option<Arc<Process>> {
     }
 }
 
-/// The process that has most memory mapped, but `except`.
+/// The process that has most memory mapped, but `except`; of several, the youngest.
 pub fn biggest(except: Option<ProcessHandle>) -> Option<Arc<Process>> {
     let table = TABLE.lock();
     let live = table.iter().filter_map(|entry| match &entry.state {
         EntryState::Live(process) if Some(process.handle) != except => Some(process),
         _ => None,
     });
-    live.max_by_key(|process| process.space.with(|inner| inner.table.resident_bytes()))
-        .cloned()
+    live.max_by_key(|process| {
+        let bytes = process.space.with(|inner| inner.table.resident_bytes());
+        (bytes, process.pid)
+    })
+    .cloned()
 }
 
 /// Reserves a handle, has `make` make its process, and enters it.
