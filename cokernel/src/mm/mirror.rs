@@ -20,7 +20,9 @@ use crate::mm::addr::page_down;
 use crate::mm::aspace::{flags_of, AddressSpace, Inner};
 use crate::mm::phys;
 use crate::syscall::errno::Errno;
+use crate::syscall::futex::robust;
 use crate::task::process::{self, Process};
+use crate::task::sched;
 
 /// How long the answer of a worker may be ahead of the packet with the page. If it takes longer, the
 /// program faults again.
@@ -56,6 +58,7 @@ pub fn fetch(process: &Process, address: u64, write: bool) -> Result<(), Errno> 
     match Errno::from_linux(result) {
         _ if result == 0 => {
             await_packet(&process.space, page, write);
+            robust::tell_linux(sched::current());
             Ok(())
         }
         // The access is made again, and with it this question, after whatever interrupted us.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! futex: waiting on words of the partition, which Linux knows nothing of.
+//! futex: waiting on words of the partition, which Linux knows nothing of. Where a word is in a mirrored
+//! area, Linux's own queue is everybody's: the worker waits, or wakes, there.
 //!
-//! [`queue`] keeps who waits, [`pi`] the futexes that have an owner, [`robust`] what a thread leaves
+//! [`queue`] keeps who waits, [`several`] lets a thread wait at many words, [`pi`] the futexes that have an owner, [`robust`] what a thread leaves
 //! behind, [`time`] the limits.
 //!
 //! Lock order: buckets by their index, then the address space (reading the word may need a page).
 
 pub mod robust;
+pub mod several;
 
 mod pi;
 mod queue;
@@ -14,8 +16,10 @@ mod time;
 mod wake_op;
 
 use super::errno::{Errno, SyscallResult};
+use super::forward;
 use super::user::uint;
 use crate::arch::UserFrame;
+use crate::task::sched;
 use queue::Key;
 
 /// Operations of Linux.
@@ -32,8 +36,10 @@ mod op {
     pub(super) const WAKE_BITSET: u32 = 10;
     pub(super) const LOCK_PI2: u32 = 13;
 }
+/// Number of futex(2).
+const SYS_FUTEX: u64 = 202;
 const OP_MASK: u32 = 0x7f;
-/// Flag: the word is the process's own. Processes share no memory of the partition, so it always is.
+/// Flag: the word is the process's own.
 const PRIVATE: u32 = 128;
 /// Flag: absolute times are CLOCK_REALTIME's.
 const CLOCK_REALTIME: u32 = 256;
@@ -51,7 +57,17 @@ pub fn futex(frame: &mut UserFrame) -> SyscallResult {
     {
         return Err(Errno::ENOSYS);
     }
-    let key = Key::new(address)?;
+    let private = op & PRIVATE != 0;
+    let uses_second = matches!(command, op::REQUEUE | op::CMP_REQUEUE | op::WAKE_OP);
+    let queue::Queue::Own(key) = queue::find(address, private)? else {
+        robust::tell_linux(sched::current());
+        return forward(SYS_FUTEX, frame.args());
+    };
+    let second = if uses_second {
+        own(second, private)?
+    } else {
+        key
+    };
     match command {
         op::WAIT => queue::wait(key, value, ALL, time::relative(timeout)?),
         op::WAIT_BITSET => queue::wait(
@@ -63,12 +79,9 @@ pub fn futex(frame: &mut UserFrame) -> SyscallResult {
         op::WAKE => Ok(queue::wake(key, value as usize, ALL)),
         op::WAKE_BITSET => Ok(queue::wake(key, value as usize, bits(value3)?)),
         // The place of the time limit holds a number here.
-        op::REQUEUE => queue::requeue(key, Key::new(second)?, value, uint(timeout), None),
-        op::CMP_REQUEUE => {
-            queue::requeue(key, Key::new(second)?, value, uint(timeout), Some(value3))
-        }
+        op::REQUEUE => queue::requeue(key, second, value, uint(timeout), None),
+        op::CMP_REQUEUE => queue::requeue(key, second, value, uint(timeout), Some(value3)),
         op::WAKE_OP => {
-            let second = Key::new(second)?;
             let also = wake_op::apply(second.address, value3)?;
             let woken = queue::wake(key, value as usize, ALL);
             let more = if also {
@@ -93,9 +106,24 @@ fn bits(value: u32) -> Result<u32, Errno> {
     Ok(value)
 }
 
-/// Wakes one who waits at `address` of the current process.
+/// A word that must be here, because the one it goes with is.
+fn own(address: u64, private: bool) -> Result<Key, Errno> {
+    match queue::find(address, private)? {
+        queue::Queue::Own(key) => Ok(key),
+        queue::Queue::Linux => Err(Errno::EINVAL),
+    }
+}
+
+/// Wakes one who waits at `address` of the current process, for others to see.
 pub fn wake_one(address: u64) {
-    if let Ok(key) = Key::new(address) {
-        queue::wake(key, 1, ALL);
+    match queue::find(address, false) {
+        Ok(queue::Queue::Own(key)) => {
+            queue::wake(key, 1, ALL);
+        }
+        Ok(queue::Queue::Linux) => {
+            // Nobody is there to hear of an error.
+            let _ = forward(SYS_FUTEX, [address, u64::from(op::WAKE), 1, 0, 0, 0]);
+        }
+        Err(_) => {}
     }
 }

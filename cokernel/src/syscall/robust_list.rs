@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The list of robust futexes. Linux must never hear of it: it would walk the list when the worker
-//! exits.
+//! The list of robust futexes. Linux hears of it only if the program shares memory with Linux's
+//! programs: it walks the list when the worker is killed.
 
 use core::sync::atomic::Ordering;
 
 use super::errno::{Errno, SyscallResult};
+use super::futex::robust;
 use super::user::{int, write_words};
 use crate::arch::UserFrame;
+use crate::mm::mirror;
 use crate::task::{process, sched};
 
 /// Size of Linux's `struct robust_list_head`.
@@ -18,10 +20,14 @@ pub fn set_robust_list(frame: &mut UserFrame) -> SyscallResult {
     if bytes != HEAD_BYTES {
         return Err(Errno::EINVAL);
     }
-    sched::current()
-        .data
-        .robust_list
-        .store(head, Ordering::Relaxed);
+    let thread = sched::current();
+    thread.data.robust_list.store(head, Ordering::Relaxed);
+    let was_told = thread.data.robust_list_told.swap(false, Ordering::Relaxed);
+    let space = &process::current().space;
+    let shares = || space.with(|inner| inner.areas.iter().any(|area| mirror::is_mirrored(&area)));
+    if was_told || shares() {
+        robust::tell_linux(thread);
+    }
     Ok(0)
 }
 

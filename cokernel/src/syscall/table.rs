@@ -453,7 +453,7 @@ syscall_table! {
     446 landlock_restrict_self   ThreadState;
     447 memfd_secret             Enosys;
     448 process_mrelease         Enosys;
-    449 futex_waitv              Enosys;
+    449 futex_waitv              Local(futex::several::waitv);
     450 set_mempolicy_home_node  Enosys;
     451 cachestat                Delegate;
     452 fchmodat2                Delegate;

@@ -20,10 +20,12 @@ fn leave() {
     let Some(process) = &me.process else {
         return;
     };
+    // Other processes may wait for what it holds.
+    futex::robust::release_all(&me);
     // Nobody is left to care in a process that ends as a whole.
     if !process.is_dying() {
-        futex::robust::release_all(&me);
         clear_child_tid(&me);
+        futex::robust::untell_linux(&me);
     }
     process.remove_current(&me);
 }

@@ -85,6 +85,8 @@ pub struct ThreadData {
     pub clear_child_tid: AtomicU64,
     /// Head of the robust futex list; 0 = none.
     pub robust_list: AtomicU64,
+    /// Linux has been told of the list, for when the worker is killed.
+    pub robust_list_told: AtomicBool,
     /// Where it may run. Nothing is locked under it.
     pub affinity: SpinLock<Affinity>,
     /// Where its pages come from. Nothing is locked under it.
@@ -102,6 +104,7 @@ impl Default for ThreadData {
             signals: ThreadSignals::default(),
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
+            robust_list_told: AtomicBool::new(false),
             affinity: SpinLock::new(Affinity::ALL),
             policy: SpinLock::new(Policy::default()),
             worker_marked: AtomicBool::new(false),
@@ -123,6 +126,19 @@ enum EntryState {
 }
 
 static TABLE: SpinLock<Vec<Entry>> = SpinLock::new(Vec::new());
+
+/// Whether `wanted` says yes to some process. It is asked without any lock.
+pub fn any(wanted: impl Fn(&Process) -> bool) -> bool {
+    let live: Vec<Arc<Process>> = TABLE
+        .lock()
+        .iter()
+        .filter_map(|entry| match &entry.state {
+            EntryState::Live(process) => Some(process.clone()),
+            EntryState::Free | EntryState::Reserved => None,
+        })
+        .collect();
+    live.iter().any(|process| wanted(process))
+}
 
 /// The process of the current thread.
 ///

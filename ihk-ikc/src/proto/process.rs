@@ -198,6 +198,9 @@ pub mod op {
     /// Attach System V shared memory `args[0]` at `args[1]`, instead of the window: shmat with flags
     /// `args[2]`.
     pub const SHM_ATTACH: u64 = BASE + 87;
+    /// When this worker is killed, Linux walks the robust list at `args[0]`, of which parts may lie in
+    /// memory that Linux's programs see; 0: none.
+    pub const ROBUST_LIST: u64 = BASE + 88;
     /// Programs may ask for this and the next, as for a system call. The queue
     /// ([`super::super::queue`]) at address `args[0]` has a server more, number `args[1]`, until it is
     /// closed. While the call waits, the server works in the proxy, with the thread's credentials.

@@ -16,6 +16,10 @@ use super::perform::raw;
 use super::{answer, Program};
 use crate::device;
 use crate::image::page_up;
+use crate::views::files;
+
+/// Size of Linux's `struct robust_list_head`.
+const ROBUST_HEAD_BYTES: u64 = 24;
 
 /// Does what operation `number` asks for; `None` if it is none of these.
 #[must_use]
@@ -34,6 +38,10 @@ pub(super) fn perform(program: &Program, number: u64, args: [u64; 6]) -> Option<
         op::PROTECT_FILE => call(program, libc::SYS_mprotect, [first, second, third]),
         op::SHM_SIZE => shm_size(first),
         op::SHM_ATTACH => attach(program, args),
+        op::ROBUST_LIST => checked(raw(
+            libc::SYS_set_robust_list,
+            [first, ROBUST_HEAD_BYTES, 0, 0, 0, 0],
+        )),
         _ => return None,
     };
     Some(answer(done))
@@ -69,6 +77,7 @@ fn map_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
     let args = [address, bytes, prot, flags, fd, offset];
     checked(raw(libc::SYS_mmap, args))?;
     program.window.forget_rights(address, bytes);
+    files::note(number, offset, address, bytes);
     Ok(0)
 }
 

@@ -85,7 +85,7 @@ fn take(key: Key, waiters: &Waiters, will_wait: bool) -> Result<bool, Errno> {
                 (own_id() | word & OWNER_DIED | mark, true)
             }
             owner if owner == own_id() => return Err(Errno::EDEADLK),
-            owner if !is_ours(owner) => return Err(Errno::ESRCH),
+            owner if !is_known(key, owner) => return Err(Errno::ESRCH),
             _ if !will_wait => return Ok(false),
             _ => (word | WAITERS, false),
         };
@@ -124,9 +124,13 @@ fn id_of(tid: i32) -> u32 {
     tid.unsigned_abs() & OWNER
 }
 
-fn is_ours(owner: u32) -> bool {
-    let threads = process::current().threads();
-    threads.iter().any(|thread| id_of(thread.data.tid) == owner)
+/// Whether `owner` is a thread that can have got the word at `key`.
+fn is_known(key: Key, owner: u32) -> bool {
+    let has_owner = |process: &process::Process| {
+        let threads = process.threads();
+        threads.iter().any(|thread| id_of(thread.data.tid) == owner)
+    };
+    has_owner(process::current()) || key.is_shared() && process::any(has_owner)
 }
 
 fn exchange(key: Key, old: u32, new: u32) -> Result<bool, Errno> {

@@ -3,7 +3,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use ihk_ikc::packet::ProcessHandle;
 
@@ -11,7 +11,7 @@ use super::super::errno::{Errno, SyscallResult};
 use super::time::Limit;
 use crate::arch::time::Deadline;
 use crate::arch::{relax, uaccess};
-use crate::mm::mirror;
+use crate::mm::{fault, mirror};
 use crate::sync::{SpinGuard, SpinLock};
 use crate::task::process::{self, Process};
 use crate::task::sched;
@@ -20,18 +20,38 @@ use crate::{ikc, kargs};
 
 const BUCKETS: usize = 256;
 
-/// Which word: processes share no memory of the partition, so the address says it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Which word. What processes share of the partition is known by its frame, everything else by the
+/// address space.
+#[derive(Clone, Copy)]
 pub(super) struct Key {
-    process: ProcessHandle,
+    /// Whose address `place` is; [`SHARED`]: it is a physical one.
+    owner: ProcessHandle,
+    place: u64,
+    /// Where the process that made the key has the word.
     pub(super) address: u64,
+}
+
+/// No process has this handle.
+const SHARED: ProcessHandle = 0;
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (self.owner, self.place) == (other.owner, other.place)
+    }
+}
+
+/// Where the queue of a word is.
+pub(super) enum Queue {
+    /// Here.
+    Own(Key),
+    /// The word is in a mirrored area: Linux's own queue has everybody who waits there.
+    Linux,
 }
 
 /// A thread that waits.
 pub(super) struct Waiter {
-    process: ProcessHandle,
-    /// Changed by requeueing, under the locks of both buckets.
-    address: AtomicU64,
+    /// Changed by requeueing, under the locks of both buckets. Nothing is locked under it.
+    key: SpinLock<Key>,
     bits: u32,
     /// It waits to own the word, not for the word to change.
     owns: bool,
@@ -46,20 +66,51 @@ pub(super) type Waiters = SpinGuard<'static, Vec<Arc<Waiter>>>;
 
 static WAITERS: [Bucket; BUCKETS] = [const { SpinLock::new(Vec::new()) }; BUCKETS];
 
-impl Key {
-    /// The word at `address` of the current process.
-    pub(super) fn new(address: u64) -> Result<Self, Errno> {
-        if address % 4 != 0 {
-            return Err(Errno::EINVAL);
+/// Where who waits at `address` of the current process waits. `private`: processes that share the
+/// word do not meet.
+///
+/// # Errors
+///
+/// `EINVAL` if it is misaligned, `EFAULT` if shared memory is not there.
+pub(super) fn find(address: u64, private: bool) -> Result<Queue, Errno> {
+    if address % 4 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let process = process::current();
+    let space = &process.space;
+    loop {
+        let found = space.with(|inner| match inner.areas.find(address) {
+            Some(area) if mirror::is_mirrored(&area) => Some(Queue::Linux),
+            Some(area) if area.attributes.shared && !private => {
+                let mapping = inner.table.lookup(address)?;
+                let inside = address & (mapping.size.bytes() - 1);
+                Some(Queue::Own(Key {
+                    owner: SHARED,
+                    place: mapping.pa.as_u64() + inside,
+                    address,
+                }))
+            }
+            _ => Some(Queue::Own(Key {
+                owner: space.owner(),
+                place: address,
+                address,
+            })),
+        });
+        if let Some(found) = found {
+            return Ok(found);
         }
-        Ok(Self {
-            process: process::current().handle,
-            address,
-        })
+        fault::handle_linux(process, address, false)?;
+    }
+}
+
+impl Key {
+    /// Whether several processes may wait here.
+    pub(super) fn is_shared(self) -> bool {
+        self.owner == SHARED
     }
 
     fn index(self) -> usize {
-        let mixed = self.address >> 2 ^ self.address >> 12 ^ u64::from(self.process);
+        let mixed = self.place >> 2 ^ self.place >> 12 ^ u64::from(self.owner);
         (mixed % BUCKETS as u64) as usize
     }
 
@@ -73,8 +124,7 @@ impl Waiter {
     /// The current thread, waiting at `key`.
     pub(super) fn new(key: Key, bits: u32, owns: bool) -> Arc<Self> {
         Arc::new(Self {
-            process: key.process,
-            address: AtomicU64::new(key.address),
+            key: SpinLock::new(key),
             bits,
             owns,
             woken: AtomicBool::new(false),
@@ -83,10 +133,7 @@ impl Waiter {
     }
 
     fn key(&self) -> Key {
-        Key {
-            process: self.process,
-            address: self.address.load(Ordering::Acquire),
-        }
+        *self.key.lock()
     }
 
     /// Whether it waits at `key` for what `owns` says.
@@ -99,6 +146,11 @@ impl Waiter {
         self.woken.store(true, Ordering::Release);
     }
 
+    /// Whether it was woken.
+    pub(super) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Acquire)
+    }
+
     /// Takes it out of its bucket, wherever that is by now. Whether it was woken before.
     pub(super) fn withdraw(self: &Arc<Self>) -> bool {
         loop {
@@ -106,58 +158,71 @@ impl Waiter {
             let mut waiters = key.lock();
             if self.key() == key {
                 waiters.retain(|other| !Arc::ptr_eq(other, self));
-                return self.woken.load(Ordering::Acquire);
+                return self.is_woken();
             }
-        }
-    }
-
-    /// Looks for a while whether it is woken, as long as nobody else wants the CPU and nothing else
-    /// wants the thread: whoever wakes it then rings nobody.
-    fn look(&self) {
-        let deadline = Deadline::after_us(kargs::poll_us());
-        while !self.woken.load(Ordering::Acquire) {
-            if sched::others_runnable() || self.thread.needs_return_work() || deadline.passed() {
-                return;
-            }
-            ikc::poll();
-            relax();
         }
     }
 
     /// Sleeps until woken, out of time, or wanted elsewhere.
     pub(super) fn sleep(&self, process: &Process, limit: Limit) -> SyscallResult {
-        self.look();
-        loop {
-            sched::prepare_to_block();
-            if self.woken.load(Ordering::Acquire) {
-                sched::cancel_block();
-                return Ok(0);
-            }
-            if process.is_dying()
-                || process.is_frozen()
-                || self.thread.data.signals.has_deliverable(process)
-            {
-                sched::cancel_block();
-                self.thread.request_return_work();
-                return Err(limit.interrupted());
-            }
-            if !sched::block_prepared(limit.deadline_ns()) {
-                return Err(Errno::ETIMEDOUT);
-            }
+        sleep(process, limit, || self.is_woken())
+    }
+}
+
+/// Looks for a while whether the current thread `is_woken`, as long as nobody else wants the CPU and
+/// nothing else wants the thread: whoever wakes it then rings nobody.
+fn look(is_woken: impl Fn() -> bool) {
+    let thread = sched::current();
+    let deadline = Deadline::after_us(kargs::poll_us());
+    while !is_woken() {
+        if sched::others_runnable() || thread.needs_return_work() || deadline.passed() {
+            return;
+        }
+        ikc::poll();
+        relax();
+    }
+}
+
+/// The current thread sleeps until it `is_woken`, out of time, or wanted elsewhere.
+pub(super) fn sleep(process: &Process, limit: Limit, is_woken: impl Fn() -> bool) -> SyscallResult {
+    look(&is_woken);
+    let thread = sched::current();
+    loop {
+        sched::prepare_to_block();
+        if is_woken() {
+            sched::cancel_block();
+            return Ok(0);
+        }
+        if process.is_dying() || process.is_frozen() || thread.data.signals.has_deliverable(process)
+        {
+            sched::cancel_block();
+            thread.request_return_work();
+            return Err(limit.interrupted());
+        }
+        if !sched::block_prepared(limit.deadline_ns()) {
+            return Err(Errno::ETIMEDOUT);
         }
     }
+}
+
+/// Puts `waiter` into the queue at `key`, if the word is `expected`.
+///
+/// # Errors
+///
+/// `EAGAIN` if it is not, `EFAULT`.
+pub(super) fn enter(key: Key, waiter: &Arc<Waiter>, expected: u32) -> Result<(), Errno> {
+    let mut waiters = key.lock();
+    if load(key)? != expected {
+        return Err(Errno::EAGAIN);
+    }
+    waiters.push(waiter.clone());
+    Ok(())
 }
 
 /// Waits at `key` while the word is `expected`.
 pub(super) fn wait(key: Key, expected: u32, bits: u32, limit: Limit) -> SyscallResult {
     let waiter = Waiter::new(key, bits, false);
-    {
-        let mut waiters = key.lock();
-        if load(key)? != expected {
-            return Err(Errno::EAGAIN);
-        }
-        waiters.push(waiter.clone());
-    }
+    enter(key, &waiter, expected)?;
     let outcome = waiter.sleep(process::current(), limit);
     if waiter.withdraw() {
         Ok(0)
@@ -228,7 +293,7 @@ pub(super) fn requeue(
     });
     let count = moved.len() as u64;
     for waiter in moved {
-        waiter.address.store(to.address, Ordering::Release);
+        *waiter.key.lock() = to;
         target.as_mut().unwrap_or(&mut source).push(waiter);
     }
     drop((source, target));

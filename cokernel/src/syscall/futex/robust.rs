@@ -3,11 +3,14 @@
 
 use core::sync::atomic::Ordering;
 
+use super::super::errno::Errno;
+use super::super::forward;
 use super::super::user::read_words;
 use super::pi::{self, OWNER, OWNER_DIED, WAITERS};
-use super::queue::{self, Key};
-use super::ALL;
+use super::queue::{self, Queue};
+use super::{op, wake_one, SYS_FUTEX};
 use crate::arch::uaccess;
+use crate::task::process;
 use crate::task::thread::Thread;
 
 /// As many entries as Linux looks at: the list may be a circle.
@@ -45,17 +48,21 @@ pub fn release_all(thread: &Thread) {
 /// Releases the word that belongs to list entry `entry`, if `thread` holds it. One that the thread
 /// was just locking or unlocking (`is_pending`) may have been unlocked, but nobody woken.
 fn release(thread: &Thread, entry: u64, offset: u64, is_pending: bool) {
-    let Ok(key) = Key::new((entry & !HAS_OWNER).wrapping_add(offset)) else {
-        return;
-    };
+    let address = (entry & !HAS_OWNER).wrapping_add(offset);
+    match queue::find(address, false) {
+        // When the worker dies as well, Linux does it.
+        Ok(Queue::Linux) if process::current().is_dying() => return,
+        Ok(_) => {}
+        Err(_) => return,
+    }
     let has_owner = entry & HAS_OWNER != 0;
     let id = thread.data.tid.unsigned_abs() & OWNER;
     loop {
-        let Ok(word) = uaccess::load_u32(key.address) else {
+        let Ok(word) = uaccess::load_u32(address) else {
             return;
         };
         if is_pending && !has_owner && word == 0 {
-            queue::wake(key, 1, ALL);
+            wake_one(address);
             return;
         }
         if word & OWNER != id {
@@ -63,17 +70,49 @@ fn release(thread: &Thread, entry: u64, offset: u64, is_pending: bool) {
         }
         if has_owner && word & WAITERS != 0 {
             // Only a bad address fails, and then nobody waits there.
-            let _ = pi::bequeath(key);
+            let _ = bequeath(address);
             return;
         }
         let marked = word & WAITERS | OWNER_DIED;
-        match uaccess::compare_exchange(key.address, word, marked) {
+        match uaccess::compare_exchange(address, word, marked) {
             Ok(Ok(())) if word & WAITERS != 0 => {
-                queue::wake(key, 1, ALL);
+                wake_one(address);
                 return;
             }
             Ok(Ok(())) | Err(_) => return,
             Ok(Err(_)) => core::hint::spin_loop(),
+        }
+    }
+}
+
+/// Tells Linux where the list of `thread`, the current one, is, once: some of its words may lie in memory
+/// that Linux's programs see, and if the process is killed, only Linux can wake who waits there.
+pub fn tell_linux(thread: &Thread) {
+    let head = thread.data.robust_list.load(Ordering::Relaxed);
+    if head != 0 && !thread.data.robust_list_told.swap(true, Ordering::Relaxed) {
+        set_in_linux(head);
+    }
+}
+
+/// The worker of `thread`, the current one, may serve another one.
+pub fn untell_linux(thread: &Thread) {
+    if thread.data.robust_list_told.swap(false, Ordering::Relaxed) {
+        set_in_linux(0);
+    }
+}
+
+fn set_in_linux(head: u64) {
+    // It fails only if the process is being killed.
+    let _ = forward(ihk_ikc::process::op::ROBUST_LIST, [head, 0, 0, 0, 0, 0]);
+}
+
+/// Hands the word at `address`, which has an owner, to who waits for it.
+fn bequeath(address: u64) -> Result<(), Errno> {
+    match queue::find(address, false)? {
+        // A word of one process has no other name under which somebody could wait.
+        Queue::Own(key) => pi::bequeath(key),
+        Queue::Linux => {
+            forward(SYS_FUTEX, [address, u64::from(op::UNLOCK_PI), 0, 0, 0, 0]).map(drop)
         }
     }
 }
