@@ -17,6 +17,7 @@ const PANIC_IN_SYSCALL: u32 = 1;
 const PANIC_IN_TIMER: u32 = 2;
 const PANIC_IN_NMI: u32 = 3;
 const HANG_IN_SYSCALL: u32 = 4;
+const HANG_IN_MIRROR: u32 = 5;
 
 /// Before the instance says that it runs.
 pub fn at_boot() {
@@ -34,6 +35,7 @@ pub fn arm() {
         (Some(Place::Timer), _) => PANIC_IN_TIMER,
         (Some(Place::Nmi), _) => PANIC_IN_NMI,
         (_, Some(Place::Syscall)) => HANG_IN_SYSCALL,
+        (_, Some(Place::Mirror)) => HANG_IN_MIRROR,
         _ => NONE,
     };
     WANTED.store(wanted, Ordering::Relaxed);
@@ -54,10 +56,21 @@ pub fn in_syscall() {
 fn fail_in_syscall() {
     match WANTED.load(Ordering::Relaxed) {
         PANIC_IN_SYSCALL => panic!("test_panic=syscall"),
-        HANG_IN_SYSCALL => loop {
-            core::hint::spin_loop();
-        },
+        HANG_IN_SYSCALL => hang(),
         _ => {}
+    }
+}
+
+fn hang() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// When Linux takes back pages it has shown.
+pub fn in_mirror() {
+    if WANTED.load(Ordering::Relaxed) == HANG_IN_MIRROR {
+        hang();
     }
 }
 

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `poll_us=N` | how many microseconds a waiting thread, or an idle CPU, polls before it gives up and sleeps (0–1000000; default 100) |
 //! | `test_panic=boot\|syscall\|timer\|nmi` | test: panic during boot, in the first system call, in a timer interrupt after boot, in a non-maskable interrupt after boot |
-//! | `test_hang=syscall` | test: the first system call never ends |
+//! | `test_hang=syscall\|mirror` | test: the first system call, or the first order to give pages back to Linux, never ends |
 //!
 //! An argument that is not on the list refuses the boot.
 
@@ -29,6 +29,8 @@ pub enum Place {
     Timer,
     /// In a non-maskable interrupt shortly after boot.
     Nmi,
+    /// When Linux takes back pages it has shown.
+    Mirror,
 }
 
 /// What the boot arguments say.
@@ -110,9 +112,12 @@ fn parse(text: &str) -> Result<Kargs, BadKarg<'_>> {
                 let number = u64::from_str(value).ok().filter(|us| *us <= MAX_POLL_US);
                 kargs.poll_us = number.ok_or(bad)?;
             }
-            "test_panic" => kargs.test_panic = Some(place(value).ok_or(bad)?),
+            "test_panic" => {
+                kargs.test_panic = Some(place(value).filter(|at| *at != Place::Mirror).ok_or(bad)?)
+            }
             "test_hang" => {
-                kargs.test_hang = Some(place(value).filter(|at| *at == Place::Syscall).ok_or(bad)?)
+                let known = |at: &Place| matches!(at, Place::Syscall | Place::Mirror);
+                kargs.test_hang = Some(place(value).filter(known).ok_or(bad)?);
             }
             _ => return Err(BadKarg::Unknown(word)),
         }
@@ -126,6 +131,7 @@ fn place(name: &str) -> Option<Place> {
         "syscall" => Some(Place::Syscall),
         "timer" => Some(Place::Timer),
         "nmi" => Some(Place::Nmi),
+        "mirror" => Some(Place::Mirror),
         _ => None,
     }
 }

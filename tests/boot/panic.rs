@@ -13,5 +13,6 @@ claims!(PANIC:
     panic_in_the_timer_ends_the_program_with_a_clear_error,
     panic_in_an_nmi_ends_the_program_with_a_clear_error,
     hang_in_a_syscall_is_noticed_and_ends_the_program_with_a_clear_error,
+    hang_while_linux_takes_pages_back_does_not_hold_linux_up,
     unknown_boot_arguments_are_refused,
 );

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Claims about a co-kernel that panics or hangs: Linux goes on, the report can be read, a restart heals everything."""
 
+import os
 import re
 import time
 
@@ -89,6 +90,27 @@ def panic_in_an_nmi_ends_the_program_with_a_clear_error():
 @claim
 def hang_in_a_syscall_is_noticed_and_ends_the_program_with_a_clear_error():
     fails_with("test_hang=syscall", "HUNGUP", program("wait"), "timer")
+    restart_heals()
+
+
+@claim
+def hang_while_linux_takes_pages_back_does_not_hold_linux_up():
+    path = "/dev/shm/hang"
+    with open(path, "wb") as file:
+        file.truncate(1 << 20)
+    mcreboot("-k", "test_hang=mirror")
+    script = ("import mmap, time; f = open('/dev/shm/hang', 'r+b'); m = mmap.mmap(f.fileno(), 0); m[0] = 1; m[5000] = 2; "
+              "print('ready', flush=True); time.sleep(60)")
+    process = start("mcexec", "/usr/bin/python3", "-c", script)
+    assert process.stdout.readline() == "ready\n"
+    began = time.monotonic()
+    os.truncate(path, 4096)
+    assert time.monotonic() - began < 10, "truncating waited for a dead co-kernel"
+    wait_until(lambda: status() == "HUNGUP", f"status HUNGUP, is {status()}", limit_s=20)
+    ends_with_a_clear_error(process)
+    with open(path, "rb") as file:
+        assert file.read() == b"\1" + bytes(4095)
+    os.unlink(path)
     restart_heals()
 
 

@@ -15,6 +15,7 @@ use crate::arch::paging::{Flags, PageSize};
 use crate::arch::time::Deadline;
 use crate::arch::{self, relax};
 use crate::delegate;
+use crate::failure;
 use crate::ikc;
 use crate::mm::addr::page_down;
 use crate::mm::aspace::{flags_of, AddressSpace, Inner};
@@ -121,6 +122,7 @@ fn add_page(space: &AddressSpace, inner: &mut Inner, address: u64, page: u64) {
 /// Linux takes back what it has shown in `range`, of a process that may be gone, and hears of it
 /// when no CPU uses it any more.
 pub fn drop_pages(handle: ProcessHandle, number: u64, range: Range) {
+    failure::in_mirror();
     if let Some(process) = process::find(handle) {
         let space = &process.space;
         let range = range.clip(&space.window);
