@@ -137,7 +137,7 @@ fn flags_of(area: &Area) -> u64 {
     let kind = match attributes.kind {
         Kind::Segment => area::SEGMENT,
         Kind::Anonymous | Kind::ThreadStack => area::ANONYMOUS,
-        Kind::File | Kind::SharedFile | Kind::SystemV => area::FILE,
+        Kind::File | Kind::MappedFile | Kind::SystemV => area::FILE,
         Kind::Stack => area::STACK,
         Kind::Heap => area::HEAP,
         Kind::Special => area::SPECIAL,

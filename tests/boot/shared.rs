@@ -37,6 +37,7 @@ mod program {
         system_v_memory_is_shared,
         system_v_memory_goes_where_it_is_told,
         shared_code_runs,
+        large_private_files_come_by_need,
         no_store_is_lost,
         execution_lets_go,
         processes_share_a_mutex,
@@ -69,6 +70,7 @@ mod both_sides {
         reclaim_takes_pages_and_brings_them_back,
         databases_are_shared,
         repositories_are_made_and_cloned,
+        killed_at_any_moment_leaves_nothing_behind,
         nothing_stays_behind,
     );
 }

@@ -415,6 +415,33 @@ static void shared_code_runs(void)
 	REQUIRE(pwrite(file, "\x07", 1, 1) == 1 && function() == 7);
 }
 
+/* A large private mapping is read by need, and what is written stays private. */
+static void large_private_files_come_by_need(void)
+{
+	const size_t large = (size_t)3 << 30;
+	int file = new_file("/dev/shm", large);
+	REQUIRE(pwrite(file, "here", 5, (off_t)large - PAGE) == 5);
+	char *memory = mmap(NULL, large, PROT_READ, MAP_PRIVATE, file, 0), back[8];
+	REQUIRE(memory != MAP_FAILED && strcmp(memory + large - PAGE, "here") == 0 && memory[large / 2] == 0);
+	REQUIRE(signal_of(memory, 1) == SIGSEGV && mprotect(memory + large - 2 * PAGE, 2 * PAGE, RW) == 0);
+	strcpy(memory + large - PAGE, "mine");
+	REQUIRE(pread(file, back, 5, (off_t)large - PAGE) == 5 && strcmp(back, "here") == 0);
+	pid_t child = fork();
+	if (child == 0) {
+		REQUIRE(strcmp(memory + large - PAGE, "mine") == 0);
+		strcpy(memory + large - PAGE, "its");
+		_exit(0);
+	}
+	int status;
+	REQUIRE(waitpid(child, &status, 0) == child && status == 0 && strcmp(memory + large - PAGE, "mine") == 0);
+	REQUIRE(read(open("/dev/zero", O_RDONLY), memory + large - 2 * PAGE, PAGE + 2) == PAGE + 2);
+	REQUIRE(memory[large - PAGE + 1] == 0 && memory[large - PAGE + 2] == 'n');
+	REQUIRE(madvise(memory, large, MADV_DONTNEED) == 0 && strcmp(memory + large - PAGE, "here") == 0);
+	REQUIRE(munmap(memory, large) == 0);
+	char *zeroes = mmap(NULL, BYTES * 64, PROT_READ, MAP_PRIVATE, open("/dev/zero", O_RDONLY), 0);
+	REQUIRE(zeroes != MAP_FAILED && zeroes[BYTES * 64 - 1] == 0);
+}
+
 enum { WRITERS = 3, ROUNDS = 200 };
 
 static atomic_int stop;
@@ -691,6 +718,7 @@ static const struct claim claims[] = {
 	CLAIM(system_v_memory_is_shared),
 	CLAIM(system_v_memory_goes_where_it_is_told),
 	CLAIM(shared_code_runs),
+	CLAIM(large_private_files_come_by_need),
 	CLAIM(no_store_is_lost),
 	CLAIM(execution_lets_go),
 	CLAIM(processes_share_a_mutex),

@@ -3,10 +3,12 @@
 """Claims about memory that programs of both kernels share: natively on one side, under mcexec on the other."""
 
 import os
+import random
 import signal
 import subprocess
+import time
 
-from scene import check, claim, make_healthy, program, run, run_all, start, usage, wait_until
+from scene import check, claim, idle_usage, make_healthy, nothing_is_left_of, program, run, run_all, start, usage, wait_until
 
 ROUNDS = 300
 OURS, NATIVE = ["mcexec"], []
@@ -141,6 +143,17 @@ def repositories_are_made_and_cloned():
     for folder in ("/root/repo", "/root/copy"):
         native = run("git", "-C", folder, "fsck", "--strict", "--full")
         assert native.returncode == 0, native
+
+
+@claim
+def killed_at_any_moment_leaves_nothing_behind():
+    before = idle_usage()
+    for attempt in range(12):
+        sharing = start("mcexec", program("shared"), "no_store_is_lost" if attempt % 2 else "processes_share_a_mutex_in_a_file")
+        time.sleep(random.random())
+        sharing.kill()
+        sharing.communicate()
+    nothing_is_left_of(before)
 
 
 @claim

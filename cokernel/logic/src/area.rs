@@ -76,8 +76,8 @@ pub enum Kind {
     Heap,
     /// Linux's vvar and vdso pages: not ours to free, not to be changed.
     Special,
-    /// A shared mapping of a file: pages of Linux's.
-    SharedFile,
+    /// A file that Linux has mapped, shared or large: pages of Linux's.
+    MappedFile,
     /// System V shared memory: pages of Linux's.
     SystemV,
 }
@@ -86,7 +86,7 @@ impl Kind {
     /// Whether the pages are Linux's, which may take them back at any time.
     #[must_use]
     pub const fn is_mirrored(self) -> bool {
-        matches!(self, Self::SharedFile | Self::SystemV)
+        matches!(self, Self::MappedFile | Self::SystemV)
     }
 }
 

@@ -44,6 +44,9 @@ const LOW: Range = Range {
     end: 0x8000_0000,
 };
 
+/// Private mappings of at least so much are not copied.
+const LARGE_FILE_BYTES: u64 = 4 << 20;
+
 /// What was asked for, checked.
 struct Wish {
     hint: u64,
@@ -108,10 +111,8 @@ pub fn mmap(frame: &mut UserFrame) -> SyscallResult {
     unmap::unmap(process, range)?;
     let done = if wish.has(MAP_ANONYMOUS) {
         map_anonymous(process, range, &wish, what)
-    } else if what.shared {
-        map_shared_file(process, range, &wish)
     } else {
-        map_file(process, range, &wish)
+        map_file(process, range, &wish, &what)
     };
     match done {
         Ok(()) => Ok(range.start),
@@ -280,16 +281,39 @@ fn map_anonymous(
     window::sync(space, range).map_err(window::errno_of)
 }
 
+/// Shared files are Linux's pages; so are large private ones, of which a program often touches little,
+/// unless they are to be written or filled at once. Others are copied into the partition.
+fn map_file(process: &Process, range: Range, wish: &Wish, what: &Attributes) -> Result<(), Errno> {
+    if what.shared {
+        return map_in_linux(process, range, wish, what);
+    }
+    let at_once = wish.protection.write || what.locked || wish.has(MAP_POPULATE);
+    if range.bytes() >= LARGE_FILE_BYTES && !at_once {
+        match map_in_linux(process, range, wish, what) {
+            // Nothing that Linux could show; what can be copied is known elsewhere.
+            Err(Errno::ENODEV) => unmap::unmap(process, range)?,
+            done => return done,
+        }
+    }
+    copy_file(process, range, wish)
+}
+
 /// Linux maps the file in the worker's process; the pages come from there, one fault at a time.
-fn map_shared_file(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> {
+fn map_in_linux(
+    process: &Process,
+    range: Range,
+    wish: &Wish,
+    what: &Attributes,
+) -> Result<(), Errno> {
     let space = &process.space;
     if space.owner() != process.handle {
         // A child of vfork would map it in its own proxy, where its parent does not find it.
         return Err(Errno::ENODEV);
     }
-    let mut what = attributes(Kind::SharedFile, wish.protection);
-    what.shared = true;
-    what.locked = wish.flags & MAP_LOCKED != 0;
+    let what = Attributes {
+        kind: Kind::MappedFile,
+        ..*what
+    };
     space.with(|inner| {
         inner.add_area(range, what)?;
         window::record(inner, range, false);
@@ -309,7 +333,7 @@ fn map_shared_file(process: &Process, range: Range, wish: &Wish) -> Result<(), E
 }
 
 /// A private copy: Linux reads the file straight into the pages.
-fn map_file(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> {
+fn copy_file(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> {
     let space = &process.space;
     // Without any rights the pages are still loaded: mprotect may make them readable later.
     let readable = Protection {

@@ -18,6 +18,8 @@ use crate::device;
 use crate::image::page_up;
 use crate::views::files;
 
+/// Among the flags of mmap.
+const MAP_PRIVATE: u64 = libc::MAP_PRIVATE.cast_unsigned() as u64;
 /// Size of Linux's `struct robust_list_head`.
 const ROBUST_HEAD_BYTES: u64 = 24;
 
@@ -68,10 +70,11 @@ fn map_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
     if number == device::descriptor() {
         return Err(Errno::EBADF);
     }
-    // Pages of devices are no memory that could be shown.
+    // Pages of devices are no memory that could be shown, and private zeroes need none of Linux's.
     let stat = fstat(borrow(number)?)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-    if kind == SFlag::S_IFCHR && !is_zero_device(&stat) {
+    let private = flags & u64::from(libc::MAP_TYPE.cast_unsigned()) == MAP_PRIVATE;
+    if kind == SFlag::S_IFCHR && (private || !is_zero_device(&stat)) {
         return Err(Errno::ENODEV);
     }
     let args = [address, bytes, prot, flags, fd, offset];
