@@ -274,7 +274,7 @@ pub(crate) fn read(address: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use super::{read, remove_part, write, Window};
+    use super::{range_of, read, remove_part, write, Window};
     use nix::errno::Errno;
     use std::collections::BTreeMap;
 
@@ -301,6 +301,15 @@ mod tests {
         remove_part(&mut parts, 3, 10);
         remove_part(&mut parts, 0, 40);
         assert!(parts.is_empty());
+    }
+
+    #[test]
+    fn lines_of_maps_begin_with_their_range() {
+        let line = "7f0012345000-7f0012347000 rw-s 00000000 00:01 5 /dev/zero (deleted)";
+        assert_eq!(range_of(line), Some((0x7f00_1234_5000, 0x7f00_1234_7000)));
+        for line in ["", "7f00 rw", "x-y rw-p"] {
+            assert_eq!(range_of(line), None);
+        }
     }
 
     #[test]
