@@ -98,6 +98,15 @@ pub(crate) fn start_adopted(proxy: &Proxy) -> Result {
     })
 }
 
+/// CORE_WRITTEN: EINVAL for what is no signal.
+pub(crate) fn die_with_core(signal: usize) -> Result {
+    let signal = u8::try_from(signal).map_err(|_| EINVAL)?;
+    if signal == 0 || u32::from(signal) > HIGHEST_SIGNAL {
+        return Err(EINVAL);
+    }
+    task::kill_current_with_core(signal)
+}
+
 /// SIGNAL: hands a signal that mcexec received to the program.
 pub(crate) fn forward(proxy: &Proxy, it: &ForwardSignal) -> Result {
     let known = (1..=HIGHEST_SIGNAL).contains(&it.signal) && it.thread as usize <= MAX_SLOTS;

@@ -16,8 +16,11 @@ pub(crate) fn serve(os: u32, command: u32, argument: usize) -> Result {
     if command == uapi::ADOPT_PROCESS {
         return adopt::adopt(&instances::get(os).ok_or(ESRCH)?, argument);
     }
-    let Some(proxy) = instances::get(os).and_then(|instance| instance.proxy_of_current().ok())
-    else {
+    let instance = instances::get(os);
+    if let (uapi::QUERY, Some(instance)) = (command, &instance) {
+        return query::query(instance, argument);
+    }
+    let Some(proxy) = instance.and_then(|instance| instance.proxy_of_current().ok()) else {
         return serve_orphan(command, argument);
     };
     serve_program(&proxy, command, argument)
@@ -31,8 +34,8 @@ fn serve_program(proxy: &Arc<Proxy>, command: u32, argument: usize) -> Result {
         uapi::RING => waiting::ring(proxy, argument),
         uapi::POPULATE => populate::populate(proxy, &*user::read(argument)?),
         uapi::CONTROL_WAIT => control::wait(proxy, argument),
+        uapi::CORE_WRITTEN => control::die_with_core(argument),
         uapi::SIGNAL => control::forward(proxy, &*user::read(argument)?),
-        uapi::QUERY => query::query(proxy, argument),
         uapi::MIRROR => mirror::show(proxy, &*user::read(argument)?),
         uapi::MAP_WINDOW => mirror::map_window(proxy, &*user::read(argument)?),
         _ => Err(ENOTTY),

@@ -8,28 +8,33 @@ use crate::ffi::wait::Until;
 use crate::instance::Instance;
 use crate::proto::packet::ToCokernel;
 use crate::proto::uapi::Query;
-use crate::proto::view::VIEW_WORDS;
+use crate::proto::view::{what, VIEW_WORDS};
 use crate::proxy::Proxy;
 use core::sync::atomic::Ordering;
 use kernel::{prelude::*, sync::Arc};
 
-/// Asks on behalf of the program of `proxy`.
-pub(crate) fn query(proxy: &Arc<Proxy>, argument: usize) -> Result {
+/// Asks on behalf of the calling process, which needs to have no program.
+pub(crate) fn query(instance: &Instance, argument: usize) -> Result {
     let mut query = user::read::<Query>(argument)?;
-    let instance = &proxy.instance;
-    let target = match query.pid {
-        0 => proxy.clone(),
-        pid => find(instance, pid)?,
+    let about_machine = matches!(query.what, what::MACHINE | what::CPUS);
+    let (cpu, process) = if about_machine {
+        (0, 0)
+    } else {
+        let target = find(instance, query.pid)?;
+        (target.cpu(), target.handle())
     };
-    let records = ask(instance, proxy.cpu(), target.handle(), &query)?;
+    let records = ask(instance, cpu, process, &query)?;
     let buffer = usize::try_from(query.buffer).map_err(|_| EFAULT)?;
     user::write_words(buffer, &records)?;
     query.words = records.len() as u64;
     user::write(argument, &*query)
 }
 
-/// The program with process id `pid`. EPERM if the caller may not look into it.
+/// The program with process id `pid`, 0 = the caller's. EPERM if the caller may not look into it.
 fn find(instance: &Instance, pid: i32) -> Result<Arc<Proxy>> {
+    if pid == 0 {
+        return instance.proxy_of_current();
+    }
     let process = ProcessId::find(pid)?;
     let target = instance
         .find_proxy(|proxy| proxy.serves(&process))

@@ -4,18 +4,21 @@
 //! An answer is written into one page, which is Linux's to read until it asks again. Work for one
 //! answer is bounded, because it is done with interrupts off.
 
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use cokernel_logic::vma::{Area, Kind, Range};
 use ihk_ikc::boot::{BootParams, CpuEntry};
 use ihk_ikc::view::{
-    area, thread_state, what, AreaView, CpuView, MachineView, ProcessView, ThreadView, VIEW_WORDS,
+    area, thread_state, what, AreaView, CpuView, MachineView, ProcessView, RunView, ThreadView,
+    VIEW_WORDS,
 };
 use spin::Once;
 use x86_64::PhysAddr;
 
 use crate::arch::{self, time};
 use crate::ikc;
+use crate::mm::addr::USER_END;
 use crate::mm::aspace::Inner;
 use crate::mm::phys;
 use crate::syscall::errno::Errno;
@@ -76,6 +79,8 @@ pub fn answer(process: Option<&Process>, kind: u32, from: u64) -> Result<(PhysAd
         what::THREADS => tell_threads(&mut records, process?, from),
         what::MACHINE => tell_machine(&mut records),
         what::CPUS => tell_cpus(&mut records, from),
+        what::RUNS => tell_runs(&mut records, process?, from),
+        what::REGISTERS => tell_registers(&mut records, process?, from),
         _ => return Err(Errno::EINVAL),
     }
     Ok((page, records.words as u32))
@@ -131,13 +136,48 @@ fn look_at(inner: &Inner, area: &Area, pages_left: &mut usize) -> AreaView {
     view
 }
 
+fn tell_runs(records: &mut Records, process: &Process, from: u64) {
+    process.space.with(|inner| {
+        let mut run: Option<RunView> = None;
+        let mut at = from;
+        for _ in 0..MOST_PAGES {
+            let Some((address, mapping)) = inner.table.next_mapping(at, USER_END) else {
+                break;
+            };
+            let (start, end) = (address.max(from), address + mapping.size.bytes());
+            at = end;
+            run = match run {
+                Some(run) if run.end == start => Some(RunView { end, ..run }),
+                Some(run) if !records.add(&run.words()) => return,
+                _ => Some(RunView { start, end }),
+            };
+        }
+        if let Some(run) = run {
+            records.add(&run.words());
+        }
+    });
+}
+
+fn tell_registers(records: &mut Records, process: &Process, from: u64) {
+    let index = usize::try_from(from).unwrap_or(usize::MAX);
+    process.post_mortem.with(index, |remains| {
+        let mut words = Vec::with_capacity(VIEW_WORDS);
+        words.push(u64::from(remains.tid.unsigned_abs()));
+        words.extend(remains.frame.words());
+        words.extend(remains.bases);
+        words.extend(&remains.fpu);
+        records.add(&words);
+    });
+}
+
 fn flags_of(area: &Area) -> u64 {
     let attributes = &area.attributes;
     let protection = attributes.protection;
     let kind = match attributes.kind {
         Kind::Segment => area::SEGMENT,
         Kind::Anonymous | Kind::ThreadStack => area::ANONYMOUS,
-        Kind::File | Kind::MappedFile | Kind::SystemV => area::FILE,
+        Kind::File => area::FILE,
+        Kind::MappedFile | Kind::SystemV => area::MIRRORED,
         Kind::Stack => area::STACK,
         Kind::Heap => area::HEAP,
         Kind::Special => area::SPECIAL,
@@ -146,7 +186,10 @@ fn flags_of(area: &Area) -> u64 {
     bit(protection.read, 1)
         | bit(protection.write, 2)
         | bit(protection.exec, 4)
-        | bit(attributes.shared, area::SHARED)
+        | bit(
+            attributes.shared || attributes.kind.is_mirrored(),
+            area::SHARED,
+        )
         | bit(attributes.locked, area::LOCKED)
         | kind << area::KIND_SHIFT
 }

@@ -23,12 +23,14 @@ pub mod number {
     pub const SIGTTIN: u32 = 21;
     pub const SIGTTOU: u32 = 22;
     pub const SIGURG: u32 = 23;
+    pub const SIGXCPU: u32 = 24;
+    pub const SIGXFSZ: u32 = 25;
     pub const SIGWINCH: u32 = 28;
     pub const SIGSYS: u32 = 31;
 }
 use number::{
-    SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP, SIGSYS, SIGTRAP, SIGTSTP,
-    SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
+    SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGILL, SIGKILL, SIGQUIT, SIGSEGV, SIGSTOP, SIGSYS,
+    SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH, SIGXCPU, SIGXFSZ,
 };
 
 /// A set of signals; bit n − 1 is signal n, as in Linux's `sigset_t`.
@@ -131,6 +133,24 @@ pub const fn default_action(signal: u32) -> DefaultAction {
         SIGCONT => DefaultAction::Continue,
         _ => DefaultAction::Terminate,
     }
+}
+
+/// Whether `signal` by default leaves a core when it ends a process.
+#[must_use]
+pub const fn leaves_core(signal: u32) -> bool {
+    matches!(
+        signal,
+        SIGQUIT
+            | SIGILL
+            | SIGTRAP
+            | SIGABRT
+            | SIGBUS
+            | SIGFPE
+            | SIGSEGV
+            | SIGXCPU
+            | SIGXFSZ
+            | SIGSYS
+    )
 }
 
 #[cfg(test)]

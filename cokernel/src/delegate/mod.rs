@@ -57,13 +57,18 @@ pub fn call(number: u64, args: [u64; 6]) -> i64 {
 /// Tells the worker how the process ends: with exit status `args[0]` ([`op::EXIT`]) or by signal
 /// `args[0]` ([`op::DIE`]). There is no answer.
 pub fn farewell(operation: u64, value: u64) {
+    farewell_with(operation, [value, 0, 0, 0, 0]);
+}
+
+/// As [`farewell`], with more arguments.
+pub fn farewell_with(operation: u64, [first, second, third, fourth, fifth]: [u64; 5]) {
     let thread = sched::current();
     let Some(process) = &thread.process else {
         return;
     };
     let request = Request {
         number: operation,
-        args: [value, 0, 0, 0, 0, 0],
+        args: [first, second, third, fourth, fifth, 0],
     };
     if let Err(error) = post(process, thread.slot, &request) {
         klog!("process {}: {error:?} at its end", process.pid);

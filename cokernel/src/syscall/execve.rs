@@ -7,7 +7,7 @@ use ihk_ikc::process::op;
 use super::errno::{Errno, SyscallResult};
 use crate::arch::UserFrame;
 use crate::delegate;
-use crate::task::sched;
+use crate::task::{ledger, process, sched};
 
 /// `AT_FDCWD`, as an argument.
 const CURRENT_DIRECTORY: u64 = u64::MAX - 99;
@@ -27,7 +27,11 @@ pub fn execveat(frame: &mut UserFrame) -> SyscallResult {
 /// Comes back only if it failed, or if this process is being killed: by its successor.
 fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResult {
     let mask = sched::current().data.signals.mask().0;
+    ledger::carry_over(process::current());
     let result = delegate::call(op::EXEC, [directory, path, argv, environment, flags, mask]);
+    if result < 0 && !process::current().is_dying() {
+        ledger::keep(process::current());
+    }
     Err(match result {
         0.. => Errno::EINTR,
         failed => Errno::from_linux(failed),

@@ -17,6 +17,7 @@ use crate::arch::UserFrame;
 use crate::delegate::{self, Slots};
 use crate::mm::addr::USER_END;
 use crate::mm::{duplicate, phys, reserve};
+use crate::task::ledger::Ledger;
 use crate::task::nursery::{self, Unborn};
 use crate::task::process::{self, Newborn, Parts, Process, Release};
 use crate::task::sched;
@@ -141,6 +142,7 @@ fn prepare(
         blocked: SignalSet::EMPTY,
         proxy_mask: process.proxy_mask.load(Ordering::Relaxed),
         limits: *process.limits.lock(),
+        ledger: Ledger::of_child(process.pid),
         newborn: Some(Box::new(newborn(frame, wish))),
         release,
     };

@@ -36,6 +36,7 @@ mod sigreturn;
 mod sigwait;
 mod sleep;
 pub mod table;
+mod times;
 mod user;
 
 use ihk_ikc::process::op;

@@ -14,7 +14,7 @@ use super::errno::{Errno, SyscallResult};
 use super::{
     advice, arch_prctl, brk, clone, execve, exit, futex, identity, itimer, kill, madvise, masked,
     mempolicy, mlock, mmap, move_pages, mprotect, mremap, munmap, prctl, rlimit, robust_list,
-    sched, shm, sigaction, sigaltstack, sigmask, sigreturn, sigwait, sleep,
+    sched, shm, sigaction, sigaltstack, sigmask, sigreturn, sigwait, sleep, times,
 };
 use crate::arch::UserFrame;
 
@@ -189,9 +189,9 @@ syscall_table! {
     95  umask                    Delegate;
     96  gettimeofday             Delegate;
     97  getrlimit                Local(rlimit::getrlimit);
-    98  getrusage                Delegate;
+    98  getrusage                Local(times::getrusage);
     99  sysinfo                  Delegate;
-    100 times                    Delegate;
+    100 times                    Local(times::times);
     101 ptrace                   Enosys;
     102 getuid                   Delegate;
     103 syslog                   Delegate;
@@ -319,7 +319,7 @@ syscall_table! {
     225 timer_getoverrun         Delegate;
     226 timer_delete             Delegate;
     227 clock_settime            Delegate;
-    228 clock_gettime            Delegate;
+    228 clock_gettime            Local(times::clock_gettime);
     229 clock_getres             Delegate;
     230 clock_nanosleep          Local(sleep::clock_nanosleep);
     231 exit_group               Local(exit::exit_group);

@@ -19,6 +19,7 @@ use crate::mm::aspace::{attributes, AddressSpace};
 use crate::mm::{duplicate, phys, populate, reserve, window};
 use crate::syscall::errno::Errno;
 use crate::syscall::limits::{AS, STACK};
+use crate::task::ledger::Ledger;
 use crate::task::process::{self, Parts, Process};
 use crate::task::signal::ProcessSignals;
 
@@ -63,6 +64,7 @@ fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
         signals: ProcessSignals::new(SignalSet(image.ignored_signals)),
         blocked: SignalSet(image.blocked_signals).without(SignalSet::UNBLOCKABLE),
         limits: image.rlimits,
+        ledger: Ledger::of_program(image.pid),
         proxy_mask: image.blocked_signals,
         newborn: None,
         release: None,

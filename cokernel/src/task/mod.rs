@@ -5,8 +5,10 @@ pub mod affinity;
 pub mod clock;
 pub mod create;
 pub mod exit;
+pub mod ledger;
 pub mod nursery;
 mod pause;
+pub mod post_mortem;
 pub mod process;
 pub mod proxy_mask;
 #[expect(unsafe_code, reason = "the stack switch")]

@@ -28,6 +28,8 @@ use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::affinity::Affinity;
 use crate::task::clock::CpuClock;
+use crate::task::ledger::{self, Ledger};
+use crate::task::post_mortem::PostMortem;
 use crate::task::sched;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
 use crate::task::thread::{NewThread, Registers, Thread};
@@ -65,6 +67,10 @@ pub struct Process {
     /// The parent of a child of vfork waits for this.
     release: Option<Arc<Release>>,
     threads: SpinLock<Vec<Arc<Thread>>>,
+    /// What its threads leave behind for a core.
+    pub post_mortem: PostMortem,
+    /// CPU time beyond that of its threads.
+    pub ledger: Ledger,
     /// CPU time of threads that have ended, ticks.
     ended_ticks: AtomicU64,
     /// Threads that have not called exit.
@@ -180,6 +186,19 @@ pub fn biggest(except: Option<ProcessHandle>) -> Option<Arc<Process>> {
     .cloned()
 }
 
+/// The process with id `pid`, if there is one that does not end.
+pub fn find_by_pid(pid: i32) -> Option<Arc<Process>> {
+    let table = TABLE.lock();
+    let processes = table.iter().filter_map(|entry| match &entry.state {
+        EntryState::Live(process) => Some(process),
+        EntryState::Free | EntryState::Reserved => None,
+    });
+    processes
+        .into_iter()
+        .find(|process| process.pid == pid && !process.is_dying())
+        .cloned()
+}
+
 /// Reserves a handle, has `make` make its process, and enters it.
 ///
 /// # Errors
@@ -271,6 +290,8 @@ impl Process {
             newborn: SpinLock::new(parts.newborn),
             release: parts.release,
             threads: SpinLock::new(Vec::new()),
+            post_mortem: PostMortem::default(),
+            ledger: parts.ledger,
             ended_ticks: AtomicU64::new(0),
             staying: AtomicUsize::new(0),
             dying: AtomicBool::new(false),
@@ -369,11 +390,16 @@ impl Process {
         self.threads.lock().clone()
     }
 
-    /// CPU time of all threads it has or had, ns.
-    pub fn cpu_ns(&self) -> u64 {
+    /// CPU time of all threads it has or had, also as other programs, ticks.
+    pub fn cpu_ticks(&self) -> u64 {
         let threads = self.threads.lock();
         let running: u64 = threads.iter().map(|thread| thread.data.clock.ticks()).sum();
-        ticks_to_ns(running + self.ended_ticks.load(Ordering::Relaxed))
+        running + self.ended_ticks.load(Ordering::Relaxed) + self.ledger.before()
+    }
+
+    /// The same in nanoseconds.
+    pub fn cpu_ns(&self) -> u64 {
+        ticks_to_ns(self.cpu_ticks())
     }
 
     /// The thread with delegation slot `slot`.
@@ -405,8 +431,19 @@ impl Process {
     /// one way of ending can be told.
     pub fn end(&self, farewell: impl FnOnce()) {
         if !self.dying.swap(true, Ordering::SeqCst) {
+            ledger::settle(self);
             farewell();
             self.kick();
+        }
+    }
+
+    /// As [`Self::end`], but `farewell` comes after all threads were told and `meanwhile` was done.
+    pub fn end_after(&self, meanwhile: impl FnOnce(), farewell: impl FnOnce()) {
+        if !self.dying.swap(true, Ordering::SeqCst) {
+            ledger::settle(self);
+            self.kick();
+            meanwhile();
+            farewell();
         }
     }
 
@@ -420,6 +457,7 @@ impl Process {
     /// thread has ended.
     pub fn abandon(self: &Arc<Self>) {
         self.kill();
+        ledger::settle(self);
         let threads = self.threads.lock();
         let first = !self.abandoned.swap(true, Ordering::SeqCst);
         let empty = threads.is_empty();
@@ -515,6 +553,8 @@ pub struct Parts {
     pub proxy_mask: u64,
     /// Limits.
     pub limits: [[u64; 2]; RLIMITS],
+    /// See [`Process::ledger`].
+    pub ledger: Ledger,
     /// Of a child of fork: where its main thread begins.
     pub newborn: Option<Box<Newborn>>,
     /// Of a child of vfork: who waits for it to give up the address space.

@@ -8,7 +8,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
 use cokernel_logic::signals::number::{SIGSEGV, SIGSTOP};
-use cokernel_logic::signals::{default_action, DefaultAction, SignalSet, SIGNALS};
+use cokernel_logic::signals::{default_action, leaves_core, DefaultAction, SignalSet, SIGNALS};
 use ihk_ikc::process::op;
 
 use crate::arch::UserFrame;
@@ -18,7 +18,7 @@ use crate::syscall::errno::Errno;
 use crate::syscall::restart;
 use crate::task::process::Process;
 use crate::task::thread::Thread;
-use crate::task::{exit, proxy_mask, sched, signal_frame};
+use crate::task::{exit, post_mortem, proxy_mask, sched, signal_frame};
 
 /// `SIG_DFL`.
 pub const DEFAULT_HANDLER: u64 = 0;
@@ -387,6 +387,7 @@ pub fn before_return(frame: &mut UserFrame) {
     loop {
         thread.take_return_work();
         if process.is_dying() {
+            post_mortem::record(process, frame);
             exit::end_thread();
         }
         if process.is_frozen() {
@@ -409,20 +410,20 @@ fn deliver(thread: &Thread, process: &Process, frame: &mut UserFrame, info: Info
     let action = process.signals.action(info.signal);
     match action.handler {
         IGNORE_HANDLER => {}
-        DEFAULT_HANDLER => default(process, info.signal),
+        DEFAULT_HANDLER => default(process, frame, &info),
         _ => handle(thread, process, frame, &info, &action),
     }
 }
 
-fn default(process: &Process, signal: u32) {
-    match default_action(signal) {
+fn default(process: &Process, frame: &UserFrame, info: &Info) {
+    match default_action(info.signal) {
         DefaultAction::Ignore | DefaultAction::Continue => {}
         DefaultAction::Stop => {
             // Linux stops the proxy, mcctrl sees it and freezes us.
             let pid = u64::from_ne_bytes(i64::from(process.pid).to_ne_bytes());
             delegate::call(SYS_KILL, [pid, u64::from(SIGSTOP), 0, 0, 0, 0]);
         }
-        DefaultAction::Terminate => die(process, signal),
+        DefaultAction::Terminate => die(process, frame, info),
     }
 }
 
@@ -434,7 +435,7 @@ fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info
         (own.saved_mask.take().unwrap_or(own.mask), own.stack)
     };
     if signal_frame::push(frame, info, action, mask, stack).is_err() {
-        return fail(process, info.signal);
+        return fail(process, frame, info);
     }
     if action.flags & flag::RESETHAND != 0 {
         process.signals.set_action(
@@ -457,16 +458,19 @@ fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info
 }
 
 /// There is no room for a handler's frame: SIGSEGV, and the end if that was it.
-fn fail(process: &Process, signal: u32) {
-    if signal == SIGSEGV {
-        return die(process, SIGSEGV);
+fn fail(process: &Process, frame: &UserFrame, info: &Info) {
+    if info.signal == SIGSEGV {
+        return die(process, frame, info);
     }
     raise_fault(SIGSEGV, signal_frame::SI_KERNEL, 0);
 }
 
-/// The process ends by `signal`; the current thread ends in [`before_return`].
-fn die(process: &Process, signal: u32) {
-    process.end(|| delegate::farewell(op::DIE, u64::from(signal)));
+/// The process ends by the signal of `info`; the current thread ends in [`before_return`].
+fn die(process: &Process, frame: &UserFrame, info: &Info) {
+    if leaves_core(info.signal) {
+        return post_mortem::end_with_core(process, frame, info);
+    }
+    process.end(|| delegate::farewell(op::DIE, u64::from(info.signal)));
 }
 
 /// A handler returned: `frame` continues where the signal came.

@@ -80,6 +80,11 @@ impl Registers {
         }
     }
 
+    /// FS and GS base of the current thread.
+    pub fn bases_of_current() -> [u64; 2] {
+        [context::fs_base(), context::gs_base()]
+    }
+
     /// A copy of the current thread's.
     pub fn of_current() -> Self {
         Self {

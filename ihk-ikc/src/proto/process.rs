@@ -143,7 +143,9 @@ pub mod op {
     pub const BASE: u64 = 0x1_0000;
     /// The process ends with exit status `args[0]`; never answered.
     pub const EXIT: u64 = BASE;
-    /// The process dies of signal `args[0]`; never answered.
+    /// The process dies of signal `args[0]`; never answered. If `args[1]` is 1, it leaves a core, if
+    /// its limits allow it; the signal's si_code and the two words that follow it are `args[2..5]`,
+    /// the threads' registers can be asked for.
     pub const DIE: u64 = BASE + 1;
     /// Window part [`args[0]`, `+ args[1]`) becomes `args[2]` ([`super::prot`] bits): mprotect.
     pub const PROTECT: u64 = BASE + 2;

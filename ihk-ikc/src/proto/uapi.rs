@@ -395,8 +395,13 @@ pub struct Query {
     pub words: u64,
 }
 /// Ask the co-kernel for records of a process or of itself. ESRCH if it has no such process, EPERM
-/// if it is somebody else's, EINVAL for an unknown question.
+/// if it is somebody else's, EINVAL for an unknown question. Questions about the co-kernel itself
+/// may be asked without a program, too.
 pub const QUERY: u32 = both::<Query>(0x78);
+/// Argument = signal. The caller's process has written a core and dies of that signal, as if Linux had
+/// written the core. EINVAL for what is no signal; comes back only then.
+pub const CORE_WRITTEN: u32 = none(0x79);
+
 /// Argument of [`MIRROR`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]

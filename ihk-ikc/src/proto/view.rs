@@ -20,7 +20,21 @@ pub mod what {
     pub const MACHINE: u32 = 4;
     /// [`super::CpuView`] of its CPUs; `from` is a CPU.
     pub const CPUS: u32 = 5;
+    /// [`super::RunView`] of the memory that is there; `from` is an address.
+    pub const RUNS: u32 = 6;
+    /// The registers of thread number `from` of a process that leaves a core, one thread an answer.
+    /// The first died of the signal. [`super::REGISTER_WORDS`] words, then the FPU state: at least an
+    /// FXSAVE area; longer, an XSAVE area in standard format with XCR0 in word [`super::XCR0_AT`].
+    pub const REGISTERS: u32 = 7;
 }
+
+/// Words of an FXSAVE area.
+pub const FXSAVE_WORDS: usize = 64;
+/// The first word of an FXSAVE area that is software's to use: where Linux's cores have XCR0.
+pub const XCR0_AT: usize = 58;
+/// Words that tell of a thread's integer registers: its id, the 21 of Linux's `struct pt_regs`, FS
+/// and GS base.
+pub const REGISTER_WORDS: usize = 1 + 21 + 2;
 
 /// Generates a record: a structure of 64-bit words.
 macro_rules! records {
@@ -77,6 +91,14 @@ records! {
         flags,
         /// Bytes of memory that are there.
         resident_bytes,
+    }
+
+    /// A run of memory that is there.
+    pub struct RunView {
+        /// First address.
+        start,
+        /// One past the last address.
+        end,
     }
 
     /// A thread.
@@ -144,6 +166,8 @@ pub mod area {
     pub const HEAP: u64 = 4;
     /// Linux's vvar and vdso pages.
     pub const SPECIAL: u64 = 5;
+    /// Linux's pages of a file or of shared memory, as the proxy has them mapped.
+    pub const MIRRORED: u64 = 6;
 }
 
 /// Values of [`ThreadView::state`].
@@ -159,6 +183,7 @@ pub mod thread_state {
 #[cfg(not(loom))]
 const _: () = {
     assert!(AreaView::WORDS == 4);
+    assert!(RunView::WORDS == 2);
     assert!(ThreadView::WORDS == 5);
     assert!(CpuView::WORDS == 4);
     assert!(ProcessView::WORDS <= VIEW_WORDS && MachineView::WORDS <= VIEW_WORDS);

@@ -55,6 +55,33 @@ impl UserFrame {
         }
     }
 
+    /// All of them, in order.
+    pub const fn words(&self) -> [u64; 21] {
+        [
+            self.r15,
+            self.r14,
+            self.r13,
+            self.r12,
+            self.rbp,
+            self.rbx,
+            self.r11,
+            self.r10,
+            self.r9,
+            self.r8,
+            self.rax,
+            self.rcx,
+            self.rdx,
+            self.rsi,
+            self.rdi,
+            self.orig_rax,
+            self.rip,
+            self.cs,
+            self.rflags,
+            self.rsp,
+            self.ss,
+        ]
+    }
+
     /// Number of the system call.
     pub const fn number(&self) -> u64 {
         self.orig_rax

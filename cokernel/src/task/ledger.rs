@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+//! CPU time beyond the clocks of a process's threads: of the programs it was before exec, and of its
+//! children that have ended.
+
+use alloc::collections::BTreeMap;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::process::{self, Process};
+use crate::sync::SpinLock;
+
+/// See the module documentation. Times are ticks.
+#[derive(Default)]
+pub struct Ledger {
+    /// Process id of who forked it, 0 if Linux made it.
+    parent: i32,
+    /// Of the programs before exec.
+    before: u64,
+    /// Of children that have ended, and theirs.
+    children: AtomicU64,
+    /// The parent has got its own, or an exec carries it over.
+    is_settled: AtomicBool,
+}
+
+/// What goes from one program of a process to the next.
+struct Carried {
+    parent: i32,
+    before: u64,
+    children: u64,
+}
+
+/// By process id: who is just executing another program.
+static OVER_EXEC: SpinLock<BTreeMap<i32, Carried>> = SpinLock::new(BTreeMap::new());
+
+impl Ledger {
+    /// Of a process that `parent` forks.
+    pub fn of_child(parent: i32) -> Self {
+        Self {
+            parent,
+            ..Self::default()
+        }
+    }
+
+    /// Of a new program: that of its predecessor in process `pid`, if there was one.
+    pub fn of_program(pid: i32) -> Self {
+        match OVER_EXEC.lock().remove(&pid) {
+            Some(carried) => Self {
+                parent: carried.parent,
+                before: carried.before,
+                children: AtomicU64::new(carried.children),
+                is_settled: AtomicBool::new(false),
+            },
+            None => Self::default(),
+        }
+    }
+
+    /// Of the programs before exec.
+    pub const fn before(&self) -> u64 {
+        self.before
+    }
+
+    /// Of children that have ended, and theirs.
+    pub fn children(&self) -> u64 {
+        self.children.load(Ordering::Relaxed)
+    }
+}
+
+/// `process` is about to execute another program.
+pub fn carry_over(process: &Process) {
+    process.ledger.is_settled.store(true, Ordering::Relaxed);
+    let carried = Carried {
+        parent: process.ledger.parent,
+        before: process.cpu_ticks(),
+        children: process.ledger.children(),
+    };
+    OVER_EXEC.lock().insert(process.pid, carried);
+}
+
+/// It did not.
+pub fn keep(process: &Process) {
+    OVER_EXEC.lock().remove(&process.pid);
+    process.ledger.is_settled.store(false, Ordering::Relaxed);
+}
+
+/// `process` ends: its parent gets its time, once.
+pub fn settle(process: &Process) {
+    if process.ledger.is_settled.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    if let Some(parent) = process::find_by_pid(process.ledger.parent) {
+        let ticks = process.cpu_ticks() + process.ledger.children();
+        parent.ledger.children.fetch_add(ticks, Ordering::Relaxed);
+    }
+}

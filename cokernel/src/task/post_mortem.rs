@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The end of a process that leaves a core: its threads keep their registers as they end, and the
+//! proxy, which writes the core, asks for them.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use ihk_ikc::process::op;
+use ihk_ikc::view::{FXSAVE_WORDS, REGISTER_WORDS, VIEW_WORDS, XCR0_AT};
+
+use super::process::Process;
+use super::sched;
+use super::signal::Info;
+use crate::arch::time::Deadline;
+use crate::arch::{fpu, relax, UserFrame};
+use crate::delegate;
+use crate::ikc;
+use crate::sync::SpinLock;
+use crate::task::thread::Registers;
+
+/// How long the other threads may take to end; one that is late is missing in the core.
+const PATIENCE_US: u64 = 1_000_000;
+
+/// What a thread leaves behind.
+pub struct Remains {
+    /// Its thread id.
+    pub tid: i32,
+    /// Its integer registers.
+    pub frame: UserFrame,
+    /// Its FS and GS base.
+    pub bases: [u64; 2],
+    /// Its FPU and vector registers, see [`ihk_ikc::view::what::REGISTERS`].
+    pub fpu: Vec<u64>,
+}
+
+/// What the threads of a process have left behind.
+#[derive(Default)]
+pub struct PostMortem {
+    is_wanted: AtomicBool,
+    remains: SpinLock<Vec<Remains>>,
+}
+
+impl PostMortem {
+    /// Runs `body` on what thread number `index` to end left behind.
+    pub fn with<R>(&self, index: usize, body: impl FnOnce(&Remains) -> R) -> Option<R> {
+        self.remains.lock().get(index).map(body)
+    }
+}
+
+/// The current thread ends at `frame`: keeps its registers, if they are wanted.
+pub fn record(process: &Process, frame: &UserFrame) {
+    let post_mortem = &process.post_mortem;
+    if !post_mortem.is_wanted.load(Ordering::Acquire) {
+        return;
+    }
+    let tid = sched::current().data.tid;
+    let remains = Remains {
+        tid,
+        frame: *frame,
+        bases: Registers::bases_of_current(),
+        fpu: fpu_words(),
+    };
+    let mut all = post_mortem.remains.lock();
+    if all.iter().all(|other| other.tid != tid) {
+        all.push(remains);
+    }
+}
+
+fn fpu_words() -> Vec<u64> {
+    let mut bytes = vec![0; fpu::bytes().max(8 * FXSAVE_WORDS)];
+    fpu::save_current(&mut bytes);
+    let mut words: Vec<u64> = bytes
+        .chunks_exact(8)
+        .map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap_or_default()))
+        .collect();
+    match fpu::features() {
+        Some(xcr0) if words.len() <= VIEW_WORDS - REGISTER_WORDS => words[XCR0_AT] = xcr0,
+        _ => words.truncate(FXSAVE_WORDS),
+    }
+    words
+}
+
+/// The process ends by the signal of `info`, which hit the current thread at `frame`, with a core if
+/// the proxy finds that there shall be one. The current thread ends on its way to user mode.
+pub fn end_with_core(process: &Process, frame: &UserFrame, info: &Info) {
+    let args = [
+        info.signal.into(),
+        1,
+        u64::from_ne_bytes(i64::from(info.code).to_ne_bytes()),
+        info.first,
+        info.second,
+    ];
+    process.post_mortem.is_wanted.store(true, Ordering::Release);
+    process.end_after(
+        || {
+            record(process, frame);
+            let deadline = Deadline::after_us(PATIENCE_US);
+            while process.threads().len() > 1 && !deadline.passed() {
+                relax();
+                ikc::poll();
+                sched::yield_now();
+            }
+        },
+        || delegate::farewell_with(op::DIE, args),
+    );
+}
