@@ -9,7 +9,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ihk_ikc::layout::{MAX_CPUS, MAX_INSTANCES};
-use ihk_ikc::uapi::{self, CpuSet, IkcMap, LoadImage, MemorySpec, StopOptions, Text, Usage};
+use ihk_ikc::uapi::{self, CpuSet, IkcMap, LoadImage, MemorySpec, Query, StopOptions, Text, Usage};
+use ihk_ikc::view::{what, CpuView, VIEW_WORDS};
 use ihk_ikc::ABI_VERSION;
 use nix::errno::Errno;
 use nix::libc;
@@ -343,6 +344,35 @@ impl Mcos {
     #[expect(clippy::missing_errors_doc, reason = "as assign_cpus")]
     pub fn status(&self) -> Call<u32> {
         self.device.value(uapi::GET_STATUS, 0)
+    }
+
+    /// The co-kernel's CPUs.
+    ///
+    /// # Errors
+    ///
+    /// It does not run, or no mcctrl.ko is there to ask it.
+    pub fn cpu_views(&self) -> Call<Vec<CpuView>> {
+        let mut cpus: Vec<CpuView> = Vec::new();
+        loop {
+            let mut words = vec![0_u64; VIEW_WORDS];
+            let mut query = Query {
+                pid: 0,
+                what: what::CPUS,
+                from: cpus.len() as u64,
+                buffer: words.as_mut_ptr().expose_provenance() as u64,
+                words: 0,
+            };
+            self.device.exchange(uapi::QUERY, &mut query)?;
+            words.truncate(usize::try_from(query.words).unwrap_or(0));
+            let before = cpus.len();
+            for record in words.chunks_exact(CpuView::WORDS) {
+                let record = record.try_into().map_err(|_| Errno::EPROTO)?;
+                cpus.push(CpuView::from_words(record));
+            }
+            if cpus.len() == before || cpus.len() > MAX_CPUS {
+                return Ok(cpus);
+            }
+        }
     }
 
     /// Counters.

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::image::Image;
 use crate::operand::{parse_cpus, parse_memory};
 use crate::reasons::{reason, Action};
-use crate::{kmsg, list, memory};
+use crate::{kmsg, list, memory, views};
 
 /// Gives `os` the reserved CPUs that `text` (a LIST or `all`) names.
 ///
@@ -73,7 +73,7 @@ pub fn set_kargs(os: &Mcos, kargs: &str) -> Result {
 ///
 /// # Errors
 ///
-/// It is not RUNNING now.
+/// It is not RUNNING now, or what its programs see of the machine cannot be written.
 pub fn boot(os: &Mcos) -> Result {
     os.boot().map_err(|errno| {
         let said = kmsg::last_line(os)
@@ -81,7 +81,8 @@ pub fn boot(os: &Mcos) -> Result {
             .unwrap_or_default();
         let what = format!("boot {}", os.number());
         Failure::refused(what, format_args!("{}{said}", reason(Action::Boot, errno)))
-    })
+    })?;
+    views::write(os)
 }
 
 /// Shuts down, with `force` even if programs run.

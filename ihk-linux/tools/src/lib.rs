@@ -13,6 +13,7 @@
 //! | [`status`] | the state of an instance in one word |
 //! | [`topology`] | what Linux says of its cores and nodes |
 //! | [`instance`], [`partition`] | the steps of an instance's life, and all of them in one go |
+//! | [`views`], [`place`] | what programs see of the machine in `/sys` and `/proc/cpuinfo` |
 //! | [`record`], [`undo`] | what was asked for last time, and how to take steps back |
 //! | [`modules`], [`group`] | modprobe and `/etc/group` |
 #![deny(unsafe_code)]
@@ -31,8 +32,10 @@ pub mod memory;
 pub mod modules;
 pub mod operand;
 pub mod partition;
+pub mod place;
 pub mod reasons;
 pub mod record;
 pub mod status;
 pub mod topology;
 pub mod undo;
+pub mod views;

@@ -14,7 +14,7 @@ use crate::operand::{parse_cpus, parse_memory};
 use crate::reasons::{reason, Action};
 use crate::record::{self, Record, Request};
 use crate::undo::Undo;
-use crate::{group, instance, list, memory, topology};
+use crate::{group, instance, list, memory, topology, views};
 
 /// A request whose every word was understood.
 #[derive(Debug)]
@@ -196,6 +196,7 @@ pub fn take_down(mcd: &Mcd, os: Mcos, force: bool) -> Result {
         )
     })?;
     record::forget(number);
+    views::forget(number);
     give_back(mcd, &cpus, &memory)
 }
 

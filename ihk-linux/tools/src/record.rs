@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{plain, Failure, Result};
 
-const FOLDER: &str = "/run/ihk";
+/// Where things about instances are kept.
+pub(crate) const FOLDER: &str = "/run/ihk";
 
 /// The arguments as typed; `None` = the default, chosen by the machine's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

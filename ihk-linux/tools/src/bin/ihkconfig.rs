@@ -10,7 +10,7 @@ use ihk_tools::device::{parse_os, Mcd};
 use ihk_tools::failure::{run_tool, say, say_json, Failure, Result};
 use ihk_tools::operand::{parse_cpus, parse_memory, print_cpus, print_memory};
 use ihk_tools::reasons::{reason, Action};
-use ihk_tools::{list, memory, topology};
+use ihk_tools::{list, memory, topology, views};
 use nix::errno::Errno;
 
 /// Take cores and memory from Linux for co-kernels.
@@ -187,7 +187,9 @@ fn destroy(dev: &str, os: &str, force: bool) -> Result {
     let done = Mcd::open(dev)?.destroy(number, force);
     done.map_err(|errno| {
         Failure::refused(format_args!("destroy {os}"), reason(Action::Stop, errno))
-    })
+    })?;
+    views::forget(number);
+    Ok(())
 }
 
 fn print_instances(dev: &str, json: bool) -> Result {
