@@ -321,6 +321,14 @@ pub(crate) fn query(pid: i32, what: u32, from: u64) -> Result<Vec<u64>, Errno> {
     Ok(records)
 }
 
+/// This process has written a core and dies of `signal`. Comes back only if it cannot be told.
+pub(crate) fn core_written(signal: i32) {
+    if let Ok(signal) = usize::try_from(signal) {
+        // What is to be done then is the same whatever the reason.
+        let _ = plain(uapi::CORE_WRITTEN, signal);
+    }
+}
+
 /// Delivers a signal to the program. May be called from a signal handler.
 ///
 /// # Errors

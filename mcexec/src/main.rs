@@ -18,6 +18,7 @@ mod cli;
 #[expect(unsafe_code, reason = "prctl")]
 mod command_line;
 mod control;
+mod core_dump;
 mod delegate;
 #[expect(unsafe_code, reason = "ioctl and descriptors by number")]
 mod device;

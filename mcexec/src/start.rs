@@ -16,7 +16,7 @@ use crate::delegate::Program;
 use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
 use crate::prepare::{prepare, Inheritance, Prepared, Source};
-use crate::views::files;
+use crate::views::{files, sysfs};
 use crate::window;
 use crate::{cancel, command_line, control, device};
 
@@ -41,6 +41,7 @@ pub(crate) fn start(run: &Run, inheritance: &Inheritance) -> Result<Program, Sta
     // How the process is called matters to people only.
     let _ = prctl::set_name(&prepared.name);
     command_line::show(&prepared.stack, code_of(&prepared.layout.program));
+    sysfs::set_instance(run.os);
     cancel::forget_control(Some(inheritance.blocked_signals));
     control::spawn(run.os, program.slots)?;
     let (entry, pointer) = (prepared.entry, prepared.stack.pointer);

@@ -3,26 +3,33 @@
 
 use nix::libc;
 
+use super::named::Named;
 use super::perform::raw;
 use super::Program;
-use crate::window;
+use crate::{views, window};
 
-/// Longer than any spelling of the link.
-const LONGEST: usize = 32;
+/// Whether a path is that link. Other spellings than the usual ones are opened, as far as the link
+/// itself, to see what they are.
+fn is_meant(named: &Named) -> bool {
+    let path = named.bytes();
+    let ends_alike = path == b"exe" || path.ends_with(b"/exe");
+    ends_alike && (is_spelling(path, std::process::id()) || leads_to_link(named))
+}
 
-/// Whether the path at `address` of the program is that link.
-fn is_meant(address: u64) -> bool {
-    let mut bytes = [0; LONGEST];
-    let Ok(count) = window::read(address, &mut bytes) else {
+fn leads_to_link(named: &Named) -> bool {
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let flags = u64::from(flags.cast_unsigned());
+    let args = [named.directory, named.address, flags, 0, 0, 0];
+    let Ok(fd) = i32::try_from(raw(libc::SYS_openat, args)) else {
         return false;
     };
-    let mut parts = bytes
-        .get(..count)
-        .unwrap_or_default()
-        .split(|byte| *byte == 0);
-    parts
-        .next()
-        .is_some_and(|path| is_spelling(path, std::process::id()))
+    if fd < 0 {
+        return false;
+    }
+    let path = views::path_of(fd);
+    let _ = nix::unistd::close(fd);
+    let own = format!("/proc/{}", std::process::id());
+    path.is_some_and(|path| path.starts_with(own) && path.ends_with("exe"))
 }
 
 fn is_spelling(path: &[u8], pid: u32) -> bool {
@@ -34,19 +41,18 @@ fn is_spelling(path: &[u8], pid: u32) -> bool {
     })
 }
 
-/// `readlink` and `readlinkat` of the path at `path` into `buffer` (address, bytes).
+/// `readlink` and `readlinkat`: the buffer's address and length come after the path.
 #[must_use]
 pub(crate) fn read_link(
     program: &Program,
     call: libc::c_long,
     args: [u64; 6],
-    path: u64,
-    buffer: [u64; 2],
+    named: &Named,
 ) -> i64 {
-    if !is_meant(path) {
+    if !is_meant(named) {
         return raw(call, args);
     }
-    let [address, bytes] = buffer;
+    let (address, bytes) = (args[named.index + 1], args[named.index + 2]);
     // `int` in Linux, and not positive is an error.
     #[expect(clippy::cast_possible_truncation, reason = "as Linux does")]
     let bytes = match usize::try_from((bytes as u32).cast_signed()) {
@@ -61,18 +67,16 @@ pub(crate) fn read_link(
     }
 }
 
-/// A call that follows the link in argument `index`.
+/// A call that follows the link.
 #[must_use]
 pub(crate) fn follow(
     program: &Program,
     call: libc::c_long,
     mut args: [u64; 6],
-    index: usize,
+    named: &Named,
 ) -> i64 {
-    if let Some(path) = args.get_mut(index) {
-        if is_meant(*path) && !stops_at_link(call, &args) {
-            args[index] = program.path.as_ptr().addr() as u64;
-        }
+    if is_meant(named) && !stops_at_link(call, &args) {
+        args[named.index] = program.path.as_ptr().addr() as u64;
     }
     raw(call, args)
 }

@@ -10,6 +10,7 @@ pub(crate) mod fork;
 pub(crate) mod hidden;
 mod look;
 pub(crate) mod mapping;
+pub(crate) mod named;
 pub(crate) mod operation;
 pub(crate) mod perform;
 pub(crate) mod pool;

@@ -10,6 +10,7 @@ use nix::sys::stat::{fstat, FileStat, SFlag};
 use nix::sys::statvfs::{fstatvfs, FsFlags};
 
 use super::{answer, execute, fork, mapping, pool, server, Program};
+use crate::core_dump::{self, Cause};
 use crate::image::page_up;
 use crate::views::files;
 use crate::{cancel, device, inherited, signal};
@@ -30,7 +31,7 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
     }
     let done = match number {
         op::EXIT => signal::exit(status(first)),
-        op::DIE => signal::die(first),
+        op::DIE => die(args),
         op::PROTECT => prot_bits(third).and_then(|prot| window.protect(first, second, prot)),
         op::LOAD_FILE => load_file(program, args),
         op::DISPOSITION => signal::set_disposition(first, second, third),
@@ -47,6 +48,24 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         _ => Err(Errno::ENOSYS),
     };
     answer(done.map(|()| 0))
+}
+
+/// The program dies of a signal, perhaps with a core.
+fn die([signal, with_core, code, first, second, _]: [u64; 6]) -> ! {
+    /// Only what an `int` can be was sent.
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is the int")]
+    const fn int(word: u64) -> i32 {
+        (word as u32).cast_signed()
+    }
+    let cause = Cause {
+        signal: int(signal),
+        code: int(code),
+        words: [first, second],
+    };
+    if with_core == 1 && core_dump::write(&cause) {
+        device::core_written(cause.signal);
+    }
+    signal::die(signal)
 }
 
 fn status(word: u64) -> i32 {

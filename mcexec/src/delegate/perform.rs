@@ -5,9 +5,11 @@ use ihk_ikc::process::op;
 use ihk_ikc::slot::Request;
 use nix::libc;
 
+use super::named::Named;
 use super::{directory, exe_link, hidden, operation, Program};
 use crate::syscall;
-use crate::views::{self, snapshot};
+use crate::views::{self, snapshot, sysfs};
+use crate::window;
 
 /// The result of `request`, or a negative errno.
 #[must_use]
@@ -23,27 +25,58 @@ pub(crate) fn perform(program: &'static Program, request: &Request) -> i64 {
 const ENOSYS: i64 = -(libc::ENOSYS as i64);
 
 fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
+    if let Some(named) = Named::by(call, &args) {
+        return path_call(program, call, args, &named);
+    }
     match call {
         libc::SYS_close_range => hidden::close_range(args),
         libc::SYS_dup2 | libc::SYS_dup3 => hidden::duplicate_to(call, args),
-        libc::SYS_readlink => exe_link::read_link(program, call, args, args[0], [args[1], args[2]]),
-        libc::SYS_readlinkat => {
-            exe_link::read_link(program, call, args, args[1], [args[2], args[3]])
-        }
-        libc::SYS_open => views::opened(exe_link::follow(program, call, args, 0)),
-        libc::SYS_openat => views::opened(exe_link::follow(program, call, args, 1)),
-        libc::SYS_openat2 => views::opened(raw(call, args)),
         libc::SYS_lseek | libc::SYS_pread64 => read_again(call, args),
-        libc::SYS_stat | libc::SYS_access => exe_link::follow(program, call, args, 0),
-        libc::SYS_newfstatat | libc::SYS_statx | libc::SYS_faccessat | libc::SYS_faccessat2 => {
-            exe_link::follow(program, call, args, 1)
-        }
         libc::SYS_getdents64 => directory::entries(args),
         libc::SYS_sysinfo => views::system_information(args),
+        libc::SYS_fchdir => change_directory(call, args),
         _ if acts_on_proxy(call) => ENOSYS,
         _ if hidden::is_meant(call, args[0]) => hidden::EBADF,
         _ => raw(call, args),
     }
+}
+
+/// A call that looks the path `named` up.
+fn path_call(program: &Program, call: libc::c_long, mut args: [u64; 6], named: &Named) -> i64 {
+    if let Some(place) = sysfs::redirect(named) {
+        args[named.index] = place.as_ptr().expose_provenance() as u64;
+        return raw(call, args);
+    }
+    let follow = || exe_link::follow(program, call, args, named);
+    match call {
+        libc::SYS_readlink | libc::SYS_readlinkat => {
+            exe_link::read_link(program, call, args, named)
+        }
+        libc::SYS_open => views::opened(follow(), args[1]),
+        libc::SYS_openat => views::opened(follow(), args[2]),
+        libc::SYS_openat2 => views::opened(raw(call, args), flags_of_openat2(args[2])),
+        libc::SYS_chdir => change_directory(call, args),
+        libc::SYS_lstat | libc::SYS_statfs => raw(call, args),
+        _ => follow(),
+    }
+}
+
+/// The flags in the structure at `address`, its first word.
+fn flags_of_openat2(address: u64) -> u64 {
+    let mut flags = [0; 8];
+    match window::read(address, &mut flags) {
+        Ok(8) => u64::from_le_bytes(flags),
+        _ => 0,
+    }
+}
+
+fn change_directory(call: libc::c_long, args: [u64; 6]) -> i64 {
+    if hidden::is_meant(call, args[0]) {
+        return hidden::EBADF;
+    }
+    let result = raw(call, args);
+    sysfs::note_directory();
+    result
 }
 
 /// A call that may lead back to the beginning of a view.

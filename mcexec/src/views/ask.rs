@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Questions to the co-kernel, and whole answers.
 
-use ihk_ikc::view::{area, what, AreaView, CpuView, MachineView, ProcessView, ThreadView};
+use ihk_ikc::view::{area, what, AreaView, CpuView, MachineView, ProcessView, RunView, ThreadView};
 use nix::errno::Errno;
 
 use crate::device;
@@ -52,6 +52,15 @@ pub(crate) fn areas(pid: i32) -> Result<Vec<AreaView>, Errno> {
         }
     }
     Ok(areas)
+}
+
+/// The runs of memory that are there.
+///
+/// # Errors
+///
+/// As [`process`].
+pub(crate) fn runs(pid: i32) -> Result<Vec<RunView>, Errno> {
+    all(pid, what::RUNS, RunView::from_words, |run| run.end)
 }
 
 /// The threads of a process.

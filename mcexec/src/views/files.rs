@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ihk_ikc::layout::PAGE_BYTES;
+use nix::sys::stat::makedev;
 
 use crate::image::{page_down, page_up};
 
@@ -66,6 +67,37 @@ pub(crate) fn note(fd: RawFd, offset: u64, address: u64, bytes: u64) {
     enter(&mut parts(), start, part);
 }
 
+/// What Linux has mapped for this process: files that the program shares are mapped here, too.
+pub(crate) fn mapped_here() -> Parts {
+    let text = std::fs::read("/proc/self/maps").unwrap_or_default();
+    text.split(|byte| *byte == b'\n')
+        .filter_map(parse_line)
+        .collect()
+}
+
+/// A line of `maps` that has a file.
+fn parse_line(line: &[u8]) -> Option<(u64, Part)> {
+    let line = std::str::from_utf8(line).ok()?;
+    let mut fields = line.splitn(6, ' ');
+    let mut next = || fields.next();
+    let (start, end) = next()?.split_once('-')?;
+    let (_, offset, device, inode) = (next()?, next()?, next()?, next()?);
+    let path = next()?.trim_start();
+    let (major, minor) = device.split_once(':')?;
+    let hex = |text| u64::from_str_radix(text, 16).ok();
+    let file = MappedFile {
+        path: path.replace("\\012", "\n").into_bytes(),
+        device: makedev(hex(major)?, hex(minor)?),
+        inode: inode.parse().ok().filter(|inode| *inode != 0)?,
+    };
+    let part = Part {
+        end: hex(end)?,
+        offset: hex(offset)?,
+        file: Arc::new(file),
+    };
+    Some((hex(start)?, part))
+}
+
 /// Puts `part`, which begins at `start`, in the place of what was there.
 fn enter(parts: &mut Parts, start: u64, part: Part) {
     let overlapping: Vec<u64> = parts
@@ -116,7 +148,7 @@ pub(crate) fn at(parts: &Parts, address: u64) -> (Option<(Arc<MappedFile>, u64)>
 
 #[cfg(test)]
 mod tests {
-    use super::{at, enter, MappedFile, Part, Parts};
+    use super::{at, enter, parse_line, MappedFile, Part, Parts};
     use std::sync::Arc;
 
     fn part(end: u64, offset: u64, inode: u64) -> Part {
@@ -129,6 +161,18 @@ mod tests {
                 inode,
             }),
         }
+    }
+
+    #[test]
+    fn lines_of_maps_are_read_back() {
+        let line = b"7f00-8f00 rw-s 00001000 103:0a 12                      /a b (deleted)";
+        let (start, part) = parse_line(line).unwrap();
+        assert_eq!(
+            (start, part.end, part.offset, part.file.inode),
+            (0x7f00, 0x8f00, 0x1000, 12)
+        );
+        assert_eq!(part.file.path, b"/a b (deleted)");
+        assert!(parse_line(b"7f00-8f00 rw-p 00000000 00:00 0 ").is_none());
     }
 
     #[test]

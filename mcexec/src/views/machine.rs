@@ -1,63 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The text of `/proc/{cpuinfo,stat,meminfo}` for programs: the co-kernel's CPUs and memory.
+//! The text of `/proc/{cpuinfo,stat,meminfo}` for programs, and sysinfo: the co-kernel's CPUs and
+//! memory.
 
-use ihk_ikc::view::{CpuView, MachineView};
+use std::fs;
+
+use ihk_ikc::view::MachineView;
 use nix::errno::Errno;
 
-use super::ask;
-use super::topology::{self, Place};
+use super::{ask, sysfs};
 use crate::window;
 
 /// Nanoseconds of a clock tick as user space counts them.
 const NS_PER_TICK: u64 = 10_000_000;
 
-/// `cpuinfo` from Linux's `text`: all CPUs are like Linux's first.
+/// `cpuinfo`, as it was written when the instance was booted.
 ///
 /// # Errors
 ///
-/// The co-kernel is gone.
-pub(super) fn cpuinfo(text: &str) -> Result<Vec<u8>, Errno> {
-    let cpus = ask::cpus()?;
-    let places = topology::places(&cpus);
-    let template = text.split("\n\n").next().unwrap_or_default();
-    let mut shown = String::new();
-    for (number, (cpu, place)) in cpus.iter().zip(&places).enumerate() {
-        for line in template.lines() {
-            let name = line
-                .split('\t')
-                .next()
-                .unwrap_or_default()
-                .trim_end_matches(':');
-            match cpuinfo_value(number, cpu, place, &places, name.trim()) {
-                Some(value) => {
-                    let head = line.split(':').next().unwrap_or_default();
-                    shown += &format!("{head}: {value}\n");
-                }
-                None => shown += &format!("{line}\n"),
-            }
-        }
-        shown.push('\n');
-    }
-    Ok(shown.into_bytes())
-}
-
-fn cpuinfo_value(
-    number: usize,
-    cpu: &CpuView,
-    place: &Place,
-    places: &[Place],
-    name: &str,
-) -> Option<u64> {
-    let of_package = || places.iter().filter(|other| other.package == place.package);
-    Some(match name {
-        "processor" => number as u64,
-        "physical id" => place.package,
-        "core id" => place.core,
-        "siblings" => of_package().count() as u64,
-        "cpu cores" => topology::cores(of_package()),
-        "apicid" | "initial apicid" => cpu.apic_id,
-        _ => return None,
-    })
+/// It was not.
+pub(super) fn cpuinfo() -> Result<Vec<u8>, Errno> {
+    let path = sysfs::tree().ok_or(Errno::ENOENT)?.join("proc/cpuinfo");
+    fs::read(path).map_err(|_| Errno::ENOENT)
 }
 
 /// `stat` from Linux's `text`: the lines about CPUs.

@@ -16,7 +16,7 @@ const NAME_COLUMN: usize = 73;
 
 /// What one line of `maps` tells.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// First address.
     pub start: u64,
     /// One past the last address.
@@ -31,17 +31,17 @@ pub(super) struct Line {
 
 impl Line {
     /// Kind of the area, as in [`area`].
-    pub(super) const fn kind(&self) -> u64 {
+    pub(crate) const fn kind(&self) -> u64 {
         self.flags >> area::KIND_SHIFT
     }
 
     /// Whether it has all rights of `bits`.
-    pub(super) fn may(&self, bits: u32) -> bool {
+    pub(crate) fn may(&self, bits: u32) -> bool {
         self.flags & u64::from(bits) == u64::from(bits)
     }
 
     /// Length in bytes.
-    pub(super) const fn bytes(&self) -> u64 {
+    pub(crate) const fn bytes(&self) -> u64 {
         self.end - self.start
     }
 
@@ -107,7 +107,7 @@ fn escaped(path: &[u8]) -> Vec<u8> {
 /// # Errors
 ///
 /// It is no program of the co-kernel.
-pub(super) fn lines(pid: i32) -> Result<Vec<Line>, Errno> {
+pub(crate) fn lines(pid: i32) -> Result<Vec<Line>, Errno> {
     let areas = ask::areas(pid)?;
     if pid != 0 {
         return Ok(areas
@@ -115,16 +115,21 @@ pub(super) fn lines(pid: i32) -> Result<Vec<Line>, Errno> {
             .map(|area| line(area, area.start, area.end))
             .collect());
     }
+    let mirrored = files::mapped_here();
     let parts = files::parts();
     let mut lines = Vec::with_capacity(areas.len());
     for area in &areas {
-        if !matches!(area.flags >> area::KIND_SHIFT, area::SEGMENT | area::FILE) {
-            lines.push(line(area, area.start, area.end));
-            continue;
-        }
+        let parts = match area.flags >> area::KIND_SHIFT {
+            area::SEGMENT | area::FILE => &parts,
+            area::MIRRORED => &mirrored,
+            _ => {
+                lines.push(line(area, area.start, area.end));
+                continue;
+            }
+        };
         let mut at = area.start;
         while at < area.end {
-            let (file, end) = files::at(&parts, at);
+            let (file, end) = files::at(parts, at);
             let end = end.min(area.end);
             let piece = line(area, at, end);
             lines.push(Line { file, ..piece });
@@ -157,12 +162,12 @@ fn line(area: &AreaView, start: u64, end: u64) -> Line {
 }
 
 /// `maps`.
-pub(super) fn maps(lines: &[Line]) -> Vec<u8> {
+pub(crate) fn maps(lines: &[Line]) -> Vec<u8> {
     lines.iter().flat_map(Line::text).collect()
 }
 
 /// `smaps`.
-pub(super) fn smaps(lines: &[Line]) -> Vec<u8> {
+pub(crate) fn smaps(lines: &[Line]) -> Vec<u8> {
     let mut text = Vec::new();
     for line in lines {
         text.extend(line.text());
@@ -182,7 +187,7 @@ pub(super) fn smaps(lines: &[Line]) -> Vec<u8> {
 }
 
 /// `smaps_rollup`.
-pub(super) fn rollup(lines: &[Line]) -> Vec<u8> {
+pub(crate) fn rollup(lines: &[Line]) -> Vec<u8> {
     let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
         return Vec::new();
     };

@@ -6,13 +6,13 @@
 //! opened says which file it is, and if it is one of ours, its descriptor gets a file in memory with
 //! our text. The text is made when it is opened, and anew when it is read from the beginning again.
 
-mod ask;
+pub(crate) mod ask;
 pub(crate) mod files;
 mod machine;
-mod memory;
+pub(crate) mod memory;
 mod process;
 pub(crate) mod snapshot;
-mod topology;
+pub(crate) mod sysfs;
 
 use std::fs;
 use std::os::fd::RawFd;
@@ -154,7 +154,7 @@ impl View {
     /// The file is none of a program of the co-kernel, or has gone.
     pub(crate) fn text(self) -> Result<Vec<u8>, Errno> {
         match self {
-            Self::Machine(MachineFile::Cpuinfo) => machine::cpuinfo(&self.original()?),
+            Self::Machine(MachineFile::Cpuinfo) => machine::cpuinfo(),
             Self::Machine(MachineFile::Stat) => machine::stat(&self.original()?),
             Self::Machine(MachineFile::Meminfo) => machine::meminfo(&self.original()?),
             Self::Process(subject, file) => self.process_text(subject, file),
@@ -203,14 +203,24 @@ pub(crate) fn threads_listed_in(path: &Path) -> Option<Vec<i32>> {
     Some(ids.collect())
 }
 
-/// What a call that opens files answered: if it opened one of ours, with our text in it.
+/// Kind of file system of `/sys`.
+const SYSFS_MAGIC: i64 = 0x6265_6572;
+
+/// `O_PATH` as an argument.
+const O_PATH: u64 = libc::O_PATH as u64;
+
+/// What a call that opens files with `flags` answered: if it opened one of ours, with our text in it.
 #[must_use]
-pub(crate) fn opened(result: i64) -> i64 {
+pub(crate) fn opened(result: i64, flags: u64) -> i64 {
     let Some(fd) = RawFd::try_from(result).ok().filter(|fd| *fd >= 0) else {
         return result;
     };
-    if file_system(fd) != Some(libc::PROC_SUPER_MAGIC) {
-        return result;
+    match file_system(fd) {
+        // It cannot be read, only opened again, which comes here again.
+        Some(libc::PROC_SUPER_MAGIC) if flags & O_PATH != 0 => return result,
+        Some(libc::PROC_SUPER_MAGIC) => {}
+        Some(SYSFS_MAGIC) => return sysfs::opened(fd, flags),
+        _ => return result,
     }
     if let Some(view) = path_of(fd).and_then(|path| View::of(&path)) {
         // Without a text of ours Linux's stays: it is somebody else's, or the file has gone.
