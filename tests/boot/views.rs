@@ -20,4 +20,9 @@ claims!(VIEWS:
     natively_a_program_is_seen_under_its_own_name,
     other_programs_of_the_cokernel_are_seen_as_they_are,
     processor_and_memory_files_are_the_cokernels,
+    processors_in_sys_are_the_cokernels,
+    cpu_time_is_the_time_on_the_cokernel,
+    a_core_is_left_where_and_when_linux_leaves_one,
+    a_core_can_be_opened_by_a_debugger,
+    tracing_is_refused_or_harmless,
 );

@@ -5,6 +5,7 @@ Linux in the same boot says what is right."""
 
 import os
 import re
+import shutil
 
 from scene import check, claim, make_healthy, program, run, run_all, start, wait_until
 
@@ -59,6 +60,12 @@ file = open("/usr/bin/python3", "rb")
 image = mmap.mmap(file.fileno(), 8192, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ, offset=4096)
 found = [line for line in read("/proc/self/maps").splitlines() if "r--p 00001000" in line and "bin/python3" in line]
 assert any(line.split()[4] == str(os.stat("/usr/bin/python3").st_ino) for line in found), found
+open("shared", "wb").write(bytes(16384))
+file = open("shared", "r+b")
+image = mmap.mmap(file.fileno(), 8192, offset=4096)
+image[0] = 1
+found = [line for line in read("/proc/self/maps").splitlines() if line.endswith("/shared")]
+assert len(found) == 1 and found[0].split()[1:3] == ["rw-s", "00001000"] and found[0].split()[4] == str(os.stat("shared").st_ino), found
 """)
 
 
@@ -146,6 +153,11 @@ handle = os.open("maps", os.O_PATH, dir_fd=directory)
 is_ours(os.open(f"/proc/self/fd/{handle}", os.O_RDONLY), "path descriptor")
 os.chdir("/proc/self/task")
 is_ours(os.open("../maps", os.O_RDONLY), "relative")
+exe = os.path.realpath("/usr/bin/python3")
+for form in ("/proc/self/exe", "/proc/thread-self/exe", f"/proc/{pid}/exe", "../exe", "/proc/self/../self/exe", "/proc/self/cwd/../exe"):
+    assert os.readlink(form) == exe and os.stat(form) == os.stat(exe), form
+assert os.readlink("exe", dir_fd=directory) == exe and os.stat("exe", dir_fd=directory) == os.stat(exe)
+assert os.lstat("/proc/self/exe").st_size == 0
 """)
 
 
@@ -262,6 +274,166 @@ assert 500 << 10 < kib("MemTotal") <= 512 << 10 and kib("MemFree") <= kib("MemTo
 assert os.sysconf("SC_PHYS_PAGES") * 4 == kib("MemTotal"), os.sysconf("SC_PHYS_PAGES")
 assert abs(os.sysconf("SC_AVPHYS_PAGES") * 4 - kib("MemFree")) < 8192
 """, str(CORES))
+
+
+@claim
+def processors_in_sys_are_the_cokernels():
+    assert check("mcexec", "nproc") == f"{CORES}\n" == check("mcexec", "getconf", "_NPROCESSORS_ONLN")
+    assert check("mcexec", "getconf", "_NPROCESSORS_CONF") == f"{CORES}\n"
+    listed = [line.split(",")[:3] for line in check("mcexec", "lscpu", "-p").splitlines() if not line.startswith("#")]
+    assert [line[0] for line in listed] == ["0", "1"] and len({line[1] for line in listed}) == CORES, listed
+    native = dict(line.split(":", 1) for line in check("lscpu").splitlines() if ":" in line)
+    here = dict(line.split(":", 1) for line in check("mcexec", "lscpu").splitlines() if ":" in line)
+    assert here["CPU(s)"].strip() == str(CORES) and here["On-line CPU(s) list"].strip() in ("0-1", "0,1"), here
+    caches = [int(text.split("(")[1].split()[0]) for text in (native["L1d cache"], here["L1d cache"])]
+    assert caches[1] == min(caches[0], CORES), (native, here)
+    assert here["Model name"] == native["Model name"] and here["Core(s) per socket"].strip() == str(CORES), here
+    holds("""
+base = "/sys/devices/system/cpu"
+for name in ("online", "possible", "present"):
+    assert read(f"{base}/{name}") == "0-1\\n", read(f"{base}/{name}")
+names = [name for name in os.listdir(base) if name[:3] == "cpu" and name[3:].isdigit()]
+assert sorted(names) == ["cpu0", "cpu1"], names
+assert os.cpu_count() == 2 and not os.path.exists(base + "/cpu2") and os.path.isdir(base + "/cpu1/topology")
+core = read(base + "/cpu1/topology/core_id")
+directory = os.open(base + "/cpu1", os.O_RDONLY)
+assert open(os.open("topology/core_id", os.O_RDONLY, dir_fd=directory)).read() == core
+assert open(os.open("../cpu1/./topology/core_id", os.O_RDONLY, dir_fd=directory)).read() == core
+os.chdir("/sys/devices/system")
+assert read("cpu/cpu1/topology/core_id") == core and read("node/../cpu/online") == "0-1\\n"
+assert os.stat("cpu/cpu1").st_mode == os.stat(directory).st_mode
+os.chdir("cpu")
+assert read("cpu1/topology/core_id") == core and read("online") == "0-1\\n"
+assert read("/sys/bus/../devices/system//cpu/online") == "0-1\\n"
+assert read("/sys/devices/system/node/online") == "0\\n" and read("/sys/devices/system/node/node0/cpulist") == "0-1\\n"
+assert read("/sys/bus/cpu/devices/cpu0/topology/thread_siblings_list") == "0\\n"
+assert os.path.isdir("/sys/kernel") and os.path.exists("/sys/devices/system/clocksource")
+""")
+
+
+@claim
+def cpu_time_is_the_time_on_the_cokernel():
+    holds("""
+import time, resource, threading
+used = lambda who: (lambda usage: usage.ru_utime)(resource.getrusage(who))
+def compute(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end: pass
+begin, wall = (time.process_time(), used(resource.RUSAGE_SELF), os.times().user), time.monotonic()
+compute(0.5)
+end, wall = (time.process_time(), used(resource.RUSAGE_SELF), os.times().user), time.monotonic() - wall
+for before, after in zip(begin, end):
+    assert 0.3 < after - before <= wall + 0.05, (begin, end, wall)
+begin = time.process_time()
+time.sleep(0.5)
+assert time.process_time() - begin < 0.2
+begin, other = time.thread_time(), threading.Thread(target=compute, args=(0.3,))
+other.start(); other.join()
+assert time.thread_time() - begin < 0.2
+pid = os.fork()
+if pid == 0:
+    compute(0.4)
+    os.execv("/usr/bin/python3", ["python3", "-S", "-c", "import time\\nwhile time.process_time() < 0.8: pass"])
+os.waitpid(pid, 0)
+assert 0.7 < used(resource.RUSAGE_CHILDREN) < 3, used(resource.RUSAGE_CHILDREN)
+assert os.times().children_user > 0.7
+block = bytearray(100 << 20)
+assert 100 << 10 < resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 200 << 10
+""")
+
+
+CRASH = r"""
+import ctypes, os, resource, signal, sys, threading
+kind, size, directory = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+os.chdir(directory)
+resource.setrlimit(resource.RLIMIT_CORE, (size, resource.RLIM_INFINITY))
+mark = ctypes.create_string_buffer(b"memory of the crashed " + b"program", 64)
+lazy = __import__("mmap").mmap(-1, 256 << 20, flags=0x4022)
+pid = os.fork()
+if pid == 0:
+    threads = [threading.Thread(target=signal.pause, daemon=True) for _ in range(2)]
+    for thread in threads: thread.start()
+    if kind == "SEGV": ctypes.string_at(0x4711)
+    if kind == "ABRT": os.abort()
+    os.kill(os.getpid(), getattr(signal, "SIG" + kind))
+    os._exit(1)
+status = os.waitpid(pid, 0)[1]
+print(os.WTERMSIG(status), os.WCOREDUMP(status), pid)
+"""
+
+
+def crash(launcher, kind, size, directory):
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    number, dumped, pid = check(*launcher, "/usr/bin/python3", "-c", CRASH, kind, str(size), directory).split()
+    return number, dumped, pid, sorted(os.listdir(directory))
+
+
+def with_pattern(pattern, body):
+    path = "/proc/sys/kernel/core_pattern"
+    with open(path) as file:
+        before = file.read()
+    try:
+        with open(path, "w") as file:
+            file.write(pattern)
+        body()
+    finally:
+        with open(path, "w") as file:
+            file.write(before)
+
+
+@claim
+def a_core_is_left_where_and_when_linux_leaves_one():
+    def body():
+        for kind, size in (("SEGV", -1), ("ABRT", 1 << 20), ("QUIT", 0), ("SEGV", 100), ("TERM", -1)):
+            name = f"/tmp/cores.{kind}.{size}"
+            natively = crash([], kind, size, name + ".native")
+            here = crash(["mcexec"], kind, size, name + ".here")
+            nameless = [(number, dumped, [file.replace(pid, "PID") for file in files]) for number, dumped, pid, files in (natively, here)]
+            assert nameless[0] == nameless[1], (kind, size, nameless)
+            for file in here[3]:
+                length = os.stat(f"{name}.here/{file}").st_blocks * 512
+                assert size < 0 or length <= size + 8192, (file, length)
+                assert length < 100 << 20, length
+    with_pattern("core.%e.%s.%p", body)
+
+
+@claim
+def a_core_can_be_opened_by_a_debugger():
+    def body():
+        pid = crash(["mcexec"], "SEGV", -1, "/tmp/cores.gdb")[2]
+        told = check("gdb", "-q", "-batch", "-ex", "info threads", "-ex", "info registers rip rsp", "-ex", "x/i $rip", "-ex", "bt 3",
+                     "-ex", "info auxv", "-ex", "p $_siginfo._sifields._sigfault.si_addr", "/usr/bin/python3", f"/tmp/cores.gdb/core.{pid}")
+        assert "Program terminated with signal SIGSEGV" in told, told
+        assert told.count("LWP") >= 3 and "0x4711" in told, told
+        assert "AT_ENTRY" in told and "python3" in told, told
+        with open(f"/tmp/cores.gdb/core.{pid}", "rb") as core:
+            assert b"memory of the crashed program" in core.read()
+    with_pattern("core.%p", body)
+
+
+def quietly(*argv):
+    return run("timeout", "-s", "KILL", "20", *argv)
+
+
+@claim
+def tracing_is_refused_or_harmless():
+    natively_traced = start("mcexec", "sleep", "60")
+    try:
+        wait_until(lambda: check("ps", "-o", "comm=", "-p", str(natively_traced.pid)).strip() == "sleep", "its name")
+        result = run("timeout", "3", "strace", "-f", "-p", str(natively_traced.pid))
+        assert result.returncode in (0, 124, 130, 143), result
+        result = quietly("gdb", "-q", "-batch", "-p", str(natively_traced.pid), "-ex", "info threads")
+        assert result.returncode == 0 and "LWP" in result.stdout, result
+        assert natively_traced.poll() is None
+    finally:
+        natively_traced.kill()
+        natively_traced.wait()
+    result = quietly("mcexec", "strace", "true")
+    assert result.returncode != 0 and "Function not implemented" in result.stderr, result
+    result = quietly("mcexec", "gdb", "-q", "-batch", "-ex", "run", "/usr/bin/true")
+    assert result.returncode != -9, result
+    check("mcexec", "true")
 
 
 run_all(make_healthy)
