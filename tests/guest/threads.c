@@ -675,6 +675,28 @@ static void check_robust(int protocol)
 	REQUIRE((errno = pthread_mutex_lock(&special)) == EOWNERDEAD);
 }
 
+static uint32_t owned;
+
+static void *own_and_end(void *unused)
+{
+	REQUIRE(syscall(SYS_futex, &owned, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0) == 0);
+	running = 1;
+	pause_ms(100);
+	return unused;
+}
+
+/* Neither the C library nor the thread ever told the kernel of this word's owner. */
+static void an_owner_that_ends_hands_its_word_on(void)
+{
+	running = 0;
+	pthread_t thread = start(own_and_end, NULL);
+	while (running == 0)
+		;
+	REQUIRE(syscall(SYS_futex, &owned, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0) == 0);
+	REQUIRE((owned & FUTEX_TID_MASK) == (uint32_t)gettid() && owned & FUTEX_OWNER_DIED);
+	end_of(thread);
+}
+
 static void robust_mutexes_tell_that_their_owner_died(void)
 {
 	check_robust(PTHREAD_PRIO_NONE);
@@ -867,6 +889,7 @@ int main(int argc, char **argv)
 		CLAIM(any_thread_can_end_the_process),
 		CLAIM(the_process_outlives_its_main_thread),
 		CLAIM(mutexes_with_priority_inheritance_exclude),
+		CLAIM(an_owner_that_ends_hands_its_word_on),
 		CLAIM(robust_mutexes_tell_that_their_owner_died),
 		CLAIM(waiters_can_be_requeued),
 		CLAIM(a_wake_can_change_a_word),

@@ -7,10 +7,10 @@
 //!
 //! Lock order: buckets by their index, then the address space (reading the word may need a page).
 
+pub mod pi;
 pub mod robust;
 pub mod several;
 
-mod pi;
 mod queue;
 mod time;
 mod wake_op;

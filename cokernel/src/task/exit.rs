@@ -24,6 +24,7 @@ fn leave() {
     futex::robust::release_all(&me);
     // Nobody is left to care in a process that ends as a whole.
     if !process.is_dying() {
+        futex::pi::release_all(process, &me);
         clear_child_tid(&me);
         futex::robust::untell_linux(&me);
     }

@@ -3,14 +3,17 @@
 //! is none to inherit: what remains is that the owner hands the word to who waits first.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::errno::{Errno, SyscallResult};
-use super::queue::{load, Key, Waiter, Waiters};
+use super::queue::{self, load, Key, Waiter, Waiters};
 use super::time::Limit;
 use super::ALL;
 use crate::arch::uaccess;
 use crate::mm::mirror;
-use crate::task::{process, sched};
+use crate::task::process::{self, Process};
+use crate::task::sched;
+use crate::task::thread::Thread;
 
 /// Somebody waits: only the kernel may unlock.
 pub(super) const WAITERS: u32 = 0x8000_0000;
@@ -18,6 +21,9 @@ pub(super) const WAITERS: u32 = 0x8000_0000;
 pub(super) const OWNER_DIED: u32 = 0x4000_0000;
 /// The owner's thread id.
 pub(super) const OWNER: u32 = 0x3fff_ffff;
+
+/// Threads of all processes that wait to own a word.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// FUTEX_LOCK_PI.
 pub(super) fn lock(key: Key, limit: Limit) -> SyscallResult {
@@ -28,9 +34,12 @@ pub(super) fn lock(key: Key, limit: Limit) -> SyscallResult {
             return Ok(0);
         }
         waiters.push(waiter.clone());
+        WAITING.fetch_add(1, Ordering::SeqCst);
     }
     let outcome = waiter.sleep(process::current(), limit);
-    if waiter.withdraw() {
+    let owns = waiter.withdraw();
+    WAITING.fetch_sub(1, Ordering::SeqCst);
+    if owns {
         return Ok(0);
     }
     match outcome {
@@ -72,6 +81,21 @@ pub(super) fn bequeath(key: Key) -> Result<(), Errno> {
         sched::wake(&next.thread);
     }
     Ok(())
+}
+
+/// `thread`, the current one, ends: every word it owns and somebody waits for goes to who waits
+/// first, on its robust list or not.
+pub fn release_all(process: &Process, thread: &Thread) {
+    if WAITING.load(Ordering::SeqCst) == 0 {
+        return;
+    }
+    let id = id_of(thread.data.tid);
+    for key in queue::wanted(process) {
+        if uaccess::load_u32(key.address).is_ok_and(|word| word & OWNER == id) {
+            // Only a bad address fails, and then nobody waits there any more.
+            let _ = bequeath(key);
+        }
+    }
 }
 
 /// Takes the word if nobody owns it. Otherwise, if the caller `will_wait`, says so in the word.

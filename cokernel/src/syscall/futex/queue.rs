@@ -236,6 +236,23 @@ pub(super) fn load(key: Key) -> Result<u32, Errno> {
     mirror::without_waiting(|| uaccess::load_u32(key.address)).map_err(|_| Errno::EFAULT)
 }
 
+/// The words of `process` that somebody waits to own.
+pub(super) fn wanted(process: &Process) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for bucket in &WAITERS {
+        let waiters = bucket.lock();
+        let owning = waiters
+            .iter()
+            .filter(|waiter| waiter.owns && waiter.process == process.handle);
+        for key in owning.map(|waiter| waiter.key()) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+    keys
+}
+
 /// Wakes up to `count` who wait at `key` for one of `bits`; how many.
 pub(super) fn wake(key: Key, count: usize, bits: u32) -> u64 {
     let woken = {
