@@ -188,12 +188,14 @@ fn deliver(process: &Process, thread: u32, info: signal::Info) {
     if !signals::is_valid(info.signal) {
         return klog!("process {}: Linux sent signal {}", process.pid, info.signal);
     }
-    match thread.checked_sub(1) {
-        None => signal::send_to_process(process, info),
-        Some(slot) => {
-            if let Some(thread) = process.thread_of_slot(slot) {
-                signal::send_to_thread(process, &thread, info);
-            }
-        }
-    }
+    // Who queues more than there is room for has to know that some are lost.
+    match thread
+        .checked_sub(1)
+        .map(|slot| process.thread_of_slot(slot))
+    {
+        Some(Some(thread)) => signal::send_from_worker(process, &thread, info),
+        // A thread that has ended takes what was meant for it along.
+        Some(None) if info.code == signal::SI_TKILL => true,
+        Some(None) | None => signal::send_to_process(process, info),
+    };
 }

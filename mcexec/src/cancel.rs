@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::gettid;
 
-use crate::{signal, syscall};
+use crate::{mask, signal, syscall};
 
 /// Used by the C library for `pthread_cancel`, which is not used here.
 const CANCEL: libc::c_int = 32;
@@ -25,6 +25,11 @@ const HAS_RESTORER: u64 = 0x0400_0000;
 thread_local! {
     /// This worker's slot; none in other threads.
     static OWN: Cell<Option<(u32, &'static DelegationSlot)>> = const { Cell::new(None) };
+}
+
+/// What Linux keeps pending for the process, as far as it was told.
+pub(crate) fn kept_by_linux() -> u64 {
+    WANTED.load(Ordering::SeqCst)
 }
 
 /// The control thread; 0 before there is one.
@@ -110,7 +115,11 @@ pub(crate) fn forget_control(blocked: Option<u64>) {
 
 /// Makes the control thread block exactly `mask`; returns when it does.
 pub(crate) fn set_control_mask(mask: u64) {
-    WANTED.store(mask, Ordering::SeqCst);
+    let before = WANTED.swap(mask, Ordering::SeqCst);
+    if mask::forwarded_of(before ^ mask) != 0 {
+        // Others are not taken by idle workers, or the co-kernel says so with the same request.
+        mask::renew_idle();
+    }
     ask_control();
     let began = Instant::now();
     while BLOCKED.load(Ordering::SeqCst) != mask && began.elapsed() < PATIENCE {
@@ -150,24 +159,48 @@ fn ask_control() {
     }
 }
 
-fn send(tid: libc::pid_t) {
+/// Interrupts the thread `tid` of this process, if there is one.
+pub(crate) fn send(tid: libc::pid_t) {
     let pid = std::process::id().cast_signed();
     // SAFETY: a thread of this process, or none.
     unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, CANCEL) };
 }
 
-/// In a worker: interrupts the call, if that is still wanted. In the control thread: brings its mask
-/// up to date, which takes effect with the return from here.
+/// In a worker: interrupts the call, if that is still wanted, or brings the mask of an idle one up to
+/// date. In the control thread: brings its mask up to date. Masks take effect with the return from
+/// here. If somebody else sent the signal (a timer of the C library), the program gets it.
 ///
-/// Async-signal-safe: atomics, the interrupted context.
-extern "C" fn on_cancel(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+/// Async-signal-safe: atomics, the interrupted context, [`signal::send_on`].
+extern "C" fn on_cancel(
+    number: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: the kernel hands a handler with SA_SIGINFO a valid siginfo.
+    let info = unsafe { &*info };
+    if !is_ours(info) {
+        return signal::send_on(number, info);
+    }
     // SAFETY: the kernel hands a handler with SA_SIGINFO the interrupted context, ours to change.
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
     match OWN.get() {
         Some((_, slot)) if slot.is_cancelled() => interrupt_at(context),
-        Some(_) => {}
-        None => set_mask_in(context),
+        Some(_) => {
+            if let Some(mask) = mask::renewed() {
+                set_mask_in(context, mask);
+            }
+        }
+        None => {
+            let wanted = WANTED.load(Ordering::SeqCst);
+            set_mask_in(context, wanted);
+            BLOCKED.store(wanted, Ordering::SeqCst);
+        }
     }
+}
+
+fn is_ours(info: &libc::siginfo_t) -> bool {
+    // SAFETY: signals of `tgkill` tell who sent them.
+    info.si_code == libc::SI_TKILL && unsafe { info.si_pid() } == std::process::id().cast_signed()
 }
 
 fn interrupt_at(context: &mut libc::ucontext_t) {
@@ -178,10 +211,8 @@ fn interrupt_at(context: &mut libc::ucontext_t) {
     }
 }
 
-fn set_mask_in(context: &mut libc::ucontext_t) {
-    let wanted = WANTED.load(Ordering::SeqCst);
-    let mask = (&raw mut context.uc_sigmask).cast::<u64>();
+fn set_mask_in(context: &mut libc::ucontext_t, mask: u64) {
+    let place = (&raw mut context.uc_sigmask).cast::<u64>();
     // SAFETY: a set of the C library begins with the kernel's 64 bits, which are all Linux reads.
-    unsafe { mask.write(wanted) };
-    BLOCKED.store(wanted, Ordering::SeqCst);
+    unsafe { place.write(mask) };
 }

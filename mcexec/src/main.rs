@@ -29,6 +29,7 @@ mod function;
 mod image;
 #[expect(unsafe_code, reason = "environ and queries of signal dispositions")]
 mod inherited;
+mod mask;
 mod prepare;
 mod proc_file;
 mod program_text;

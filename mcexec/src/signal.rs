@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Signals that Linux delivers to this process and the program is to see, and death by signal.
 //!
-//! The control thread takes what is meant for the process and sends it to the co-kernel, which
-//! knows the masks of the program's threads. Workers take only what a call of theirs brings about.
-//! If a signal is to interrupt a delegated call, the co-kernel says so, see [`crate::cancel`].
+//! Whichever thread Linux chooses sends it to the co-kernel, which knows the masks of the program's
+//! threads; a worker says whose it is, as the signal may be meant for its thread. Which thread takes
+//! what: [`crate::mask`]. If a signal is to interrupt a delegated call, the co-kernel says so, see
+//! [`crate::cancel`].
 
 use std::mem::zeroed;
 use std::ptr;
@@ -12,20 +13,13 @@ use ihk_ikc::process::disposition;
 use ihk_ikc::uapi::ForwardSignal;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow, Signal};
+use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow};
 
-use crate::{cancel, device, function};
+use crate::inherited::SIGNALS;
+use crate::{cancel, device, function, mask, syscall};
 
 /// How often a handler tries again while the way to the co-kernel is jammed.
 const TRIES: u32 = 1000;
-/// What a worker takes: what a call earns it, and what Linux asks the calling thread's mask about
-/// before it lets it touch the terminal.
-const WORKER_SIGNALS: [Signal; 4] = [
-    Signal::SIGPIPE,
-    Signal::SIGXFSZ,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
-];
 
 /// What Linux delivers to this process in `signal` is from now on the program's `wanted`
 /// ([`disposition`]), with those of `flags` that concern children.
@@ -48,10 +42,16 @@ pub(crate) fn set_disposition(signal: u64, wanted: u64, flags: u64) -> Result<()
         disposition::FORWARD => {
             action.sa_sigaction = (forward as *const ()).expose_provenance();
             action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-            // SAFETY: initialises the set it is given.
-            unsafe { libc::sigfillset(&raw mut action.sa_mask) };
+            let blocked = (&raw mut action.sa_mask).cast::<u64>();
+            // All, also the one that interrupts calls: its handler must see where the call is, not
+            // this handler. `sigfillset` would leave that out.
+            // SAFETY: a set of the C library begins with the kernel's 64 bits.
+            unsafe { blocked.write(u64::MAX) };
         }
         _ => return Err(Errno::EINVAL),
+    }
+    if wanted != disposition::FORWARD {
+        mask::set_forwarded(signal, false);
     }
     let child_flags = libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT;
     action.sa_flags |= i32::try_from(flags).map_err(|_| Errno::EINVAL)? & child_flags;
@@ -59,6 +59,7 @@ pub(crate) fn set_disposition(signal: u64, wanted: u64, flags: u64) -> Result<()
     Errno::result(unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) })?;
     if wanted == disposition::FORWARD {
         cancel::let_control_take(signal);
+        mask::set_forwarded(signal, true);
     }
     Ok(())
 }
@@ -73,25 +74,6 @@ fn is_fault(signal: i32) -> bool {
         signal,
         libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP
     )
-}
-
-/// Makes this thread, which had the mask that the process inherited, a worker: it takes nothing
-/// that is meant for the process.
-pub(crate) fn prepare_main_worker() {
-    let mut taken = SigSet::all();
-    WORKER_SIGNALS
-        .iter()
-        .for_each(|signal| taken.remove(*signal));
-    // Cannot fail: the set is valid.
-    let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&taken), None);
-}
-
-/// Makes this thread, which has everything blocked, a worker.
-pub(crate) fn prepare_worker() {
-    let mut own = SigSet::empty();
-    WORKER_SIGNALS.iter().for_each(|signal| own.add(*signal));
-    // Cannot fail: the set is valid.
-    let _ = pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&own), None);
 }
 
 /// Lets this thread receive `signal`.
@@ -113,9 +95,17 @@ fn unblock(signal: i32) -> Result<(), Errno> {
 ///
 /// Async-signal-safe: one ioctl; errno is put back.
 extern "C" fn forward(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    let errno = Errno::last();
     // SAFETY: the kernel hands a handler with SA_SIGINFO a valid siginfo.
-    let forwarded = describe(signal, unsafe { &*info });
+    send_on(signal, unsafe { &*info });
+}
+
+/// Sends a signal that this thread took to the program.
+///
+/// Async-signal-safe, see [`forward`].
+pub(crate) fn send_on(signal: libc::c_int, info: &libc::siginfo_t) {
+    let errno = Errno::last();
+    syscall::note_signal();
+    let forwarded = describe(signal, info);
     for _ in 0..TRIES {
         if device::forward_signal(forwarded) != Err(Errno::EAGAIN) {
             break;
@@ -133,8 +123,8 @@ fn describe(signal: libc::c_int, info: &libc::siginfo_t) -> ForwardSignal {
     let uid = unsafe { info.si_uid() };
     // SAFETY: as above.
     let value = unsafe { info.si_value() };
-    // Sent to this thread, or earned by a call of it.
-    let to_thread = info.si_code == libc::SI_TKILL || is_earned(signal);
+    // Sent to this thread, or perhaps so (timers, queued ones), or earned by a call of it.
+    let to_thread = info.si_code < 0 || is_earned(signal);
     let thread = cancel::own_slot()
         .filter(|_| to_thread)
         .map_or(0, |slot| slot + 1);
@@ -147,6 +137,50 @@ fn describe(signal: libc::c_int, info: &libc::siginfo_t) -> ForwardSignal {
         thread,
         reserved: 0,
     }
+}
+
+/// Has the signals `set` wait for this thread, which blocks them; they survive an exec.
+pub(crate) fn make_wait(set: u64) {
+    let pid = std::process::id().cast_signed();
+    let tid = nix::unistd::gettid().as_raw();
+    for signal in (1..=SIGNALS).filter(|signal| set & 1 << (signal - 1) != 0) {
+        // SAFETY: a signal to this thread, which blocks it.
+        unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) };
+    }
+}
+
+/// Takes back what [`make_wait`] did.
+pub(crate) fn take_back(set: u64) {
+    for signal in (1..=SIGNALS).filter(|signal| set & 1 << (signal - 1) != 0) {
+        // One that is gone needs no taking.
+        let _ = take(1 << (signal - 1), 0);
+    }
+}
+
+/// The blocked signals that wait for this thread or the process, bit n − 1 = signal n.
+pub(crate) fn waiting() -> u64 {
+    let mut set = 0_u64;
+    // SAFETY: the kernel writes 8 bytes.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut set, size_of::<u64>()) };
+    set
+}
+
+/// Takes one of the blocked signals `set` that wait for this thread or the process, its `siginfo_t`
+/// going to address `info` of the program, if that is not 0. Its number or a negative errno.
+pub(crate) fn take(set: u64, info: u64) -> i64 {
+    let at_once = [0_u64; 2];
+    let address = |words: *const u64| words.expose_provenance() as u64;
+    syscall::perform(
+        libc::SYS_rt_sigtimedwait.cast_unsigned(),
+        [
+            address(&raw const set),
+            info,
+            address(at_once.as_ptr()),
+            size_of::<u64>() as u64,
+            0,
+            0,
+        ],
+    )
 }
 
 /// Blocks exactly the signals `mask` (bit n − 1 = signal n) in this thread; what was blocked before.

@@ -18,7 +18,7 @@ use crate::image::layout::Placed;
 use crate::prepare::{prepare, Inheritance, Prepared, Source};
 use crate::views::{files, sysfs};
 use crate::window;
-use crate::{cancel, command_line, control, device};
+use crate::{cancel, command_line, control, device, mask};
 
 /// How often, and after which pause, a process that still has a program is tried again.
 const BUSY_TRIES: u32 = 200;
@@ -43,6 +43,7 @@ pub(crate) fn start(run: &Run, inheritance: &Inheritance) -> Result<Program, Sta
     command_line::show(&prepared.stack, code_of(&prepared.layout.program));
     sysfs::set_instance(run.os);
     cancel::forget_control(Some(inheritance.blocked_signals));
+    mask::begin(inheritance.blocked_signals);
     control::spawn(run.os, program.slots)?;
     let (entry, pointer) = (prepared.entry, prepared.stack.pointer);
     // The program's first open() gets the lowest number: nothing of ours may be open.

@@ -5,19 +5,26 @@
 //! in which it is missed. So the handler sets [`INTERRUPTED`] and looks where it interrupted: from
 //! the check of that flag up to the `syscall` instruction (where Linux goes back to when a call is
 //! restartable), it makes the call answer "restart me" instead. The co-kernel then delivers the
-//! signal and restarts the call or not, as the program's handler wants.
+//! signal and restarts the call or not, as the program's handler wants; a call that had not begun
+//! always, as if the signal had come before it.
 
 use std::arch::global_asm;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::libc;
 
+/// Linux's `-ERESTARTNOHAND`: nothing was done; restarted unless a handler runs.
+const RESTART_NO_HANDLER: i64 = -514;
+/// Linux's `-ERESTARTNOINTR`: the signal came before the call; its handler runs, then the call.
+const NOT_BEGUN: i64 = -513;
 /// Linux's `-ERESTARTSYS`: nothing was done, the call may be restarted.
 pub(crate) const RESTART: i64 = -512;
 
 thread_local! {
     /// This thread's call is to be interrupted, and none has been for it yet.
     static INTERRUPTED: AtomicU32 = const { AtomicU32::new(0) };
+    /// This thread has sent a signal on since its call began.
+    static SENT_ON: AtomicU32 = const { AtomicU32::new(0) };
 }
 
 global_asm!(
@@ -36,10 +43,14 @@ global_asm!(
     ".globl mcexec_syscall_check",
     "mcexec_syscall_check:",
     "cmp dword ptr [r11], 0",
-    "jne mcexec_syscall_interrupted",
+    "jne mcexec_syscall_not_begun",
     ".globl mcexec_syscall_instruction",
     "mcexec_syscall_instruction:",
     "syscall",
+    "ret",
+    ".globl mcexec_syscall_not_begun",
+    "mcexec_syscall_not_begun:",
+    "mov rax, {not_begun}",
     "ret",
     ".globl mcexec_syscall_interrupted",
     "mcexec_syscall_interrupted:",
@@ -47,6 +58,7 @@ global_asm!(
     "ret",
     ".size mcexec_syscall, . - mcexec_syscall",
     ".popsection",
+    not_begun = const NOT_BEGUN,
     restart = const RESTART,
 );
 
@@ -54,10 +66,12 @@ extern "C" {
     fn mcexec_syscall(words: *const [u64; 7], interrupted: *const AtomicU32) -> i64;
     static mcexec_syscall_check: u8;
     static mcexec_syscall_instruction: u8;
+    static mcexec_syscall_not_begun: u8;
     static mcexec_syscall_interrupted: u8;
 }
 
-/// Performs system call `number`; its result or a negative errno, or [`RESTART`].
+/// Performs system call `number`; its result or a negative errno, or one of Linux's codes for calls
+/// that may be restarted.
 ///
 /// The caller has made sure that the call does not act on mcexec itself: its memory, its threads,
 /// its handlers, its descriptor. Addresses among the arguments are the program's; Linux checks
@@ -66,15 +80,26 @@ extern "C" {
 #[must_use]
 pub(crate) fn perform(number: u64, args: [u64; 6]) -> i64 {
     let [a, b, c, d, e, f] = args;
-    INTERRUPTED.with(|interrupted| {
+    SENT_ON.with(|sent_on| sent_on.store(0, Ordering::Relaxed));
+    let result = INTERRUPTED.with(|interrupted| {
         // SAFETY: the stub preserves what the C convention wants preserved; what Linux does to
         // memory is the program's to answer for, see above.
         let result = unsafe { mcexec_syscall(&[number, a, b, c, d, e, f], interrupted) };
-        if matches!(result, RESTART | EINTR) {
+        if matches!(result, RESTART | NOT_BEGUN | EINTR) {
             interrupted.store(0, Ordering::Relaxed);
         }
         result
-    })
+    });
+    if result == EINTR && SENT_ON.with(|sent_on| sent_on.load(Ordering::Relaxed)) != 0 {
+        // Only the co-kernel knows whether the thread has a handler to run, and when.
+        return RESTART_NO_HANDLER;
+    }
+    result
+}
+
+/// A signal is sent on to the co-kernel. For signal handlers.
+pub(crate) fn note_signal() {
+    SENT_ON.with(|sent_on| sent_on.store(1, Ordering::Relaxed));
 }
 
 const EINTR: i64 = -(libc::EINTR as i64);
@@ -88,14 +113,19 @@ pub(crate) fn interrupt(instruction: u64) -> Option<u64> {
     let address = |label: *const u8| label.addr() as u64;
     let first = address(&raw const mcexec_syscall_check);
     let last = address(&raw const mcexec_syscall_instruction);
-    (first..=last)
-        .contains(&instruction)
-        .then(|| address(&raw const mcexec_syscall_interrupted))
+    if instruction == last {
+        // As a rule Linux went back here from inside a call.
+        Some(address(&raw const mcexec_syscall_interrupted))
+    } else if (first..last).contains(&instruction) {
+        Some(address(&raw const mcexec_syscall_not_begun))
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{perform, INTERRUPTED, RESTART};
+    use super::{perform, INTERRUPTED, NOT_BEGUN};
     use nix::libc;
     use std::sync::atomic::Ordering;
 
@@ -115,7 +145,7 @@ mod tests {
         let write = [writer, text.as_ptr().expose_provenance() as u64, 5, 0, 0, 0];
         assert_eq!(perform(libc::SYS_write.cast_unsigned(), write), 5);
         INTERRUPTED.with(|interrupted| interrupted.store(1, Ordering::Relaxed));
-        assert_eq!(perform(libc::SYS_getpid.cast_unsigned(), [0; 6]), RESTART);
+        assert_eq!(perform(libc::SYS_getpid.cast_unsigned(), [0; 6]), NOT_BEGUN);
         assert_eq!(perform(libc::SYS_getpid.cast_unsigned(), [0; 6]), pid);
     }
 }

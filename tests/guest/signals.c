@@ -267,6 +267,66 @@ static void restartable_call_goes_on_after_a_handler(void)
 	REQUIRE(read(ends[0], &byte, 1) == 1 && byte == 'x' && runs == 2);
 }
 
+/* More than anybody keeps: some are refused, none of the others is lost, and a fault still comes through. */
+static void a_full_queue_refuses_more(void)
+{
+	handle(SIGRTMIN, count, 0);
+	sigset_t set = set_of(SIGRTMIN);
+	REQUIRE(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+	union sigval value = { .sival_int = 1 };
+	int queued = 0;
+	while (queued < 100000 && sigqueue(getpid(), SIGRTMIN, value) == 0)
+		queued++;
+	REQUIRE(queued == 100000 || errno == EAGAIN);
+	REQUIRE(queued >= 1000 && runs == 0);
+	handle(SIGUSR1, count, 0);
+	REQUIRE(raise(SIGUSR1) == 0 && runs == 1 && last_signal == SIGUSR1);
+	REQUIRE(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0 && runs == queued + 1);
+}
+
+static void burn(double seconds)
+{
+	struct timespec now, end;
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += seconds;
+	end.tv_nsec += (seconds - (long)seconds) * 1e9;
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while (now.tv_sec + now.tv_nsec / 1e9 < end.tv_sec + end.tv_nsec / 1e9);
+}
+
+static void timers_of_cpu_time_strike_while_computing(void)
+{
+	static const struct { int timer, signal; } kinds[] = { { ITIMER_VIRTUAL, SIGVTALRM }, { ITIMER_PROF, SIGPROF } };
+	for (int i = 0; i < 2; i++) {
+		struct itimerval each = { { 0, 50000 }, { 0, 50000 } }, off = { 0 }, left;
+		runs = 0;
+		handle(kinds[i].signal, count, 0);
+		REQUIRE(setitimer(kinds[i].timer, &each, NULL) == 0);
+		struct timespec sleep = { 0, 300000000 };
+		nanosleep(&sleep, NULL);
+		REQUIRE(runs <= 1);
+		for (int turn = 0; turn < 100 && runs < 4; turn++)
+			burn(0.1);
+		REQUIRE(runs >= 4 && last_signal == kinds[i].signal);
+		REQUIRE(getitimer(kinds[i].timer, &left) == 0 && left.it_interval.tv_usec == 50000);
+		REQUIRE(setitimer(kinds[i].timer, &off, &left) == 0 && (left.it_value.tv_usec != 0 || left.it_value.tv_sec != 0));
+		int before = runs;
+		burn(0.2);
+		REQUIRE(runs == before);
+		struct itimerval wrong = { { 0, 0 }, { 0, 1000000 } };
+		REQUIRE_ERROR(setitimer(kinds[i].timer, &wrong, NULL), EINVAL);
+	}
+	struct itimerval once = { { 0, 0 }, { 0, 20000 } }, left;
+	REQUIRE_ERROR(setitimer(3, &once, NULL), EINVAL);
+	runs = 0;
+	REQUIRE(setitimer(ITIMER_PROF, &once, NULL) == 0);
+	while (runs == 0)
+		;
+	burn(0.1);
+	REQUIRE(runs == 1 && getitimer(ITIMER_PROF, &left) == 0 && left.it_value.tv_usec == 0);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct claim claims[] = {
@@ -285,6 +345,8 @@ int main(int argc, char **argv)
 		CLAIM(alarm_reaches_a_computing_program),
 		CLAIM(alarm_interrupts_a_waiting_call),
 		CLAIM(restartable_call_goes_on_after_a_handler),
+		CLAIM(a_full_queue_refuses_more),
+		CLAIM(timers_of_cpu_time_strike_while_computing),
 	};
 	return RUN_CLAIMS(claims, argc, argv);
 }

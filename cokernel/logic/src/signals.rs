@@ -16,6 +16,7 @@ pub mod number {
     pub const SIGFPE: u32 = 8;
     pub const SIGKILL: u32 = 9;
     pub const SIGSEGV: u32 = 11;
+    pub const SIGPIPE: u32 = 13;
     pub const SIGCHLD: u32 = 17;
     pub const SIGCONT: u32 = 18;
     pub const SIGSTOP: u32 = 19;
@@ -25,6 +26,8 @@ pub mod number {
     pub const SIGURG: u32 = 23;
     pub const SIGXCPU: u32 = 24;
     pub const SIGXFSZ: u32 = 25;
+    pub const SIGVTALRM: u32 = 26;
+    pub const SIGPROF: u32 = 27;
     pub const SIGWINCH: u32 = 28;
     pub const SIGSYS: u32 = 31;
 }

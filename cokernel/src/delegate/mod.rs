@@ -19,6 +19,7 @@ use ihk_ikc::slot::{DelegationSlot, Request, SlotError, Wake};
 use crate::arch::relax;
 use crate::arch::time::Deadline;
 use crate::syscall::errno::Errno;
+use crate::syscall::restart;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;
@@ -31,6 +32,8 @@ const SIGKILL: u64 = 9;
 const GLANCE: u32 = 8;
 /// How long a quick call takes, µs.
 const QUICK_US: u64 = 10;
+/// How often a question is asked; the worker is awake from the first time on.
+const ASK_TRIES: u32 = 16;
 
 /// Has the current thread's worker perform `number` and returns what it returned: a value or a
 /// negative errno. `EINTR` if the process is being killed; the thread then ends on its way back to
@@ -44,6 +47,7 @@ pub fn call(number: u64, args: [u64; 6]) -> i64 {
         return Errno::EINTR.negated();
     }
     let slot = process.slots.slot(thread.slot);
+    show_mask(thread, slot);
     let answer = match post(process, thread.slot, &Request { number, args }) {
         Ok(wake) => wait(thread, process, slot, wake),
         Err(error) => Err(error),
@@ -52,6 +56,24 @@ pub fn call(number: u64, args: [u64; 6]) -> i64 {
         disown(process, thread.slot, error);
         Errno::EINTR.negated()
     })
+}
+
+/// As [`call`], for a system call that never waits: one that a signal kept from beginning is tried
+/// again, as the program did not make it and cannot begin it anew.
+pub fn ask(number: u64, args: [u64; 6]) -> i64 {
+    (0..ASK_TRIES)
+        .map(|_| call(number, args))
+        .find(|result| !restart::is_code(*result))
+        .unwrap_or(Errno::EINTR.negated())
+}
+
+/// The worker blocks in a call what the thread blocks.
+fn show_mask(thread: &Thread, slot: &DelegationSlot) {
+    let mask = thread.data.signals.mask().0;
+    if thread.data.shown_mask.load(Ordering::Relaxed) != mask {
+        slot.blocked.store(mask, Ordering::Relaxed);
+        thread.data.shown_mask.store(mask, Ordering::Relaxed);
+    }
 }
 
 /// Tells the worker how the process ends: with exit status `args[0]` ([`op::EXIT`]) or by signal

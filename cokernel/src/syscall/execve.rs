@@ -26,7 +26,13 @@ pub fn execveat(frame: &mut UserFrame) -> SyscallResult {
 
 /// Comes back only if it failed, or if this process is being killed: by its successor.
 fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResult {
-    let mask = sched::current().data.signals.mask().0;
+    let signals = &sched::current().data.signals;
+    let mask = signals.mask().0;
+    let waiting = signals.pending(process::current()).0 & mask;
+    if waiting != 0 {
+        // Without an answer there will be no exec either.
+        let _ = delegate::call(op::BEQUEATH, [waiting, 0, 0, 0, 0, 0]);
+    }
     ledger::carry_over(process::current());
     let result = delegate::call(op::EXEC, [directory, path, argv, environment, flags, mask]);
     if result < 0 && !process::current().is_dying() {

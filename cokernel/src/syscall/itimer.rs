@@ -1,27 +1,82 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Interval timers. Real time runs on Linux, and its signal is forwarded; the others would count
-//! the proxy's CPU time.
+//! Interval timers. Real time runs on Linux, and its signal is sent on; CPU time is counted here.
 
 use super::errno::{Errno, SyscallResult};
-use super::user::int;
+use super::user::{int, read_words, write_words};
 use crate::arch::UserFrame;
+use crate::task::cpu_timer::{self, Setting, Which};
+use crate::task::process;
 
 const ITIMER_REAL: i32 = 0;
+const ITIMER_VIRTUAL: i32 = 1;
+const ITIMER_PROF: i32 = 2;
+const US_PER_S: u64 = 1_000_000;
+const NS_PER_US: u64 = 1000;
 
 /// getitimer(2).
 pub fn getitimer(frame: &mut UserFrame) -> SyscallResult {
-    delegate_real(frame)
+    let [number, place, ..] = frame.args();
+    let Some(which) = of_cpu_time(number)? else {
+        return super::forward(frame.number(), frame.args());
+    };
+    write(place, &cpu_timer::get(process::current(), which))
 }
 
 /// setitimer(2).
 pub fn setitimer(frame: &mut UserFrame) -> SyscallResult {
-    delegate_real(frame)
+    let [number, new, old, ..] = frame.args();
+    let Some(which) = of_cpu_time(number)? else {
+        return super::forward(frame.number(), frame.args());
+    };
+    let wanted = match new {
+        0 => Setting::default(),
+        address => {
+            let [interval_s, interval_us, left_s, left_us] = read_words(address)?;
+            Setting {
+                interval: ns(interval_s, interval_us)?,
+                left: ns(left_s, left_us)?,
+            }
+        }
+    };
+    let before = cpu_timer::set(process::current(), which, wanted);
+    if old == 0 {
+        return Ok(0);
+    }
+    write(old, &before)
 }
 
-fn delegate_real(frame: &UserFrame) -> SyscallResult {
-    match int(frame.args()[0]) {
-        ITIMER_REAL => super::forward(frame.number(), frame.args()),
-        1 | 2 => Err(Errno::ENOSYS),
+/// The timer of CPU time with that number; none if it is the one of real time.
+fn of_cpu_time(number: u64) -> Result<Option<Which>, Errno> {
+    match int(number) {
+        ITIMER_REAL => Ok(None),
+        ITIMER_VIRTUAL => Ok(Some(Which::Virtual)),
+        ITIMER_PROF => Ok(Some(Which::Profiling)),
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// A `struct timeval` in ns.
+fn ns(seconds: u64, microseconds: u64) -> Result<u64, Errno> {
+    if microseconds >= US_PER_S || seconds > i64::MAX as u64 {
+        return Err(Errno::EINVAL);
+    }
+    let us = seconds
+        .saturating_mul(US_PER_S)
+        .saturating_add(microseconds);
+    Ok(us.saturating_mul(NS_PER_US))
+}
+
+fn write(place: u64, setting: &Setting) -> SyscallResult {
+    let us = [setting.interval, setting.left].map(|ns| ns.div_ceil(NS_PER_US));
+    let [interval, left] = us;
+    write_words(
+        place,
+        &[
+            interval / US_PER_S,
+            interval % US_PER_S,
+            left / US_PER_S,
+            left % US_PER_S,
+        ],
+    )?;
+    Ok(0)
 }

@@ -9,13 +9,11 @@ use super::identity::as_value;
 use super::user::{int, read_words, uint};
 use crate::arch::UserFrame;
 use crate::delegate;
-use crate::task::process;
-use crate::task::signal::{self, Info};
+use crate::task::signal::{self, Info, SI_TKILL};
+use crate::task::{process, proxy_mask};
 
 /// `si_code` of kill(2).
 const SI_USER: i32 = 0;
-/// `si_code` of tkill(2) and tgkill(2).
-const SI_TKILL: i32 = -6;
 /// Number of getuid(2).
 const SYS_GETUID: u64 = 102;
 
@@ -23,10 +21,11 @@ const SYS_GETUID: u64 = 102;
 pub fn kill(frame: &mut UserFrame) -> SyscallResult {
     let [pid, signal, ..] = frame.args();
     let process = process::current();
-    if int(pid) != process.pid {
+    if int(pid) != process.pid || proxy_mask::is_read_as_file(process, uint(signal)) {
         return elsewhere(frame);
     }
     if let Some(signal) = checked(signal)? {
+        // Without room it is lost, as kill(2) has no error for that.
         signal::send_to_process(process, from_us(signal, SI_USER, process.pid));
     }
     Ok(0)
@@ -51,11 +50,11 @@ pub fn tgkill(frame: &mut UserFrame) -> SyscallResult {
 pub fn rt_sigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
     let [pid, signal, info, ..] = frame.args();
     let process = process::current();
-    if int(pid) != process.pid {
+    if int(pid) != process.pid || proxy_mask::is_read_as_file(process, uint(signal)) {
         return elsewhere(frame);
     }
     if let Some(signal) = checked(signal)? {
-        signal::send_to_process(process, given(signal, info)?);
+        queued(signal::send_to_process(process, given(signal, info)?))?;
     }
     Ok(0)
 }
@@ -73,9 +72,18 @@ pub fn rt_tgsigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
         .find(|thread| thread.data.tid == int(tid))
         .ok_or(Errno::ESRCH)?;
     if let Some(signal) = checked(signal)? {
-        signal::send_to_thread(process, &target, given(signal, info)?);
+        queued(signal::send_to_thread(
+            process,
+            &target,
+            given(signal, info)?,
+        ))?;
     }
     Ok(0)
+}
+
+/// As Linux answers when no more signals can be queued.
+fn queued(room: bool) -> Result<(), Errno> {
+    room.then_some(()).ok_or(Errno::EAGAIN)
 }
 
 fn to_thread(frame: &UserFrame, tid: i32, signal: u64, may_be_elsewhere: bool) -> SyscallResult {
@@ -91,6 +99,9 @@ fn to_thread(frame: &UserFrame, tid: i32, signal: u64, may_be_elsewhere: bool) -
             Err(Errno::ESRCH)
         };
     };
+    if proxy_mask::is_read_as_file(process, uint(signal)) {
+        return elsewhere(frame);
+    }
     if let Some(signal) = checked(signal)? {
         signal::send_to_thread(process, &target, from_us(signal, SI_TKILL, process.pid));
     }
@@ -107,7 +118,7 @@ fn checked(signal: u64) -> Result<Option<u32>, Errno> {
 }
 
 fn from_us(signal: u32, code: i32, pid: i32) -> Info {
-    let uid = delegate::call(SYS_GETUID, [0; 6]).unsigned_abs();
+    let uid = delegate::ask(SYS_GETUID, [0; 6]).unsigned_abs();
     Info {
         signal,
         code,

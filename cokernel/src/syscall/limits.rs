@@ -95,5 +95,5 @@ pub const fn at_mapping(errno: Errno) -> Errno {
 
 /// Whether the program is root, as far as limits go.
 pub fn is_root() -> bool {
-    delegate::call(SYS_GETEUID, [0; 6]) == 0
+    delegate::ask(SYS_GETEUID, [0; 6]) == 0
 }

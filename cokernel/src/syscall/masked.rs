@@ -56,5 +56,9 @@ fn wait(number: u64, args: [u64; 6], mask: u64, bytes: u64) -> SyscallResult {
             return Err(Errno::EINTR);
         }
     }
-    super::forward(number, args)
+    super::forward(number, args).map_err(|errno| match errno {
+        // What may come while the call waits must end it, even if the worker has not begun.
+        Errno::ERESTARTNOINTR => Errno::ERESTARTNOHAND,
+        other => other,
+    })
 }

@@ -32,6 +32,7 @@ mod shm;
 mod sigaction;
 mod sigaltstack;
 mod sigmask;
+mod signalfd;
 mod sigreturn;
 mod sigwait;
 mod sleep;

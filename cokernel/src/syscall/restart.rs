@@ -18,9 +18,14 @@ const RESTART_BLOCK: i64 = -516;
 /// Bytes of the `syscall` instruction.
 const INSTRUCTION_BYTES: u64 = 2;
 
+/// Whether `result` is one of Linux's internal codes.
+pub fn is_code(result: i64) -> bool {
+    (RESTART_BLOCK..=RESTART_SYS).contains(&result)
+}
+
 /// Makes sure that a restart code is looked at before the program sees it.
 pub fn note(result: i64) {
-    if (RESTART_BLOCK..=RESTART_SYS).contains(&result) {
+    if is_code(result) {
         // The signal that interrupted the worker was sent on before the answer: fetch it.
         ikc::poll();
         sched::current().request_return_work();

@@ -31,6 +31,7 @@ pub fn rt_sigprocmask(frame: &mut UserFrame) -> SyscallResult {
             _ => return Err(Errno::EINVAL),
         };
         thread.data.signals.set_mask(mask);
+        proxy_mask::after_unblocking(process::current(), before.without(mask));
         thread.request_return_work();
     }
     if old != 0 {
@@ -48,9 +49,9 @@ pub fn rt_sigpending(frame: &mut UserFrame) -> SyscallResult {
     let signals = &sched::current().data.signals;
     let process = process::current();
     let waiting = signals.pending(process).0 & signals.mask().0;
-    let kept_by_linux = signals.mask().0 & process.signals.defaults().0;
     let mut waiting = waiting.to_le_bytes();
-    if kept_by_linux != 0 {
+    // Linux may keep some for the process, and for the worker whose call brought them about.
+    if !signals.mask().is_empty() {
         super::forward(frame.number(), frame.args())?;
         let mut theirs = [0; SET_BYTES as usize];
         read_bytes(set, &mut theirs[..bytes as usize])?;

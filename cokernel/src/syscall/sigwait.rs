@@ -5,14 +5,16 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use cokernel_logic::signals::SignalSet;
+use ihk_ikc::process::op;
 
 use super::errno::{Errno, SyscallResult};
 use super::sigaction::{await_from_proxy, SET_BYTES};
 use super::user::{read_words, write_bytes};
 use crate::arch::{time, UserFrame};
+use crate::delegate;
 use crate::task::process::{self, Process};
 use crate::task::sched;
-use crate::task::signal::Info;
+use crate::task::signal::{Info, RESERVED};
 use crate::task::thread::Thread;
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -32,6 +34,9 @@ pub fn rt_sigtimedwait(frame: &mut UserFrame) -> SyscallResult {
         address => Some(deadline(read_words(address)?)?),
     };
     let thread = sched::current();
+    if let Some(signal) = kept_by_linux(thread, process::current(), set, info)? {
+        return Ok(signal);
+    }
     await_from_proxy(process::current(), set);
     thread.data.signals.set_awaited(set);
     let taken = wait(thread, process::current(), set, deadline_ns);
@@ -41,6 +46,26 @@ pub fn rt_sigtimedwait(frame: &mut UserFrame) -> SyscallResult {
         write_bytes(info, &encode(&taken))?;
     }
     Ok(u64::from(taken.signal))
+}
+
+/// Takes one of `set` that waits in Linux: for the process, or for the worker, one of whose calls
+/// brought it about. None is looked for if one waits here.
+fn kept_by_linux(
+    thread: &Thread,
+    process: &Process,
+    set: SignalSet,
+    info: u64,
+) -> Result<Option<u64>, Errno> {
+    let signals = &thread.data.signals;
+    let blocked = SignalSet(set.0 & signals.mask().0).without(RESERVED);
+    if blocked.is_empty() || set.0 & signals.pending(process).0 != 0 {
+        return Ok(None);
+    }
+    match delegate::call(op::TAKE_SIGNAL, [blocked.0, info, 0, 0, 0, 0]) {
+        signal @ 1.. => Ok(Some(signal.unsigned_abs())),
+        result if result == Errno::EFAULT.negated() => Err(Errno::EFAULT),
+        _ => Ok(None),
+    }
 }
 
 fn deadline([seconds, nanoseconds]: [u64; 2]) -> Result<u64, Errno> {

@@ -14,7 +14,7 @@ use super::errno::{Errno, SyscallResult};
 use super::{
     advice, arch_prctl, brk, clone, execve, exit, futex, identity, itimer, kill, madvise, masked,
     mempolicy, mlock, mmap, move_pages, mprotect, mremap, munmap, prctl, rlimit, robust_list,
-    sched, shm, sigaction, sigaltstack, sigmask, sigreturn, sigwait, sleep, times,
+    sched, shm, sigaction, sigaltstack, sigmask, signalfd, sigreturn, sigwait, sleep, times,
 };
 use crate::arch::UserFrame;
 
@@ -373,14 +373,14 @@ syscall_table! {
     279 move_pages               Local(move_pages::move_pages);
     280 utimensat                Delegate;
     281 epoll_pwait              Local(masked::epoll_pwait);
-    282 signalfd                 Delegate;
+    282 signalfd                 Local(signalfd::signalfd);
     283 timerfd_create           Delegate;
     284 eventfd                  Delegate;
     285 fallocate                Delegate;
     286 timerfd_settime          Delegate;
     287 timerfd_gettime          Delegate;
     288 accept4                  Delegate;
-    289 signalfd4                Delegate;
+    289 signalfd4                Local(signalfd::signalfd);
     290 eventfd2                 Delegate;
     291 epoll_create1            Delegate;
     292 dup3                     Delegate;

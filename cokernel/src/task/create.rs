@@ -65,7 +65,9 @@ fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
         blocked: SignalSet(image.blocked_signals).without(SignalSet::UNBLOCKABLE),
         limits: image.rlimits,
         ledger: Ledger::of_program(image.pid),
+        read_as_files: 0,
         proxy_mask: image.blocked_signals,
+        main_proxy_mask: image.blocked_signals,
         newborn: None,
         release: None,
     })

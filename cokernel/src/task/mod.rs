@@ -3,11 +3,13 @@
 
 pub mod affinity;
 pub mod clock;
+pub mod cpu_timer;
 pub mod create;
 pub mod exit;
 pub mod ledger;
 pub mod nursery;
 mod pause;
+mod pending;
 pub mod post_mortem;
 pub mod process;
 pub mod proxy_mask;

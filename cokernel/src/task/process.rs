@@ -28,6 +28,7 @@ use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::affinity::Affinity;
 use crate::task::clock::CpuClock;
+use crate::task::cpu_timer::CpuTimers;
 use crate::task::ledger::{self, Ledger};
 use crate::task::post_mortem::PostMortem;
 use crate::task::sched;
@@ -60,8 +61,14 @@ pub struct Process {
     /// Soft and hard limits by Linux's `RLIMIT_*` number.
     pub limits: SpinLock<[[u64; 2]; RLIMITS]>,
     blocked_at_start: SignalSet,
+    /// Timers of CPU time.
+    pub cpu_timers: CpuTimers,
+    /// Signals that one of its signalfds reads: Linux keeps them while all threads block them.
+    pub read_as_files: AtomicU64,
     /// What Linux keeps pending for it; see [`super::proxy_mask`].
     pub proxy_mask: AtomicU64,
+    /// What Linux keeps pending for the main thread.
+    pub main_proxy_mask: AtomicU64,
     /// Where the main thread begins, of a child of fork that has not begun.
     newborn: SpinLock<Option<Box<Newborn>>>,
     /// The parent of a child of vfork waits for this.
@@ -81,12 +88,17 @@ pub struct Process {
     abandoned: AtomicBool,
 }
 
+/// No thread's mask: some signals cannot be blocked.
+pub const NO_MASK: u64 = u64::MAX;
+
 /// What a thread has beyond its registers.
 pub struct ThreadData {
     /// Its thread id, that of its worker on Linux.
     pub tid: i32,
     /// Mask, pending signals, signal stack.
     pub signals: ThreadSignals,
+    /// The mask that its slot shows; none can be [`NO_MASK`].
+    pub shown_mask: AtomicU64,
     /// Zeroed and woken as a futex when the thread ends; 0 = none.
     pub clear_child_tid: AtomicU64,
     /// Head of the robust futex list; 0 = none.
@@ -108,6 +120,7 @@ impl Default for ThreadData {
         Self {
             tid: 0,
             signals: ThreadSignals::default(),
+            shown_mask: AtomicU64::new(NO_MASK),
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             robust_list_told: AtomicBool::new(false),
@@ -286,7 +299,10 @@ impl Process {
             awaited: AtomicU64::new(0),
             limits: SpinLock::new(parts.limits),
             blocked_at_start: parts.blocked,
+            cpu_timers: CpuTimers::default(),
+            read_as_files: AtomicU64::new(parts.read_as_files),
             proxy_mask: AtomicU64::new(parts.proxy_mask),
+            main_proxy_mask: AtomicU64::new(parts.main_proxy_mask),
             newborn: SpinLock::new(parts.newborn),
             release: parts.release,
             threads: SpinLock::new(Vec::new()),
@@ -549,8 +565,12 @@ pub struct Parts {
     pub signals: ProcessSignals,
     /// Signals the main thread blocks at first.
     pub blocked: SignalSet,
+    /// See [`Process::read_as_files`].
+    pub read_as_files: u64,
     /// See [`Process::proxy_mask`].
     pub proxy_mask: u64,
+    /// See [`Process::main_proxy_mask`].
+    pub main_proxy_mask: u64,
     /// Limits.
     pub limits: [[u64; 2]; RLIMITS],
     /// See [`Process::ledger`].

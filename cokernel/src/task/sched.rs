@@ -22,6 +22,7 @@ use crate::arch::tlb::Space;
 use crate::arch::{self, apic, context, fpu, paging, timer, UserFrame};
 use crate::mm::phys;
 use crate::sync::{OwnedCell, PerCpuArray, SpinLock};
+use crate::task::cpu_timer;
 use crate::{ikc, kargs};
 
 /// How long one of several threads of a CPU runs at a time.
@@ -355,6 +356,7 @@ fn keep_time(me: &Thread, next: &Thread) {
     }
     if !next.is_idle() {
         next.data.clock.start();
+        cpu_timer::thread_comes(next);
     }
 }
 

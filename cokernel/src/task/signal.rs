@@ -4,10 +4,10 @@
 //! Lock order: a process's signals, then a thread's. Both are short; user memory is never touched
 //! under them.
 
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
 
-use cokernel_logic::signals::number::{SIGSEGV, SIGSTOP};
+use cokernel_logic::signals::number::{SIGPIPE, SIGSEGV, SIGSTOP, SIGXFSZ};
 use cokernel_logic::signals::{default_action, leaves_core, DefaultAction, SignalSet, SIGNALS};
 use ihk_ikc::process::op;
 
@@ -16,9 +16,12 @@ use crate::delegate;
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::syscall::restart;
+use crate::task::pending::Pending;
 use crate::task::process::Process;
 use crate::task::thread::Thread;
-use crate::task::{exit, post_mortem, proxy_mask, sched, signal_frame};
+use crate::task::{cpu_timer, exit, post_mortem, proxy_mask, sched, signal_frame};
+
+pub use crate::task::pending::Info;
 
 /// `SIG_DFL`.
 pub const DEFAULT_HANDLER: u64 = 0;
@@ -41,10 +44,10 @@ pub mod flag {
     /// Back to the default action when the handler runs.
     pub const RESETHAND: u64 = 0x8000_0000;
 }
-/// Most queued signals of one process or thread.
-const MAX_QUEUED: usize = 1024;
-/// First signal that is queued as often as it is sent.
-const FIRST_REALTIME: u32 = 32;
+/// `si_code` of tkill(2) and tgkill(2).
+pub const SI_TKILL: i32 = -6;
+/// The C library's own signals, which programs cannot block and nobody sends to a whole process.
+pub const RESERVED: SignalSet = SignalSet(3 << 31);
 /// Number of kill(2).
 const SYS_KILL: u64 = 62;
 
@@ -59,19 +62,6 @@ pub struct Action {
     pub restorer: u64,
     /// Blocked in addition while it runs.
     pub mask: SignalSet,
-}
-
-/// What is known of one signal: the used part of Linux's `siginfo_t`.
-#[derive(Clone, Copy, Debug)]
-pub struct Info {
-    /// Signal number.
-    pub signal: u32,
-    /// `si_code`.
-    pub code: i32,
-    /// Bytes 16–23: sender's pid and uid, or the faulting address.
-    pub first: u64,
-    /// Bytes 24–31: the value sent along.
-    pub second: u64,
 }
 
 /// The signal stack; `size` 0 = none.
@@ -92,34 +82,6 @@ impl SignalStack {
     }
 }
 
-/// Signals that wait.
-#[derive(Default)]
-struct Pending(VecDeque<Info>);
-
-impl Pending {
-    fn set(&self) -> SignalSet {
-        let mut set = SignalSet::EMPTY;
-        self.0.iter().for_each(|info| set.add(info.signal));
-        set
-    }
-
-    fn add(&mut self, info: Info) {
-        let once = info.signal < FIRST_REALTIME;
-        if self.0.len() < MAX_QUEUED && !(once && self.set().contains(info.signal)) {
-            self.0.push_back(info);
-        }
-    }
-
-    fn take(&mut self, signal: u32) -> Option<Info> {
-        let index = self.0.iter().position(|info| info.signal == signal)?;
-        self.0.remove(index)
-    }
-
-    fn forget(&mut self, signal: u32) {
-        self.0.retain(|info| info.signal != signal);
-    }
-}
-
 /// The signals of a process.
 pub struct ProcessSignals(SpinLock<Shared>);
 
@@ -131,7 +93,11 @@ struct Shared {
 }
 
 /// The signals of a thread.
-pub struct ThreadSignals(SpinLock<Own>);
+pub struct ThreadSignals {
+    /// What is blocked. Written by the thread itself only.
+    mask: AtomicU64,
+    own: SpinLock<Own>,
+}
 
 impl Default for ThreadSignals {
     fn default() -> Self {
@@ -141,7 +107,6 @@ impl Default for ThreadSignals {
 
 #[derive(Default)]
 struct Own {
-    mask: SignalSet,
     /// The mask to go back to after a call that changed it for its duration.
     saved_mask: Option<SignalSet>,
     /// What it waits for with `sigtimedwait`, blocked or not.
@@ -213,43 +178,40 @@ impl ProcessSignals {
 impl ThreadSignals {
     /// Nothing waits, `mask` is blocked.
     pub fn new(mask: SignalSet) -> Self {
-        Self(SpinLock::new(Own {
-            mask,
-            ..Own::default()
-        }))
+        Self {
+            mask: AtomicU64::new(mask.0),
+            own: SpinLock::new(Own::default()),
+        }
     }
 
     /// What is blocked.
     pub fn mask(&self) -> SignalSet {
-        self.0.lock().mask
+        SignalSet(self.mask.load(Ordering::SeqCst))
     }
 
-    /// Blocks exactly `mask`, except what cannot be blocked; what was blocked before.
-    pub fn set_mask(&self, mask: SignalSet) -> SignalSet {
-        core::mem::replace(
-            &mut self.0.lock().mask,
-            mask.without(SignalSet::UNBLOCKABLE),
-        )
+    /// Blocks exactly `mask`, except what cannot be blocked. Only the thread itself.
+    pub fn set_mask(&self, mask: SignalSet) {
+        let mask = mask.without(SignalSet::UNBLOCKABLE);
+        self.mask.store(mask.0, Ordering::SeqCst);
     }
 
     /// Blocks exactly `mask` until the next handler runs, or until the thread is back in user mode.
     pub fn set_mask_for_now(&self, mask: SignalSet) {
-        let mut own = self.0.lock();
-        own.saved_mask = Some(own.mask);
-        own.mask = mask.without(SignalSet::UNBLOCKABLE);
+        self.own.lock().saved_mask = Some(self.mask());
+        self.set_mask(mask);
     }
 
     /// Waits for `awaited` from now on, or no longer if that is empty: such signals reach the thread
     /// even if it blocks them.
     pub fn set_awaited(&self, awaited: SignalSet) {
-        self.0.lock().awaited = awaited;
+        self.own.lock().awaited = awaited;
     }
 
     /// Takes a signal of `set` that waits, the lowest first.
     pub fn take_of(&self, process: &Process, set: SignalSet) -> Option<Info> {
         let mut shared = process.signals.0.lock();
-        let mut own = self.0.lock();
-        let waiting = own.pending.set().union(shared.pending.set());
+        let mut own = self.own.lock();
+        let waiting = own.pending.set.union(shared.pending.set);
         let signal = SignalSet(waiting.0 & set.0).first()?;
         own.pending
             .take(signal)
@@ -258,55 +220,48 @@ impl ThreadSignals {
 
     /// Whether `signal` would concern the thread if it came now.
     fn accepts(&self, signal: u32) -> bool {
-        let own = self.0.lock();
-        !own.mask.contains(signal) || own.awaited.contains(signal)
+        !self.mask().contains(signal) || self.own.lock().awaited.contains(signal)
     }
 
     /// Ends what [`Self::set_mask_for_now`] began; whether it did.
     fn put_mask_back(&self) -> bool {
-        let mut own = self.0.lock();
-        let saved = own.saved_mask.take();
-        own.mask = saved.unwrap_or(own.mask);
-        saved.is_some()
+        let saved = self.own.lock().saved_mask.take();
+        saved.inspect(|mask| self.set_mask(*mask)).is_some()
     }
 
     /// The signal stack.
     pub fn stack(&self) -> SignalStack {
-        self.0.lock().stack
+        self.own.lock().stack
     }
 
     /// Sets the signal stack.
     pub fn set_stack(&self, stack: SignalStack) {
-        self.0.lock().stack = stack;
+        self.own.lock().stack = stack;
     }
 
     /// Whether a signal waits that is not blocked.
     pub fn has_deliverable(&self, process: &Process) -> bool {
-        let shared = process.signals.0.lock();
-        let own = self.0.lock();
-        own.pending
-            .set()
-            .union(shared.pending.set())
-            .next_deliverable(own.mask)
+        self.pending(process)
+            .next_deliverable(self.mask())
             .is_some()
     }
 
     /// What waits, blocked or not.
     pub fn pending(&self, process: &Process) -> SignalSet {
         let shared = process.signals.0.lock();
-        let own = self.0.lock();
-        own.pending.set().union(shared.pending.set())
+        let own = self.own.lock();
+        own.pending.set.union(shared.pending.set)
     }
 
     /// Takes the next signal to deliver.
     fn take(&self, process: &Process) -> Option<Info> {
         let mut shared = process.signals.0.lock();
-        let mut own = self.0.lock();
+        let mut own = self.own.lock();
         let signal = own
             .pending
-            .set()
-            .union(shared.pending.set())
-            .next_deliverable(own.mask)?;
+            .set
+            .union(shared.pending.set)
+            .next_deliverable(self.mask())?;
         own.pending
             .take(signal)
             .or_else(|| shared.pending.take(signal))
@@ -321,32 +276,58 @@ fn is_ignored(signal: u32, action: &Action) -> bool {
     }
 }
 
-/// Sends a signal to the process as a whole. Any context.
-pub fn send_to_process(process: &Process, info: Info) {
+/// Sends a signal to the process as a whole; whether there was room for it. Any context.
+pub fn send_to_process(process: &Process, info: Info) -> bool {
     let threads = process.threads();
     let blocked = threads
         .iter()
         .all(|thread| thread.data.signals.mask().contains(info.signal));
     if process.signals.is_ignored(info.signal) && !blocked {
-        return;
+        return true;
     }
-    process.signals.0.lock().pending.add(info);
+    if !process.signals.0.lock().pending.add(info) {
+        return false;
+    }
     let taker = threads
         .iter()
         .find(|thread| thread.data.signals.accepts(info.signal));
     if let Some(thread) = taker {
         alert(thread);
     }
+    true
 }
 
-/// Sends a signal to one thread. Any context.
-pub fn send_to_thread(process: &Process, thread: &Arc<Thread>, info: Info) {
+/// Sends a signal to one thread; whether there was room for it. Any context.
+pub fn send_to_thread(process: &Process, thread: &Arc<Thread>, info: Info) -> bool {
     let blocked = thread.data.signals.mask().contains(info.signal);
     if process.signals.is_ignored(info.signal) && !blocked {
-        return;
+        return true;
     }
-    thread.data.signals.0.lock().pending.add(info);
-    alert(thread);
+    let room = thread.data.signals.own.lock().pending.add(info);
+    if room {
+        alert(thread);
+    }
+    room
+}
+
+/// Sends a signal that Linux handed to the worker of `thread`. Unless it was surely meant for that
+/// thread, it may have been meant for the process: then whoever handles it gets it; whether there
+/// was room for it. Any context.
+pub fn send_from_worker(process: &Process, thread: &Arc<Thread>, info: Info) -> bool {
+    let accepted = |thread: &Arc<Thread>| thread.data.signals.accepts(info.signal);
+    let is_sure = info.code == SI_TKILL
+        || matches!(info.signal, SIGPIPE | SIGXFSZ)
+        || RESERVED.contains(info.signal);
+    if is_sure || accepted(thread) {
+        return send_to_thread(process, thread, info);
+    }
+    let is_main = thread.slot == 0;
+    let handled = !process.signals.defaults().contains(info.signal);
+    if is_main || handled && process.threads().iter().any(accepted) {
+        send_to_process(process, info)
+    } else {
+        send_to_thread(process, thread, info)
+    }
 }
 
 fn alert(thread: &Arc<Thread>) {
@@ -364,8 +345,9 @@ pub fn raise_fault(signal: u32, code: i32, address: u64) {
     let blocked = thread.data.signals.mask().contains(signal);
     if blocked || process.signals.action(signal).handler == IGNORE_HANDLER {
         process.signals.set_action(signal, Action::default());
-        let mut own = thread.data.signals.0.lock();
-        own.mask.remove(signal);
+        let mut mask = thread.data.signals.mask();
+        mask.remove(signal);
+        thread.data.signals.set_mask(mask);
     }
     let info = Info {
         signal,
@@ -373,7 +355,10 @@ pub fn raise_fault(signal: u32, code: i32, address: u64) {
         first: address,
         second: 0,
     };
-    thread.data.signals.0.lock().pending.add(info);
+    if !thread.data.signals.own.lock().pending.add(info) {
+        // No memory for a word about it, and the instruction cannot be passed over.
+        die(process, signal);
+    }
     thread.request_return_work();
 }
 
@@ -386,6 +371,7 @@ pub fn before_return(frame: &mut UserFrame) {
     };
     loop {
         thread.take_return_work();
+        cpu_timer::look();
         if process.is_dying() {
             post_mortem::record(process, frame);
             exit::end_thread();
@@ -430,9 +416,10 @@ fn default(process: &Process, frame: &UserFrame, info: &Info) {
 /// Lets `frame` continue in the handler.
 fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info, action: &Action) {
     restart::before_handler(frame, action.flags & flag::RESTART != 0);
+    let signals = &thread.data.signals;
     let (mask, stack) = {
-        let mut own = thread.data.signals.0.lock();
-        (own.saved_mask.take().unwrap_or(own.mask), own.stack)
+        let mut own = signals.own.lock();
+        (own.saved_mask.take().unwrap_or(signals.mask()), own.stack)
     };
     if signal_frame::push(frame, info, action, mask, stack).is_err() {
         return fail(process, frame, info);
@@ -446,12 +433,12 @@ fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info
             },
         );
     }
-    let mut own = thread.data.signals.0.lock();
-    own.mask = own.mask.union(action.mask);
+    let mut blocked = signals.mask().union(action.mask);
     if action.flags & flag::NODEFER == 0 {
-        own.mask.add(info.signal);
+        blocked.add(info.signal);
     }
-    own.mask = own.mask.without(SignalSet::UNBLOCKABLE);
+    signals.set_mask(blocked);
+    let mut own = signals.own.lock();
     if own.stack.autodisarm {
         own.stack = SignalStack::default();
     }

@@ -174,12 +174,19 @@ pub mod op {
     /// `args[0]`, with arguments `args[2]`, environment `args[3]`, flags `args[4]` as execveat has
     /// them, and signals `args[5]` blocked. Answered only if it fails.
     pub const EXEC: u64 = BASE + 33;
-    /// Linux keeps exactly the signals `args[0]` (bit n − 1 = signal n) pending for the process; the
-    /// answer comes when that is so.
+    /// Linux keeps exactly the signals `args[0]` (bit n − 1 = signal n) pending for the process, and
+    /// `args[1]` for its main thread while that performs no call; the answer comes when that is so.
     pub const MASK: u64 = BASE + 34;
     /// The program's limit of resource `args[0]`, which the co-kernel keeps, is now `args[1]`
     /// (soft), `args[2]` (hard): for the next program.
     pub const LIMIT: u64 = BASE + 35;
+    /// Take one of the signals `args[0]` that Linux keeps pending for this worker or the process, its
+    /// `siginfo_t` going to address `args[1]`, if that is not 0. The answer is its number, or
+    /// `-EAGAIN`.
+    pub const TAKE_SIGNAL: u64 = BASE + 36;
+    /// Signals `args[0]` wait for this thread in the co-kernel; the next [`EXEC`] has them wait in
+    /// Linux for the new program.
+    pub const BEQUEATH: u64 = BASE + 37;
     /// Map `args[1]` bytes at `args[0]`, instead of the window, with rights `args[2]` and flags
     /// `args[3]` of Linux's, from descriptor `args[4]` at offset `args[5]`: mmap.
     pub const MAP_FILE: u64 = BASE + 80;

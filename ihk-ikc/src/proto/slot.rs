@@ -92,8 +92,11 @@ pub struct DelegationSlot {
     /// The worker's thread id on Linux; 0 = there is none (yet, or any more). Writer: worker, when
     /// it begins and, as the last thing it does to the slot, when it ends.
     pub worker_tid: AtomicU32,
+    /// Signals the thread blocks during the call, bit n − 1 = signal n. Writer: co-kernel, before
+    /// POSTED.
+    pub blocked: AtomicU64,
     /// Keeps slots two lines apart (adjacent-line prefetch).
-    reserved1: [u64; 7],
+    reserved1: [u64; 6],
 }
 
 #[cfg(not(loom))]
@@ -103,6 +106,7 @@ const _: () = {
     assert!(offset_of!(DelegationSlot, number) == 8);
     assert!(offset_of!(DelegationSlot, last) == 56);
     assert!(offset_of!(DelegationSlot, sleeping_cpu) == 64);
+    assert!(offset_of!(DelegationSlot, blocked) == 72);
     assert!(size_of::<DelegationSlot>() * SLOTS_PER_PAGE == 4096);
 };
 
@@ -118,7 +122,8 @@ impl DelegationSlot {
             last: AtomicI64::new(0),
             sleeping_cpu: AtomicU32::new(0),
             worker_tid: AtomicU32::new(0),
-            reserved1: [0; 7],
+            blocked: AtomicU64::new(0),
+            reserved1: [0; 6],
         }
     }
 

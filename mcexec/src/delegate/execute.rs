@@ -6,6 +6,7 @@
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -24,6 +25,14 @@ const PATH_BYTES: usize = 4096;
 const ENTRY_BYTES: usize = 32 * 4096;
 /// Most bytes of all of them.
 const ALL_BYTES: usize = 6 << 20;
+
+/// Signals that wait in the co-kernel and are to wait for the new program.
+static WAITING: AtomicU64 = AtomicU64::new(0);
+
+/// The next program is to find the blocked signals `set` waiting.
+pub(super) fn bequeath(set: u64) {
+    WAITING.store(set, Ordering::Relaxed);
+}
 
 /// Becomes the program that `args` ([`ihk_ikc::process::op::EXEC`]) describe.
 ///
@@ -47,7 +56,10 @@ pub(super) fn execute(program: &Program, args: [u64; 6]) -> Result<(), Errno> {
     environment.push(resume.entry().ok_or(Errno::ENOENT)?);
     device::set_close_on_exec(false)?;
     let before = signal::set_mask(mask);
+    let waiting = WAITING.swap(0, Ordering::Relaxed) & mask;
+    signal::make_wait(waiting);
     let failed = execve(c"/proc/self/exe", &argv, &environment);
+    signal::take_back(waiting);
     signal::set_mask(before);
     device::set_close_on_exec(true)?;
     failed.map(|never| match never {})

@@ -12,7 +12,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{fork as fork_process, pipe2, ForkResult, Pid};
 
 use super::{worker, Program};
-use crate::{cancel, control, device, signal, views, window};
+use crate::{cancel, control, device, mask, signal, views, window};
 
 /// Forks; the child's id. The child serves the process prepared as `unborn` and stores its id at
 /// address `tid_address` of the program, if that is not 0.
@@ -94,6 +94,7 @@ fn settle(program: &Program, unborn: u64, tid_address: u64) -> Result<Program, E
         let _ = window::write(tid_address, &std::process::id().to_ne_bytes());
     }
     cancel::forget_control(None);
+    mask::forget_workers();
     control::spawn(program.os, slots).map_err(|_| Errno::EAGAIN)?;
     Ok(Program {
         os: program.os,

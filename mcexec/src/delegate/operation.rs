@@ -13,7 +13,7 @@ use super::{answer, execute, fork, mapping, pool, server, Program};
 use crate::core_dump::{self, Cause};
 use crate::image::page_up;
 use crate::views::files;
-use crate::{cancel, device, inherited, signal};
+use crate::{cancel, device, inherited, mask, signal};
 
 /// Device number of `/dev/zero`: a private mapping of it is zeroes.
 const ZERO_DEVICE: (u64, u64) = (1, 5);
@@ -23,13 +23,12 @@ const ZERO_DEVICE: (u64, u64) = (1, 5);
 pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) -> i64 {
     let [first, second, third, ..] = args;
     let window = program.window;
-    if number == op::NEW_WORKER {
-        return answer(pool::start(program, first));
-    }
     if let Some(result) = mapping::perform(program, number, args) {
         return result;
     }
     let done = match number {
+        op::NEW_WORKER => return answer(pool::start(program, first)),
+        op::TAKE_SIGNAL => return signal::take(first, second),
         op::EXIT => signal::exit(status(first)),
         op::DIE => die(args),
         op::PROTECT => prot_bits(third).and_then(|prot| window.protect(first, second, prot)),
@@ -39,7 +38,12 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         op::QUEUE_SERVE => return answer(server::serve(program, args)),
         op::QUEUE_FUTEX => return server::futex(args),
         op::EXEC => execute::execute(program, args),
+        op::BEQUEATH => {
+            execute::bequeath(first);
+            Ok(())
+        }
         op::MASK => {
+            mask::set_main(second);
             cancel::set_control_mask(first);
             Ok(())
         }

@@ -11,11 +11,10 @@ use nix::unistd::gettid;
 
 use super::look::Look;
 use super::{perform, pool, Program};
-use crate::{cancel, control, device, signal};
+use crate::{cancel, control, device, mask};
 
 /// Serves the main thread's slot until the process ends.
 pub(crate) fn serve_main(program: &'static Program) -> ! {
-    signal::prepare_main_worker();
     let slot = begin(program, 0);
     let mut look = Look::of_first();
     loop {
@@ -26,11 +25,11 @@ pub(crate) fn serve_main(program: &'static Program) -> ! {
 /// Serves slot `index` until the co-kernel wants it to end. `began` is called when the thread id is
 /// in the slot.
 pub(super) fn serve(program: &'static Program, index: usize, began: impl FnOnce()) {
-    signal::prepare_worker();
     let slot = begin(program, index);
     began();
     let mut look = Look::new();
     while serve_one(program, index, slot, &mut look) {}
+    mask::set_worker(index, 0);
     // The slot may have another worker as soon as this is seen.
     slot.worker_tid.store(0, Ordering::Release);
 }
@@ -38,9 +37,11 @@ pub(super) fn serve(program: &'static Program, index: usize, began: impl FnOnce(
 /// The slot, with this thread's id in it.
 fn begin(program: &'static Program, index: usize) -> &'static DelegationSlot {
     let slot = &program.slots[index];
+    let tid = gettid().as_raw();
     cancel::set_own_slot(index, slot);
-    slot.worker_tid
-        .store(gettid().as_raw().unsigned_abs(), Ordering::Release);
+    mask::set_worker(index, tid);
+    mask::enter_idle(index);
+    slot.worker_tid.store(tid.unsigned_abs(), Ordering::Release);
     slot
 }
 
@@ -52,6 +53,7 @@ fn serve_one(
     look: &mut Look,
 ) -> bool {
     let request = next(program, index, slot, look);
+    mask::enter_call(slot);
     let ends = request.number == op::WORKER_EXIT && index != 0;
     let result = if ends {
         0
@@ -74,6 +76,7 @@ fn next(program: &Program, index: usize, slot: &DelegationSlot, look: &mut Look)
         if let Some(request) = look.look(slot) {
             return request;
         }
+        mask::enter_idle(index);
         slot.sleeping_cpu.store(current_cpu(), Ordering::Relaxed);
         if !slot.set_asleep() {
             continue;

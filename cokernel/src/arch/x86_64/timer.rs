@@ -12,8 +12,8 @@ use spin::Once;
 use super::time::{self, Deadline};
 use super::{apic, cpu, features, msr};
 use crate::sync::{PerCpuArray, SpinLock};
-use crate::task::sched;
 use crate::task::thread::Thread;
+use crate::task::{cpu_timer, sched};
 
 /// Timer mode bits of the local vector table.
 const TSC_DEADLINE_MODE: u32 = 2 << 17;
@@ -32,6 +32,8 @@ struct Timers {
     waiting: BTreeMap<(u64, u64), Arc<Thread>>,
     /// End of the running thread's slice.
     slice_end: u64,
+    /// When the CPU time of the running thread's process is to be looked at.
+    look_at: u64,
     next_number: u64,
 }
 
@@ -49,6 +51,7 @@ pub(super) fn init(cpus: u32) {
             SpinLock::new(Timers {
                 waiting: BTreeMap::new(),
                 slice_end: NEVER,
+                look_at: NEVER,
                 next_number: 0,
             })
         })
@@ -95,6 +98,16 @@ pub fn start_slice(slice_ns: u64) {
     }
 }
 
+/// [`cpu_timer::look`] is called after `ns`, or earlier if that was ordered before.
+pub fn look_after(ns: u64) {
+    let mut timers = local().lock();
+    let look_at = time::now_ns().saturating_add(ns);
+    if look_at < timers.look_at {
+        timers.look_at = look_at;
+        arm(&timers);
+    }
+}
+
 /// The timer fired on this CPU.
 pub(super) fn interrupt() {
     crate::failure::in_timer();
@@ -103,6 +116,10 @@ pub(super) fn interrupt() {
     if timers.slice_end <= now {
         timers.slice_end = NEVER;
         sched::request_resched();
+    }
+    let look = timers.look_at <= now;
+    if look {
+        timers.look_at = NEVER;
     }
     while let Some(entry) = timers
         .waiting
@@ -115,6 +132,10 @@ pub(super) fn interrupt() {
         timers = local().lock();
     }
     arm(&timers);
+    drop(timers);
+    if look {
+        cpu_timer::look();
+    }
 }
 
 fn local() -> &'static SpinLock<Timers> {
@@ -130,7 +151,7 @@ fn arm(timers: &Timers) {
         .waiting
         .first_key_value()
         .map_or(NEVER, |(key, _)| key.0);
-    let next = first.min(timers.slice_end);
+    let next = first.min(timers.slice_end).min(timers.look_at);
     if next == NEVER {
         return;
     }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+//! signalfd: Linux makes and serves the descriptor. What it is to show must wait in Linux, even if the
+//! program also has a handler for it.
+
+use core::sync::atomic::Ordering;
+
+use cokernel_logic::signals::SignalSet;
+
+use super::errno::{Errno, SyscallResult};
+use super::sigaction::SET_BYTES;
+use super::user::read_words;
+use crate::arch::UserFrame;
+use crate::task::{process, proxy_mask};
+
+/// signalfd(2) and signalfd4(2).
+pub fn signalfd(frame: &mut UserFrame) -> SyscallResult {
+    let [_, set, bytes, ..] = frame.args();
+    if bytes != SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let [set] = read_words(set)?;
+    let set = SignalSet(set).without(SignalSet::UNBLOCKABLE);
+    let fd = super::forward(frame.number(), frame.args())?;
+    let process = process::current();
+    process.read_as_files.fetch_or(set.0, Ordering::Relaxed);
+    proxy_mask::sync_for_wait(process);
+    Ok(fd)
+}

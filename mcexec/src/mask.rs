@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Which signals a worker takes.
+//!
+//! In a call it blocks exactly what its thread blocks, as Linux would see it: the thread's calls
+//! bring SIGPIPE or not, touch the terminal or not. While it is idle, its thread may compute and
+//! change its mask without a word, so only this is let through: signals that are sent on to the
+//! co-kernel, which knows the masks; and for the main thread's worker signals with the default action
+//! that the thread does not block, as the co-kernel says ([`ihk_ikc::process::op::MASK`]). What
+//! waited at the end of the last call, and what Linux keeps for the process, is not let through.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+use ihk_ikc::slot::{DelegationSlot, MAX_SLOTS};
+use nix::libc;
+
+use crate::{cancel, signal};
+
+/// The C library's own signals, bit n − 1 = signal n; one of them interrupts calls.
+const RESERVED: u64 = 3 << 31;
+/// SIGPIPE and SIGXFSZ: brought about by the thread's own calls, and looked for by its next ones.
+const EARNED: u64 = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGXFSZ - 1);
+/// No mask a worker has.
+const UNKNOWN: u64 = u64::MAX;
+
+/// Signals that are sent on to the co-kernel.
+static FORWARDED: AtomicU64 = AtomicU64::new(0);
+/// What the main thread's worker blocks while it is idle.
+static MAIN: AtomicU64 = AtomicU64::new(0);
+/// Thread ids of the workers by slot; 0 = none.
+static WORKERS: [AtomicI32; MAX_SLOTS] = [const { AtomicI32::new(0) }; MAX_SLOTS];
+
+thread_local! {
+    /// What this worker blocks, as far as is known.
+    static APPLIED: Cell<u64> = const { Cell::new(UNKNOWN) };
+    /// Slot of this worker while it is idle.
+    static IDLE: Cell<Option<usize>> = const { Cell::new(None) };
+    /// What waited when the last call had ended. The thread may not have told that it blocks it.
+    static WAITING: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The process begins with these signals blocked.
+pub(crate) fn begin(blocked: u64) {
+    MAIN.store(blocked, Ordering::SeqCst);
+}
+
+/// After fork: this thread is the only one.
+pub(crate) fn forget_workers() {
+    WORKERS
+        .iter()
+        .for_each(|worker| worker.store(0, Ordering::SeqCst));
+    APPLIED.set(UNKNOWN);
+}
+
+/// The worker of slot `index` is thread `tid`; 0: no longer.
+pub(crate) fn set_worker(index: usize, tid: libc::pid_t) {
+    if let Some(worker) = WORKERS.get(index) {
+        worker.store(tid, Ordering::SeqCst);
+    }
+}
+
+/// The main thread wants exactly `mask` to wait, as long as its worker is idle.
+pub(crate) fn set_main(mask: u64) {
+    MAIN.store(mask, Ordering::SeqCst);
+}
+
+/// Whether `signal` is sent on from now on. To be called when its handler is there, or before it
+/// goes.
+pub(crate) fn set_forwarded(signal: libc::c_int, forwarded: bool) {
+    let bit = 1 << (signal - 1);
+    let before = if forwarded {
+        FORWARDED.fetch_or(bit, Ordering::SeqCst)
+    } else {
+        FORWARDED.fetch_and(!bit, Ordering::SeqCst)
+    };
+    if (before & bit != 0) != forwarded {
+        renew_idle();
+    }
+}
+
+/// Idle workers look again what they are to block.
+pub(crate) fn renew_idle() {
+    let own = cancel::own_slot().map(|index| index as usize);
+    for (index, worker) in WORKERS.iter().enumerate() {
+        let tid = worker.load(Ordering::SeqCst);
+        if tid != 0 && own != Some(index) {
+            cancel::send(tid);
+        }
+    }
+}
+
+/// The bits of `mask` that are sent on.
+pub(crate) fn forwarded_of(mask: u64) -> u64 {
+    mask & FORWARDED.load(Ordering::SeqCst)
+}
+
+fn idle_mask(index: usize) -> u64 {
+    let closed = if index == 0 {
+        MAIN.load(Ordering::SeqCst) | WAITING.get()
+    } else {
+        u64::MAX
+    };
+    let forwarded = FORWARDED.load(Ordering::SeqCst);
+    (closed & !forwarded | WAITING.get() & EARNED | cancel::kept_by_linux()) & !RESERVED
+}
+
+/// This thread, the worker of slot `index`, is about to look for requests for long.
+pub(crate) fn enter_idle(index: usize) {
+    if IDLE.get().is_none() && APPLIED.get() != 0 {
+        WAITING.set(signal::waiting());
+    }
+    IDLE.set(Some(index));
+    loop {
+        let mask = idle_mask(index);
+        apply(mask);
+        // Who changed it meanwhile may have asked before the mask was set.
+        if idle_mask(index) == mask {
+            return;
+        }
+    }
+}
+
+/// This worker performs a call of its thread.
+pub(crate) fn enter_call(slot: &DelegationSlot) {
+    IDLE.set(None);
+    WAITING.set(0);
+    let blocked = slot.blocked.load(Ordering::Relaxed) & !RESERVED;
+    apply(blocked);
+}
+
+fn apply(mask: u64) {
+    if APPLIED.get() != mask {
+        signal::set_mask(mask);
+        // Afterwards: a handler that came in between had set another one.
+        APPLIED.set(mask);
+    }
+}
+
+/// For a handler that interrupted an idle worker: what this is to block.
+pub(crate) fn renewed() -> Option<u64> {
+    let mask = idle_mask(IDLE.get()?);
+    APPLIED.set(mask);
+    Some(mask)
+}
