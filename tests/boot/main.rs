@@ -20,6 +20,7 @@ mod rig;
 mod sakura;
 mod script;
 mod shared;
+mod signals;
 mod stall;
 mod storm;
 mod threads;

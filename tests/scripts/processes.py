@@ -156,6 +156,17 @@ def signal_mask_and_ignored_signals_survive_exec():
 
 
 @claim
+def waiting_signals_survive_exec():
+    python("import os, signal\n"
+           "signal.signal(signal.SIGUSR1, lambda *_: print('handler')); n = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN]\n"
+           "signal.pthread_sigmask(signal.SIG_BLOCK, n); [os.kill(os.getpid(), s) for s in n]\n"
+           "try: os.execv('/nope', ['x'])\n"
+           "except OSError: print(sorted(map(int, signal.sigpending())), flush=True)\n"
+           "os.execv('/usr/bin/python3', ['python3', '-c', 'import signal; p = signal.sigpending(); print(sorted(map(int, p))); "
+           "print([signal.sigtimedwait(p, 0).si_signo for _ in p], signal.sigpending())'])")
+
+
+@claim
 def blocked_signals_wait_instead_of_killing():
     python("import os, signal\n"
            "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1, signal.SIGTSTP])\n"
@@ -218,6 +229,57 @@ def perl_forks_and_executes():
 def timeout_and_xargs_do_their_work():
     bash("exec 2>/dev/null; timeout 0.3 sleep 9; echo $?; timeout -s KILL 0.2 sleep 9; echo $?; timeout 9 echo fine; nice true; echo $?")
     bash("seq 40 | xargs -P4 -n1 echo | sort -n | cksum; seq 3 | xargs -I{} sh -c 'exit {}'; echo $?")
+
+
+def project(folder):
+    """A small program in C: a library, three parts, a Makefile."""
+    os.makedirs(folder, exist_ok=True)
+    files = {"Makefile": "CFLAGS = -O1 -Wall\nall: program\n\t./program a b > out\nprogram: main.o one.o libmore.a\n\t"
+                         "$(CC) -o $@ main.o one.o -L. -lmore\nlibmore.a: two.o three.o\n\t$(AR) rcsD $@ $^\n"
+                         "%.o: %.c parts.h\n\t$(CC) $(CFLAGS) -c $<\nclean:\n\trm -f *.o *.a program out\n",
+             "parts.h": "#include <stdio.h>\n#include <string.h>\nint one(int); int two(int); int three(const char *);\n",
+             "main.c": '#include "parts.h"\nint main(int c, char **v) { printf("%d %d %d\\n", one(c), two(c), three(v[1])); return 0; }\n'}
+    for part, argument, value in (("one", "int x", "x + 1"), ("two", "int x", "one(x) * 2"), ("three", "const char *x", "two(strlen(x))")):
+        files[f"{part}.c"] = f'#include "parts.h"\nint {part}({argument}) {{ return {value}; }}\n'
+    for name, text in files.items():
+        with open(f"{folder}/{name}", "w") as file:
+            file.write(text)
+
+
+@claim
+def make_and_gcc_build_the_same_program():
+    built = []
+    for launcher in ((), ("mcexec",)):
+        folder = "project" + "".join(launcher)
+        project(folder)
+        result = run(*launcher, "/usr/bin/make", "-j4", "-C", folder, "-Otarget", timeout=300)
+        sums = check("bash", "-c", f"cd {folder}; cat out; cksum *.o *.a program")
+        again = run(*launcher, "/usr/bin/make", "-C", folder, "-q", "program")
+        clean = run(*launcher, "/usr/bin/make", "-s", "-C", folder, "clean")
+        built.append((result.returncode, sorted(result.stdout.replace(folder, "").split("\n")), sums, again.returncode, clean.returncode))
+    assert built[0][0] == 0 and built[0] == built[1], built
+
+
+@claim
+def shell_scripts_with_jobs_end_alike():
+    bash("set -m; sleep 0.2 & sleep 0.1 & jobs | wc -l; wait -n; echo $?; (sleep 0.1; exit 3) & wait %3; echo $?; "
+         "sleep 30 & kill -STOP %%; wait -n 2>/dev/null; kill -KILL %%; wait %% 2>/dev/null; echo $?")
+    bash("coproc cat; echo through >&${COPROC[1]}; read -r x <&${COPROC[0]}; echo $x; f() { trap 'echo return' RETURN; return 4; }; f; echo $?")
+    bash("x=$(cat <<-'A'; cat <<B\n\tone $no\n\tA\n${HOME:+two}\nB\n); echo \"$x\"; time -p true 2>/dev/null; exec 5<>file; echo five >&5; cat file")
+
+
+@claim
+def python_subprocesses_and_signals_work():
+    python("import subprocess, signal, sys\n"
+           "p = subprocess.Popen(['cat'], stdin=-1, stdout=-1, text=True); print(p.communicate('a\\nb\\n'), p.returncode)\n"
+           "print(subprocess.run('echo out; echo err >&2; exit 6', shell=True, capture_output=True))\n"
+           "try: subprocess.run(['sleep', '30'], timeout=0.3)\n"
+           "except subprocess.TimeoutExpired: print('timeout')\n"
+           "p = subprocess.Popen(['sleep', '30']); p.send_signal(signal.SIGINT); print(p.wait())\n"
+           "print([subprocess.Popen([sys.executable, '-c', f'exit({n})']).wait() for n in range(3)])\n"
+           "signal.signal(signal.SIGALRM, lambda *_: print('alarm')); signal.setitimer(signal.ITIMER_REAL, 0.1); signal.pause()\n"
+           "signal.signal(signal.SIGPROF, lambda *_: print('prof')); signal.setitimer(signal.ITIMER_PROF, 0.05)\n"
+           "import time; t = time.monotonic()\nwhile time.monotonic() < t + 0.5: pass\n")
 
 
 @claim
