@@ -24,5 +24,6 @@ mod shared;
 mod signals;
 mod stall;
 mod storm;
+mod stress;
 mod threads;
 mod views;

@@ -21,7 +21,7 @@ impl Reports {
     /// Boots a machine and runs `scripts/NAME.py ARGUMENTS…` in it, with the tables of `tests/` beside `scripts/`.
     pub(crate) fn of(options: VmOptions, name: &str, arguments: &[&str]) -> Self {
         let here = env!("CARGO_MANIFEST_DIR");
-        let files = ["scripts", "commands.txt", "bad_input.txt"];
+        let files = ["scripts", "commands.txt", "bad_input.txt", "stress-ng.txt"];
         let copy = files.map(|file| format!("{here}/{file}:/root/{file}").into());
         let options = VmOptions {
             copy: copy.into(),

@@ -10,7 +10,7 @@ use crate::ui;
 
 const PACKAGES: &str =
     "bash,coreutils,python3,perl,gcc,libc6-dev,make,gawk,bc,xz-utils,bzip2,zstd,file,procps,strace,gdb,kmod,\
-                        iproute2,util-linux,busybox-static,numactl,sqlite3,git";
+                        iproute2,util-linux,busybox-static,numactl,sqlite3,git,stress-ng";
 
 const FIRST_INIT: &str = include_str!("../../setup/first-init.sh");
 
