@@ -188,6 +188,7 @@ claims!(PROGRAMS:
     sleeping_servers_wake_up,
     a_signal_interrupts_no_posted_call,
     a_forked_child_has_servers_of_its_own,
+    rights_that_were_dropped_are_dropped_for_posted_calls,
     wrong_sizes_are_refused,
     // sakura
     a_function_returns_its_result,

@@ -254,7 +254,7 @@ static int64_t overflow(void *argument)
 {
 	volatile char page[4096];
 	page[0] = 1;
-	return overflow((void *)page) + page[0];
+	return page[0] ? overflow((void *)page) + page[0] : 0;
 }
 
 static int64_t end_it(void *argument)
