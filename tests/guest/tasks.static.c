@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCHES = 5, TASKS = 1000, ENTRIES = 256, OUTSTANDING = 128 };
+enum { BATCHES = 5, FIRST_TASKS = 50, MOST_TASKS = 1000, BATCH_NS = 20000000, ENTRIES = 256, OUTSTANDING = 128 };
 
 struct task {
 	int calls, loops;
@@ -108,14 +108,21 @@ static int by_value(const void *a, const void *b)
 static double measure(void (*mode)(struct task *), struct task *task, int64_t result)
 {
 	double v[BATCHES];
+	// The first batch warms up, and says how many tasks the others have.
+	int tasks = FIRST_TASKS;
 	for (int b = -1; b < BATCHES; b++) {
 		uint64_t t = now_ns();
-		for (int i = 0; i < TASKS; i++)
+		for (int i = 0; i < tasks; i++)
 			mode(task);
 		while (under_way.count > 0)
 			collect(result);
+		double each = (double)(now_ns() - t) / tasks;
 		if (b >= 0)
-			v[b] = (double)(now_ns() - t) / TASKS;
+			v[b] = each;
+		else if (each * MOST_TASKS > BATCH_NS)
+			tasks = BATCH_NS / each < FIRST_TASKS ? FIRST_TASKS : (int)(BATCH_NS / each);
+		else
+			tasks = MOST_TASKS;
 	}
 	qsort(v, BATCHES, sizeof *v, by_value);
 	return v[BATCHES / 2];
