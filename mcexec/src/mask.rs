@@ -33,6 +33,8 @@ static WORKERS: [AtomicI32; MAX_SLOTS] = [const { AtomicI32::new(0) }; MAX_SLOTS
 thread_local! {
     /// What this worker blocks, as far as is known.
     static APPLIED: Cell<u64> = const { Cell::new(UNKNOWN) };
+    /// What this worker never blocks, because a function of the program runs in it.
+    static OPEN: Cell<u64> = const { Cell::new(0) };
     /// Slot of this worker while it is idle.
     static IDLE: Cell<Option<usize>> = const { Cell::new(None) };
     /// What waited when the last call had ended. The thread may not have told that it blocks it.
@@ -128,7 +130,15 @@ pub(crate) fn enter_call(slot: &DelegationSlot) {
     apply(blocked);
 }
 
+/// This thread blocks none of the signals `set` from now on.
+pub(crate) fn keep_open(set: u64) {
+    OPEN.set(OPEN.get() | set);
+    // What it blocks otherwise is looked at before the next call.
+    APPLIED.set(UNKNOWN);
+}
+
 fn apply(mask: u64) {
+    let mask = mask & !OPEN.get();
     if APPLIED.get() != mask {
         signal::set_mask(mask);
         // Afterwards: a handler that came in between had set another one.
@@ -138,7 +148,7 @@ fn apply(mask: u64) {
 
 /// For a handler that interrupted an idle worker: what this is to block.
 pub(crate) fn renewed() -> Option<u64> {
-    let mask = idle_mask(IDLE.get()?);
+    let mask = idle_mask(IDLE.get()?) & !OPEN.get();
     APPLIED.set(mask);
     Some(mask)
 }

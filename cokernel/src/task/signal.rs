@@ -357,7 +357,7 @@ pub fn raise_fault(signal: u32, code: i32, address: u64) {
     };
     if !thread.data.signals.own.lock().pending.add(info) {
         // No memory for a word about it, and the instruction cannot be passed over.
-        die(process, signal);
+        process.end(|| delegate::farewell(op::DIE, u64::from(signal)));
     }
     thread.request_return_work();
 }

@@ -162,6 +162,8 @@ fn unblock(signals: &[libc::c_int]) {
     }
     // SAFETY: a set of ours.
     unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut()) };
+    let bits = signals.iter().map(|signal| 1 << (signal - 1));
+    crate::mask::keep_open(bits.fold(0, |all, bit: u64| all | bit));
 }
 
 /// Sets the handlers up, for all threads, once.

@@ -150,7 +150,7 @@ fn id_of(tid: i32) -> u32 {
 
 /// Whether `owner` is a thread that can have got the word at `key`.
 fn is_known(key: Key, owner: u32) -> bool {
-    let has_owner = |process: &process::Process| {
+    let has_owner = |process: &Process| {
         let threads = process.threads();
         threads.iter().any(|thread| id_of(thread.data.tid) == owner)
     };

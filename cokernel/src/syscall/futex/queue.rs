@@ -121,6 +121,12 @@ impl Key {
 }
 
 impl Waiter {
+    /// Whether it is a thread of `process`.
+    fn is_of(&self, process: &Process) -> bool {
+        let own = self.thread.process.as_ref();
+        own.is_some_and(|own| own.handle == process.handle)
+    }
+
     /// The current thread, waiting at `key`.
     pub(super) fn new(key: Key, bits: u32, owns: bool) -> Arc<Self> {
         Arc::new(Self {
@@ -243,7 +249,7 @@ pub(super) fn wanted(process: &Process) -> Vec<Key> {
         let waiters = bucket.lock();
         let owning = waiters
             .iter()
-            .filter(|waiter| waiter.owns && waiter.process == process.handle);
+            .filter(|waiter| waiter.owns && waiter.is_of(process));
         for key in owning.map(|waiter| waiter.key()) {
             if !keys.contains(&key) {
                 keys.push(key);
