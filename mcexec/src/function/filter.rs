@@ -62,7 +62,6 @@ const DIRECT: &[libc::c_long] = &[
     libc::SYS_getegid,
     libc::SYS_getppid,
     libc::SYS_time,
-    libc::SYS_clock_gettime,
     libc::SYS_epoll_wait,
     libc::SYS_epoll_ctl,
     libc::SYS_accept4,
