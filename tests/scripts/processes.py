@@ -262,10 +262,10 @@ def make_and_gcc_build_the_same_program():
 
 @claim
 def shell_scripts_with_jobs_end_alike():
-    bash("set -m; sleep 0.2 & sleep 0.1 & jobs | wc -l; wait -n; echo $?; (sleep 0.1; exit 3) & wait %3; echo $?; "
-         "sleep 30 & kill -STOP %%; wait -n 2>/dev/null; kill -KILL %%; wait %% 2>/dev/null; echo $?")
+    bash("exec 2>/dev/null; set -m; sleep 30 & sleep 30 & jobs | wc -l; kill %2; wait %2; echo $?; kill %1; wait %1; echo $?; "
+         "(exit 3) & wait $!; echo $?; sleep 30 & kill -STOP %%; wait %%; echo $?; kill -KILL %%")
     bash("coproc cat; echo through >&${COPROC[1]}; read -r x <&${COPROC[0]}; echo $x; f() { trap 'echo return' RETURN; return 4; }; f; echo $?")
-    bash("x=$(cat <<-'A'; cat <<B\n\tone $no\n\tA\n${HOME:+two}\nB\n); echo \"$x\"; time -p true 2>/dev/null; exec 5<>file; echo five >&5; cat file")
+    bash("x=$(cat <<-'A'; cat <<B\n\tone $no\n\tA\n${HOME:+two}\nB\n); echo \"$x\"; { time -p true; } 2>/dev/null; exec 5<>file; echo five >&5; cat file")
 
 
 @claim
