@@ -5,6 +5,9 @@ use super::extra_bindings;
 use core::ptr::NonNull;
 use kernel::{bindings, error::to_result, prelude::*, sync::aref::ARef, task::Task};
 
+const CAP_SYS_PTRACE: c_int = 19;
+const SIGKILL: c_int = 9;
+
 /// The identity of a process (thread group): a reference to its `struct pid`, which stays unique
 /// for as long as it is held.
 pub(crate) struct ProcessId(NonNull<bindings::pid>);
@@ -33,9 +36,7 @@ impl ProcessId {
         let pid = unsafe { bindings::get_task_pid(parent, bindings::pid_type_PIDTYPE_TGID) };
         NonNull::new(pid).map(Self).ok_or(ESRCH)
     }
-}
 
-impl ProcessId {
     /// That of process `pid` in the caller's namespace. ESRCH if there is none.
     pub(crate) fn find(pid: i32) -> Result<Self> {
         // SAFETY: any number may be looked for; the result is null or carries a reference.
@@ -63,16 +64,12 @@ impl ProcessId {
         let me: &Task = unsafe { &*me.cast() };
         task.euid() == me.euid() && task.uid() == me.euid()
     }
-}
 
-const CAP_SYS_PTRACE: c_int = 19;
-
-impl ProcessId {
     /// The process dies of SIGKILL, if it still lives. Any context.
     pub(crate) fn kill(&self) {
         const SENT_BY_KERNEL: c_int = 1;
         // SAFETY: we hold a reference; sending takes locks that are safe in interrupts only.
-        unsafe { bindings::kill_pid(self.0.as_ptr(), bindings::SIGKILL as c_int, SENT_BY_KERNEL) };
+        unsafe { bindings::kill_pid(self.0.as_ptr(), SIGKILL, SENT_BY_KERNEL) };
     }
 }
 
@@ -117,8 +114,6 @@ pub(crate) fn kill_current_with_core(signal: u8) -> Result {
     }
     Ok(())
 }
-
-const SIGKILL: c_int = 9;
 
 /// A number that tells tasks apart for as long as they live.
 pub(crate) fn current_key() -> usize {

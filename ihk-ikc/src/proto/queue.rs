@@ -461,7 +461,7 @@ impl<'a> Queue<'a> {
 
     fn place(&self, ticket: u64) -> usize {
         let mask = self.entries.len() as u64 - 1;
-        #[allow(
+        #[expect(
             clippy::cast_possible_truncation,
             reason = "below the number of entries"
         )]
@@ -499,7 +499,7 @@ const fn packed(ticket: u64, index: usize) -> u64 {
 }
 
 fn handle(index: usize, state: u32) -> u32 {
-    #[allow(clippy::cast_possible_truncation, reason = "below MAX_ENTRIES")]
+    #[expect(clippy::cast_possible_truncation, reason = "below MAX_ENTRIES")]
     let index = index as u32;
     (state & !(USE - 1)) | index
 }
@@ -537,7 +537,7 @@ fn prepare(word: &AtomicU32, seen: u32) -> Option<(&AtomicU32, u32)> {
 }
 
 #[cfg(all(test, not(loom)))]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
