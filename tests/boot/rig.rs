@@ -122,6 +122,9 @@ fn timeout_is_124_and_keeps_what_was_written() {
         };
         let outcome = run(options, &["bash", "-c", "echo before; sleep 1000"]);
         assert_eq!(outcome.status, 124);
+        let registers = std::fs::read_to_string(outcome.console.with_file_name("registers.log"));
+        let registers = registers.expect("registers of a machine that was stopped");
+        assert!(registers.contains("RIP="), "{registers}");
         Some(outcome.out()).filter(|text| !text.is_empty())
     });
     assert_eq!(written.as_deref(), Some("before\n"));

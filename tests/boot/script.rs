@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
 use tests::{attempt, unwanted_lines, Examine, Outcome, VmOptions};
 
 /// A machine whose co-kernel the script starts and stops by itself.
@@ -30,27 +29,12 @@ impl Reports {
         let path = format!("scripts/{name}.py");
         let mut argv = vec!["python3", "-B", &path];
         argv.extend(arguments);
-        let run = || {
-            let reports = Self(attempt(options.clone(), &argv, b""));
-            if let Some(trouble) = reports.trouble() {
-                // Not by eprintln!, which the test runner keeps for its summary: whoever watches reads it at once.
-                let _ = writeln!(std::io::stderr(), "\nscripts/{name}.py: {trouble}");
-            }
-            reports
-        };
-        let first = run();
-        // A machine that did not come as far as the script says nothing about the product.
-        if first.began() {
-            first
-        } else {
-            run()
+        let reports = Self(attempt(options, &argv, b""));
+        if let Some(trouble) = reports.trouble() {
+            // Not by eprintln!, which the test runner keeps for its summary: whoever watches reads it at once.
+            let _ = writeln!(std::io::stderr(), "\nscripts/{name}.py: {trouble}");
         }
-    }
-
-    /// Whether the script began: the first thing it does is to say so (`scene.py`).
-    fn began(&self) -> bool {
-        let text = self.0.as_ref().map(Examine::out).unwrap_or_default();
-        text.lines().any(|line| line == "script began")
+        reports
     }
 
     /// Why nothing can be expected of the reports, with the last words of whoever failed.
@@ -58,12 +42,7 @@ impl Reports {
         match &self.0 {
             Err(error) => Some(error.clone()),
             Ok(outcome) if outcome.status == 0 => None,
-            Ok(outcome) => Some(format!(
-                "{}\n{}\n{}",
-                self.end(),
-                last_lines(&outcome.console),
-                last_lines(&outcome.kmsg)
-            )),
+            Ok(outcome) => Some(format!("{}\n{}", self.end(), outcome.last_words())),
         }
     }
 
@@ -142,14 +121,6 @@ impl Reports {
             outcome.console.display()
         )
     }
-}
-
-/// The end of a log.
-fn last_lines(log: &Path) -> String {
-    let bytes = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
 /// `claim NAME VERDICT…`

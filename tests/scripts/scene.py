@@ -21,9 +21,6 @@ OWN_FRAMES = 4
 
 _claims = []
 
-# Before anything of ours is loaded: what fails from here on is ours (tests/boot/script.rs).
-print("script began", flush=True)
-
 
 def claim(function):
     """Registers a claim; run_all() runs them in the order they are written."""

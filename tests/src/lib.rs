@@ -90,6 +90,8 @@ pub trait Examine {
     fn err(&self) -> String;
     /// The kernel messages as text.
     fn kmsg(&self) -> String;
+    /// The ends of the logs, and where the processors of a machine were that had to be stopped.
+    fn last_words(&self) -> String;
     /// Panics with all that is known unless the command ended with 0 and Linux said nothing it should not.
     #[track_caller]
     fn succeeded(&self) -> &Self;
@@ -108,13 +110,21 @@ impl Examine for Outcome {
         String::from_utf8_lossy(&std::fs::read(&self.kmsg).unwrap_or_default()).into_owned()
     }
 
+    fn last_words(&self) -> String {
+        let registers = self.console.with_file_name("registers.log");
+        [&self.console, &self.kmsg, &registers]
+            .map(|log| last_lines(log))
+            .join("\n")
+    }
+
     fn succeeded(&self) -> &Self {
         let (out, err) = (self.out(), self.err());
         assert_eq!(
             self.status,
             0,
-            "status; see {}\nstdout:\n{out}\nstderr:\n{err}",
-            self.kmsg.display()
+            "status; see {}\nstdout:\n{out}\nstderr:\n{err}\n{}",
+            self.kmsg.display(),
+            self.last_words()
         );
         let unwanted = unwanted_lines(&self.kmsg());
         assert!(
@@ -125,6 +135,18 @@ impl Examine for Outcome {
         );
         self
     }
+}
+
+/// At most fifteen; of registers only the instruction pointers, one line for each processor.
+fn last_lines(log: &Path) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let registers = log.ends_with("registers.log");
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !registers || line.starts_with("RIP="))
+        .collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
 /// The lines of kernel messages that no healthy run has.

@@ -24,7 +24,7 @@ pub struct Job {
 }
 
 /// How the guest runs the command.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Command {
     /// An argv with pipes, its stdin fed from the host or empty.
     Piped {
@@ -44,9 +44,11 @@ pub enum Command {
     },
 }
 
-/// What the guest says on its status port, as one line of JSON.
+/// What the guest says on its status port, each as one line of JSON: [`Report::Began`], then one of the others.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
+    /// Linux is up; nothing of the job has been done yet.
+    Began,
     /// The command ended with this status (128+N for signal N; 126 and 127 as a shell).
     Exited(u8),
     /// The rig could not run the command, in one line.

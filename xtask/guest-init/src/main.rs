@@ -10,18 +10,22 @@ mod scene;
 
 use anyhow::{Context, Result};
 use guest_init::{Command, Job, Report, JOB_PATH};
+use std::fs::File;
+use std::io::Write;
 
 fn main() {
-    let report = perform().unwrap_or_else(|error| Report::Failed(format!("{error:#}")));
+    let mut status = Status::default();
+    let report = perform(&mut status).unwrap_or_else(|error| Report::Failed(format!("{error:#}")));
     logs::send();
-    if let Err(error) = send(&report) {
+    if let Err(error) = status.send(&report) {
         scene::console_line(&format!("guest-init: cannot report {report:?}: {error:#}"));
     }
     scene::power_off();
 }
 
-fn perform() -> Result<Report> {
+fn perform(status: &mut Status) -> Result<Report> {
     scene::prepare()?;
+    status.send(&Report::Began)?;
     let job = std::fs::read(JOB_PATH).context(JOB_PATH)?;
     let job: Job = serde_json::from_slice(&job).context(JOB_PATH)?;
     run::before(&job.before)?;
@@ -36,10 +40,19 @@ fn perform() -> Result<Report> {
     Ok(Report::Exited(status))
 }
 
-fn send(report: &Report) -> Result<()> {
-    use std::io::Write;
-    let mut line = serde_json::to_vec(report)?;
-    line.push(b'\n');
-    ports::open_for_writing("status")?.write_all(&line)?;
-    Ok(())
+/// The status port, opened by the first report.
+#[derive(Default)]
+struct Status(Option<File>);
+
+impl Status {
+    fn send(&mut self, report: &Report) -> Result<()> {
+        let mut line = serde_json::to_vec(report)?;
+        line.push(b'\n');
+        let port = match self.0.take() {
+            Some(port) => port,
+            None => ports::open_for_writing("status")?,
+        };
+        self.0.insert(port).write_all(&line)?;
+        Ok(())
+    }
 }

@@ -2,14 +2,13 @@
 //! One virtual machine, one command: boot, run, power off.
 
 use anyhow::{bail, Context, Result};
-use guest_init::{Command as GuestCommand, Job, Report};
+use guest_init::{Command as GuestCommand, Job};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
-use std::thread;
+use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::build;
@@ -17,14 +16,9 @@ use crate::paths;
 use crate::setup::{guest_tree, Environment};
 use crate::vm::options::VmOptions;
 use crate::vm::qemu::{self, Disks};
+use crate::vm::running::{self, Files, Running};
 use crate::vm::streams::{self, Input, Link};
 use crate::vm::{job, spawn};
-
-/// The status of a run that `--timeout` ended.
-pub const TIMED_OUT: u8 = 124;
-
-/// How long the guest may take from reporting the status to being off.
-const POWER_OFF_TIME: Duration = Duration::from_secs(20);
 
 /// Name of the log of kernel messages.
 const KMSG: &str = "kmsg.log";
@@ -43,7 +37,7 @@ pub struct Machine {
 /// What came out of one run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The command's status; 128+N for signal N; [`TIMED_OUT`].
+    /// The command's status; 128+N for signal N; [`running::TIMED_OUT`].
     pub status: u8,
     /// All that the command wrote to stdout.
     pub stdout: Vec<u8>,
@@ -119,21 +113,16 @@ impl Machine {
             argv,
             stdin: matches!(input, Input::From(_)),
         };
-        let links = [
-            Link::new("status")?,
-            Link::new("stdout")?,
-            Link::new("stderr")?,
-            Link::new("stdin")?,
-        ];
-        let [status, out, err, feed] = links.each_ref().map(|link| link.ours.try_clone());
-        let run = self.start(command, links.into())?;
-        let out = streams::receive(out?, stdout);
-        let err = streams::receive(err?, stderr);
+        let (run, streams) = self.start(&command, &["stdout", "stderr", "stdin"])?;
+        let [out, err, feed] = <[UnixStream; 3]>::try_from(streams)
+            .map_err(|_| anyhow::anyhow!("as many streams as names"))?;
+        let out = streams::receive(out, stdout);
+        let err = streams::receive(err, stderr);
         let _kept_open = match input {
-            Input::From(source) => Some(streams::send(feed?, source)?),
+            Input::From(source) => Some(streams::send(feed, source)?),
             Input::Empty => None,
         };
-        let outcome = run.finish(status?, self.options.timeout);
+        let outcome = run.finish();
         let sinks = (out.join(), err.join());
         let (Ok(stdout), Ok(stderr)) = sinks else {
             bail!("a thread that copies output died")
@@ -147,160 +136,96 @@ impl Machine {
     /// # Errors
     /// As [`Self::run`].
     pub fn interact(&self, rows: u16, columns: u16, term: String) -> Result<u8> {
-        let link = Link::new("status")?;
-        let status = link.ours.try_clone()?;
-        let run = self.start(
-            GuestCommand::Shell {
-                rows,
-                columns,
-                term,
-            },
-            vec![link],
-        )?;
-        Ok(run.finish(status, self.options.timeout)?.0)
+        let command = GuestCommand::Shell {
+            rows,
+            columns,
+            term,
+        };
+        Ok(self.start(&command, &[])?.0.finish()?.0)
     }
 
-    fn start(&self, command: GuestCommand, links: Vec<Link>) -> Result<Run> {
+    /// A machine whose Linux is up, and our ends of the streams called `names`. One that does not come up is started
+    /// once more: nothing of the job has been done by then, so its failure says nothing about the job.
+    fn start(
+        &self,
+        command: &GuestCommand,
+        names: &[&'static str],
+    ) -> Result<(Running, Vec<UnixStream>)> {
+        let (mut run, streams) = self.launch(command, names)?;
+        if run.comes_up() {
+            return Ok((run, streams));
+        }
+        let place = run.whereabouts();
+        crate::ui::warn(&format!(
+            "Linux did not come up, starting it once more: {place}"
+        ));
+        drop(run);
+        let (mut run, streams) = self.launch(command, names)?;
+        anyhow::ensure!(
+            run.comes_up(),
+            "Linux did not come up: {}",
+            run.whereabouts()
+        );
+        Ok((run, streams))
+    }
+
+    fn launch(
+        &self,
+        command: &GuestCommand,
+        names: &[&'static str],
+    ) -> Result<(Running, Vec<UnixStream>)> {
         let shell = matches!(command, GuestCommand::Shell { .. });
         let folder = run_folder()?;
-        let job = folder.join("job.tar");
-        job::write(
-            &job,
-            &Job {
-                before: self.options.mcreboot(),
-                command,
-            },
-            &self.options,
-        )?;
-        let console = folder.join("console.log");
+        let files = Files {
+            job: folder.join("job.tar"),
+            console: folder.join("console.log"),
+            errors: folder.join("qemu.log"),
+            registers: folder.join("registers.log"),
+        };
+        let job = Job {
+            before: self.options.mcreboot(),
+            command: command.clone(),
+        };
+        job::write(&files.job, &job, &self.options)?;
         let disks = Disks {
             root: &self.root,
-            job: &job,
-            console: &console,
+            job: &files.job,
+            console: &files.console,
             kmsg: &folder.join(KMSG),
         };
-        let mut qemu = qemu::command(&self.environment, &self.options, &disks, &links, shell);
+        let names = ["status"].iter().chain(names);
+        let links = names
+            .map(|name| Link::new(name))
+            .collect::<Result<Vec<_>>>()?;
+        let monitor = Link::new("monitor")?;
+        let mut qemu = qemu::command(
+            &self.environment,
+            &self.options,
+            &disks,
+            &links,
+            &monitor,
+            shell,
+        );
         fs::write(folder.join("qemu.cmd"), format!("{qemu:?}\n"))?;
-        let errors = folder.join("qemu.log");
-        qemu.stderr(File::create(&errors)?);
+        qemu.stderr(File::create(&files.errors)?);
         if !shell {
             qemu.stdin(Stdio::null()).stdout(Stdio::null());
         }
-        let started = Instant::now();
-        let child = spawn::spawn(
-            &mut qemu,
-            links.into_iter().map(|link| link.theirs).collect(),
-        )?;
-        Ok(Run {
-            child,
-            started,
-            job,
-            console,
-            errors,
-        })
-    }
-}
-
-/// A running QEMU; dropping it kills it.
-struct Run {
-    child: Child,
-    started: Instant,
-    job: PathBuf,
-    console: PathBuf,
-    errors: PathBuf,
-}
-
-impl Run {
-    /// Waits for the guest's report and its power-off.
-    fn finish(
-        mut self,
-        status: impl Read + Send + 'static,
-        timeout_s: Option<u64>,
-    ) -> Result<(u8, PathBuf)> {
-        let report = report_from(status);
-        let received = match timeout_s {
-            Some(limit_s) => report
-                .recv_timeout(Duration::from_secs(limit_s).saturating_sub(self.started.elapsed())),
-            None => report.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        let (mut ours, mut theirs): (Vec<_>, Vec<_>) = links
+            .into_iter()
+            .map(|link| (link.ours, link.theirs))
+            .unzip();
+        theirs.push(monitor.theirs);
+        let running = Running {
+            started: Instant::now(),
+            child: spawn::spawn(&mut qemu, theirs)?,
+            timeout: self.options.timeout.map(Duration::from_secs),
+            reports: running::reports_from(ours.remove(0)),
+            monitor: monitor.ours,
+            files,
         };
-        if received == Err(RecvTimeoutError::Timeout) {
-            eprintln!(
-                "xtask: timed out after {} s: see {}",
-                timeout_s.unwrap_or(0),
-                self.console.display()
-            );
-            return Ok((TIMED_OUT, self.console.clone()));
-        }
-        self.wait_for_power_off()?;
-        match received
-            .ok()
-            .and_then(|line| serde_json::from_slice(&line).ok())
-        {
-            Some(Report::Exited(status)) => Ok((status, self.console.clone())),
-            Some(Report::Failed(reason)) => {
-                bail!("guest: {reason}: see {}", self.console.display())
-            }
-            None => bail!(
-                "the guest went down before the command ended{}: see {}",
-                self.last_words(),
-                self.console.display()
-            ),
-        }
+        Ok((running, ours))
     }
-
-    fn wait_for_power_off(&mut self) -> Result<()> {
-        let deadline = Instant::now() + POWER_OFF_TIME;
-        while self.child.try_wait()?.is_none() {
-            if Instant::now() > deadline {
-                crate::ui::warn(&format!(
-                    "the guest did not power off: see {}",
-                    self.console.display()
-                ));
-                return Ok(());
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
-    }
-
-    /// What QEMU itself complained about, or the kernel's panic line.
-    fn last_words(&self) -> String {
-        let qemu = fs::read_to_string(&self.errors).unwrap_or_default();
-        let console = fs::read(&self.console).unwrap_or_default();
-        let console = String::from_utf8_lossy(&console);
-        let panic = console.lines().find(|line| line.contains("Kernel panic"));
-        let line = qemu.lines().last().or(panic).unwrap_or_default().trim();
-        if line.is_empty() {
-            String::new()
-        } else {
-            format!(" ({line})")
-        }
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_file(&self.job);
-    }
-}
-
-/// The line that arrives on the status port; nothing if the guest dies before.
-fn report_from(mut status: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        let mut line = Vec::new();
-        let mut byte = [0];
-        while let Ok(1) = status.read(&mut byte) {
-            if byte == *b"\n" {
-                let _ = sender.send(line);
-                return;
-            }
-            line.push(byte[0]);
-        }
-    });
-    receiver
 }
 
 /// A new folder for the logs of one run; the oldest ones go.

@@ -3,8 +3,10 @@
 
 pub mod job;
 pub mod machine;
+mod monitor;
 pub mod options;
 pub mod qemu;
+pub mod running;
 #[allow(
     unsafe_code,
     reason = "pre_exec, so that QEMU inherits its sockets and never outlives us"

@@ -12,9 +12,10 @@ use crate::vm::streams::Link;
 
 /// Linux's command line. `no_ipi_broadcast`: Linux must not send its IPIs to cores it does not own;
 /// `cryptomgr.notests`: self-tests would disturb the first seconds; `panic=-1` with -no-reboot ends QEMU on a panic.
+/// `tsc=nowatchdog`: Linux 7.2 may hang at boot otherwise (docs/contributing.md, "Linux hangs at boot").
 const KERNEL_ARGUMENTS: &str =
     "root=/dev/nvme0n1 rootfstype=ext4 rw rootwait init=/sbin/first-init console=ttyS0 quiet \
-     loglevel=4 panic=-1 no_ipi_broadcast=1 cryptomgr.notests=1";
+     loglevel=4 panic=-1 no_ipi_broadcast=1 cryptomgr.notests=1 tsc=nowatchdog";
 
 /// The files of one run.
 pub(super) struct Disks<'a> {
@@ -30,6 +31,7 @@ pub(super) fn command(
     options: &VmOptions,
     disks: &Disks<'_>,
     links: &[Link],
+    monitor: &Link,
     shell: bool,
 ) -> Command {
     let mut qemu = buildroot::native(&environment.build_root, "/usr/bin/qemu-system-x86_64");
@@ -43,6 +45,8 @@ pub(super) fn command(
     kernel(&mut qemu, environment, options);
     storage(&mut qemu, disks);
     serial(&mut qemu, disks, links, shell);
+    qemu.arg("-chardev").arg(socket(monitor));
+    qemu.args(["-mon", &format!("chardev={},mode=readline", monitor.name)]);
     for plugin in &options.plugin {
         qemu.arg("-plugin").arg(plugin);
     }
@@ -143,8 +147,8 @@ fn serial(qemu: &mut Command, disks: &Disks<'_>, links: &[Link], shell: bool) {
         .arg(file("file,id=kmsg,path=", disks.kmsg));
     qemu.args(["-device", "virtserialport,chardev=kmsg,name=kmsg"]);
     for link in links {
-        let (name, number) = (link.name, link.theirs.as_raw_fd());
-        qemu.args(["-chardev", &format!("socket,id={name},fd={number}")]);
+        let name = link.name;
+        qemu.arg("-chardev").arg(socket(link));
         qemu.args([
             "-device",
             &format!("virtserialport,chardev={name},name={name}"),
@@ -158,4 +162,8 @@ fn serial(qemu: &mut Command, disks: &Disks<'_>, links: &[Link], shell: bool) {
             "virtconsole,chardev=terminal",
         ]);
     }
+}
+
+fn socket(link: &Link) -> String {
+    format!("socket,id={},fd={}", link.name, link.theirs.as_raw_fd())
 }

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A QEMU that runs: waiting for the guest's reports, its end, and what can be found out about one that is silent.
+
+use anyhow::{bail, Result};
+use guest_init::Report;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::vm::monitor;
+
+/// The status of a run that `--timeout` ended.
+pub const TIMED_OUT: u8 = 124;
+
+/// How long Linux may take to come up: 2 s on a quiet host, 20 s on a busy one.
+const BOOT_TIME: Duration = Duration::from_secs(150);
+
+/// How long the guest may take from reporting the status to being off.
+const POWER_OFF_TIME: Duration = Duration::from_secs(20);
+
+/// A running QEMU; dropping it kills it.
+pub(super) struct Running {
+    pub(super) child: Child,
+    pub(super) started: Instant,
+    pub(super) timeout: Option<Duration>,
+    pub(super) reports: Receiver<Report>,
+    pub(super) monitor: UnixStream,
+    pub(super) files: Files,
+}
+
+/// Files of one run.
+pub(super) struct Files {
+    /// The job disk; removed at the end.
+    pub(super) job: PathBuf,
+    /// The log of the serial console.
+    pub(super) console: PathBuf,
+    /// What QEMU complained about.
+    pub(super) errors: PathBuf,
+    /// The processors' registers, if the guest fell silent.
+    pub(super) registers: PathBuf,
+}
+
+impl Running {
+    /// Waits for Linux to come up; false if it says nothing for [`BOOT_TIME`]. A guest that has gone down, or whose time
+    /// is over, is [`Self::finish`]'s to report.
+    pub(super) fn comes_up(&mut self) -> bool {
+        let limit = self
+            .timeout
+            .map_or(BOOT_TIME, |timeout| timeout.min(BOOT_TIME));
+        let report = self.reports.recv_timeout(self.left_of(limit));
+        report != Err(RecvTimeoutError::Timeout) || limit < BOOT_TIME
+    }
+
+    /// Waits for the guest's last report and its power-off.
+    pub(super) fn finish(mut self) -> Result<(u8, PathBuf)> {
+        match self.last_report() {
+            Err(RecvTimeoutError::Timeout) => {
+                let limit = self.timeout.unwrap_or_default().as_secs();
+                eprintln!(
+                    "xtask: timed out after {limit} s: see {}",
+                    self.files.console.display()
+                );
+                self.whereabouts();
+                Ok((TIMED_OUT, self.files.console.clone()))
+            }
+            Ok(Report::Exited(status)) => {
+                self.wait_for_power_off()?;
+                Ok((status, self.files.console.clone()))
+            }
+            Ok(Report::Failed(reason)) => {
+                self.wait_for_power_off()?;
+                bail!("guest: {reason}: see {}", self.files.console.display())
+            }
+            Ok(Report::Began) | Err(RecvTimeoutError::Disconnected) => {
+                self.wait_for_power_off()?;
+                bail!(
+                    "the guest went down before the command ended{}: see {}",
+                    self.last_words(),
+                    self.files.console.display()
+                )
+            }
+        }
+    }
+
+    fn last_report(&self) -> Result<Report, RecvTimeoutError> {
+        loop {
+            let report = match self.timeout {
+                Some(limit) => self.reports.recv_timeout(self.left_of(limit))?,
+                None => self.reports.recv()?,
+            };
+            if report != Report::Began {
+                return Ok(report);
+            }
+        }
+    }
+
+    fn left_of(&self, limit: Duration) -> Duration {
+        limit.saturating_sub(self.started.elapsed())
+    }
+
+    fn wait_for_power_off(&mut self) -> Result<()> {
+        let deadline = Instant::now() + POWER_OFF_TIME;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                crate::ui::warn(&format!(
+                    "the guest did not power off: see {}",
+                    self.files.console.display()
+                ));
+                self.whereabouts();
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Logs where the processors of a silent guest are, twice with a second between, and quotes it.
+    pub(super) fn whereabouts(&mut self) -> String {
+        let first = monitor::registers(&mut self.monitor);
+        thread::sleep(Duration::from_secs(1));
+        let text = first + &monitor::registers(&mut self.monitor);
+        let _ = fs::write(&self.files.registers, &text);
+        let places = monitor::places(&text).join("\n");
+        format!("see {}\n{places}", self.files.console.display())
+    }
+
+    /// What QEMU itself complained about, or the kernel's panic line.
+    fn last_words(&self) -> String {
+        let qemu = fs::read_to_string(&self.files.errors).unwrap_or_default();
+        let console = fs::read(&self.files.console).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console);
+        let panic = console.lines().find(|line| line.contains("Kernel panic"));
+        let line = qemu.lines().last().or(panic).unwrap_or_default().trim();
+        if line.is_empty() {
+            String::new()
+        } else {
+            format!(" ({line})")
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.files.job);
+    }
+}
+
+/// The reports that arrive on the status port; the channel ends when the guest is off.
+pub(super) fn reports_from(status: impl Read + Send + 'static) -> Receiver<Report> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(status).split(b'\n').map_while(Result::ok) {
+            let Ok(report) = serde_json::from_slice(&line) else {
+                return;
+            };
+            if sender.send(report).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
