@@ -85,6 +85,16 @@ pub(crate) fn translate(
     walk(root, address, access, |entry| partition.word(entry))
 }
 
+/// What may be mapped: the area, or, where mcexec wants to pay for each page (for measurement), the
+/// page alone.
+fn wanted(fault: &Fault<'_>) -> (u64, u64) {
+    if fault.wants_neighbours() {
+        fault.bounds()
+    } else {
+        (fault.address(), fault.address().saturating_add(PAGE_BYTES))
+    }
+}
+
 /// F2 and F3 for the block around the fault, F4 for what did not change meanwhile.
 fn map_small(fault: &Fault<'_>, proxy: &Proxy) -> Look {
     let (Some(inside), Some(root)) = (proxy.gate.enter(), proxy.root()) else {
@@ -92,7 +102,7 @@ fn map_small(fault: &Fault<'_>, proxy: &Proxy) -> Look {
     };
     let partition = inside.partition();
     let _inserting = proxy.instance.begin_insertion();
-    let block = Block::around(fault.address(), fault.bounds());
+    let block = Block::around(fault.address(), wanted(fault));
     let first = block.look(&partition, root, access_of(fault));
     if first.page_of(fault.address()).is_none() {
         let is_there = access_of(fault) == Access::Execute

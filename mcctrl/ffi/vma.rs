@@ -237,6 +237,13 @@ impl<'a> Fault<'a> {
         (unsafe { (*self.area()).__bindgen_anon_2.vm_flags } as u64) & bindings::VM_EXEC as u64 != 0
     }
 
+    /// Whether the pages around are wanted, too: not if the area was advised to be random.
+    pub(crate) fn wants_neighbours(&self) -> bool {
+        const RANDOM: u64 = 1 << bindings::VMA_RAND_READ_BIT;
+        // SAFETY: the lock keeps the area as it is.
+        (unsafe { (*self.area()).__bindgen_anon_2.vm_flags } as u64) & RANDOM == 0
+    }
+
     fn has(&self, flag: bindings::fault_flag) -> bool {
         // SAFETY: by `from_raw`.
         unsafe { (*self.vmf).flags & flag != 0 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The command line: `mcexec [-c CPU] [-n PROCS] [-m NODES] [-t N] [OS] [--] PROGRAM ARGS…`.
+//! The command line: `mcexec [-c CPU] [-n PROCS] [-m NODES] [-t N] [--way=WAY] [OS] [--] PROGRAM ARGS…`.
 //!
 //! Parsed by hand: everything from PROGRAM on belongs to the program, a first operand of digits is
 //! the instance, and `--` decides what a program named `0` is.
@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use ihk_ikc::layout::{MAX_CPUS, MAX_INSTANCES};
+
+use crate::delegate::way::Way;
 
 /// Text of `--help`.
 pub(crate) const HELP: &str = "\
@@ -26,6 +28,10 @@ Options:
   -n PROCS       Processes per node; only 1 for now
   -m NODES       Memory nodes; not supported yet
   -t N           Number of proxy threads; accepted and ignored
+  --way=WAY      For measurement: how data of delegated calls travel: around (map
+                 the page that Linux touches, with its neighbours, as always), page
+                 (that page only), before (map the buffer of a read before the
+                 call), copy (no mapping: copy what a read brings)
   -h, --help     Print help
   -V, --version  Print version
 
@@ -52,6 +58,8 @@ pub(crate) struct Run {
     pub path: Option<PathBuf>,
     /// Co-kernel CPU, if one was chosen.
     pub cpu: Option<u32>,
+    /// How data travel.
+    pub way: Way,
     /// The program and its arguments; never empty.
     pub argv: Vec<OsString>,
 }
@@ -76,6 +84,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
                     Some(OsStr::from_bytes(attached).to_owned())
                 };
                 set_option(&mut run, char::from(*letter), value)?;
+            }
+            [b'-', b'-', b'w', b'a', b'y', b'=', name @ ..] => {
+                run.way = Way::named(name).ok_or_else(|| {
+                    format!("option {}: no such way (see --help)", option.display())
+                })?;
             }
             _ => return Err(format!("option {}: unknown (see --help)", option.display())),
         }
@@ -135,7 +148,7 @@ fn number<N: TryFrom<u64>>(what: &str, text: &OsStr, limit: usize) -> Result<N, 
 
 #[cfg(test)]
 mod tests {
-    use super::{parse, Command, Run};
+    use super::{parse, Command, Run, Way};
     use std::ffi::OsString;
 
     fn run(line: &str) -> Result<Run, String> {
@@ -150,6 +163,7 @@ mod tests {
             os,
             path: None,
             cpu,
+            way: Way::default(),
             argv: argv.iter().map(OsString::from).collect(),
         }
     }
@@ -172,6 +186,12 @@ mod tests {
     }
 
     #[test]
+    fn a_way_is_chosen_by_its_name() {
+        assert_eq!(run("--way=copy ls").map(|run| run.way), Ok(Way::Copy));
+        assert_eq!(run("ls --way=copy").map(|run| run.way), Ok(Way::Around));
+    }
+
+    #[test]
     fn malformed_command_lines_are_refused() {
         for line in [
             "",
@@ -187,6 +207,9 @@ mod tests {
             "-m 0 ls",
             "-t x ls",
             "-z ls",
+            "--way ls",
+            "--way= ls",
+            "--way=pages ls",
             "--foo ls",
             "99999999999999999999 ls",
             "64 ls",

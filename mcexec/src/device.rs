@@ -84,7 +84,11 @@ pub(crate) fn make_way(wanted: RawFd) -> Result<(), Errno> {
 }
 
 /// Moves `from` to the highest free number; it closes on exec. On failure `from` stays open.
-fn move_up(from: OwnedFd) -> Result<OwnedFd, Errno> {
+///
+/// # Errors
+///
+/// `EMFILE`.
+pub(crate) fn move_up(from: OwnedFd) -> Result<OwnedFd, Errno> {
     let from = from.into_raw_fd();
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let top = hard.min(HIGHEST);

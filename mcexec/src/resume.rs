@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use ihk_ikc::process::RLIMITS;
 
 use crate::cli::Run;
+use crate::delegate::way::Way;
 use crate::prepare::Inheritance;
 use crate::{device, inherited};
 
@@ -88,6 +89,7 @@ pub(crate) fn take(inheritance: &mut Inheritance) -> Option<Run> {
         os: resume.os,
         path: Some(resume.path),
         cpu: None,
+        way: Way::default(),
         argv: std::env::args_os().collect(),
     })
 }

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 
 use crate::cli::Run;
-use crate::delegate::Program;
+use crate::delegate::{way, Program};
 use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
 use crate::prepare::{prepare, Inheritance, Prepared, Source};
@@ -42,6 +42,8 @@ pub(crate) fn start(run: &Run, inheritance: &Inheritance) -> Result<Program, Sta
     let _ = prctl::set_name(&prepared.name);
     command_line::show(&prepared.stack, code_of(&prepared.layout.program));
     sysfs::set_instance(run.os);
+    way::begin(run.way, program.window)
+        .map_err(|errno| StartError::cokernel("option --way", errno.desc()))?;
     cancel::forget_control(Some(inheritance.blocked_signals));
     mask::begin(inheritance.blocked_signals);
     control::spawn(run.os, program.slots)?;

@@ -94,7 +94,16 @@ fn range_of(line: &str) -> Option<(u64, u64)> {
 }
 
 /// Maps `bytes` of `fd` at `address`, or anywhere for 0.
-fn map_shared(fd: &OwnedFd, address: u64, bytes: u64, offset: u64) -> Result<usize, Errno> {
+///
+/// # Errors
+///
+/// `EEXIST` if something lies there, or Linux has no room.
+pub(crate) fn map_shared(
+    fd: &OwnedFd,
+    address: u64,
+    bytes: u64,
+    offset: u64,
+) -> Result<usize, Errno> {
     let number = |value: u64| usize::try_from(value).map_err(|_| Errno::EINVAL);
     let fixed = if address == 0 {
         0
@@ -215,10 +224,34 @@ impl Window {
     ///
     /// `EINVAL` outside the window.
     pub(crate) fn drop_tables(self, address: u64, bytes: u64) -> Result<(), Errno> {
+        self.advise(address, bytes, libc::MADV_DONTNEED)
+    }
+
+    /// From now on each fault maps one page.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn map_singly(self) -> Result<(), Errno> {
+        let bytes = WINDOW_END - self.start;
+        self.advise(self.start, bytes, libc::MADV_NOHUGEPAGE)?;
+        self.advise(self.start, bytes, libc::MADV_RANDOM)
+    }
+
+    /// Maps the pages of a part that begins with a page, so that they may be written.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` outside the window, `EFAULT` and others where the program has no such page.
+    pub(crate) fn map_now(self, address: u64, bytes: u64) -> Result<(), Errno> {
+        self.advise(address, bytes, libc::MADV_POPULATE_WRITE)
+    }
+
+    fn advise(self, address: u64, bytes: u64, advice: libc::c_int) -> Result<(), Errno> {
         let (start, length) = self.part(address, bytes)?;
         // SAFETY: the part lies in the window, where nothing of Rust lives; its pages belong to the
         // co-kernel and keep their contents.
-        Errno::result(unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) }).map(drop)
+        Errno::result(unsafe { libc::madvise(start, length, advice) }).map(drop)
     }
 }
 

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::execve;
 
+use super::way::Way;
 use super::Program;
 use crate::cli::Run;
 use crate::prepare::{prepare, Inheritance};
@@ -155,6 +156,7 @@ fn check(
         os: program.os,
         path: Some(path.to_owned()),
         cpu: None,
+        way: Way::default(),
         argv,
     };
     let inheritance = Inheritance {

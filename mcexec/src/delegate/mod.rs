@@ -16,6 +16,7 @@ pub(crate) mod perform;
 pub(crate) mod pool;
 #[expect(unsafe_code, reason = "a queue is memory of the program")]
 pub(crate) mod server;
+pub(crate) mod way;
 pub(crate) mod worker;
 
 use std::ffi::CString;

@@ -6,7 +6,7 @@ use ihk_ikc::slot::Request;
 use nix::libc;
 
 use super::named::Named;
-use super::{directory, exe_link, hidden, operation, Program};
+use super::{directory, exe_link, hidden, operation, way, Program};
 use crate::syscall;
 use crate::views::{self, snapshot, sysfs};
 use crate::window;
@@ -98,7 +98,7 @@ fn read_again(call: libc::c_long, args: [u64; 6]) -> i64 {
 
 /// The call as it is.
 pub(super) fn raw(call: libc::c_long, args: [u64; 6]) -> i64 {
-    syscall::perform(call.cast_unsigned(), args)
+    way::carry(call, args).unwrap_or_else(|| syscall::perform(call.cast_unsigned(), args))
 }
 
 /// Calls whose object is the calling thread or address space: performed here they would act on
