@@ -7,10 +7,15 @@
 //!
 //! `profile=FILE` gets, at the end, lines `VCPU ADDRESS COUNT`: the instructions executed between an odd and the next
 //! even mark, by block of code.
+//!
+//! `cache=FILE` gets one line per even mark: how many lines of the vCPU's caches were replaced since the odd one before,
+//! data, code and second level of a model (`model.rs`). For `cargo xtask bench --cache`.
 #![deny(unsafe_code)]
 
 #[expect(unsafe_code, reason = "QEMU's scoreboards are plain pointers")]
 mod board;
+mod caches;
+mod model;
 mod profile;
 
 use std::fs::File;
@@ -25,6 +30,7 @@ use qemu_plugin::{
 };
 
 use board::Board;
+use caches::Caches;
 use profile::Profile;
 
 const MARK: [u8; 3] = [0x66, 0x87, 0xdb];
@@ -45,6 +51,7 @@ struct Counter {
     waiting: Vec<Waiting>,
     marks: Mutex<File>,
     profile: Option<Profile>,
+    caches: Option<Arc<Caches>>,
 }
 
 impl Counter {
@@ -57,7 +64,10 @@ impl Counter {
         }
     }
 
-    fn mark(&self) {
+    fn mark(&self, vcpu: VCPUIndex) {
+        if let Some(caches) = &self.caches {
+            caches.mark(vcpu);
+        }
         let Ok(mut marks) = self.marks.lock() else {
             return;
         };
@@ -95,13 +105,16 @@ impl HasCallbacks for Plugin {
             let bytes = instruction.data();
             let counter = counter.clone();
             if bytes == MARK {
-                instruction.register_execute_callback(move |_| counter.mark());
+                instruction.register_execute_callback(move |vcpu| counter.mark(vcpu));
             } else if bytes == PAUSE {
                 instruction.register_execute_callback(move |vcpu| counter.pause(vcpu));
             }
         }
         if let Some(profile) = &counter.profile {
             profile.count(&block, count);
+        }
+        if let Some(caches) = &counter.caches {
+            caches.watch(&block);
         }
         counter.executed.count_block(block, count);
         Ok(())
@@ -115,11 +128,21 @@ impl Register for Plugin {
             eprintln!("instruction-counter: out=FILE: missing, or cannot be written");
             return Ok(());
         };
+        let caches = match named("cache=").map(File::create) {
+            Some(Err(error)) => {
+                eprintln!("instruction-counter: cache=FILE: {error}");
+                return Ok(());
+            }
+            other => other
+                .and_then(Result::ok)
+                .map(|file| Arc::new(Caches::new(file))),
+        };
         let counter = Arc::new(Counter {
             executed: Board::new(1),
             waiting: (0..MOST_VCPUS).map(|_| Waiting::default()).collect(),
             marks: Mutex::new(marks),
             profile: named("profile=").map(Profile::new),
+            caches,
         });
         self.0 = Some(counter.clone());
         qemu_plugin_register_atexit_cb(id, move |_| {
