@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -306,6 +307,21 @@ static void create_and_join(void)
 	pthread_join(thread, NULL);
 }
 
+// A process made for one delegated call.
+static void process_per_call(void)
+{
+	int status;
+	pid_t child = fork();
+	if (child == 0) {
+		delegated_call();
+		_exit(0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+		perror("bench: fork");
+		exit(1);
+	}
+}
+
 enum { CROWD = 8, CROWD_CALLS = 2000 };
 
 static void *call_often(void *argument)
@@ -371,6 +387,8 @@ static double measure(const char *name)
 		return futex_ping_pong(1000000, 20);
 	if (!strcmp(name, "pthread"))
 		return per_call(500, create_and_join);
+	if (!strcmp(name, "process_per_call"))
+		return per_call(10, process_per_call);
 	fprintf(stderr, "bench: %s: no such measurement\n", name);
 	exit(2);
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::bench::experiment::{median, Curves};
 use crate::bench::rows::{Kind, Row};
 use crate::bench::run::{machines, phases, Phase};
 use crate::vm::{Machine, VmOptions};
@@ -43,17 +44,13 @@ pub fn count(rows: &[Row], profile: bool) -> Result<Vec<(Row, Count)>> {
     let rows: Vec<Row> = rows
         .iter()
         .copied()
-        .filter(|row| !matches!(row.kind, Kind::Boot | Kind::Tasks))
+        .filter(|row| row.kind != Kind::Boot)
         .collect();
-    let plugin = build()?;
     let mut counts = BTreeMap::new();
     for (smp, rows) in machines(&rows) {
         let folder = paths::target().join("bench");
-        fs::create_dir_all(&folder)?;
         let marks = folder.join(format!("marks-{smp}"));
-        let mut argument = OsString::from(&plugin);
-        argument.push(",out=");
-        argument.push(&marks);
+        let mut argument = plugin(&marks)?;
         if profile {
             argument.push(",profile=");
             argument.push(folder.join(format!("profile-{smp}")));
@@ -66,7 +63,6 @@ pub fn count(rows: &[Row], profile: bool) -> Result<Vec<(Row, Count)>> {
         let phases = ui::step(&format!("bench instructions, {smp} CPUs"), || {
             phases(&machine, &rows)
         })?;
-        let marks = fs::read_to_string(&marks).with_context(|| marks.display().to_string())?;
         counts.append(&mut evaluate(&phases, &read(&marks)?, smp as usize / 2)?);
     }
     rows.iter()
@@ -79,7 +75,55 @@ pub fn count(rows: &[Row], profile: bool) -> Result<Vec<(Row, Count)>> {
         .collect()
 }
 
-/// The plugin for QEMU.
+/// The option of QEMU that loads the plugin, which then writes its counts to `marks`.
+///
+/// # Errors
+/// It does not build, or there is no room for the file.
+pub(super) fn plugin(marks: &Path) -> Result<OsString> {
+    if let Some(folder) = marks.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut argument = OsString::from(build()?);
+    argument.push(",out=");
+    argument.push(marks);
+    Ok(argument)
+}
+
+/// Replaces what the points of `curves` show by instructions per call, all CPUs together, medians over the batches.
+///
+/// # Errors
+/// `marks` are not those of these points.
+pub(super) fn put_counts(curves: &mut Curves, marks: &Path) -> Result<()> {
+    let marks = read(marks)?;
+    let mut rest = marks.as_slice();
+    let in_order = curves.iter_mut().flat_map(|(_, points)| {
+        let batches = std::mem::take(&mut points.batches);
+        points.points.iter_mut().zip(batches)
+    });
+    for (point, (calls, batches)) in in_order {
+        let (own, others) = rest
+            .split_at_checked(2 * batches)
+            .context("bench: marks are missing")?;
+        rest = others;
+        point.1 = per_call(own, calls, |_| true);
+    }
+    ensure!(rest.is_empty(), "bench: {} marks too many", rest.len());
+    Ok(())
+}
+
+/// Instructions per call between pairs of `marks`, of those CPUs, median.
+fn per_call(marks: &[Vec<u64>], calls: u64, counts: impl Fn(usize) -> bool) -> f64 {
+    let batches = marks.chunks(2).map(|pair| {
+        let executed = pair[1].iter().zip(&pair[0]).enumerate();
+        let counted = executed.filter(|(cpu, _)| counts(*cpu));
+        let sum: u64 = counted
+            .map(|(_, (after, before))| after.saturating_sub(*before))
+            .sum();
+        sum as f64 / calls as f64
+    });
+    median(batches.collect())
+}
+
 fn build() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(paths::repository()).args([
@@ -98,8 +142,12 @@ fn library(target: &Path) -> PathBuf {
     target.join(format!("release/lib{}.so", PLUGIN.replace('-', "_")))
 }
 
-/// One list of counts, by vCPU, per mark.
-fn read(marks: &str) -> Result<Vec<Vec<u64>>> {
+/// One list of counts, by vCPU, per mark in the file.
+fn read(file: &Path) -> Result<Vec<Vec<u64>>> {
+    parse(&fs::read_to_string(file).with_context(|| file.display().to_string())?)
+}
+
+fn parse(marks: &str) -> Result<Vec<Vec<u64>>> {
     marks
         .lines()
         .map(|line| line.split(' ').map(str::parse).collect::<Result<_, _>>())
@@ -119,32 +167,16 @@ fn evaluate(phases: &[Phase], marks: &[Vec<u64>], linux: usize) -> Result<BTreeM
         );
         let (own, others) = rest.split_at(2 * phase.batches);
         rest = others;
-        let per_call = |cpus: fn(usize, usize) -> bool| {
-            let batches = own.chunks(2).map(|pair| {
-                let executed = pair[1].iter().zip(&pair[0]).enumerate();
-                let counted = executed.filter(|(cpu, _)| cpus(*cpu, linux));
-                let sum: u64 = counted
-                    .map(|(_, (after, before))| after.saturating_sub(*before))
-                    .sum();
-                sum as f64 / phase.calls as f64
-            });
-            median(batches.collect())
-        };
         let count = counts.entry(phase.row.clone()).or_default();
         if phase.ours {
-            count.linux = per_call(|cpu, linux| cpu < linux);
-            count.cokernel = per_call(|cpu, linux| cpu >= linux);
+            count.linux = per_call(own, phase.calls, |cpu| cpu < linux);
+            count.cokernel = per_call(own, phase.calls, |cpu| cpu >= linux);
         } else {
-            count.native = per_call(|_, _| true);
+            count.native = per_call(own, phase.calls, |_| true);
         }
     }
     ensure!(rest.is_empty(), "bench: {} marks too many", rest.len());
     Ok(counts)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// The counts as text.
@@ -184,7 +216,7 @@ mod tests {
 
     #[test]
     fn counts_are_split_between_the_kernels() {
-        let marks = read("0 0\n100 0\n200 10\n280 30\n300 30\n500 130").unwrap();
+        let marks = parse("0 0\n100 0\n200 10\n280 30\n300 30\n500 130").unwrap();
         let phases = [phase("a", false, 10, 1), phase("a", true, 10, 2)];
         let counts = evaluate(&phases, &marks, 1).unwrap();
         let expected = Count {

@@ -28,8 +28,14 @@ impl Line {
     /// Whether a control row moved.
     #[must_use]
     pub fn is_void(&self) -> bool {
-        self.row.kind == Kind::Control && (self.ratio[0] - 1.0).abs() > CONTROL_LIMIT
+        self.row.kind == Kind::Control && control_moved(self.ratio[0])
     }
+}
+
+/// Whether a control row with this ratio voids the run.
+#[must_use]
+pub fn control_moved(ratio: f64) -> bool {
+    (ratio - 1.0).abs() > CONTROL_LIMIT
 }
 
 /// One line per row that has samples.

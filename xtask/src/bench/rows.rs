@@ -8,10 +8,10 @@ pub enum Kind {
     Program,
     /// As `Program`, with two CPUs for each side, nothing pinned.
     Threads,
-    /// `tasks NAME` of the guest, ns: calls made in three ways.
-    Tasks,
     /// A static hello, from fork to reaped, ns.
     Launch,
+    /// The same, of a program that runs on the same side.
+    Spawn,
     /// The boot ioctl to RUNNING, ns; has no native counterpart, the figure is milliseconds.
     Boot,
     /// As `Program`, but must not differ: a ratio beyond 3 % voids the run.
@@ -49,13 +49,8 @@ const fn row(
     }
 }
 
-/// A row about tasks of calls and computation; rows that differ in the way only are to be compared with each other.
-const fn tasks(name: &'static str, title: &'static str) -> Row {
-    row(name, title, Kind::Tasks, None, None)
-}
-
 /// All rows, in the order of the table.
-pub const ROWS: [Row; 41] = [
+pub const ROWS: [Row; 22] = [
     row("control", "arithmetic only", Kind::Control, None, None),
     row("null_local", "getpid", Kind::Program, Some(1.0), Some(0.5)),
     row(
@@ -178,68 +173,25 @@ pub const ROWS: [Row; 41] = [
         Some(2.5),
     ),
     row(
+        "spawn_static",
+        "static hello from a program there, vfork to reaped",
+        Kind::Spawn,
+        None,
+        None,
+    ),
+    row(
+        "process_per_call",
+        "fork, lseek in the child, exit, wait",
+        Kind::Program,
+        None,
+        None,
+    ),
+    row(
         "boot",
         "boot with 512 MiB, ms",
         Kind::Boot,
         Some(250.0),
         Some(60.0),
-    ),
-    tasks("tasks_plain_1_128", "1 × (call, 128 loops), calls as usual"),
-    tasks("tasks_flexsc_1_128", "1 × (call, 128 loops), calls posted"),
-    tasks(
-        "tasks_sakura_1_128",
-        "1 × (call, 128 loops), function posted",
-    ),
-    tasks("tasks_plain_2_128", "2 × (call, 128 loops), calls as usual"),
-    tasks("tasks_flexsc_2_128", "2 × (call, 128 loops), calls posted"),
-    tasks(
-        "tasks_sakura_2_128",
-        "2 × (call, 128 loops), function posted",
-    ),
-    tasks("tasks_plain_4_128", "4 × (call, 128 loops), calls as usual"),
-    tasks("tasks_flexsc_4_128", "4 × (call, 128 loops), calls posted"),
-    tasks(
-        "tasks_sakura_4_128",
-        "4 × (call, 128 loops), function posted",
-    ),
-    tasks(
-        "tasks_plain_16_128",
-        "16 × (call, 128 loops), calls as usual",
-    ),
-    tasks(
-        "tasks_flexsc_16_128",
-        "16 × (call, 128 loops), calls posted",
-    ),
-    tasks(
-        "tasks_sakura_16_128",
-        "16 × (call, 128 loops), function posted",
-    ),
-    tasks(
-        "tasks_plain_64_128",
-        "64 × (call, 128 loops), calls as usual",
-    ),
-    tasks(
-        "tasks_flexsc_64_128",
-        "64 × (call, 128 loops), calls posted",
-    ),
-    tasks(
-        "tasks_sakura_64_128",
-        "64 × (call, 128 loops), function posted",
-    ),
-    tasks("tasks_plain_4_0", "4 × (call, 0 loops), calls as usual"),
-    tasks("tasks_flexsc_4_0", "4 × (call, 0 loops), calls posted"),
-    tasks("tasks_sakura_4_0", "4 × (call, 0 loops), function posted"),
-    tasks(
-        "tasks_plain_4_1024",
-        "4 × (call, 1024 loops), calls as usual",
-    ),
-    tasks(
-        "tasks_flexsc_4_1024",
-        "4 × (call, 1024 loops), calls posted",
-    ),
-    tasks(
-        "tasks_sakura_4_1024",
-        "4 × (call, 1024 loops), function posted",
     ),
 ];
 

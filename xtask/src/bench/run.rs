@@ -114,8 +114,8 @@ pub(super) fn phases(machine: &Machine, rows: &[Row]) -> Result<Vec<Phase>> {
         let kind = match row.kind {
             Kind::Program | Kind::Control => "program",
             Kind::Threads => "threads",
-            Kind::Tasks => "tasks",
             Kind::Launch => "launch",
+            Kind::Spawn => "spawn",
             Kind::Boot => "boot",
         };
         format!("{kind}:{}", row.name)

@@ -6,24 +6,29 @@ use clap::Args;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::bench::{instructions, plot, report, rows, run};
+use crate::bench::experiment::Y;
+use crate::bench::figure::Figure;
+use crate::bench::{cache, experiment, instructions, plot, report, rows, run};
 use crate::{paths, ui};
 
 /// Measure: native Linux and the co-kernel within one boot
 #[derive(Debug, Args)]
 pub(super) struct Bench {
-    /// Only rows whose name contains one of these (control rows come always)
+    /// Only rows whose name contains one of these (control rows come always); or experiments, figures over an axis: noise, ways, scaling, tasks
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Write the figures as JSON too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How many boots to take medians over
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    boots: u32,
-    /// Count instructions in one boot instead of measuring time: a loaded host does not change them
-    #[arg(long, conflicts_with_all = ["json", "boots"])]
+    /// How many boots to take medians over [default: 5; of an experiment: 1]
+    #[arg(long, value_name = "N")]
+    boots: Option<u32>,
+    /// Count instructions instead of measuring time (rows: in one boot): a loaded host does not change them
+    #[arg(long, conflicts_with = "json")]
     instructions: bool,
+    /// Model the caches of the program's core in one boot: lines that a call replaces
+    #[arg(long, conflicts_with_all = ["names", "boots", "instructions"])]
+    cache: bool,
     /// With --instructions: write to target/bench/profile-N which code they are, as lines VCPU ADDRESS COUNT
     #[arg(long, requires = "instructions")]
     profile: bool,
@@ -32,16 +37,35 @@ pub(super) struct Bench {
 impl Bench {
     /// Status 1 if a control row moved; a missed target is no failure.
     pub(super) fn run(self) -> Result<i32> {
-        ensure!(self.boots > 0, "--boots 0: nothing to measure");
+        ensure!(self.boots != Some(0), "--boots 0: nothing to measure");
+        if self.cache {
+            return self.show(&cache::measure()?);
+        }
+        let experiments = experiment::select(&self.names)?;
+        if !experiments.is_empty() {
+            let y = if self.instructions {
+                Y::Instructions
+            } else {
+                Y::Printed
+            };
+            return experiments.iter().try_fold(0, |status, it| {
+                let figure = experiment::perform(it, self.boots.unwrap_or(1), y)?;
+                Ok(self.show(&figure)?.max(status))
+            });
+        }
         let rows = rows::select(&self.names)?;
         if self.instructions {
+            ensure!(
+                self.boots.is_none(),
+                "--boots: rows are counted in one boot"
+            );
             print!(
                 "{}",
                 instructions::table(&instructions::count(&rows, self.profile)?)
             );
             return Ok(0);
         }
-        let samples = match run::measure(&rows, self.boots) {
+        let samples = match run::measure(&rows, self.boots.unwrap_or(5)) {
             Ok(samples) => samples,
             Err(error) => {
                 eprintln!("xtask: {error:#}");
@@ -59,6 +83,27 @@ impl Bench {
             );
         }
         Ok(i32::from(lines.iter().any(report::Line::is_void)))
+    }
+
+    /// The table of a figure, and its files in `target/bench`. Status 1 if the control row moved.
+    fn show(&self, figure: &Figure) -> Result<i32> {
+        print!("{}", figure.table());
+        let folder = paths::target().join("bench");
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let own = folder.join(format!("{}.json", figure.name));
+        let text = serde_json::to_string_pretty(&figure.json())? + "\n";
+        for file in [Some(&own), self.json.as_ref()].into_iter().flatten() {
+            fs::write(file, &text).with_context(|| file.display().to_string())?;
+        }
+        plot::curves(figure, &folder)?;
+        eprintln!("figure and plots: {}", folder.display());
+        if report::control_moved(figure.control) {
+            eprintln!(
+                "xtask: bench control: control row moved: ratio {:.3}",
+                figure.control
+            );
+        }
+        Ok(i32::from(report::control_moved(figure.control)))
     }
 
     fn write_files(&self, lines: &[report::Line]) -> Result<()> {
