@@ -25,4 +25,5 @@ claims!(LAUNCHER:
     twelve_programs_at_once_all_end_well,
     many_programs_one_after_the_other_leave_nothing_behind,
     programs_see_linuxs_time,
+    reads_bring_the_same_bytes_in_every_way_that_can_be_measured,
 );

@@ -190,8 +190,7 @@ def programs_see_linuxs_time():
 def reads_bring_the_same_bytes_in_every_way_that_can_be_measured():
     # The program compares what it reads with what it has written.
     for way in ("around", "page", "before", "copy"):
-        for buffers in ("fresh", "reused"):
-            check("mcexec", f"--way={way}", program("reads"), buffers, "1", "4097", "3000000")
+        check("mcexec", f"--way={way}", program("reads"), "fresh", "1", "4097", "3000000")
 
 
 os.chdir("/root")
