@@ -58,14 +58,16 @@ impl Figure {
             "columns: {}; lines: {}\n{:>10}",
             self.y.label, self.x.label, ""
         );
+        let width = |curve: &Curve| curve.name.chars().count().max(9);
         for curve in &self.curves {
-            text += &format!(" {:>16}", curve.name);
+            text += &format!("  {:>1$}", curve.name, width(curve));
         }
         text += "\n";
         for (x, values) in self.lines() {
             text += &format!("{x:>10}");
-            for value in values {
-                text += &format!(" {:>16}", value.map_or("-".into(), short));
+            for (value, curve) in values.into_iter().zip(&self.curves) {
+                let shown = value.map_or("-".into(), short);
+                text += &format!("  {shown:>0$}", width(curve));
             }
             text += "\n";
         }

@@ -39,7 +39,7 @@ pub const TASKS_LOOPS: Experiment = Experiment {
     evaluate: |points| points,
 };
 
-/// A curve for each way and side; x is part `field` of the figures' names, `tasks_WAY_CALLS_LOOPS`.
+/// A curve for each way and side, each side with two CPUs: Linux's two, or one of each kernel. x is part `field` of the figures' names, `tasks_WAY_CALLS_LOOPS`.
 fn runs(tasks: &[(u32, u32)], field: u32) -> Vec<Run> {
     let ways = [
         ("as usual", "plain"),
@@ -51,11 +51,11 @@ fn runs(tasks: &[(u32, u32)], field: u32) -> Vec<Run> {
             .iter()
             .map(|(calls, loops)| format!(" tasks_{way}_{calls}_{loops}"))
             .collect();
-        [("native", ""), ("ours", "mcexec")].map(|(side, launcher)| {
+        [("native", ""), ("ours", "taskset -c 0 mcexec ")].map(|(side, launcher)| {
             let points = format!("awk -F'[_ ]' '{{ print ${field}, $5 / 1000 }}'");
             run(
                 format!("{side}: {title}"),
-                format!("{launcher} $programs/tasks{names} | {points}"),
+                format!("{launcher}$programs/tasks{names} | {points}"),
             )
         })
     });
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(runs.len(), 6);
         assert!(runs[3]
             .command
-            .starts_with("mcexec $programs/tasks tasks_flexsc_4_0 "));
+            .starts_with("taskset -c 0 mcexec $programs/tasks tasks_flexsc_4_0 "));
         assert!(runs[3].command.ends_with("print $4, $5 / 1000 }'"));
     }
 }
