@@ -12,13 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCHES = 5, MOST_THREADS = 64, CALLS = 4000, READ_BYTES = 4096, FILE_READS = 4096 };
+enum { BATCHES = 5, MOST_THREADS = 64, BATCH_US = 100000, READ_BYTES = 4096, FILE_READS = 4096 };
 
 enum work { LSEEKS, SEQUENTIAL, RANDOM };
 
 static int file;
 static enum work work;
 static pthread_barrier_t barrier;
+static _Atomic int over;
 
 static void fail(const char *what)
 {
@@ -42,22 +43,28 @@ static void make_file(void)
 			fail("scaling: file");
 }
 
-static void *work_on(void *argument)
+static void call_once(uint64_t block)
 {
 	static __thread char buffer[READ_BYTES] __attribute__((aligned(READ_BYTES)));
-	uint64_t number = (uintptr_t)argument, random = 88172645463325252ull + number;
+	if (work == LSEEKS)
+		lseek(file, 0, SEEK_SET);
+	else if (pread(file, buffer, READ_BYTES, (off_t)(block % FILE_READS * READ_BYTES)) != READ_BYTES)
+		fail("scaling: pread");
+}
+
+// A thread; its argument becomes the number of its calls. Threads begin at places of their own.
+static void *work_on(void *argument)
+{
+	uint64_t *calls = argument, first = *calls * FILE_READS / MOST_THREADS, random = 88172645463325252ull + first;
+	uint64_t made = 0;
 	pthread_barrier_wait(&barrier);
-	for (uint64_t i = 0; i < CALLS; i++) {
+	for (; !over; made++) {
 		random ^= random << 13;
 		random ^= random >> 7;
 		random ^= random << 17;
-		uint64_t block = (work == RANDOM ? random : number * CALLS + i) % FILE_READS;
-		if (work == LSEEKS)
-			lseek(file, 0, SEEK_SET);
-		else if (pread(file, buffer, READ_BYTES, (off_t)(block * READ_BYTES)) != READ_BYTES)
-			fail("scaling: pread");
+		call_once(work == RANDOM ? random : first + made);
 	}
-	pthread_barrier_wait(&barrier);
+	*calls = made;
 	return NULL;
 }
 
@@ -65,18 +72,24 @@ static void *work_on(void *argument)
 static double rate(int threads)
 {
 	pthread_t others[MOST_THREADS];
+	uint64_t calls[MOST_THREADS], sum = 0;
+	over = 0;
 	pthread_barrier_init(&barrier, NULL, (unsigned)threads + 1);
-	for (int i = 0; i < threads; i++)
-		if (pthread_create(&others[i], NULL, work_on, (void *)(uintptr_t)i))
+	for (int i = 0; i < threads; i++) {
+		calls[i] = (uint64_t)i;
+		if (pthread_create(&others[i], NULL, work_on, &calls[i]))
 			fail("scaling: pthread_create");
+	}
 	pthread_barrier_wait(&barrier);
 	uint64_t began = now_ns();
-	pthread_barrier_wait(&barrier);
-	double seconds = (double)(now_ns() - began) / 1e9;
-	for (int i = 0; i < threads; i++)
+	usleep(BATCH_US);
+	over = 1;
+	for (int i = 0; i < threads; i++) {
 		pthread_join(others[i], NULL);
-	double calls = (double)threads * CALLS / seconds;
-	return work == LSEEKS ? calls : calls * READ_BYTES / 1e6;
+		sum += calls[i];
+	}
+	double each_second = (double)sum * 1e9 / (double)(now_ns() - began);
+	return work == LSEEKS ? each_second : each_second * READ_BYTES / 1e6;
 }
 
 static int by_value(const void *a, const void *b)
