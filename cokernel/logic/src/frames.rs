@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Which frames are free: blocks of 2 MiB, each with a bitmap of its 4 KiB frames.
 //!
-//! A block is wholly free, partly used or full. Small frames come from partly used blocks first, so
-//! that whole blocks stay whole for large pages. Both kinds of blocks with something free hang in a
-//! doubly linked list of block numbers; every operation takes constant time (a run: one pass over
-//! the partly used blocks).
+//! A block is full, partly used, or wholly free, and then perhaps all zero. Small frames come from
+//! partly used blocks first, so that whole blocks stay whole for large pages. Blocks with something
+//! free hang in a doubly linked list of block numbers per kind and node; every operation takes
+//! constant time (a run: one pass over the partly used blocks).
+//!
+//! Free frames are cleaned by whoever has time, up to a part of each node's memory: `begin_cleaning`
+//! puts a few out of reach, `end_cleaning` puts them back as zero. They count as free all the time.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::block::{Block, Kind, KINDS, NONE};
+
+pub use crate::block::FRAMES_PER_BLOCK;
+
 /// Nodes that can be told apart; what lies on others counts as the last one's.
 pub const MAX_NODES: u32 = 64;
-/// Small frames in a block.
-pub const FRAMES_PER_BLOCK: u32 = 512;
-/// End of a list.
-const NONE: u32 = u32::MAX;
-/// Words of a block's bitmap.
-const WORDS: usize = (FRAMES_PER_BLOCK / 64) as usize;
-/// Partly used blocks looked at for a run before a whole block is broken.
+/// Partly used blocks looked at for a run before a whole block is broken, and for cleaning.
 const RUN_SEARCH: usize = 16;
+/// Which part of a node's frames is kept zero: 1 / this, and at most [`MOST_ZEROS`].
+const ZERO_FRACTION: u64 = 4;
+/// See [`ZERO_FRACTION`]: 128 MiB.
+const MOST_ZEROS: u64 = 32768;
 
 /// Why a frame was not taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,17 @@ pub struct FrameStats {
     pub total: u64,
     /// Of these, free.
     pub free: u64,
+}
+
+/// Adjacent frames of one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The first one.
+    pub first: u32,
+    /// How many.
+    pub count: u32,
+    /// They are known to be zero.
+    pub is_zero: bool,
 }
 
 /// Where frames shall come from.
@@ -67,91 +83,44 @@ impl Place {
     }
 }
 
-/// Heads of a node's lists: wholly free blocks, partly used blocks.
+/// What a node has.
 #[derive(Clone, Copy)]
-struct Lists {
-    whole: u32,
-    partial: u32,
+struct Node {
+    /// The first block of each kind.
+    heads: [u32; KINDS],
+    /// Frames managed.
+    total: u64,
+    /// Of these, free and zero.
+    zeros: u64,
 }
 
-#[derive(Clone, Copy)]
-struct Block {
-    /// Bit set: the frame is in use, or not ours to give out.
-    used: [u64; WORDS],
-    /// Clear bits of `used`.
-    free: u32,
-    next: u32,
-    previous: u32,
-    node: u32,
-}
-
-impl Block {
-    const FULL: Self = Self {
-        used: [u64::MAX; WORDS],
-        free: 0,
-        next: NONE,
-        previous: NONE,
-        node: 0,
+impl Node {
+    const EMPTY: Self = Self {
+        heads: [NONE; KINDS],
+        total: 0,
+        zeros: 0,
     };
 
-    fn is_used(&self, frame: u32) -> bool {
-        self.used[(frame / 64) as usize] & 1 << (frame % 64) != 0
+    fn head(&self, kind: Kind) -> u32 {
+        self.heads[kind as usize]
     }
 
-    fn first_free(&self) -> Option<u32> {
-        let (word, bits) = (0u32..)
-            .zip(self.used)
-            .find(|(_, bits)| *bits != u64::MAX)?;
-        Some(word * 64 + (!bits).trailing_zeros())
+    fn lacks_zeros(&self) -> bool {
+        self.zeros < (self.total / ZERO_FRACTION).min(MOST_ZEROS)
     }
-
-    /// First of `count` adjacent free frames.
-    fn find_run(&self, count: u32) -> Option<u32> {
-        let mut length = 0;
-        for frame in 0..FRAMES_PER_BLOCK {
-            length = if self.is_used(frame) { 0 } else { length + 1 };
-            if length == count {
-                return Some(frame + 1 - count);
-            }
-        }
-        None
-    }
-
-    /// Marks frames as used or free; they were all the opposite.
-    fn set(&mut self, first: u32, count: u32, used: bool) {
-        for (word, mask) in masks(first, count) {
-            let word = &mut self.used[word];
-            *word = if used { *word | mask } else { *word & !mask };
-        }
-        self.free = if used {
-            self.free - count
-        } else {
-            self.free + count
-        };
-    }
-
-    fn are_used(&self, first: u32, count: u32) -> bool {
-        masks(first, count).all(|(word, mask)| self.used[word] & mask == mask)
-    }
-}
-
-/// The bitmap's words that hold frames `first..first + count` of a block, and which bits of them.
-fn masks(first: u32, count: u32) -> impl Iterator<Item = (usize, u64)> {
-    let end = first + count;
-    (first / 64..end.div_ceil(64)).map(move |word| {
-        let low = first.max(word * 64) - word * 64;
-        let high = end.min(word * 64 + 64) - word * 64;
-        (word as usize, u64::MAX >> (64 - (high - low)) << low)
-    })
 }
 
 /// The frames of a partition, numbered from 0.
 pub struct Frames {
     blocks: Box<[Block]>,
-    lists: [Lists; MAX_NODES as usize],
+    nodes: [Node; MAX_NODES as usize],
     stats: FrameStats,
-    /// Wholly free blocks.
+    /// Wholly free blocks in the lists.
     whole: u64,
+    /// The whole block that is being cleaned, or [`NONE`]: it hangs in no list, lest somebody breaks it.
+    held: u32,
+    /// Nodes that may have something to clean: bit n = node n.
+    to_clean: u64,
 }
 
 impl Frames {
@@ -161,12 +130,11 @@ impl Frames {
         let blocks: Vec<Block> = (0..blocks).map(|_| Block::FULL).collect();
         Self {
             blocks: blocks.into_boxed_slice(),
-            lists: [Lists {
-                whole: NONE,
-                partial: NONE,
-            }; MAX_NODES as usize],
+            nodes: [Node::EMPTY; MAX_NODES as usize],
             stats: FrameStats::default(),
             whole: 0,
+            held: NONE,
+            to_clean: 0,
         }
     }
 
@@ -208,29 +176,47 @@ impl Frames {
             let take = (FRAMES_PER_BLOCK - frame % FRAMES_PER_BLOCK).min(end - frame);
             self.free_run(frame, take)?;
             self.stats.total += u64::from(take);
+            let node = self.blocks[(frame / FRAMES_PER_BLOCK) as usize].node;
+            self.nodes[node as usize].total += u64::from(take);
+            self.to_clean |= 1 << node;
             frame += take;
         }
         Ok(())
     }
 
-    /// One frame.
+    /// One frame with any contents.
     pub fn alloc_small(&mut self, place: Place) -> Option<u32> {
         self.alloc_run(1, place)
     }
 
-    /// The first frame of a whole block.
+    /// The first frame of a whole block with any contents.
     pub fn alloc_large(&mut self, place: Place) -> Option<u32> {
         self.alloc_run(FRAMES_PER_BLOCK, place)
     }
 
-    /// The first of `count` adjacent frames that lie in one block.
+    /// The first of `count` adjacent frames that lie in one block, with any contents.
     pub fn alloc_run(&mut self, count: u32, place: Place) -> Option<u32> {
+        self.alloc(count, place, false).map(|run| run.first)
+    }
+
+    /// As [`Self::alloc_run`], for somebody who would clear them otherwise.
+    pub fn alloc_rather_zero(&mut self, count: u32, place: Place) -> Option<Run> {
+        self.alloc(count, place, true)
+    }
+
+    fn alloc(&mut self, count: u32, place: Place, rather_zero: bool) -> Option<Run> {
         if count == 0 || count > FRAMES_PER_BLOCK {
             return None;
         }
-        let (block, frame) = place.nodes().find_map(|node| self.find_run(node, count))?;
-        self.take(block, frame, count);
-        Some(block * FRAMES_PER_BLOCK + frame)
+        let find = |node| self.find(node, count, rather_zero);
+        let (number, start) = place.nodes().find_map(find)?;
+        let is_zero = self.change(number, |block| block.take(start, count));
+        self.stats.free -= u64::from(count);
+        Some(Run {
+            first: number * FRAMES_PER_BLOCK + start,
+            count,
+            is_zero,
+        })
     }
 
     /// Takes back what [`Self::alloc_small`] gave, or one frame of a broken block.
@@ -257,101 +243,151 @@ impl Frames {
     ///
     /// See [`FreeError`]; nothing was changed.
     pub fn free_run(&mut self, first: u32, count: u32) -> Result<(), FreeError> {
-        let (number, frame) = (first / FRAMES_PER_BLOCK, first % FRAMES_PER_BLOCK);
+        let (number, start) = (first / FRAMES_PER_BLOCK, first % FRAMES_PER_BLOCK);
         let block = self
             .blocks
-            .get_mut(number as usize)
+            .get(number as usize)
             .ok_or(FreeError::OutOfRange)?;
-        if count > FRAMES_PER_BLOCK - frame {
+        if count > FRAMES_PER_BLOCK - start {
             return Err(FreeError::OutOfRange);
         }
-        if !block.are_used(frame, count) {
+        if !block.are_used(start, count) {
             return Err(FreeError::AlreadyFree);
         }
-        let before = block.free;
-        block.set(frame, count, false);
+        self.change(number, |block| block.put(start, count, false));
         self.stats.free += u64::from(count);
-        self.relink(number, before);
         Ok(())
     }
 
-    /// How much there is.
+    /// Nodes that may have something to clean: bit n = node n.
     #[must_use]
-    pub const fn stats(&self) -> FrameStats {
-        self.stats
+    pub const fn to_clean(&self) -> u64 {
+        self.to_clean
     }
 
-    fn take(&mut self, number: u32, frame: u32, count: u32) {
-        let block = &mut self.blocks[number as usize];
-        let before = block.free;
-        block.set(frame, count, true);
-        self.stats.free -= u64::from(count);
-        self.relink(number, before);
+    /// Puts at most `most` free frames of `node` that are not zero out of reach. `None`: there are
+    /// none, or enough that are zero. The caller clears them and calls [`Self::end_cleaning`], one
+    /// caller at a time.
+    pub fn begin_cleaning(&mut self, node: u32, most: u32) -> Option<Run> {
+        debug_assert_eq!(self.held, NONE, "two clean at a time");
+        let node = node.min(MAX_NODES - 1);
+        let Some((number, start, count)) = self.find_dirty(node, most) else {
+            self.to_clean &= !(1 << node);
+            return None;
+        };
+        if self.blocks[number as usize].kind() == Some(Kind::Whole) {
+            self.unlink(number, Kind::Whole);
+            self.held = number;
+        }
+        self.change(number, |block| block.take(start, count));
+        Some(Run {
+            first: number * FRAMES_PER_BLOCK + start,
+            count,
+            is_zero: false,
+        })
+    }
+
+    /// Takes the frames back that [`Self::begin_cleaning`] gave; they are zero now.
+    pub fn end_cleaning(&mut self, run: Run) {
+        let (number, start) = (run.first / FRAMES_PER_BLOCK, run.first % FRAMES_PER_BLOCK);
+        self.change(number, |block| block.put(start, run.count, true));
+        if self.held == number {
+            self.held = NONE;
+            if let Some(kind) = self.blocks[number as usize].kind() {
+                self.link(number, kind);
+            }
+        }
+    }
+
+    /// Frames of partly used blocks first, of which there are few; they serve small areas.
+    fn find_dirty(&self, node: u32, most: u32) -> Option<(u32, u32, u32)> {
+        let node = &self.nodes[node as usize];
+        if !node.lacks_zeros() {
+            return None;
+        }
+        let partial = self.list(node.head(Kind::Partial)).take(RUN_SEARCH);
+        let whole = self.list(node.head(Kind::Whole)).take(1);
+        partial.chain(whole).find_map(|(number, block)| {
+            let (start, count) = block.find_dirty(most)?;
+            Some((number, start, count))
+        })
     }
 
     /// A block of `node` and the first of `count` adjacent free frames in it: partly used blocks
     /// first, so that whole ones stay whole.
-    fn find_run(&self, node: usize, count: u32) -> Option<(u32, u32)> {
-        let Lists { whole, partial } = self.lists[node];
+    fn find(&self, node: usize, count: u32, rather_zero: bool) -> Option<(u32, u32)> {
+        let node = &self.nodes[node];
+        let kinds = if rather_zero {
+            [Kind::Zero, Kind::Whole]
+        } else {
+            [Kind::Whole, Kind::Zero]
+        };
+        let whole = kinds.map(|kind| node.head(kind));
+        let whole = whole.into_iter().find(|&number| number != NONE);
         let broken = if count == FRAMES_PER_BLOCK {
             None
         } else {
-            self.find_broken(partial, whole == NONE, count)
+            let head = node.head(Kind::Partial);
+            let zero = |block: &Block| block.find_zero(count);
+            let any = |block: &Block| block.find_free(count);
+            let in_zero = || self.find_broken(head, false, zero);
+            let in_any = || self.find_broken(head, whole.is_none(), any);
+            rather_zero.then(in_zero).flatten().or_else(in_any)
         };
-        broken.or_else(|| (whole != NONE).then_some((whole, 0)))
+        broken.or_else(|| whole.map(|number| (number, 0)))
     }
 
-    /// Looks at the partly used blocks from `number` on; at all of them if `thoroughly`.
-    fn find_broken(&self, mut number: u32, thoroughly: bool, count: u32) -> Option<(u32, u32)> {
-        let mut seen = 0;
-        while seen < RUN_SEARCH || thoroughly {
-            seen += 1;
+    /// Looks at the partly used blocks from `head` on; at all of them if `thoroughly`.
+    fn find_broken(
+        &self,
+        head: u32,
+        thoroughly: bool,
+        find: impl Fn(&Block) -> Option<u32>,
+    ) -> Option<(u32, u32)> {
+        let limit = if thoroughly { usize::MAX } else { RUN_SEARCH };
+        self.list(head)
+            .take(limit)
+            .find_map(|(number, block)| Some((number, find(block)?)))
+    }
+
+    /// The blocks of a list from `head` on.
+    fn list(&self, head: u32) -> impl Iterator<Item = (u32, &Block)> {
+        let mut number = head;
+        core::iter::from_fn(move || {
             let block = self.blocks.get(number as usize)?;
-            let found = if count == 1 {
-                block.first_free()
-            } else {
-                block.find_run(count)
-            };
-            if let Some(frame) = found {
-                return Some((number, frame));
-            }
-            number = block.next;
-        }
-        None
+            let this = core::mem::replace(&mut number, block.next);
+            Some((this, block))
+        })
     }
 
-    /// Moves a block to the list its number of free frames asks for.
-    fn relink(&mut self, number: u32, free_before: u32) {
-        let kind = |free| match free {
-            0 => 0,
-            FRAMES_PER_BLOCK => 2,
-            _ => 1,
-        };
-        let free = self.blocks[number as usize].free;
-        if kind(free) == kind(free_before) {
-            return;
+    /// Changes a block and moves it to the list where it then belongs.
+    fn change<R>(&mut self, number: u32, change: impl FnOnce(&mut Block) -> R) -> R {
+        let block = &mut self.blocks[number as usize];
+        let (old_kind, old_zeros) = (block.kind(), block.zeros);
+        let result = change(block);
+        let (new_kind, new_zeros) = (block.kind(), block.zeros);
+        let node = &mut self.nodes[block.node as usize];
+        node.zeros = node.zeros + u64::from(new_zeros) - u64::from(old_zeros);
+        if node.lacks_zeros() {
+            self.to_clean |= 1 << block.node;
         }
-        if free_before != 0 {
-            self.unlink(number, free_before == FRAMES_PER_BLOCK);
+        if old_kind == new_kind || self.held == number {
+            return result;
         }
-        if free != 0 {
-            self.link(number, free == FRAMES_PER_BLOCK);
+        if let Some(kind) = old_kind {
+            self.unlink(number, kind);
         }
+        if let Some(kind) = new_kind {
+            self.link(number, kind);
+        }
+        result
     }
 
-    fn head(&mut self, node: u32, whole: bool) -> &mut u32 {
-        let lists = &mut self.lists[node as usize];
-        if whole {
-            &mut lists.whole
-        } else {
-            &mut lists.partial
-        }
-    }
-
-    fn link(&mut self, number: u32, whole: bool) {
-        self.whole += u64::from(whole);
+    fn link(&mut self, number: u32, kind: Kind) {
+        self.whole += u64::from(kind != Kind::Partial);
         let node = self.blocks[number as usize].node;
-        let next = core::mem::replace(self.head(node, whole), number);
+        let head = &mut self.nodes[node as usize].heads[kind as usize];
+        let next = core::mem::replace(head, number);
         if let Some(block) = self.blocks.get_mut(next as usize) {
             block.previous = number;
         }
@@ -359,8 +395,8 @@ impl Frames {
         (block.previous, block.next) = (NONE, next);
     }
 
-    fn unlink(&mut self, number: u32, whole: bool) {
-        self.whole -= u64::from(whole);
+    fn unlink(&mut self, number: u32, kind: Kind) {
+        self.whole -= u64::from(kind != Kind::Partial);
         let Block {
             next,
             previous,
@@ -369,11 +405,17 @@ impl Frames {
         } = self.blocks[number as usize];
         match self.blocks.get_mut(previous as usize) {
             Some(block) => block.next = next,
-            None => *self.head(node, whole) = next,
+            None => self.nodes[node as usize].heads[kind as usize] = next,
         }
         if let Some(block) = self.blocks.get_mut(next as usize) {
             block.previous = previous;
         }
+    }
+
+    /// How much there is.
+    #[must_use]
+    pub const fn stats(&self) -> FrameStats {
+        self.stats
     }
 }
 
@@ -451,7 +493,91 @@ mod tests {
         assert_eq!(taken, (600..700).collect());
     }
 
+    #[test]
+    fn whole_blocks_stay_whole_while_they_are_cleaned() {
+        let mut frames = Frames::new(8);
+        frames.add(0, 4096).unwrap();
+        let piece = frames.begin_cleaning(0, 8).unwrap();
+        let taken: Vec<u32> = core::iter::from_fn(|| frames.alloc_small(ANYWHERE)).collect();
+        assert_eq!(taken.len(), 7 * 512);
+        assert_eq!(frames.stats().free, 512);
+        frames.end_cleaning(piece);
+        let large = frames.alloc_rather_zero(512, ANYWHERE).unwrap();
+        assert!(!large.is_zero && large.first / 512 == piece.first / 512);
+    }
+
+    #[test]
+    fn cleaning_ends_with_a_part_of_the_memory() {
+        let mut frames = Frames::new(8);
+        frames.add(0, 4096).unwrap();
+        assert_eq!(frames.to_clean(), 1);
+        let mut cleaned = 0;
+        while let Some(piece) = frames.begin_cleaning(0, 64) {
+            cleaned += piece.count;
+            frames.end_cleaning(piece);
+        }
+        assert_eq!((cleaned, frames.to_clean()), (1024, 0));
+        assert_eq!(frames.whole_blocks(), 8);
+        let zero = [512, 8, 512].map(|count| frames.alloc_rather_zero(count, ANYWHERE).unwrap());
+        assert_eq!(zero.map(|run| run.is_zero), [true, true, false]);
+        assert!(frames.alloc_rather_zero(8, ANYWHERE).unwrap().is_zero);
+        assert_eq!(frames.to_clean(), 1);
+        frames.free_run(zero[1].first, 8).unwrap();
+        let piece = frames.begin_cleaning(0, 64).unwrap();
+        assert_eq!((piece.first, piece.count), (zero[1].first, 8));
+    }
+
     proptest! {
+        #[test]
+        fn what_is_called_zero_is_zero(steps in proptest::collection::vec((0u8..8, any::<u16>()), 1..400)) {
+            let mut frames = Frames::new(5);
+            (0..5).for_each(|block| frames.set_node(block, block / 4));
+            frames.add(0, 2560).unwrap();
+            let mut dirty = [true; 2560];
+            let mut held: Vec<Run> = Vec::new();
+            let mut cleaned: Option<Run> = None;
+            let mut taken = 0;
+            for (kind, number) in steps {
+                let place = Place::near(u32::from(number) % 2);
+                let got = match kind {
+                    0 => frames.alloc_rather_zero(512, place),
+                    1 => frames.alloc_rather_zero(u32::from(number) % 40 + 1, place),
+                    2 => frames.alloc_small(place).map(|first| Run { first, count: 1, is_zero: false }),
+                    3 | 4 if held.is_empty() => None,
+                    3 | 4 => {
+                        let run = held.swap_remove(number as usize % held.len());
+                        frames.free_run(run.first, run.count).unwrap();
+                        taken -= u64::from(run.count);
+                        None
+                    }
+                    _ => {
+                        if let Some(run) = cleaned.take() {
+                            (run.first..run.first + run.count).for_each(|frame| dirty[frame as usize] = false);
+                            frames.end_cleaning(run);
+                        } else {
+                            cleaned = frames.begin_cleaning(u32::from(number) % 2, 64);
+                        }
+                        None
+                    }
+                };
+                if let Some(run) = got {
+                    let mine = &mut dirty[run.first as usize..(run.first + run.count) as usize];
+                    prop_assert!(!run.is_zero || mine.iter().all(|dirty| !dirty));
+                    let in_cleaning = |run: Run| move |frame: u32| (run.first..run.first + run.count).contains(&frame);
+                    prop_assert!(!cleaned.is_some_and(|piece| (run.first..run.first + run.count).any(in_cleaning(piece))));
+                    mine.fill(true);
+                    taken += u64::from(run.count);
+                    held.push(run);
+                }
+                prop_assert_eq!(frames.stats().free, 2560 - taken);
+            }
+            if let Some(run) = cleaned {
+                frames.end_cleaning(run);
+            }
+            held.iter().for_each(|run| frames.free_run(run.first, run.count).unwrap());
+            prop_assert_eq!(frames.whole_blocks(), 5);
+        }
+
         #[test]
         fn no_frame_is_given_out_twice(steps in proptest::collection::vec((0u8..6, any::<u16>()), 1..400)) {
             let mut frames = Frames::new(4);

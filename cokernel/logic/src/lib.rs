@@ -7,6 +7,7 @@
 extern crate alloc;
 
 mod area;
+mod block;
 pub mod frames;
 pub mod policy;
 pub mod runqueue;

@@ -3,7 +3,7 @@
 //!
 //! The worker on Linux performs the call; pointers mean the same there. While it waits, the thread
 //! polls, as long as nobody else wants its CPU, and serves Linux: the worker may just be touching
-//! a page that this very CPU has to provide.
+//! a page that this very CPU has to provide. If the wait is long, it clears free memory meanwhile.
 
 pub mod pool;
 #[expect(unsafe_code, reason = "slots are a view of frames shared with Linux")]
@@ -18,6 +18,7 @@ use ihk_ikc::slot::{DelegationSlot, Request, SlotError, Wake};
 
 use crate::arch::relax;
 use crate::arch::time::Deadline;
+use crate::mm::cleaner;
 use crate::syscall::errno::Errno;
 use crate::syscall::restart;
 use crate::task::process::Process;
@@ -32,6 +33,8 @@ const SIGKILL: u64 = 9;
 const GLANCE: u32 = 8;
 /// How long a quick call takes, µs.
 const QUICK_US: u64 = 10;
+/// What a thread that waits clears between two looks, in less than a microsecond.
+const FRAMES_AT_A_TIME: u32 = 1;
 /// How often a question is asked; the worker is awake from the first time on.
 const ASK_TRIES: u32 = 16;
 
@@ -143,6 +146,9 @@ fn wait(
             return Ok(Errno::EINTR.negated());
         }
         ikc::poll();
+        if quick.passed() {
+            cleaner::clear_some(FRAMES_AT_A_TIME);
+        }
         let yields = sched::others_runnable() && quick.passed();
         if yields || thread.needs_return_work() || limit.passed() {
             break;

@@ -3,6 +3,7 @@
 
 pub mod addr;
 pub mod aspace;
+pub mod cleaner;
 pub mod copy;
 pub mod duplicate;
 mod emergency;

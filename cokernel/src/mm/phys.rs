@@ -16,7 +16,7 @@ use spin::Once;
 use x86_64::PhysAddr;
 
 use crate::ikc;
-use crate::mm::{emergency, spare};
+use crate::mm::{cleaner, emergency, spare};
 use crate::sync::SpinLock;
 
 /// Words of a small page.
@@ -35,6 +35,8 @@ static FRAMES: Once<SpinLock<Frames>> = Once::new();
 static TOTAL: AtomicU64 = AtomicU64::new(0);
 /// See [`TOTAL`].
 static FREE: AtomicU64 = AtomicU64::new(0);
+/// Nodes that may have frames to clear, for a look without the lock: bit n = node n.
+static TO_CLEAN: AtomicU64 = AtomicU64::new(0);
 /// See [`set_aside`]. Changed under the lock of the frames.
 static SET_ASIDE: AtomicU64 = AtomicU64::new(0);
 
@@ -113,12 +115,47 @@ pub fn alloc_run_at(count: u32, place: Place) -> Option<PhysAddr> {
             return Some(frame_address(frame));
         }
     }
-    let frame = with(|frames| frames.alloc_run(count, place)).or_else(|| {
-        // What CPUs keep may be what is missing.
+    with_all(|frames| frames.alloc_run(count, place)).map(frame_address)
+}
+
+/// `count` (at most 512) adjacent frames from `place`, filled with zeros: such as were cleared
+/// before, if there are any.
+pub fn alloc_zeroed_run_at(count: u32, place: Place) -> Option<PhysAddr> {
+    let run = with_all(|frames| frames.alloc_rather_zero(count, place))?;
+    let address = frame_address(run.first);
+    if !run.is_zero {
+        zero(address, u64::from(count) * PAGE_BYTES);
+    }
+    Some(address)
+}
+
+/// Tries `alloc`, and once more with everything that is free within its reach.
+fn with_all<R>(mut alloc: impl FnMut(&mut Frames) -> Option<R>) -> Option<R> {
+    with(&mut alloc).or_else(|| {
+        // What CPUs keep may be what is missing, or what one of them is just clearing.
         spare::drain_all(free_each);
-        with(|frames| frames.alloc_run(count, place))
-    });
-    frame.map(frame_address)
+        cleaner::while_nobody_cleans(|| with(&mut alloc))
+    })
+}
+
+/// A node that may have free frames to clear; this CPU's if it is one.
+pub(super) fn node_to_clean() -> Option<u32> {
+    let nodes = TO_CLEAN.load(Ordering::Relaxed);
+    let own = crate::arch::cpu_node();
+    if nodes & 1_u64.checked_shl(own).unwrap_or(0) != 0 {
+        return Some(own);
+    }
+    (nodes != 0).then(|| nodes.trailing_zeros())
+}
+
+/// Clears at most `most` free frames of `node`; whether there were any to clear. One CPU at a time.
+pub(super) fn clear_free_frames(node: u32, most: u32) -> bool {
+    let Some(run) = with(|frames| frames.begin_cleaning(node, most)) else {
+        return false;
+    };
+    zero(frame_address(run.first), u64::from(run.count) * PAGE_BYTES);
+    with(|frames| frames.end_cleaning(run));
+    true
 }
 
 fn refill(place: Place, add: &mut dyn FnMut(u32)) {
@@ -287,6 +324,7 @@ fn with<R>(body: impl FnOnce(&mut Frames) -> R) -> R {
     let frames = FRAMES.get().expect("frames are used before they are there");
     let mut frames = frames.lock();
     let result = body(&mut frames);
+    TO_CLEAN.store(frames.to_clean(), Ordering::Relaxed);
     publish(frames.stats());
     result
 }

@@ -53,12 +53,12 @@ pub fn populate_large(space: &AddressSpace, range: Range, what: &Attributes) -> 
         let place = policy.place(arch::cpu_node(), at / size.bytes());
         let room = has_room_for(size.bytes());
         let frame = if room {
-            phys::alloc_run_at(FRAMES_PER_BLOCK, place)
+            phys::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place)
         } else {
             None
         };
         let frame = frame.ok_or(Errno::ENOMEM)?;
-        let page = zeroed(Page { frame, size });
+        let page = Page { frame, size };
         let placed = space.with(|inner| inner.place(at, page, what.protection));
         placed.map_err(|_| {
             free(page);
@@ -87,8 +87,7 @@ fn fill_run(space: &AddressSpace, at: u64, range: Range, protection: Protection)
         return None;
     }
     let place = policy.place(arch::cpu_node(), at / PageSize::Small.bytes());
-    let frame = phys::alloc_run_at(count, place)?;
-    phys::zero(frame, end - at);
+    let frame = phys::alloc_zeroed_run_at(count, place)?;
     let placed = space.with(|inner| inner.place_run(at, frame, count, protection));
     if placed.is_err() {
         phys::free_run(frame, count);
@@ -173,18 +172,19 @@ fn alloc_for(address: u64, range: Range, policy: &Policy) -> Option<Page> {
     let large = PageSize::Large.bytes();
     let fits = address % large == 0 && range.end - address >= large;
     if fits && has_room_for(large) {
-        if let Some(frame) = phys::alloc_run_at(FRAMES_PER_BLOCK, place(PageSize::Large)) {
-            return Some(zeroed(Page {
+        if let Some(frame) = phys::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place(PageSize::Large)) {
+            return Some(Page {
                 frame,
                 size: PageSize::Large,
-            }));
+            });
         }
     }
     let frame = alloc_frame(place(PageSize::Small))?;
-    Some(zeroed(Page {
+    phys::zero(frame, PageSize::Small.bytes());
+    Some(Page {
         frame,
         size: PageSize::Small,
-    }))
+    })
 }
 
 /// A small frame from `place` with undefined contents, unless the kernel needs the rest.
@@ -196,11 +196,6 @@ pub fn alloc_frame(place: Place) -> Option<PhysAddr> {
     } else {
         None
     }
-}
-
-fn zeroed(page: Page) -> Page {
-    phys::zero(page.frame, page.size.bytes());
-    page
 }
 
 /// Gives back a page that was never mapped.

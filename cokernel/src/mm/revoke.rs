@@ -19,7 +19,7 @@ use x86_64::PhysAddr;
 use crate::arch::relax;
 use crate::arch::time::Patience;
 use crate::mm::runs::RunList;
-use crate::mm::{phys, quarantine, share};
+use crate::mm::{cleaner, phys, quarantine, share};
 use crate::sync::SpinLock;
 use crate::task::process::{self, Process};
 use crate::{ikc, klog};
@@ -212,6 +212,7 @@ fn ask_and_wait(process: &Process, range: Range, runs: RunList, then: Then, done
         // Linux is slow, not this CPU: its patience with us must not end before ours with it.
         ikc::beat();
         ikc::poll();
+        cleaner::clear_some(1);
         relax();
         if patience.is_exhausted() {
             give_up(token);

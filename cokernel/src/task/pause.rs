@@ -17,6 +17,8 @@ const LONGEST_US: u64 = 1000;
 /// A time without work.
 pub(super) struct Pause {
     began_tsc: u64,
+    /// The CPU halted, perhaps long after it had polled enough: it clears memory meanwhile.
+    has_halted: bool,
     /// How long to poll in it.
     pub(super) poll_us: u64,
 }
@@ -26,8 +28,14 @@ impl Pause {
     pub(super) fn begin(poll_us: u64) -> Self {
         Self {
             began_tsc: time::tsc(),
+            has_halted: false,
             poll_us,
         }
+    }
+
+    /// The CPU is about to halt.
+    pub(super) fn halts(&mut self) {
+        self.has_halted = true;
     }
 
     /// It ends now: how long to poll in the next one.
@@ -36,7 +44,7 @@ impl Pause {
         let usual = kargs::poll_us();
         if lasted > time::us_to_ticks(SOON_US) {
             usual
-        } else if lasted > time::us_to_ticks(self.poll_us) {
+        } else if self.has_halted {
             (self.poll_us * 2).min(LONGEST_US.max(usual))
         } else {
             self.poll_us

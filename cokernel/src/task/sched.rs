@@ -20,13 +20,15 @@ use super::thread::{State, Thread};
 use crate::arch::time::{ticks_to_ns, Deadline};
 use crate::arch::tlb::Space;
 use crate::arch::{self, apic, context, fpu, paging, timer, UserFrame};
-use crate::mm::phys;
+use crate::mm::{cleaner, phys};
 use crate::sync::{OwnedCell, PerCpuArray, SpinLock};
 use crate::task::cpu_timer;
 use crate::{ikc, kargs};
 
 /// How long one of several threads of a CPU runs at a time.
 const SLICE_NS: u64 = 10_000_000;
+/// What an idle CPU clears between two looks, in a few microseconds.
+const FRAMES_AT_A_TIME: u32 = 4;
 
 /// One CPU's part of the scheduler.
 struct Local {
@@ -418,12 +420,14 @@ extern "C" fn idle_loop() -> ! {
             pause = Pause::begin(poll_us);
         } else {
             phys::drain_this_cpu();
+            pause.halts();
             arch::wait_for_interrupt();
         }
     }
 }
 
-/// Polls queue and ring. Whether a thread came.
+/// Polls queue and ring, and clears free memory meanwhile; as long as there is some to clear, if that
+/// takes longer. Whether a thread came.
 fn poll_for_work(poll_us: u64) -> bool {
     let local = local();
     local.polls.store(true, Ordering::SeqCst);
@@ -433,7 +437,8 @@ fn poll_for_work(poll_us: u64) -> bool {
         if others_runnable() || steal() {
             break true;
         }
-        if deadline.passed() {
+        let clears = cleaner::clear_some(FRAMES_AT_A_TIME);
+        if deadline.passed() && !clears {
             break false;
         }
         arch::relax();
