@@ -56,13 +56,15 @@ pub fn release(run: FrameRun, mut free: impl FnMut(FrameRun)) {
     let mut own = runs::RunList::new();
     {
         let mut blocks = BLOCKS.lock();
-        for frame in frames(run) {
-            if !lower(&mut blocks, frame) {
-                own.push(FrameRun {
-                    first: frame,
-                    count: 1,
-                });
+        for part in parts(run) {
+            if !has_shared(&blocks, part) {
+                own.push(part);
+                continue;
             }
+            let not_shared = |frame: &u32| !lower(&mut blocks, *frame);
+            frames(part)
+                .filter(not_shared)
+                .for_each(|first| own.push(FrameRun { first, count: 1 }));
         }
     }
     own.as_slice().iter().copied().for_each(&mut free);
@@ -74,7 +76,28 @@ pub fn is_shared(mapping: &Mapping) -> bool {
         return false;
     };
     let blocks = BLOCKS.lock();
-    frames(run).any(|frame| further(&blocks, frame) != 0)
+    parts(run)
+        .filter(|part| has_shared(&blocks, *part))
+        .flat_map(frames)
+        .any(|frame| further(&blocks, frame) != 0)
+}
+
+/// `run` cut into parts that lie in one block each.
+fn parts(run: FrameRun) -> impl Iterator<Item = FrameRun> {
+    let end = run.first + run.count;
+    let mut first = run.first;
+    core::iter::from_fn(move || {
+        let count = (FRAMES_PER_BLOCK - first % FRAMES_PER_BLOCK).min(end - first);
+        let part = FrameRun { first, count };
+        first += count;
+        (count != 0).then_some(part)
+    })
+}
+
+/// Whether the block of `part` has shared frames; most have not.
+fn has_shared(blocks: &[Option<Box<Block>>], part: FrameRun) -> bool {
+    let block = blocks.get((part.first / FRAMES_PER_BLOCK) as usize);
+    block.is_some_and(Option::is_some)
 }
 
 fn frames(run: FrameRun) -> core::ops::Range<u32> {

@@ -6,7 +6,7 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes one round of the unrolled loop clears.
-const ROUND_BYTES: u64 = 128;
+const ROUND_BYTES: u64 = 512;
 
 /// CPUID 7.0 EBX: enhanced `rep movsb` and `rep stosb`.
 const ERMS: u32 = 1 << 9;
@@ -47,14 +47,11 @@ pub unsafe fn clear(start: *mut u8, bytes: u64) {
             "movups [rsp], xmm0",
             "xorps xmm0, xmm0",
             "2:",
-            "movaps [{at}], xmm0",
-            "movaps [{at} + 16], xmm0",
-            "movaps [{at} + 32], xmm0",
-            "movaps [{at} + 48], xmm0",
-            "movaps [{at} + 64], xmm0",
-            "movaps [{at} + 80], xmm0",
-            "movaps [{at} + 96], xmm0",
-            "movaps [{at} + 112], xmm0",
+            ".set clear_offset, 0",
+            ".rept {stores}",
+            "movaps [{at} + clear_offset], xmm0",
+            ".set clear_offset, clear_offset + 16",
+            ".endr",
             "add {at}, {round}",
             "dec {rounds}",
             "jnz 2b",
@@ -63,6 +60,7 @@ pub unsafe fn clear(start: *mut u8, bytes: u64) {
             at = inout(reg) start => _,
             rounds = inout(reg) bytes / ROUND_BYTES => _,
             round = const ROUND_BYTES,
+            stores = const ROUND_BYTES / 16,
         );
     }
 }
