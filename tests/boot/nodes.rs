@@ -21,6 +21,8 @@ claims!(NODES:
     single_pages_can_be_moved,
     whole_programs_can_be_moved,
     policies_are_inherited,
+    policies_are_kept_over_exec,
+    bound_areas_have_a_home_node,
     policy_calls_fail_as_on_linux,
     a_binding_is_strict,
 );

@@ -73,6 +73,7 @@ claims!(PROGRAMS:
     address_space_is_limited,
     data_is_limited,
     limits_reach_children_and_programs,
+    another_process_can_set_limits,
     stack_limit_can_change,
     stacks_count_as_address_space,
     areas_can_grow_downwards,

@@ -265,6 +265,37 @@ static void limits_reach_children_and_programs(void)
 	REQUIRE(0);
 }
 
+/* Does what it may once a word comes in. */
+static void obey_limits_set_meanwhile(int start)
+{
+	char go;
+
+	REQUIRE(read(start, &go, 1) == 1 && limit_is_inherited() == 0);
+	REQUIRE(try_map(NULL, 16 * MEGABYTE, MAP_PRIVATE) != MAP_FAILED);
+	execl("/bin/sh", "sh", "-c", "[ $(ulimit -v) = 61440 ] && [ $(ulimit -l) = 100 ]", (char *)0);
+	REQUIRE(0);
+}
+
+static void another_process_can_set_limits(void)
+{
+	const struct rlimit small = { 60ul * MEGABYTE, 60ul * MEGABYTE }, locked = { 100 << 10, 100 << 10 };
+	const struct rlimit wrong = { 2, 1 }, more = { 90ul * MEGABYTE, 90ul * MEGABYTE };
+	struct rlimit old;
+	int start[2], status;
+	REQUIRE(pipe(start) == 0);
+	pid_t child = fork();
+	if (child == 0)
+		obey_limits_set_meanwhile(start[0]);
+	REQUIRE(prlimit(child, RLIMIT_AS, &small, NULL) == 0 && prlimit(child, RLIMIT_MEMLOCK, &locked, NULL) == 0);
+	REQUIRE_ERROR(prlimit(child, RLIMIT_AS, &wrong, NULL), EINVAL);
+	REQUIRE(prlimit(child, RLIMIT_AS, NULL, &old) == 0 && old.rlim_cur == small.rlim_cur && old.rlim_max == small.rlim_max);
+	REQUIRE(getrlimit(RLIMIT_AS, &old) == 0 && old.rlim_cur == RLIM_INFINITY);
+	REQUIRE(setresuid(NOBODY, NOBODY, NOBODY) == 0);
+	REQUIRE_ERROR(prlimit(child, RLIMIT_AS, NULL, &old), EPERM);
+	REQUIRE_ERROR(prlimit(child, RLIMIT_AS, &more, NULL), EPERM);
+	REQUIRE(write(start[1], "", 1) == 1 && waitpid(child, &status, 0) == child && status == 0);
+}
+
 static __attribute__((noinline)) int deep(int levels)
 {
 	volatile char frame[1000];
@@ -422,6 +453,7 @@ int main(int argc, char **argv)
 		CLAIM(address_space_is_limited),
 		CLAIM(data_is_limited),
 		CLAIM(limits_reach_children_and_programs),
+		CLAIM(another_process_can_set_limits),
 		CLAIM(stack_limit_can_change),
 		CLAIM(stacks_count_as_address_space),
 		CLAIM(areas_can_grow_downwards),

@@ -11,6 +11,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef SYS_set_mempolicy_home_node
+#define SYS_set_mempolicy_home_node 450
+#endif
+#define BOUND_TO_NODE_1 "--bound-to-node-1"
+
+static const char *own_path;
+
 enum { PAGE = 4096, LARGE = 2 << 20, MEGABYTE = 1 << 20, BITS = 65, READ_WRITE = PROT_READ | PROT_WRITE };
 #define BOTH 3ul
 
@@ -162,6 +169,52 @@ static void policies_are_inherited(void)
 	REQUIRE(waitpid(child, &status, 0) == child && status == 0 && all_on(0, memory, 4 * PAGE));
 }
 
+static int is_bound_to_node_1(void)
+{
+	int mode;
+	unsigned long nodes;
+	char *memory = map(LARGE, 0);
+
+	memset(memory, 1, LARGE);
+	return ask(&mode, &nodes, NULL, 0) == 0 && mode == MPOL_BIND && nodes == 2 && all_on(1, memory, LARGE);
+}
+
+static void policies_are_kept_over_exec(void)
+{
+	REQUIRE(set_policy(MPOL_BIND, 2) == 0);
+	execl(own_path, own_path, BOUND_TO_NODE_1, (char *)0);
+	REQUIRE(0);
+}
+
+static long set_home(void *start, size_t bytes, unsigned long node, unsigned long flags)
+{
+	return syscall(SYS_set_mempolicy_home_node, start, bytes, node, flags);
+}
+
+static void bound_areas_have_a_home_node(void)
+{
+	char *memory = map(16 * PAGE, MAP_NORESERVE);
+	REQUIRE_ERROR(set_home(memory, 16 * PAGE, 1, 0), ENOENT);
+	REQUIRE(bind_area(memory, 8 * PAGE, MPOL_BIND, BOTH, 0) == 0);
+	for (int home = 1; home >= 0; home--) {
+		REQUIRE(set_home(memory, 4 * PAGE, home, 0) == 0 && madvise(memory, 4 * PAGE, MADV_DONTNEED) == 0);
+		memset(memory, 1, 4 * PAGE);
+		REQUIRE(all_on(home, memory, 4 * PAGE));
+	}
+	REQUIRE(set_home(memory, 0, 1, 0) == 0);
+	REQUIRE_ERROR(set_home(memory, 4 * PAGE, 1, 1), EINVAL);
+	REQUIRE_ERROR(set_home(memory, 4 * PAGE, 9, 0), EINVAL);
+	REQUIRE_ERROR(set_home(memory, 4 * PAGE, 1ul << 40, 0), EINVAL);
+	REQUIRE_ERROR(set_home(memory + 1, 4 * PAGE, 1, 0), EINVAL);
+	REQUIRE(set_home(memory, -1ul, 1, 0) == 0);
+	REQUIRE_ERROR(set_home(memory, -(size_t)PAGE, 1, 0), EINVAL);
+	REQUIRE(bind_area(memory + 8 * PAGE, 8 * PAGE, MPOL_INTERLEAVE, BOTH, 0) == 0);
+	REQUIRE_ERROR(set_home(memory + 4 * PAGE, 12 * PAGE, 1, 0), EOPNOTSUPP);
+	int mode;
+	unsigned long nodes;
+	REQUIRE(ask(&mode, &nodes, memory, MPOL_F_ADDR) == 0 && mode == MPOL_BIND && nodes == BOTH);
+}
+
 static void policy_calls_fail_as_on_linux(void)
 {
 	char *memory = map(4 * PAGE, 0);
@@ -200,7 +253,12 @@ int main(int argc, char **argv)
 		CLAIM(single_pages_can_be_moved),
 		CLAIM(whole_programs_can_be_moved),
 		CLAIM(policies_are_inherited),
+		CLAIM(policies_are_kept_over_exec),
+		CLAIM(bound_areas_have_a_home_node),
 		CLAIM(policy_calls_fail_as_on_linux),
 	};
+	own_path = argv[0];
+	if (argc == 2 && strcmp(argv[1], BOUND_TO_NODE_1) == 0)
+		return !is_bound_to_node_1();
 	return RUN_CLAIMS(claims, argc, argv);
 }

@@ -39,6 +39,9 @@ pub struct Policy {
     pub flags: u32,
     /// Bit n = node n; those that have memory, at least one unless the mode needs none.
     pub nodes: u64,
+    /// Which of the nodes comes first, of [`Mode::Bind`] and [`Mode::PreferredMany`]; otherwise the
+    /// nearest.
+    pub home: Option<u32>,
 }
 
 /// What was asked for makes no sense.
@@ -64,12 +67,20 @@ impl Policy {
         match mode {
             Mode::Default | Mode::Local if nodes != 0 => return Err(Invalid),
             Mode::Local if fixed != 0 => return Err(Invalid),
-            Mode::Default | Mode::Local => return Ok(Self { mode, flags, nodes }),
+            Mode::Default | Mode::Local => {
+                return Ok(Self {
+                    mode,
+                    flags,
+                    nodes,
+                    home: None,
+                })
+            }
             Mode::Preferred if nodes == 0 && fixed == 0 => {
                 return Ok(Self {
                     mode: Mode::Local,
                     flags,
                     nodes,
+                    home: None,
                 })
             }
             _ => {}
@@ -86,7 +97,27 @@ impl Policy {
             mode,
             flags,
             nodes: usable,
+            home: None,
         })
+    }
+
+    /// The same policy with `home` as its first node.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if the mode knows no such thing.
+    pub fn at_home(self, home: u32) -> Result<Self, Invalid> {
+        match self.mode {
+            Mode::Bind | Mode::PreferredMany => Ok(Self {
+                home: Some(home),
+                ..self
+            }),
+            _ => Err(Invalid),
+        }
+    }
+
+    fn has_node(&self, node: u32) -> bool {
+        self.nodes & 1_u64.checked_shl(node).unwrap_or(0) != 0
     }
 
     /// Whether neighbouring pages are meant to come from different nodes.
@@ -99,8 +130,9 @@ impl Policy {
     /// `here`.
     #[must_use]
     pub fn place(&self, here: u32, index: u64) -> Place {
-        let near_here = if self.nodes & 1_u64.checked_shl(here).unwrap_or(0) != 0 {
-            here
+        let first = self.home.unwrap_or(here);
+        let near_here = if self.has_node(first) {
+            first
         } else {
             self.nodes.trailing_zeros()
         };
@@ -119,12 +151,11 @@ impl Policy {
     /// Whether page `index` is where it should be on node `node`.
     #[must_use]
     pub fn accepts(&self, node: u32, index: u64) -> bool {
-        let is_among = self.nodes & 1_u64.checked_shl(node).unwrap_or(0) != 0;
         match self.mode {
             Mode::Default | Mode::Local => true,
             Mode::Preferred => self.nodes.trailing_zeros() == node,
             Mode::Interleave | Mode::WeightedInterleave => nth(self.nodes, index) == node,
-            Mode::Bind | Mode::PreferredMany => is_among,
+            Mode::Bind | Mode::PreferredMany => self.has_node(node),
         }
     }
 }
@@ -195,5 +226,10 @@ mod tests {
         let preferred = Policy::new(1, 0b10, 0b11).unwrap();
         assert_eq!(preferred.place(0, 0), Place::near(1));
         assert_eq!(Policy::default().place(1, 9), Place::near(1));
+        let at_home = Policy::new(2, 0b11, 0b11).unwrap().at_home(1).unwrap();
+        assert_eq!(at_home.place(0, 0).near, 1);
+        let elsewhere = bound.at_home(0).unwrap();
+        assert_eq!(elsewhere.place(0, 0).near, 1);
+        assert!(preferred.at_home(1).is_err());
     }
 }

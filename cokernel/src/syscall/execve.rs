@@ -5,6 +5,7 @@
 use ihk_ikc::process::op;
 
 use super::errno::{Errno, SyscallResult};
+use super::rlimit;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::task::{ledger, process, sched};
@@ -33,7 +34,9 @@ fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResu
         // Without an answer there will be no exec either.
         let _ = delegate::call(op::BEQUEATH, [waiting, 0, 0, 0, 0, 0]);
     }
-    ledger::carry_over(process::current());
+    rlimit::tell(process::current());
+    let policy = *sched::current().data.policy.lock();
+    ledger::carry_over(process::current(), policy);
     let result = delegate::call(op::EXEC, [directory, path, argv, environment, flags, mask]);
     if result < 0 && !process::current().is_dying() {
         ledger::keep(process::current());

@@ -12,6 +12,7 @@ use ihk_ikc::process::op;
 
 use super::clone::flag;
 use super::errno::{Errno, SyscallResult};
+use super::rlimit;
 use super::user::write_u32;
 use crate::arch::UserFrame;
 use crate::delegate::{self, Slots};
@@ -83,6 +84,7 @@ pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
         return Err(Errno::EPERM);
     }
     let process = process::current();
+    rlimit::tell(process);
     let release = wish.has(flag::VFORK).then(|| Arc::new(Release::new()));
     let pid = {
         // Until the worker has forked: its record of the window's rights must fit the copy.

@@ -11,6 +11,7 @@ use super::limits;
 use super::user::{read_words, uint, write_u32, write_words};
 use crate::arch::UserFrame;
 use crate::mm::addr::{is_page_aligned, page_up};
+use crate::mm::aspace::Inner;
 use crate::mm::{fault, migrate, phys};
 use crate::task::process::{self, Process};
 use crate::task::sched;
@@ -106,6 +107,42 @@ pub fn mbind(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EIO);
     }
     Ok(0)
+}
+
+/// set_mempolicy_home_node(2).
+pub fn set_mempolicy_home_node(frame: &mut UserFrame) -> SyscallResult {
+    let [start, bytes, home, flags, ..] = frame.args();
+    let home = u32::try_from(home).map_err(|_| Errno::EINVAL)?;
+    let is_there = phys::nodes() & 1_u64.checked_shl(home).unwrap_or(0) != 0;
+    if !is_page_aligned(start) || flags != 0 || !is_there {
+        return Err(Errno::EINVAL);
+    }
+    // The last page of all rounds up to nothing, as on Linux.
+    let range = Range::new(start, page_up(bytes).unwrap_or(0)).ok_or(Errno::EINVAL)?;
+    if range.is_empty() {
+        return Ok(0);
+    }
+    let process = process::current();
+    let _layout = process.space.lock_layout();
+    process.space.with(|inner| set_home(inner, range, home))
+}
+
+/// Sets the home of the areas in `range` that have policies, up to the first that cannot have one.
+fn set_home(inner: &mut Inner, range: Range, home: u32) -> SyscallResult {
+    inner.check_split(range)?;
+    let mut result = Err(Errno::ENOENT);
+    for area in inner.areas.parts(range) {
+        let Some(policy) = inner.own_policy(&area.attributes) else {
+            continue;
+        };
+        let policy = policy.at_home(home).map_err(|_| Errno::EOPNOTSUPP)?;
+        let policy = inner.intern(policy)?;
+        inner
+            .areas
+            .update(area.range, |what| Attributes { policy, ..what });
+        result = Ok(0);
+    }
+    result
 }
 
 fn first_five(frame: &UserFrame) -> [u64; 5] {

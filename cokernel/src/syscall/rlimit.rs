@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Resource limits: those on memory are kept here, the others are Linux's.
 
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
 use ihk_ikc::process::op;
 
 use super::errno::{Errno, SyscallResult};
@@ -35,26 +38,59 @@ pub fn prlimit64(frame: &mut UserFrame) -> SyscallResult {
 }
 
 fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
-    let process = process::current();
-    let ours = int(pid) == 0 || int(pid) == process.pid;
     let kept = usize::try_from(resource)
         .ok()
         .filter(|number| matches!(*number, DATA | STACK | MEMLOCK | AS));
-    let Some(number) = kept.filter(|_| ours) else {
+    let target = kept.and_then(|number| Some((number, whose(int(pid))?)));
+    let Some((number, process)) = target else {
         return super::forward(SYS_PRLIMIT64, [pid, resource, new, old, 0, 0]);
     };
+    let is_own = Arc::ptr_eq(&process, process::current());
+    if !is_own {
+        // Whether the caller may look at the other one, and change it, Linux says of their proxies.
+        super::forward(SYS_PRLIMIT64, [pid, resource, 0, 0, 0, 0])?;
+    }
     let wanted = match new {
         0 => None,
         address => Some(read_words::<2>(address)?),
     };
     let before = process.limits.lock()[number];
     if let Some(wanted) = wanted {
-        set(process, number, before, wanted)?;
+        set(&process, number, before, wanted)?;
+        process
+            .untold_limits
+            .fetch_or(1 << number, Ordering::Relaxed);
+        if is_own {
+            tell(&process);
+        }
     }
     if old != 0 {
         write_words(old, &before)?;
     }
     Ok(0)
+}
+
+/// The process of the co-kernel with id `pid`; 0 = the caller's.
+fn whose(pid: i32) -> Option<Arc<Process>> {
+    let own = process::current();
+    if pid == 0 || pid == own.pid {
+        Some(own.clone())
+    } else {
+        process::find_by_pid(pid)
+    }
+}
+
+/// Tells the proxy of `process`, the current one, the limits that it does not know: a program that
+/// it executes starts with them.
+pub fn tell(process: &Process) {
+    let untold = process.untold_limits.swap(0, Ordering::Relaxed);
+    for number in [DATA, STACK, MEMLOCK, AS] {
+        if untold & 1 << number != 0 {
+            let [soft, hard] = process.limits.lock()[number];
+            // The proxy can store a few words.
+            let _ = delegate::call(op::LIMIT, [number as u64, soft, hard, 0, 0, 0]);
+        }
+    }
 }
 
 fn set(
@@ -75,7 +111,5 @@ fn set(
         AS => inner.space_limit = wanted[0],
         _ => {}
     });
-    // A program that this process executes starts with it. The proxy can store a few words.
-    let _ = delegate::call(op::LIMIT, [number as u64, wanted[0], wanted[1], 0, 0, 0]);
     Ok(())
 }

@@ -454,7 +454,7 @@ syscall_table! {
     447 memfd_secret             Enosys;
     448 process_mrelease         Enosys;
     449 futex_waitv              Local(futex::several::waitv);
-    450 set_mempolicy_home_node  Enosys;
+    450 set_mempolicy_home_node  Local(mempolicy::set_mempolicy_home_node);
     451 cachestat                Delegate;
     452 fchmodat2                Delegate;
     453 map_shadow_stack         Refuse(Errno::EOPNOTSUPP);

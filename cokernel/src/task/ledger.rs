@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! CPU time beyond the clocks of a process's threads: of the programs it was before exec, and of its
-//! children that have ended.
+//! What a process's next program has from this one: CPU time beyond the clocks of its threads, of the
+//! programs it was before exec and of its children that have ended, and the memory policy.
 
 use alloc::collections::BTreeMap;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use cokernel_logic::policy::Policy;
 
 use super::process::{self, Process};
 use crate::sync::SpinLock;
@@ -15,6 +17,8 @@ pub struct Ledger {
     parent: i32,
     /// Of the programs before exec.
     before: u64,
+    /// With which it begins.
+    policy: Policy,
     /// Of children that have ended, and theirs.
     children: AtomicU64,
     /// The parent has got its own, or an exec carries it over.
@@ -25,6 +29,7 @@ pub struct Ledger {
 struct Carried {
     parent: i32,
     before: u64,
+    policy: Policy,
     children: u64,
 }
 
@@ -46,6 +51,7 @@ impl Ledger {
             Some(carried) => Self {
                 parent: carried.parent,
                 before: carried.before,
+                policy: carried.policy,
                 children: AtomicU64::new(carried.children),
                 is_settled: AtomicBool::new(false),
             },
@@ -58,18 +64,24 @@ impl Ledger {
         self.before
     }
 
+    /// Where the pages of a new program's main thread come from.
+    pub const fn policy(&self) -> Policy {
+        self.policy
+    }
+
     /// Of children that have ended, and theirs.
     pub fn children(&self) -> u64 {
         self.children.load(Ordering::Relaxed)
     }
 }
 
-/// `process` is about to execute another program.
-pub fn carry_over(process: &Process) {
+/// `process` is about to execute another program, from a thread with `policy`.
+pub fn carry_over(process: &Process, policy: Policy) {
     process.ledger.is_settled.store(true, Ordering::Relaxed);
     let carried = Carried {
         parent: process.ledger.parent,
         before: process.cpu_ticks(),
+        policy,
         children: process.ledger.children(),
     };
     OVER_EXEC.lock().insert(process.pid, carried);

@@ -60,6 +60,8 @@ pub struct Process {
     pub awaited: AtomicU64,
     /// Soft and hard limits by Linux's `RLIMIT_*` number.
     pub limits: SpinLock<[[u64; 2]; RLIMITS]>,
+    /// Limits that other processes have set and the proxy does not know, bit n = limit n.
+    pub untold_limits: AtomicU64,
     blocked_at_start: SignalSet,
     /// Timers of CPU time.
     pub cpu_timers: CpuTimers,
@@ -298,6 +300,7 @@ impl Process {
             signals: parts.signals,
             awaited: AtomicU64::new(0),
             limits: SpinLock::new(parts.limits),
+            untold_limits: AtomicU64::new(0),
             blocked_at_start: parts.blocked,
             cpu_timers: CpuTimers::default(),
             read_as_files: AtomicU64::new(parts.read_as_files),
@@ -337,7 +340,7 @@ impl Process {
             signals: ThreadSignals::new(self.blocked_at_start),
             clear_child_tid: 0,
             affinity: Affinity::ALL,
-            policy: Policy::default(),
+            policy: self.ledger.policy(),
         })
     }
 
