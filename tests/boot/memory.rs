@@ -13,7 +13,13 @@ fn patient() -> VmOptions {
 }
 
 static MEMORY: LazyLock<Reports> = LazyLock::new(|| Reports::of(patient(), "memory", &[]));
-static LONG: LazyLock<Reports> = LazyLock::new(|| Reports::of(patient(), "memory", &["long"]));
+static LONG: LazyLock<Reports> = LazyLock::new(|| {
+    let long = VmOptions {
+        timeout: Some(6000),
+        ..patient()
+    };
+    Reports::of(long, "memory", &["long"])
+});
 
 claims!(MEMORY:
     random_mappings_agree_with_the_model,
@@ -28,4 +34,10 @@ claims!(MEMORY:
 #[ignore = "long: a million operations"]
 fn a_million_random_mappings_agree_with_the_model() {
     LONG.holds("a_million_random_mappings_agree_with_the_model");
+}
+
+#[test]
+#[ignore = "long: ten minutes of programs"]
+fn large_pages_are_whole_again_after_ten_minutes() {
+    LONG.holds("large_pages_are_whole_again_after_ten_minutes");
 }
