@@ -23,6 +23,7 @@ static LONG: LazyLock<Reports> = LazyLock::new(|| {
 
 claims!(MEMORY:
     random_mappings_agree_with_the_model,
+    memory_is_cleared_in_pauses,
     large_pages_are_whole_again_after_a_mix,
     fork_copies_only_what_is_written,
     out_of_memory_ends_the_process_that_has_most,

@@ -12,7 +12,7 @@ static CLEANING: SpinLock<()> = SpinLock::new(());
 
 /// Clears at most `frames` free frames if too few are clear, and nobody else does so now; whether it
 /// did. Takes no longer than that, and next to nothing if enough are clear. The caller holds no
-/// lock, and looks for its work again afterwards.
+/// spin lock, and looks for its work again afterwards.
 pub fn clear_some(frames: u32) -> bool {
     let Some(node) = phys::node_to_clean() else {
         return false;
