@@ -67,6 +67,31 @@ pub(crate) fn receive(instance: &Arc<Instance>, cpu: u32, packet: &Packet) {
                 },
             );
         }
+        Some(ToLinux::PagesLent {
+            token,
+            result,
+            list,
+            count,
+        }) => {
+            instance.requests.answer(
+                token,
+                Answer {
+                    result,
+                    records: list,
+                    words: count,
+                    ..Answer::default()
+                },
+            );
+        }
+        Some(ToLinux::PagesTaken { token, result }) => {
+            instance.requests.answer(
+                token,
+                Answer {
+                    result,
+                    ..Answer::default()
+                },
+            );
+        }
         Some(ToLinux::CancelCall { process, slot }) => {
             instance.with_proxy(process, |proxy| proxy.cancel(slot as usize));
         }

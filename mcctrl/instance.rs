@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! An `Instance`: a running co-kernel as mcctrl sees it, from `attach` to `detach`.
 
+use crate::editions::Editions;
 use crate::errno;
 use crate::ffi::ihk::{self, Frame, Partition};
 use crate::ffi::irq_lock::IrqLock;
@@ -47,6 +48,9 @@ pub(crate) struct Instance {
     /// Frames that somebody held when they were revoked.
     #[pin]
     pub(crate) pins: Mutex<Pins>,
+    /// The files whose pages the co-kernel may have kept.
+    #[pin]
+    pub(crate) editions: Mutex<Editions>,
     /// Who buries proxies and looks after pins.
     #[pin]
     pub(crate) undertaker: Undertaker,
@@ -76,6 +80,7 @@ impl Instance {
                 insertions_begun: AtomicU64::new(0),
                 insertions_ended: AtomicU64::new(0),
                 pins <- kernel::new_mutex!(Pins::new(), "mcctrl pins"),
+                editions <- kernel::new_mutex!(Editions::new(), "mcctrl editions"),
                 undertaker <- Undertaker::new(),
                 undertaker_work <- kernel::new_delayed_work!("mcctrl undertaker"),
             }),

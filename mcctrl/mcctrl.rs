@@ -6,10 +6,11 @@
 //! |---|---|
 //! | [`service`], [`ioctl`], [`inbox`] | the three ways in: ihk.ko, mcexec, the co-kernel |
 //! | [`instances`], [`instance`], [`proxy`] | who exists; lock order in [`gate`] |
-//! | [`create`], [`adopt`], [`image`], [`vdso`], [`populate`] | a program comes to life |
+//! | [`create`], [`adopt`], [`image`], [`vdso`], [`populate`], [`editions`] | a program comes to life |
 //! | [`window`], [`fault`], [`block`], [`walk`], [`refusals`] | Linux sees the program's memory |
 //! | [`revoke`], [`pins`], [`gate`] | and stops seeing it |
 //! | [`mirror`] | the program sees memory of Linux |
+//! | [`copy_in`] | Linux reads into the program's memory, for measuring |
 //! | [`waiting`], [`control`], [`requests`] | sleeping and waking |
 //! | [`query`] | what the co-kernel tells of programs |
 //! | [`undertaker`] | the end |
@@ -21,7 +22,10 @@ use kernel::prelude::*;
 mod adopt;
 mod block;
 mod control;
+#[allow(unsafe_code, reason = "reads a file into pinned memory")]
+mod copy_in;
 mod create;
+mod editions;
 mod errno;
 mod fault;
 #[allow(unsafe_code, reason = "calls into Linux")]
@@ -36,7 +40,10 @@ mod ioctl;
 mod mirror;
 mod patience;
 mod pins;
-#[allow(unsafe_code, reason = "reads a file into pinned memory")]
+#[allow(
+    unsafe_code,
+    reason = "reads a file into frames that the co-kernel lends"
+)]
 mod populate;
 #[allow(
     dead_code,

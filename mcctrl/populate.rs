@@ -1,32 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
-//! POPULATE: reads a file straight into the program's frames.
+//! POPULATE: a program gets pages with a file's content. What the co-kernel has kept of the file as
+//! it is now, it maps itself; for other pages it lends frames that no program has, and gets them back
+//! filled (drawn in the co-kernel's `mm/load.rs`). Nothing is ever read into memory that a program or
+//! a proxy can reach: kept pages are seen by others, and must hold what the file holds.
 
+use crate::editions::Edition;
 use crate::errno;
-use crate::ffi::file::Source;
+use crate::ffi::file::{Source, State};
 use crate::ffi::page::PageRef;
 use crate::ffi::task;
+use crate::ffi::wait::Until;
 use crate::image::within;
-use crate::proto::exposed::FrameRun;
-use crate::proto::layout::{PAGE_BYTES, WINDOW_END};
+use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES, WINDOW_END};
+use crate::proto::packet::ToCokernel;
+use crate::proto::process::MOST_LENT_PAGES;
 use crate::proto::uapi::Populate;
 use crate::proxy::Proxy;
-use crate::walk::{walk_run, Access};
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 
-/// Memory of the program, within one folio, that stays where it is until the value is dropped.
+/// Some pages of an order, loaded together.
+struct Part {
+    address: u64,
+    /// Where in the file.
+    offset: u64,
+    pages: u32,
+    /// Bytes wanted of the file; less than the pages hold only for a last page.
+    bytes: u64,
+    edition: Edition,
+}
+
+/// Frames for a part.
+struct Loan {
+    token: u64,
+    /// A physical address for each page; 0: it is there.
+    list: KVec<u64>,
+}
+
+/// Adjacent frames in one folio, which stay where they are until the value is dropped.
 struct Target {
     memory: NonNull<u8>,
-    bytes: u64,
-    run: FrameRun,
+    bytes: usize,
     _pin: PageRef,
 }
 
-/// Carries out `order`. EINVAL if it leaves the window, EFAULT where the program has no page,
-/// ENODEV if the file is not a regular one, or the error of reading it.
+/// Carries out `order`; errors as [`crate::proto::uapi::POPULATE`] says.
 pub(crate) fn populate(proxy: &Proxy, order: &Populate) -> Result {
     let ends = order.file_offset.checked_add(order.bytes).is_some();
-    if !ends || !within(order.address, order.bytes, (proxy.window_start, WINDOW_END)) {
+    let window = (proxy.window_start, WINDOW_END);
+    let aligned = (order.address | order.file_offset) % PAGE_BYTES == 0;
+    if !ends || !aligned || !within(order.address, order.bytes, window) {
         return Err(EINVAL);
     }
     let source = Source::open(order.fd)?;
@@ -35,81 +59,202 @@ pub(crate) fn populate(proxy: &Proxy, order: &Populate) -> Result {
         if task::fatal_signal_pending() {
             return Err(EINTR);
         }
-        let target = pin_target(
-            proxy,
-            order.address.saturating_add(done),
-            order.bytes.saturating_sub(done),
-        )?;
-        let wanted = usize::try_from(target.bytes).map_err(|_| EINVAL)?;
-        // SAFETY: the pin keeps the memory; the program may look on, and may write there, too.
-        let read = unsafe {
-            source.read(
-                order.file_offset.saturating_add(done),
-                target.memory,
-                wanted,
-            )
-        };
-        let_go(proxy, target);
-        let read = read?;
-        if read == 0 {
+        let state = source.state()?;
+        let Some(part) = next_part(proxy, order, done, &state)? else {
             break;
-        }
-        done = done.saturating_add(read as u64);
+        };
+        load(proxy, &source, &state, &part)?;
+        done = done.saturating_add(u64::from(part.pages) * PAGE_BYTES);
     }
     Ok(())
 }
 
-/// Finds the program's memory at `address`, up to `most` bytes of it, and pins it. It is marked as
-/// exposed like any frame that Linux uses: the file may be slow, and the program may unmap it
-/// meanwhile.
-fn pin_target(proxy: &Proxy, address: u64, most: u64) -> Result<Target> {
-    let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
-    let root = proxy.root().ok_or(ESRCH)?;
-    let partition = inside.partition();
-    let find = || {
-        let words = |at, count| partition.words(at, count);
-        walk_run(
-            root,
-            address,
-            most.saturating_add(address % PAGE_BYTES),
-            Access::Load,
-            words,
-        )
+/// What to load when `done` bytes of `order` are there; `None` past the end of the file. A page that
+/// is wanted in part belongs to the process alone.
+fn next_part(proxy: &Proxy, order: &Populate, done: u64, state: &State) -> Result<Option<Part>> {
+    let offset = order.file_offset.saturating_add(done);
+    let wanted = order.bytes.saturating_sub(done);
+    let in_file = state.size.saturating_sub(offset);
+    if in_file == 0 {
+        return Ok(None);
+    }
+    let whole = (wanted / PAGE_BYTES).min(in_file.div_ceil(PAGE_BYTES));
+    let pages = whole.clamp(1, MOST_LENT_PAGES.into());
+    let edition = match state.stable {
+        Some((identity, version)) if whole != 0 => {
+            proxy.instance.editions.lock().of(identity, version)?
+        }
+        _ => Edition::default(),
     };
-    let first = find().ok_or(EFAULT)?;
-    let offset = address % PAGE_BYTES;
-    let bytes = most.min(first.contiguous.saturating_sub(offset));
-    let memory = partition
-        .memory(first.page.saturating_add(offset), bytes)
-        .ok_or(EFAULT)?;
-    let frame = partition.frame(first.page).ok_or(EFAULT)?;
-    let frames = offset.saturating_add(bytes).div_ceil(PAGE_BYTES);
-    let frames = u32::try_from(frames).map_err(|_| EINVAL)?;
-    if !partition.expose_run(frame, frames) {
-        return Err(EFAULT);
+    Ok(Some(Part {
+        address: order.address.saturating_add(done),
+        offset,
+        pages: pages as u32,
+        bytes: wanted.min(pages.saturating_mul(PAGE_BYTES)),
+        edition,
+    }))
+}
+
+/// Loads `part` of a file that was in `state` before.
+fn load(proxy: &Proxy, source: &Source, state: &State, part: &Part) -> Result {
+    let Some(loan) = borrow(proxy, part)? else {
+        return Ok(());
+    };
+    let mut filled = 0;
+    let read = fill(proxy, source, part, &loan, &mut filled);
+    // What was read belongs to the edition only if the file is still what it was.
+    let kept = part.edition.number != 0 && source.state().is_ok_and(|now| now == *state);
+    let back = give_back(proxy, &loan, filled, kept);
+    read.and(back)
+}
+
+/// Asks for the part; the frames the co-kernel lends for what it has not kept. The wait cannot be
+/// interrupted: a loan that nobody heard of would never end.
+fn borrow(proxy: &Proxy, part: &Part) -> Result<Option<Loan>> {
+    let mut loan = 0;
+    let question = |token| {
+        loan = token;
+        ToCokernel::LoadPages {
+            token,
+            process: proxy.handle(),
+            address: part.address,
+            edition: part.edition.number,
+            stale: part.edition.stale,
+            page: part.offset / PAGE_BYTES,
+            count: part.pages,
+        }
+    };
+    // Room for the list first: with a loan open nothing may fail.
+    let mut list = KVec::with_capacity(part.pages as usize, GFP_KERNEL)?;
+    let answer = proxy
+        .instance
+        .ask(proxy.cpu(), Until::Condition, question)?;
+    answer.into_result()?;
+    if answer.words == 0 {
+        return Ok(None);
     }
-    // A program that changes its mappings while it loads a file into them loses.
-    if find() != Some(first) {
-        return Err(EFAULT);
+    let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
+    let words = inside
+        .partition()
+        .words(answer.records, part.pages as usize);
+    if answer.words != part.pages || words.is_none() {
+        drop(inside);
+        proxy
+            .instance
+            .declare_hung("impossible answer to a request for pages of a file");
+        return Err(errno::protocol());
     }
-    let pin = partition.pin(frame).ok_or(EFAULT)?;
+    for word in words.unwrap_or(&[]) {
+        list.push(word.load(Ordering::Acquire), GFP_KERNEL)?;
+    }
+    Ok(Some(Loan { token: loan, list }))
+}
+
+/// Reads the file into the frames of `loan`; `filled` says how many pages are complete, whatever
+/// happens.
+fn fill(proxy: &Proxy, source: &Source, part: &Part, loan: &Loan, filled: &mut u32) -> Result {
+    while let Some(rest) = loan
+        .list
+        .get(*filled as usize..)
+        .filter(|rest| !rest.is_empty())
+    {
+        let count = adjacent(rest);
+        if rest.first() == Some(&0) {
+            *filled = filled.saturating_add(count);
+            continue;
+        }
+        if task::fatal_signal_pending() {
+            return Err(EINTR);
+        }
+        let done = u64::from(*filled) * PAGE_BYTES;
+        let target = pin(proxy, rest.first().copied().unwrap_or(0), count)?;
+        let wanted = part.bytes.saturating_sub(done).min(target.bytes as u64);
+        let read = read(
+            source,
+            part.offset.saturating_add(done),
+            &target,
+            wanted as usize,
+        )?;
+        let pages = read.div_ceil(PAGE_BYTES as usize);
+        *filled = filled.saturating_add(pages as u32);
+        if pages < count as usize {
+            // The file has become shorter.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// How many frames of `list` from the first on are alike: there already, or adjacent within a folio.
+fn adjacent(list: &[u64]) -> u32 {
+    let first = list.first().copied().unwrap_or(0);
+    let step = if first == 0 { 0 } else { PAGE_BYTES };
+    let mut count: u32 = 0;
+    let mut expected = first;
+    for frame in list {
+        let other_folio = count != 0 && step != 0 && expected % LARGE_PAGE_BYTES == 0;
+        if *frame != expected || other_folio {
+            break;
+        }
+        expected = expected.saturating_add(step);
+        count = count.saturating_add(1);
+    }
+    count
+}
+
+/// Keeps `count` lent frames from `phys` on from being given back to Linux and to others while the
+/// file is read, which may take long: the instance may end meanwhile.
+fn pin(proxy: &Proxy, phys: u64, count: u32) -> Result<Target> {
+    let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
+    let partition = inside.partition();
+    let bytes = u64::from(count) * PAGE_BYTES;
+    let memory = partition.memory(phys, bytes).ok_or_else(errno::protocol)?;
+    let frame = partition.frame(phys).ok_or_else(errno::protocol)?;
+    let pin = partition.pin(frame).ok_or_else(errno::protocol)?;
     Ok(Target {
         memory,
-        bytes,
-        run: FrameRun {
-            first: frame.number,
-            count: frames,
-        },
+        bytes: bytes as usize,
         _pin: pin,
     })
 }
 
-/// The file's bytes are there: takes the marks off again, else everything that was ever loaded
-/// would have to be revoked.
-fn let_go(proxy: &Proxy, target: Target) {
-    let run = target.run;
-    drop(target);
-    if let Some(inside) = proxy.gate.enter() {
-        proxy.instance.conceal_free(&inside.partition(), run);
+/// Reads `wanted` bytes from `offset` on; how many came. The rest of the last page becomes zero.
+fn read(source: &Source, offset: u64, target: &Target, wanted: usize) -> Result<usize> {
+    let mut done: usize = 0;
+    while done < wanted {
+        let position = offset.saturating_add(done as u64);
+        // SAFETY: `done` is less than the target's length, and the pin keeps its memory, which the
+        // co-kernel has lent to us alone.
+        let read = unsafe {
+            let rest = target.memory.add(done);
+            source.read(position, rest, wanted.saturating_sub(done))?
+        };
+        if read == 0 {
+            break;
+        }
+        done = done.saturating_add(read);
     }
+    let end = done.next_multiple_of(PAGE_BYTES as usize).min(target.bytes);
+    // SAFETY: as above; `end` is at most the target's length.
+    unsafe {
+        target
+            .memory
+            .add(done)
+            .write_bytes(0, end.saturating_sub(done));
+    }
+    Ok(done)
+}
+
+/// The loan ends.
+fn give_back(proxy: &Proxy, loan: &Loan, count: u32, kept: bool) -> Result {
+    let question = |token| ToCokernel::PagesRead {
+        token,
+        loan: loan.token,
+        count,
+        kept: kept.into(),
+    };
+    let answer = proxy
+        .instance
+        .ask(proxy.cpu(), Until::Condition, question)?;
+    answer.into_result()
 }

@@ -12,7 +12,7 @@ use kernel::{prelude::*, sync::Arc, sync::SetOnce, time::msecs_to_jiffies};
 const MOST_OPEN: usize = 512;
 
 /// What the co-kernel answered; the fields beyond `result` belong to `ProcessCreated`,
-/// `slots` to `SlotsFound`, too, the last two to `Told`.
+/// `slots` to `SlotsFound`, too, the last two to `Told` and `PagesLent`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Answer {
     /// 0 or a negative errno.

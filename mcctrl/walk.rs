@@ -17,8 +17,6 @@ const TABLE_ENTRIES: u64 = 512;
 /// What the mapping must allow.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nothing: it must exist. For loading files into a program's pages.
-    Load,
     /// Reading by the program.
     Read,
     /// Writing by the program.
@@ -30,7 +28,6 @@ pub(crate) enum Access {
 impl Access {
     const fn required(self) -> u64 {
         match self {
-            Self::Load => PRESENT,
             Self::Read | Self::Execute => PRESENT | USER,
             Self::Write => PRESENT | USER | WRITE,
         }
@@ -241,7 +238,7 @@ mod tests {
             set(first + index as u64 * 8, page | ALL);
         }
         let run = |address: u64, most| {
-            let found = walk_run(ROOT, address, most, Access::Load, words)?;
+            let found = walk_run(ROOT, address, most, Access::Write, words)?;
             Some((found.page, found.contiguous))
         };
         // The third page is adjacent but in another block of 2 MiB.
@@ -255,7 +252,7 @@ mod tests {
 
     #[test]
     fn large_page_at_the_top_level_does_not_exist() {
-        assert_eq!(find(&tables(1, LARGE, ALL), Access::Load), None);
+        assert_eq!(find(&tables(1, LARGE, ALL), Access::Read), None);
     }
 
     #[test]
@@ -263,7 +260,7 @@ mod tests {
         for (missing, refused) in [
             (WRITE, Access::Write),
             (USER, Access::Read),
-            (PRESENT, Access::Load),
+            (PRESENT, Access::Read),
         ] {
             for key in tables(4, 0x5000, ALL).keys() {
                 let mut memory = tables(4, 0x5000, ALL);
@@ -296,7 +293,7 @@ mod tests {
     #[test]
     fn less_access_needs_fewer_bits() {
         assert!(find(&tables(4, 0x5000, PRESENT | USER), Access::Read).is_some());
-        assert!(find(&tables(4, 0x5000, PRESENT), Access::Load).is_some());
+        assert!(find(&tables(4, 0x5000, PRESENT), Access::Read).is_none());
     }
 
     #[test]
@@ -304,7 +301,7 @@ mod tests {
         for key in tables(4, 0x5000, ALL).keys() {
             let mut memory = tables(4, 0x5000, ALL);
             memory.remove(key);
-            assert_eq!(find(&memory, Access::Load), None);
+            assert_eq!(find(&memory, Access::Read), None);
         }
     }
 }

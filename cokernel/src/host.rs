@@ -6,7 +6,7 @@ use ihk_ikc::packet::{ProcessHandle, ToCokernel, ToLinux};
 use cokernel_logic::signals;
 use cokernel_logic::vma::Range;
 
-use crate::mm::{fault, mirror, revoke};
+use crate::mm::{fault, load, mirror, revoke};
 use crate::syscall::errno::{to_register, Errno};
 use crate::task::process::{self, Process};
 use crate::task::{create, nursery, sched, signal};
@@ -84,6 +84,32 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             start,
             end,
         } => mirror::drop_pages(process, number, Range { start, end }),
+        ToCokernel::LoadPages {
+            token,
+            process,
+            address,
+            edition,
+            stale,
+            page,
+            count,
+        } => lend(load::Order {
+            token,
+            process,
+            address,
+            edition,
+            stale,
+            page,
+            count,
+        }),
+        ToCokernel::PagesRead {
+            token,
+            loan,
+            count,
+            kept,
+        } => ikc::send(&ToLinux::PagesTaken {
+            token,
+            result: to_register(load::take_back(loan, count, kept == 1).map(|()| 0)),
+        }),
         ToCokernel::Freeze { process } => with(process, |process| process.set_frozen(true)),
         ToCokernel::Thaw { process } => with(process, |process| process.set_frozen(false)),
     }
@@ -170,6 +196,17 @@ fn find_slots(token: u64, process: ProcessHandle, page: u32) {
         token,
         result,
         slots,
+    });
+}
+
+fn lend(order: load::Order) {
+    let lent = load::lend(order);
+    let (list, count) = lent.unwrap_or((PhysAddr::zero(), 0));
+    ikc::send(&ToLinux::PagesLent {
+        token: order.token,
+        result: to_register(lent.map(|_| 0)),
+        list: list.as_u64(),
+        count,
     });
 }
 

@@ -20,7 +20,7 @@ use crate::arch::{self, time};
 use crate::ikc;
 use crate::mm::addr::USER_END;
 use crate::mm::aspace::Inner;
-use crate::mm::phys;
+use crate::mm::{load, phys};
 use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 use crate::task::sched;
@@ -228,6 +228,8 @@ fn tell_machine(records: &mut Records) {
         cpus: arch::cpu_count().into(),
         total_bytes: bytes(frames.total),
         free_bytes: bytes(usage.frames_free.load(Ordering::Relaxed)),
+        cached_bytes: bytes(phys::reclaimable()),
+        pages_read: load::pages_read(),
         uptime_ns: time::uptime_ns(),
         processes: usage.processes.load(Ordering::Relaxed),
         threads: usage.threads.load(Ordering::Relaxed),

@@ -251,14 +251,33 @@ pub(crate) fn ring(index: usize) -> Result<(), Errno> {
     plain(uapi::RING, index).map(drop)
 }
 
-/// Reads a file straight into the program's pages.
+/// Gives the program pages with a file's content.
 ///
 /// # Errors
 ///
 /// See [`uapi::POPULATE`].
 pub(crate) fn populate(fd: RawFd, file_offset: u64, address: u64, bytes: u64) -> Result<(), Errno> {
+    read_file(uapi::POPULATE, fd, file_offset, address, bytes)
+}
+
+/// Reads a file into memory that the program may write.
+///
+/// # Errors
+///
+/// See [`uapi::COPY_IN`].
+pub(crate) fn copy_in(fd: RawFd, file_offset: u64, address: u64, bytes: u64) -> Result<(), Errno> {
+    read_file(uapi::COPY_IN, fd, file_offset, address, bytes)
+}
+
+fn read_file(
+    number: u32,
+    fd: RawFd,
+    file_offset: u64,
+    address: u64,
+    bytes: u64,
+) -> Result<(), Errno> {
     exchange(
-        uapi::POPULATE,
+        number,
         &mut Populate {
             fd,
             reserved: 0,

@@ -8,6 +8,7 @@ extern crate alloc;
 
 mod area;
 mod block;
+pub mod editions;
 pub mod frames;
 pub mod policy;
 pub mod runqueue;

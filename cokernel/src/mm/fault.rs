@@ -4,6 +4,7 @@
 use alloc::sync::Arc;
 
 use cokernel_logic::signals::number::{SIGBUS, SIGSEGV};
+use cokernel_logic::vma::Kind;
 
 use crate::arch::paging::Mapping;
 use crate::arch::{relax, tlb};
@@ -65,7 +66,7 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
         }
         Err(FaultError::Unmapped) => signal(SIGSEGV, SEGV_MAPERR),
         Err(FaultError::Forbidden) => signal(SIGSEGV, SEGV_ACCERR),
-        Err(FaultError::Mirrored) => signal(SIGBUS, BUS_ADRERR),
+        Err(FaultError::Mirrored | FaultError::PastEnd) => signal(SIGBUS, BUS_ADRERR),
         Err(FaultError::OutOfMemory) if !process.is_dying() && oom::relieve(process, addr) => {
             // It faults again, until there is memory or it is killed.
             ikc::poll();
@@ -97,7 +98,10 @@ pub fn handle_linux(process: &Arc<Process>, addr: u64, write: bool) -> Result<()
 pub fn bring_in(space: &AddressSpace, addr: u64, write: bool) -> Result<(), Errno> {
     resolve(space, addr, Access { write, exec: false }).map_err(|error| match error {
         // Of what is mirrored Linux has a mapping of its own, which does not lead here.
-        FaultError::Unmapped | FaultError::Forbidden | FaultError::Mirrored => Errno::EFAULT,
+        FaultError::Unmapped
+        | FaultError::Forbidden
+        | FaultError::Mirrored
+        | FaultError::PastEnd => Errno::EFAULT,
         FaultError::OutOfMemory => Errno::ENOMEM,
     })
 }
@@ -108,6 +112,8 @@ enum FaultError {
     OutOfMemory,
     /// Only Linux has the page.
     Mirrored,
+    /// The file had no such page when it was mapped.
+    PastEnd,
 }
 
 fn resolve(space: &AddressSpace, addr: u64, access: Access) -> Result<(), FaultError> {
@@ -140,9 +146,8 @@ fn resolve_locked(
         }
         // The table lags behind the areas only while the layout changes.
         Some(_) => Err(FaultError::Forbidden),
-        None if area.attributes.kind == cokernel_logic::vma::Kind::Special => {
-            Err(FaultError::Unmapped)
-        }
+        None if area.attributes.kind == Kind::Special => Err(FaultError::Unmapped),
+        None if area.attributes.kind == Kind::File => Err(FaultError::PastEnd),
         None => populate::demand(inner, addr, area.range, &area.attributes)
             .map_err(|_| FaultError::OutOfMemory),
     }

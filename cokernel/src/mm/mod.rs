@@ -8,9 +8,11 @@ pub mod copy;
 pub mod duplicate;
 mod emergency;
 pub mod fault;
+pub mod files;
 mod grow;
 #[expect(unsafe_code, reason = "the kernel heap hands out raw memory")]
 pub mod heap;
+pub mod load;
 pub mod migrate;
 pub mod mirror;
 pub mod oom;

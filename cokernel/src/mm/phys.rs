@@ -16,7 +16,7 @@ use spin::Once;
 use x86_64::PhysAddr;
 
 use crate::ikc;
-use crate::mm::{cleaner, emergency, spare};
+use crate::mm::{cleaner, emergency, files, share, spare};
 use crate::sync::SpinLock;
 
 /// Words of a small page.
@@ -39,6 +39,8 @@ static FREE: AtomicU64 = AtomicU64::new(0);
 static TO_CLEAN: AtomicU64 = AtomicU64::new(0);
 /// See [`set_aside`]. Changed under the lock of the frames.
 static SET_ASIDE: AtomicU64 = AtomicU64::new(0);
+/// See [`may_be_reclaimed`]. Changed under the lock of the frames.
+static RECLAIMABLE: AtomicU64 = AtomicU64::new(0);
 
 /// Learns where the partition lies; the direct map is usable from now on. The boot CPU, once.
 pub fn init_ranges(params: &'static BootParams) {
@@ -90,6 +92,8 @@ pub fn init_frames(info: &BootInfo) {
     with(|_| ());
     spare::init(crate::arch::cpu_count());
     emergency::init();
+    share::init();
+    files::init();
 }
 
 /// Whether [`init_frames`] is done.
@@ -226,6 +230,26 @@ pub fn take_up(count: u64) {
     with(|_| SET_ASIDE.fetch_sub(count, Ordering::Relaxed));
 }
 
+/// `count` frames are in use only because somebody may want their content again: the usage counters
+/// call them free.
+pub fn may_be_reclaimed(count: u64) {
+    if count != 0 {
+        with(|_| RECLAIMABLE.fetch_add(count, Ordering::Relaxed));
+    }
+}
+
+/// `count` frames may no longer be reclaimed.
+pub fn used_again(count: u64) {
+    if count != 0 {
+        with(|_| RECLAIMABLE.fetch_sub(count, Ordering::Relaxed));
+    }
+}
+
+/// See [`may_be_reclaimed`].
+pub fn reclaimable() -> u64 {
+    RECLAIMABLE.load(Ordering::Relaxed)
+}
+
 /// How much memory there is.
 pub fn stats() -> FrameStats {
     FrameStats {
@@ -240,6 +264,11 @@ pub fn frame_number(address: PhysAddr) -> Option<u32> {
     let range = range_at(address)?;
     let offset = (address - range.region.phys) / PAGE_BYTES;
     u32::try_from(u64::from(range.first_frame) + offset).ok()
+}
+
+/// Frames from `frame` on that are certainly adjacent in memory: to the end of its block.
+pub const fn in_block(frame: u32) -> u32 {
+    FRAMES_PER_BLOCK - frame % FRAMES_PER_BLOCK
 }
 
 /// Address of frame `frame`. Panics if there is no such frame.
@@ -339,7 +368,7 @@ fn publish(stats: FrameStats) {
             .frames_total
             .store(stats.total, Ordering::Relaxed);
         control.usage.frames_free.store(
-            stats.free + SET_ASIDE.load(Ordering::Relaxed),
+            stats.free + SET_ASIDE.load(Ordering::Relaxed) + reclaimable(),
             Ordering::Relaxed,
         );
     }

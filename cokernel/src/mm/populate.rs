@@ -3,7 +3,7 @@
 
 use cokernel_logic::frames::FRAMES_PER_BLOCK;
 use cokernel_logic::policy::Policy;
-use cokernel_logic::vma::{Attributes, Protection, Range};
+use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 use x86_64::PhysAddr;
 
@@ -14,7 +14,7 @@ use crate::mm::addr::{large_down, page_down};
 use crate::mm::aspace::{AddressSpace, Inner, Page};
 use crate::mm::phys::Place;
 pub use crate::mm::reserve::has_room_for;
-use crate::mm::{phys, quarantine};
+use crate::mm::{files, phys, quarantine};
 use crate::syscall::errno::Errno;
 
 /// How much is filled in one go.
@@ -41,6 +41,28 @@ pub fn populate(space: &AddressSpace, range: Range, protection: Protection) -> R
     Ok(())
 }
 
+/// Fills those pages of areas of `kind` that are not there with zeroes. What cannot come now comes at
+/// the first touch, or fails there.
+pub fn fill_gaps(space: &AddressSpace, kind: Kind) {
+    let areas = space.with(|inner| inner.areas.parts(space.window));
+    for area in areas.iter().filter(|area| area.attributes.kind == kind) {
+        let mut at = area.range.start;
+        while at < area.range.end {
+            let next = space.with(|inner| inner.table.next_mapping(at, area.range.end));
+            let end = area.range.end;
+            let (start, behind) = next.map_or((end, end), |(address, page)| {
+                (address, address + page.size.bytes())
+            });
+            let gap = Range {
+                start: at,
+                end: start,
+            };
+            let _ = populate(space, gap, area.attributes.protection);
+            at = behind;
+        }
+    }
+}
+
 /// Fills `range`, whole large pages, with large pages.
 ///
 /// # Errors
@@ -52,11 +74,10 @@ pub fn populate_large(space: &AddressSpace, range: Range, what: &Attributes) -> 
         let policy = space.with(|inner| inner.policy_of(what));
         let place = policy.place(arch::cpu_node(), at / size.bytes());
         let room = has_room_for(size.bytes());
-        let frame = if room {
-            phys::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place)
-        } else {
-            None
-        };
+        let whole = || phys::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place);
+        // Pages of files that nobody has mapped may be what breaks the last blocks.
+        let reclaimed = || files::reclaim_all().then(whole).flatten();
+        let frame = room.then(|| whole().or_else(reclaimed)).flatten();
         let frame = frame.ok_or(Errno::ENOMEM)?;
         let page = Page { frame, size };
         let placed = space.with(|inner| inner.place(at, page, what.protection));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Who may take the last frames. Programs' own pages stop first, then what programs make the kernel
 //! keep for them (tables, stacks, slots, areas); the rest is for work that cannot fail, such as
-//! giving memory back.
+//! giving memory back. Before anybody goes without, pages of files that nobody has mapped are dropped.
 
 use ihk_ikc::layout::PAGE_BYTES;
 use x86_64::PhysAddr;
 
-use crate::mm::{phys, quarantine};
+use crate::mm::{files, phys, quarantine};
 
 /// Programs leave this part of the partition to the kernel: 1 / this, and at least
 /// [`RESERVE_FRAMES`].
@@ -38,7 +38,9 @@ pub fn alloc_structure() -> Option<PhysAddr> {
 }
 
 fn is_left_after(bytes: u64, fraction: u64) -> bool {
-    let stats = phys::stats();
-    let reserve = (stats.total / RESERVE_FRACTION).max(RESERVE_FRAMES) / fraction;
-    stats.free.saturating_sub(bytes / PAGE_BYTES) > reserve
+    let wanted = bytes / PAGE_BYTES;
+    let reserve = (phys::stats().total / RESERVE_FRACTION).max(RESERVE_FRAMES) / fraction;
+    let is_left = || phys::stats().free.saturating_sub(wanted) > reserve;
+    let needed = wanted.saturating_add(reserve + 1);
+    is_left() || files::reclaim(needed.saturating_sub(phys::stats().free)) && is_left()
 }

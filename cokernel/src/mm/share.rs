@@ -2,6 +2,9 @@
 //! Frames that several address spaces have: how many, beyond the first. Forks raise the counts,
 //! whoever takes a frame out of an address space lowers them, and the last one frees it.
 //!
+//! The pages of files that are kept ([`super::files`]) count as an address space more: while one is
+//! kept, every address space that has it is a further one, so none of them writes it or frees it.
+//!
 //! Counts exist only for blocks with a shared frame. Lock order: like the frame allocator's lock,
 //! before the heap's.
 
@@ -24,8 +27,34 @@ struct Block {
     shared: u32,
 }
 
-/// By number of the block; grows to what is needed.
-static BLOCKS: SpinLock<Vec<Option<Box<Block>>>> = SpinLock::new(Vec::new());
+/// What is known of all frames.
+struct Counts {
+    /// By number of the block; grows to what is needed.
+    blocks: Vec<Option<Box<Block>>>,
+    /// A bit for each frame: it is kept as a page of a file.
+    kept: Vec<u64>,
+}
+
+static COUNTS: SpinLock<Counts> = SpinLock::new(Counts {
+    blocks: Vec::new(),
+    kept: Vec::new(),
+});
+
+/// What lowering a count has come to.
+enum Lowered {
+    /// Somebody has the frame still.
+    Shared,
+    /// It is kept, but no address space has it any more.
+    Idle,
+    /// Nobody else has it.
+    Own,
+}
+
+/// Makes room for marks of kept frames. Once, when the heap works.
+pub fn init() {
+    let words = (phys::block_count() * FRAMES_PER_BLOCK).div_ceil(64);
+    COUNTS.lock().kept.resize(words as usize, 0);
+}
 
 /// One more address space has all frames of `run`.
 ///
@@ -33,17 +62,13 @@ static BLOCKS: SpinLock<Vec<Option<Box<Block>>>> = SpinLock::new(Vec::new());
 ///
 /// `Err` if a count would overflow; nothing was changed.
 pub fn add(run: FrameRun) -> Result<(), Overflow> {
-    let mut blocks = BLOCKS.lock();
-    let is_full = |frame| further(&blocks, frame) == u16::MAX;
+    let mut counts = COUNTS.lock();
+    let is_full = |frame| counts.further(frame) == u16::MAX;
     if frames(run).any(is_full) {
         return Err(Overflow);
     }
-    for frame in frames(run) {
-        let block = block_of(&mut blocks, frame);
-        let count = &mut block.further[(frame % FRAMES_PER_BLOCK) as usize];
-        block.shared += u32::from(*count == 0);
-        *count += 1;
-    }
+    let woken = frames(run).filter(|&frame| counts.raise(frame)).count();
+    phys::used_again(woken as u64);
     Ok(())
 }
 
@@ -55,19 +80,44 @@ pub struct Overflow;
 pub fn release(run: FrameRun, mut free: impl FnMut(FrameRun)) {
     let mut own = runs::RunList::new();
     {
-        let mut blocks = BLOCKS.lock();
+        let mut counts = COUNTS.lock();
+        let mut idle = 0;
         for part in parts(run) {
-            if !has_shared(&blocks, part) {
+            if !counts.has_shared(part) {
                 own.push(part);
                 continue;
             }
-            let not_shared = |frame: &u32| !lower(&mut blocks, *frame);
-            frames(part)
-                .filter(not_shared)
-                .for_each(|first| own.push(FrameRun { first, count: 1 }));
+            for first in frames(part) {
+                match counts.lower(first) {
+                    Lowered::Own => own.push(FrameRun { first, count: 1 }),
+                    Lowered::Idle => idle += 1,
+                    Lowered::Shared => {}
+                }
+            }
         }
+        phys::may_be_reclaimed(idle);
     }
     own.as_slice().iter().copied().for_each(&mut free);
+}
+
+/// `frame`, which nobody else has, is kept from now on.
+pub fn keep(frame: u32) {
+    let mut counts = COUNTS.lock();
+    counts.mark(frame, true);
+    phys::may_be_reclaimed(1);
+}
+
+/// `frame` is kept no longer. `true`: nobody else has it, free it.
+pub fn let_go(frame: u32) -> bool {
+    let mut counts = COUNTS.lock();
+    counts.mark(frame, false);
+    match counts.lower(frame) {
+        Lowered::Own => {
+            phys::used_again(1);
+            true
+        }
+        Lowered::Shared | Lowered::Idle => false,
+    }
 }
 
 /// Whether another address space has a frame of `mapping`, too.
@@ -75,11 +125,16 @@ pub fn is_shared(mapping: &Mapping) -> bool {
     let Some(run) = runs::run_of(mapping) else {
         return false;
     };
-    let blocks = BLOCKS.lock();
+    let counts = COUNTS.lock();
     parts(run)
-        .filter(|part| has_shared(&blocks, *part))
+        .filter(|part| counts.has_shared(*part))
         .flat_map(frames)
-        .any(|frame| further(&blocks, frame) != 0)
+        .any(|frame| counts.further(frame) != 0)
+}
+
+/// Whether no address space has `frame`, which is kept.
+pub fn is_idle(frame: u32) -> bool {
+    COUNTS.lock().further(frame) == 0
 }
 
 /// `run` cut into parts that lie in one block each.
@@ -94,50 +149,83 @@ fn parts(run: FrameRun) -> impl Iterator<Item = FrameRun> {
     })
 }
 
-/// Whether the block of `part` has shared frames; most have not.
-fn has_shared(blocks: &[Option<Box<Block>>], part: FrameRun) -> bool {
-    let block = blocks.get((part.first / FRAMES_PER_BLOCK) as usize);
-    block.is_some_and(Option::is_some)
-}
-
 fn frames(run: FrameRun) -> core::ops::Range<u32> {
     run.first..run.first + run.count
 }
 
-fn further(blocks: &[Option<Box<Block>>], frame: u32) -> u16 {
-    match blocks.get((frame / FRAMES_PER_BLOCK) as usize) {
-        Some(Some(block)) => block.further[(frame % FRAMES_PER_BLOCK) as usize],
-        _ => 0,
+impl Counts {
+    /// Whether the block of `part` has shared frames; most have not.
+    fn has_shared(&self, part: FrameRun) -> bool {
+        let block = self.blocks.get((part.first / FRAMES_PER_BLOCK) as usize);
+        block.is_some_and(Option::is_some)
     }
-}
 
-fn block_of(blocks: &mut Vec<Option<Box<Block>>>, frame: u32) -> &mut Block {
-    let index = (frame / FRAMES_PER_BLOCK) as usize;
-    if blocks.len() <= index {
-        blocks.resize_with(phys::block_count() as usize, || None);
+    fn further(&self, frame: u32) -> u16 {
+        match self.blocks.get((frame / FRAMES_PER_BLOCK) as usize) {
+            Some(Some(block)) => block.further[(frame % FRAMES_PER_BLOCK) as usize],
+            _ => 0,
+        }
     }
-    blocks[index].get_or_insert_with(|| {
-        Box::new(Block {
-            further: [0; FRAMES_PER_BLOCK as usize],
-            shared: 0,
+
+    fn is_kept(&self, frame: u32) -> bool {
+        let word = self.kept.get(frame as usize / 64);
+        word.is_some_and(|word| word & 1 << (frame % 64) != 0)
+    }
+
+    fn mark(&mut self, frame: u32, kept: bool) {
+        if let Some(word) = self.kept.get_mut(frame as usize / 64) {
+            let bit = 1 << (frame % 64);
+            *word = if kept { *word | bit } else { *word & !bit };
+        }
+    }
+
+    fn block_of(&mut self, frame: u32) -> &mut Block {
+        let index = (frame / FRAMES_PER_BLOCK) as usize;
+        if self.blocks.len() <= index {
+            self.blocks
+                .resize_with(phys::block_count() as usize, || None);
+        }
+        self.blocks[index].get_or_insert_with(|| {
+            Box::new(Block {
+                further: [0; FRAMES_PER_BLOCK as usize],
+                shared: 0,
+            })
         })
-    })
-}
+    }
 
-/// Lowers the count of `frame`; `false` if it is not shared.
-fn lower(blocks: &mut [Option<Box<Block>>], frame: u32) -> bool {
-    let Some(slot) = blocks.get_mut((frame / FRAMES_PER_BLOCK) as usize) else {
-        return false;
-    };
-    let Some(block) = slot else { return false };
-    let count = &mut block.further[(frame % FRAMES_PER_BLOCK) as usize];
-    if *count == 0 {
-        return false;
+    /// Raises the count of `frame`; `true` if it was kept and no address space had it.
+    fn raise(&mut self, frame: u32) -> bool {
+        let block = self.block_of(frame);
+        let count = &mut block.further[(frame % FRAMES_PER_BLOCK) as usize];
+        let is_first = *count == 0;
+        block.shared += u32::from(is_first);
+        *count += 1;
+        is_first && self.is_kept(frame)
     }
-    *count -= 1;
-    block.shared -= u32::from(*count == 0);
-    if block.shared == 0 {
-        *slot = None;
+
+    /// Lowers the count of `frame`, if it is shared.
+    fn lower(&mut self, frame: u32) -> Lowered {
+        let slot = self.blocks.get_mut((frame / FRAMES_PER_BLOCK) as usize);
+        let Some(slot) = slot else {
+            return Lowered::Own;
+        };
+        let Some(block) = slot else {
+            return Lowered::Own;
+        };
+        let count = &mut block.further[(frame % FRAMES_PER_BLOCK) as usize];
+        if *count == 0 {
+            return Lowered::Own;
+        }
+        *count -= 1;
+        let is_last = *count == 0;
+        block.shared -= u32::from(is_last);
+        if block.shared == 0 {
+            *slot = None;
+        }
+        if is_last && self.is_kept(frame) {
+            Lowered::Idle
+        } else {
+            Lowered::Shared
+        }
     }
-    true
 }

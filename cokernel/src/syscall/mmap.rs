@@ -282,7 +282,7 @@ fn map_anonymous(
 }
 
 /// Shared files are Linux's pages; so are large private ones, of which a program often touches little,
-/// unless they are to be written or filled at once. Others are copied into the partition.
+/// unless they are to be written or filled at once. Of others the partition has a copy.
 fn map_file(process: &Process, range: Range, wish: &Wish, what: &Attributes) -> Result<(), Errno> {
     if what.shared {
         return map_in_linux(process, range, wish, what);
@@ -332,9 +332,14 @@ fn map_in_linux(
     mirror::ask(op::MAP_FILE, args).map(drop)
 }
 
-/// A private copy: Linux reads the file straight into the pages.
+/// A private copy, as far as it is written: the pages are the file's, shared with who else has them, or
+/// Linux reads them now.
 fn copy_file(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> {
     let space = &process.space;
+    // Each page may have to be copied.
+    if wish.protection.write && !populate::has_room_for(range.bytes()) {
+        return Err(Errno::ENOMEM);
+    }
     // Without any rights the pages are still loaded: mprotect may make them readable later.
     let readable = Protection {
         read: true,
@@ -346,7 +351,6 @@ fn copy_file(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> 
         readable
     };
     space.with(|inner| inner.add_area(range, attributes(Kind::File, loading)))?;
-    populate::populate(space, range, loading)?;
     if loading.write {
         window::sync(space, range).map_err(window::errno_of)?;
     }
@@ -360,8 +364,10 @@ fn copy_file(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> 
         op::LOAD_FILE,
         [wish.fd, range.start, range.bytes(), wish.offset, rights, 0],
     );
-    if result < 0 {
-        return Err(Errno::from_linux(result));
+    match result {
+        0 => {}
+        1 => populate::populate(space, range, loading)?,
+        errno => return Err(Errno::from_linux(errno)),
     }
     space.with(|inner| window::record(inner, range, loading.is_read_only()));
     if !wish.protection.is_accessible() {

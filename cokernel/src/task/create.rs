@@ -131,16 +131,16 @@ fn protection(range: &ImageRange) -> Result<Protection, Errno> {
     })
 }
 
-/// Program text and data: there at once, because mcexec has the file read into it.
+/// Program text and data: the file's pages come when mcexec names the file, the others when the
+/// program starts.
 fn add_segment(space: &AddressSpace, place: Range, protection: Protection) -> Result<(), Errno> {
     if !space.is_valid(place) {
         return Err(Errno::EINVAL);
     }
-    if place.bytes() / PAGE_BYTES > phys::stats().free {
+    if !populate::has_room_for(place.bytes()) {
         return Err(Errno::ENOMEM);
     }
     space.with(|inner| inner.add_area(place, attributes(Kind::Segment, protection)))?;
-    populate::populate(space, place, protection)?;
     // mcexec makes these read-only before it starts the program.
     if protection.is_read_only() {
         space.with(|inner| window::record(inner, place, true));

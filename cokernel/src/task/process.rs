@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use cokernel_logic::policy::Policy;
 use cokernel_logic::signals::SignalSet;
-use cokernel_logic::vma::Range;
+use cokernel_logic::vma::{Kind, Range};
 use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use ihk_ikc::process::RLIMITS;
 use x86_64::PhysAddr;
@@ -23,7 +23,7 @@ use crate::delegate::Slots;
 use crate::ikc;
 use crate::mm::aspace::AddressSpace;
 use crate::mm::runs::RunList;
-use crate::mm::{phys, revoke};
+use crate::mm::{phys, populate, revoke};
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::affinity::Affinity;
@@ -334,6 +334,7 @@ impl Process {
         if !window.contains(entry) || !window.contains(stack) {
             return Err(Errno::EINVAL);
         }
+        populate::fill_gaps(&self.space, Kind::Segment);
         self.run_main(Newborn {
             frame: UserFrame::new(entry, stack),
             registers: Registers::initial(0),

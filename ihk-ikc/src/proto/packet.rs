@@ -234,6 +234,38 @@ messages! {
             /// One past the last address.
             end: u64,
         },
+        /// `count` pages (at most [`super::process::MOST_LENT_PAGES`]) of a file, from page `page` on,
+        /// are wanted at `address`. What the co-kernel has kept of the edition it maps at once, for
+        /// the rest it lends frames. Answer: [`ToLinux::PagesLent`].
+        LoadPages = 96 {
+            /// Comes back in the answer, and names the loan.
+            token: u64,
+            /// Which process.
+            process: u32,
+            /// Where the first page goes.
+            address: u64,
+            /// The file as it is now: a number that mcctrl gave this version of its content, and
+            /// gives to no other. 0: the pages are this process's alone.
+            edition: u64,
+            /// An edition of the same file that is out of date, 0 = none: to be forgotten.
+            stale: u64,
+            /// Number of the first page in the file.
+            page: u64,
+            /// How many.
+            count: u32,
+        },
+        /// Linux has read the file into the first `count` pages of a loan and holds none of its frames
+        /// any more. Answer: [`ToLinux::PagesTaken`].
+        PagesRead = 97 {
+            /// Comes back in the answer.
+            token: u64,
+            /// Token of the [`ToCokernel::LoadPages`] that they were lent for.
+            loan: u64,
+            /// How many pages, counting those that were not lent.
+            count: u32,
+            /// 1 if the file did not change meanwhile: others who want the edition may have them, too.
+            kept: u32,
+        },
     }
 }
 
@@ -326,6 +358,25 @@ messages! {
             process: u32,
             /// Of the request.
             number: u64,
+        },
+        /// Answer to [`ToCokernel::LoadPages`].
+        PagesLent = 196 {
+            /// Of the request.
+            token: u64,
+            /// 0 or a negative errno; the rest is valid for 0 only.
+            result: i64,
+            /// Physical address of a word for each page: that of the frame to read it into, 0 = it is
+            /// there already. Frames are lent, and the list lasts, until [`ToCokernel::PagesRead`].
+            list: u64,
+            /// Length of the list; 0: there is nothing to be read, and no loan.
+            count: u32,
+        },
+        /// Answer to [`ToCokernel::PagesRead`].
+        PagesTaken = 197 {
+            /// Of the request.
+            token: u64,
+            /// 0 or a negative errno: pages are missing.
+            result: i64,
         },
         /// `InstanceControl::state` changed.
         StateChanged = 106 {

@@ -9,7 +9,10 @@
 //!  reads ELF, chooses addresses
 //!  CREATE_PROCESS(image) ───► checks, mailbox, CreateProcess ─► address space, ranges, slots
 //!  maps window and slots ◄─── window descriptor ◄────────────── ProcessCreated(root, slots)
-//!  POPULATE(file → pages) ──► reads the file into the frames
+//!  POPULATE(file → pages) ──► which file, which edition?
+//!                             LoadPages ──────────────────────► maps the pages it has kept
+//!                             reads into the frames lent ◄───── PagesLent(frames for the rest)
+//!                             PagesRead ──────────────────────► keeps them, maps them
 //!  writes the stack through the window; mprotects read-only ranges of the window
 //!  START(entry, stack) ─────► StartProcess ───────────────────► main thread runs
 //!  worker polls slot 0 …  ◄───────── delegated calls ──────────
@@ -23,6 +26,8 @@ use super::atomic::{AtomicI64, AtomicU64};
 pub const MAX_IMAGE_RANGES: usize = 32;
 /// Most pages of Linux's vvar and vdso areas together.
 pub const MAX_VDSO_PAGES: usize = 32;
+/// Pages of a file loaded in one go: their list is one page.
+pub const MOST_LENT_PAGES: u32 = 512;
 /// Resource limits handed over (`RLIM_NLIMITS` of Linux).
 pub const RLIMITS: usize = 16;
 
@@ -149,9 +154,10 @@ pub mod op {
     pub const DIE: u64 = BASE + 1;
     /// Window part [`args[0]`, `+ args[1]`) becomes `args[2]` ([`super::prot`] bits): mprotect.
     pub const PROTECT: u64 = BASE + 2;
-    /// Read `args[2]` bytes from offset `args[3]` of descriptor `args[0]` into the program's pages
-    /// at `args[1]` (already mapped there, whatever their protection), then give the window part
-    /// protection `args[4]`: a private file mapping. Bytes past the end of the file stay zero.
+    /// Give the program the pages of `args[2]` bytes from offset `args[3]` of descriptor `args[0]` at
+    /// `args[1]`, then give the window part protection `args[4]`: a private file mapping. Pages past
+    /// the end of the file stay away. The answer 1: the file is nothing but zeroes (`/dev/zero`), and
+    /// no page was loaded.
     pub const LOAD_FILE: u64 = BASE + 3;
     /// The program's disposition of signal `args[0]` is now `args[1]` ([`super::disposition`]), with
     /// those of Linux's action flags in `args[2]` that concern children (`SA_NOCLD…`).

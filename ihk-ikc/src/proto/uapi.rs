@@ -301,7 +301,7 @@ pub const WAIT: u32 = none(0x62);
 /// Argument = slot index. Tell the co-kernel that this slot's answer is there (it set WAITER).
 pub const RING: u32 = none(0x63);
 
-/// Argument of [`POPULATE`].
+/// Argument of [`POPULATE`] and [`COPY_IN`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Populate {
@@ -311,14 +311,19 @@ pub struct Populate {
     pub reserved: u32,
     /// Offset in the file.
     pub file_offset: u64,
-    /// Address in the program; need not be aligned.
+    /// Address in the program; like the offset, a multiple of the page size.
     pub address: u64,
-    /// Bytes; stops early at the end of the file.
+    /// Bytes. What a page has behind them is zero; pages past the end of the file stay away.
     pub bytes: u64,
 }
-/// Read a file straight into the program's frames, whatever their protection: loading of
-/// executables and private file mappings. Returns 0; the bytes read are not counted.
+/// Give the program pages with a file's content, whatever rights it has there: loading of executables
+/// and private file mappings. Pages of a file that does not change are the same for all processes.
+/// EINVAL outside the window or if misaligned, EFAULT where the program may have no page of a file,
+/// EACCES if the descriptor is not open for reading, ENODEV for what is no regular file, ENOMEM.
 pub const POPULATE: u32 = write::<Populate>(0x64);
+/// For measuring: read a file into memory that the program has and may write; any address and offset,
+/// early end at that of the file. EINVAL, ENODEV, EACCES as [`POPULATE`]; EFAULT.
+pub const COPY_IN: u32 = write::<Populate>(0x67);
 
 /// What the control thread is told by [`CONTROL_WAIT`].
 #[repr(C)]

@@ -121,8 +121,12 @@ records! {
         cpus,
         /// Bytes of memory it manages.
         total_bytes,
-        /// Of these, free.
+        /// Of these, free, or kept for nobody but who may want it again.
         free_bytes,
+        /// Of the free ones, pages of files kept for who maps the same file next.
+        cached_bytes,
+        /// Pages of files that Linux has read for programs since the co-kernel booted.
+        pages_read,
         /// Nanoseconds since it booted.
         uptime_ns,
         /// Processes.

@@ -32,7 +32,7 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         op::EXIT => signal::exit(status(first)),
         op::DIE => die(args),
         op::PROTECT => prot_bits(third).and_then(|prot| window.protect(first, second, prot)),
-        op::LOAD_FILE => load_file(program, args),
+        op::LOAD_FILE => return answer(load_file(program, args)),
         op::DISPOSITION => signal::set_disposition(first, second, third),
         op::FORK => return answer(fork::fork(program, first, second)),
         op::QUEUE_SERVE => return answer(server::serve(program, args)),
@@ -82,22 +82,23 @@ fn prot_bits(word: u64) -> Result<u32, Errno> {
     u32::try_from(word).map_err(|_| Errno::EINVAL)
 }
 
-/// A private file mapping: the file's bytes into pages that are there already.
-fn load_file(program: &Program, args: [u64; 6]) -> Result<(), Errno> {
+/// A private file mapping: the program gets the file's pages. 1 if it is nothing but zeroes.
+fn load_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
     let [fd, address, bytes, offset, prot, _] = args;
     let prot = prot_bits(prot)?;
     let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
     if fd == device::descriptor() || fd < 0 {
         return Err(Errno::EBADF);
     }
-    if has_content(fd, prot)? {
+    let has_content = has_content(fd, prot)?;
+    if has_content {
         device::populate(fd, offset, address, bytes)?;
     }
     files::note(fd, offset, address, bytes);
     if prot & prot::WRITE == 0 && prot != 0 {
         program.window.protect(address, page_up(bytes), prot)?;
     }
-    Ok(())
+    Ok(i64::from(!has_content))
 }
 
 /// Whether `fd` has bytes to read, by the rules of `mmap(MAP_PRIVATE)`.

@@ -26,7 +26,7 @@ pub(crate) enum Way {
     /// The buffer of a call is mapped in the window before the call is made.
     Before,
     /// As in the original design: into a buffer of mcexec's, and copied from there. Only `read` and
-    /// `pread64`; for programs that do not fork, because what is copied ignores rights.
+    /// `pread64`; for programs that do not fork, because what is copied goes to pages that are there.
     Copy,
 }
 
@@ -111,7 +111,7 @@ impl Bounce {
         let Ok(bytes @ 1..) = u64::try_from(result) else {
             return result;
         };
-        let copied = device::populate(self.fd.as_raw_fd(), 0, target, bytes);
+        let copied = device::copy_in(self.fd.as_raw_fd(), 0, target, bytes);
         super::answer(copied.map(|()| result))
     }
 }

@@ -50,7 +50,8 @@ pub(super) fn stat(text: &str) -> Result<Vec<u8>, Errno> {
     Ok(shown.into_bytes())
 }
 
-/// `meminfo` from Linux's `text`: the partition's memory. Caches are Linux's, so there are none.
+/// `meminfo` from Linux's `text`: the partition's memory. What is cached are pages of files that no
+/// program has mapped just now; other caches are Linux's.
 ///
 /// # Errors
 ///
@@ -66,7 +67,9 @@ fn meminfo_of(machine: &MachineView, text: &str) -> Vec<u8> {
         let name = line.split(':').next().unwrap_or_default();
         let bytes = match name {
             "MemTotal" | "CommitLimit" | "DirectMap2M" => machine.total_bytes,
-            "MemFree" | "MemAvailable" => machine.free_bytes,
+            "MemFree" => machine.free_bytes.saturating_sub(machine.cached_bytes),
+            "MemAvailable" => machine.free_bytes,
+            "Cached" | "Inactive" | "Inactive(file)" => machine.cached_bytes,
             "AnonPages" | "Active" | "Active(anon)" | "Committed_AS" => used,
             "Hugepagesize" | "VmallocTotal" => {
                 shown += &format!("{line}\n");
@@ -107,13 +110,14 @@ mod tests {
         let machine = MachineView {
             total_bytes: 64 << 20,
             free_bytes: 16 << 20,
+            cached_bytes: 1 << 20,
             ..MachineView::default()
         };
         let text = "MemTotal:       99 kB\nMemFree:  9 kB\nCached:  9 kB\nHugePages_Total:       7\nHugepagesize:       2048 kB\n";
         let shown = String::from_utf8(meminfo_of(&machine, text)).unwrap();
         assert_eq!(
             shown,
-            "MemTotal:          65536 kB\nMemFree:           16384 kB\nCached:                0 kB\nHugePages_Total:       0\nHugepagesize:       2048 kB\n"
+            "MemTotal:          65536 kB\nMemFree:           15360 kB\nCached:             1024 kB\nHugePages_Total:       0\nHugepagesize:       2048 kB\n"
         );
     }
 }

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Pages of files that are kept: one copy of each page of an edition, for every process that maps it,
+//! read-only or copied on write. Linux names the editions and has read the pages
+//! ([`super::load`]); no program, and no proxy, ever had one of these frames for writing.
+//!
+//! A page that no process has stays until memory is wanted. Lock order: address space → this →
+//! counts of shared frames → heap → frames.
+
+use core::ops::Range;
+
+use cokernel_logic::editions::{Editions, Inserted};
+use ihk_ikc::exposed::FrameRun;
+use spin::Once;
+
+use crate::mm::{phys, quarantine, reserve, share};
+use crate::sync::SpinLock;
+
+/// Chunks that are kept at most, whatever the size of the partition.
+const MOST_CHUNKS: usize = 1024;
+/// Kept pages take this part of the partition: 1 / this.
+const MOST_FRACTION: u64 = 4;
+/// Heap that keeping a page takes at most: the list of a chunk, and the counts of a block.
+const STRUCTURE_BYTES: u64 = 8192;
+/// Frames reclaimed beyond what is missing, so that the next one who needs some finds them.
+const SURPLUS: u64 = 256;
+
+static KEPT: Once<SpinLock<Editions>> = Once::new();
+
+/// Makes room for the index. Once, when the heap works.
+pub fn init() {
+    KEPT.call_once(|| SpinLock::new(Editions::new(MOST_CHUNKS)));
+}
+
+/// What became of a page that Linux has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is kept. The caller has it like any process: it gives it up by [`share::release`].
+    New,
+    /// Another process was faster. The caller has this frame, as with `New`, and its own one still.
+    There(u32),
+    /// There is no room: the frame is the caller's alone.
+    No,
+}
+
+/// Calls `found` with the number and the frame of each page of `pages` that is kept; the caller then
+/// has it like any process, and gives it up by [`share::release`].
+pub fn look_up(edition: u64, pages: Range<u64>, mut found: impl FnMut(u64, u32)) {
+    let Some(kept) = KEPT.get() else { return };
+    kept.lock().visit(edition, pages, |page, frame| {
+        // A frame that too many have is read once more instead.
+        if share::add(single(frame)).is_ok() {
+            found(page, frame);
+        }
+    });
+}
+
+/// Keeps `frame`, which Linux has filled and nobody else has, as page `page` of `edition`.
+pub fn keep(edition: u64, page: u64, frame: u32) -> Kept {
+    let Some(kept) = KEPT.get().filter(|_| has_room()) else {
+        return Kept::No;
+    };
+    let mut kept = kept.lock();
+    let before = kept.chunks();
+    let inserted = kept.insert(edition, page, frame);
+    phys::may_be_reclaimed(kept.chunks() - before);
+    let (frame, outcome) = match inserted {
+        Inserted::Full => return Kept::No,
+        Inserted::There(other) => (other, Kept::There(other)),
+        Inserted::New => {
+            share::keep(frame);
+            (frame, Kept::New)
+        }
+    };
+    // A frame that is just being kept is nobody's, so its count has room.
+    match share::add(single(frame)) {
+        Ok(()) => outcome,
+        Err(share::Overflow) => Kept::No,
+    }
+}
+
+fn has_room() -> bool {
+    let most = phys::stats().total / MOST_FRACTION;
+    if pages() >= most && !reclaim(SURPLUS) {
+        return false;
+    }
+    reserve::has_room_for_structures(STRUCTURE_BYTES)
+}
+
+/// Pages that are kept.
+fn pages() -> u64 {
+    KEPT.get().map_or(0, |kept| kept.lock().pages())
+}
+
+/// Forgets `edition`: the file has another content now. Who has its pages keeps them.
+pub fn forget(edition: u64) {
+    let Some(kept) = KEPT.get() else { return };
+    let mut kept = kept.lock();
+    let before = kept.chunks();
+    kept.forget(edition, drop_frame);
+    phys::used_again(before - kept.chunks());
+}
+
+/// Frees at least `count` frames that no process has, if there are so many; whether there were.
+pub fn reclaim(count: u64) -> bool {
+    if phys::reclaimable() < count {
+        return false;
+    }
+    shrink(count.saturating_add(SURPLUS)) >= count
+}
+
+/// Frees all frames that no process has, for who needs large pages; whether there were any.
+pub fn reclaim_all() -> bool {
+    phys::reclaimable() != 0 && shrink(u64::MAX) != 0
+}
+
+fn shrink(count: u64) -> u64 {
+    let Some(kept) = KEPT.get() else { return 0 };
+    let mut kept = kept.lock();
+    let before = kept.chunks();
+    let pages = kept.shrink(count, share::is_idle, drop_frame);
+    let chunks = before - kept.chunks();
+    phys::used_again(chunks);
+    pages + chunks
+}
+
+fn drop_frame(frame: u32) {
+    if share::let_go(frame) {
+        quarantine::free_or_keep(single(frame));
+    }
+}
+
+/// A run of one frame.
+pub const fn single(frame: u32) -> FrameRun {
+    FrameRun {
+        first: frame,
+        count: 1,
+    }
+}

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Pages of files for private mappings: what is kept is mapped at once; for the rest Linux is lent
+//! frames that nobody else has, reads the file into them and says so. Only then are they mapped, and
+//! kept for others if the file did not change meanwhile.
+//!
+//! ```text
+//!  Linux (mcctrl's populate.rs)            co-kernel
+//!  LoadPages(edition, page, count) ──────► kept ones: mapped; frames for the others: a loan
+//!  reads the file into them  ◄──────────── PagesLent(list)
+//!  PagesRead(loan, count, kept) ─────────► kept or the process's own: mapped; the rest is free again
+//!                            ◄──────────── PagesTaken
+//! ```
+//! A loan ends by `PagesRead` only, which mcctrl always sends: the process may be gone by then.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use cokernel_logic::vma::{Area, Kind};
+use ihk_ikc::exposed;
+use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::packet::ProcessHandle;
+use ihk_ikc::process::MOST_LENT_PAGES;
+use x86_64::PhysAddr;
+
+use crate::arch::paging::{Flags, PageSize};
+use crate::mm::addr::{is_page_aligned, large_down};
+use crate::mm::aspace::{flags_of, AddressSpace, Inner};
+use crate::mm::files::{self, single, Kept};
+use crate::mm::populate::{alloc_frame, has_room_for};
+use crate::mm::runs::run_of;
+use crate::mm::{phys, quarantine, reserve, share};
+use crate::sync::SpinLock;
+use crate::syscall::errno::Errno;
+use crate::task::process;
+
+/// No frame.
+const NONE: u32 = u32::MAX;
+
+/// What Linux wants, see `ToCokernel::LoadPages`.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// Names the loan.
+    pub token: u64,
+    /// Whose pages.
+    pub process: ProcessHandle,
+    /// Where the first one goes.
+    pub address: u64,
+    /// Of which edition; 0: the pages are the process's alone.
+    pub edition: u64,
+    /// An edition to be forgotten; 0: none.
+    pub stale: u64,
+    /// Number of the first page in the file.
+    pub page: u64,
+    /// How many.
+    pub count: u32,
+}
+
+/// Frames that Linux reads into.
+struct Loan {
+    order: Order,
+    /// A frame for each page; [`NONE`] where one was kept.
+    frames: Vec<u32>,
+    list: PhysAddr,
+}
+
+/// Nothing but the heap is locked under it.
+static LOANS: SpinLock<Vec<Loan>> = SpinLock::new(Vec::new());
+/// See [`pages_read`].
+static READ: AtomicU64 = AtomicU64::new(0);
+
+/// Pages of files that Linux has read since boot.
+pub fn pages_read() -> u64 {
+    READ.load(Ordering::Relaxed)
+}
+
+/// Maps what is kept, and lends frames for the rest: where their list lies and its length; 0: there
+/// is no rest.
+///
+/// # Errors
+///
+/// `EINVAL`, `ESRCH`: no such process; `EFAULT`: it has no file's pages there; `ENOMEM`.
+pub fn lend(order: Order) -> Result<(PhysAddr, u32), Errno> {
+    let process = process::find(order.process).ok_or(Errno::ESRCH)?;
+    let end = order.page.checked_add(order.count.into());
+    let bytes = u64::from(order.count) * PAGE_BYTES;
+    let window = process.space.window;
+    let fits = order.address >= window.start
+        && order
+            .address
+            .checked_add(bytes)
+            .is_some_and(|end| end <= window.end);
+    let (Some(end), 1..=MOST_LENT_PAGES, true) = (end, order.count, fits) else {
+        return Err(Errno::EINVAL);
+    };
+    if !is_page_aligned(order.address) {
+        return Err(Errno::EINVAL);
+    }
+    if order.stale != 0 {
+        files::forget(order.stale);
+    }
+    let count = order.count as usize;
+    let mut frames = vec![NONE; count];
+    if order.edition != 0 {
+        files::look_up(order.edition, order.page..end, |page, frame| {
+            frames[(page - order.page) as usize] = frame;
+        });
+        map_all(&process.space, order.address, &frames, true)?;
+    }
+    if !frames.contains(&NONE) {
+        return Ok((PhysAddr::zero(), 0));
+    }
+    let list = reserve::alloc_structure().ok_or(Errno::ENOMEM)?;
+    let Some(frames) = borrow(&frames) else {
+        phys::free_small(list);
+        return Err(Errno::ENOMEM);
+    };
+    for (word, &frame) in phys::page(list).iter().zip(&frames) {
+        let lent = (frame != NONE).then(|| phys::frame_address(frame).as_u64());
+        word.store(lent.unwrap_or(0), Ordering::Relaxed);
+    }
+    LOANS.lock().push(Loan {
+        order,
+        frames,
+        list,
+    });
+    Ok((list, order.count))
+}
+
+/// A new frame for each page that has none in `there`, and none for the others. `None`: there are not
+/// as many.
+fn borrow(there: &[u32]) -> Option<Vec<u32>> {
+    let mut frames = vec![NONE; there.len()];
+    let mut at = 0;
+    while at < there.len() {
+        let missing = there[at..].iter().take_while(|frame| **frame == NONE);
+        let missing = missing.count();
+        if missing == 0 {
+            at += 1;
+            continue;
+        }
+        let Some((first, count)) = alloc_run(missing as u32) else {
+            give_back(&frames);
+            return None;
+        };
+        for (place, frame) in frames[at..].iter_mut().zip(first..first + count) {
+            *place = frame;
+        }
+        at += count as usize;
+    }
+    Some(frames)
+}
+
+/// The first of `count` adjacent frames, or of one if there are no such.
+fn alloc_run(count: u32) -> Option<(u32, u32)> {
+    let run = has_room_for(u64::from(count) * PAGE_BYTES)
+        .then(|| phys::alloc_run(count))
+        .flatten();
+    let (frame, count) = match run {
+        Some(frame) => (frame, count),
+        None => (alloc_frame(phys::here())?, 1),
+    };
+    Some((phys::frame_number(frame)?, count))
+}
+
+/// Frees frames that were lent and are not used.
+fn give_back(frames: &[u32]) {
+    for &frame in frames.iter().filter(|frame| **frame != NONE) {
+        quarantine::free_or_keep(single(frame));
+    }
+}
+
+/// Linux has filled the first `count` pages of loan `token`, whose content others may share if
+/// `kept`: maps them. The others are given back.
+///
+/// # Errors
+///
+/// `EINVAL`: there is no such loan; `ESRCH`: the process is gone; `EFAULT`, `ENOMEM`: some could not
+/// be mapped.
+pub fn take_back(token: u64, count: u32, kept: bool) -> Result<(), Errno> {
+    let loan = {
+        let mut loans = LOANS.lock();
+        let index = loans.iter().position(|loan| loan.order.token == token);
+        loans.swap_remove(index.ok_or(Errno::EINVAL)?)
+    };
+    phys::free_small(loan.list);
+    let order = loan.order;
+    let (mut own, rest) = loan.frames.split_at((count.min(order.count)) as usize);
+    give_back(rest);
+    let read = own.iter().filter(|frame| **frame != NONE).count();
+    READ.fetch_add(read as u64, Ordering::Relaxed);
+    let (mut shared, mut private) = (vec![NONE; own.len()], own.to_vec());
+    if kept && order.edition != 0 {
+        share_out(&order, &mut private, &mut shared);
+    }
+    own = &private;
+    let Some(process) = process::find(order.process) else {
+        release_all(&shared);
+        give_back(own);
+        return Err(Errno::ESRCH);
+    };
+    let mapped = map_all(&process.space, order.address, &shared, true);
+    mapped.and(map_all(&process.space, order.address, own, false))
+}
+
+/// Moves the frames of `own` that are kept from now on to `shared`.
+fn share_out(order: &Order, own: &mut [u32], shared: &mut [u32]) {
+    for (page, (own, shared)) in (order.page..).zip(own.iter_mut().zip(shared)) {
+        if *own == NONE {
+            continue;
+        }
+        match files::keep(order.edition, page, *own) {
+            Kept::New => *shared = core::mem::replace(own, NONE),
+            Kept::There(other) => {
+                give_back(&[*own]);
+                (*own, *shared) = (NONE, other);
+            }
+            Kept::No => {}
+        }
+    }
+}
+
+fn release_all(frames: &[u32]) {
+    for &frame in frames.iter().filter(|frame| **frame != NONE) {
+        share::release(single(frame), quarantine::free_or_keep);
+    }
+}
+
+/// Maps each of `frames`, page after page from `address` on, in place of what is there. Shared ones
+/// are not writable until they are copied. What cannot be mapped is given up.
+///
+/// # Errors
+///
+/// `EFAULT`, `ENOMEM`: some were not mapped.
+fn map_all(
+    space: &AddressSpace,
+    address: u64,
+    frames: &[u32],
+    is_shared: bool,
+) -> Result<(), Errno> {
+    let mut result = Ok(());
+    let mut at = 0;
+    while at < frames.len() {
+        let rest = &frames[at..];
+        if rest[0] == NONE {
+            at += 1;
+            continue;
+        }
+        let adjacent = (rest[0]..).zip(rest);
+        let count = adjacent.take_while(|(next, frame)| next == *frame).count();
+        let start = address + at as u64 * PAGE_BYTES;
+        result = result.and(map_run(space, start, &rest[..count], is_shared));
+        at += count;
+    }
+    result
+}
+
+/// As [`map_all`], for adjacent frames.
+fn map_run(
+    space: &AddressSpace,
+    address: u64,
+    frames: &[u32],
+    is_shared: bool,
+) -> Result<(), Errno> {
+    let mut done = 0;
+    let mut result = Ok(());
+    while done < frames.len() {
+        let start = address + done as u64 * PAGE_BYTES;
+        let rest = &frames[done..];
+        match space.with(|inner| map_some(space, inner, start, rest, is_shared)) {
+            Ok(count) => done += count,
+            Err(errno) => {
+                release_all(&rest[..1]);
+                result = Err(errno);
+                done += 1;
+            }
+        }
+    }
+    result
+}
+
+/// Maps as many of `frames` as lie in one area and under one table, or the first one in place of a
+/// page; how many.
+fn map_some(
+    space: &AddressSpace,
+    inner: &mut Inner,
+    address: u64,
+    frames: &[u32],
+    is_shared: bool,
+) -> Result<usize, Errno> {
+    let area = inner.areas.find(address).filter(takes_files);
+    let area = area.ok_or(Errno::EFAULT)?;
+    let rights = flags_of(area.attributes.protection);
+    let flags = Flags {
+        write: rights.write && !is_shared,
+        ..rights
+    };
+    let pa = phys::frame_address(frames[0]);
+    let in_block = phys::in_block(frames[0]);
+    let table_end = large_down(address) + PageSize::Large.bytes();
+    let end = (address + frames.len() as u64 * PAGE_BYTES)
+        .min(area.range.end)
+        .min(table_end)
+        .min(address + u64::from(in_block) * PAGE_BYTES);
+    let is_free = inner.table.next_mapping(address, end).is_none();
+    if !is_free {
+        replace(space, inner, address, pa, flags)?;
+        return Ok(1);
+    }
+    let count = (end - address) / PAGE_BYTES;
+    let nothing_is_there = |_| unreachable!("a page came under the lock");
+    inner
+        .table
+        .map_run(address, pa, count as u32, flags, nothing_is_there)
+        .map_err(|_| Errno::ENOMEM)?;
+    Ok(count as usize)
+}
+
+/// Whether pages of a file may come to `area`.
+fn takes_files(area: &Area) -> bool {
+    let what = &area.attributes;
+    matches!(what.kind, Kind::Segment | Kind::File) && !what.shared
+}
+
+/// Maps a page where one may be already, as where two segments of a program share one. What Linux
+/// may have mapped stays.
+fn replace(
+    space: &AddressSpace,
+    inner: &mut Inner,
+    address: u64,
+    pa: PhysAddr,
+    flags: Flags,
+) -> Result<(), Errno> {
+    let Some(old) = inner.table.lookup(address) else {
+        let mapped = inner.table.map(address, pa, PageSize::Small, flags);
+        return mapped.map_err(|_| Errno::ENOMEM);
+    };
+    let run = run_of(&old).filter(|_| old.size == PageSize::Small);
+    let run = run.ok_or(Errno::EFAULT)?;
+    let is_seen = exposed::any_set(phys::exposed_bits(), run);
+    if is_seen && !share::is_shared(&old) {
+        return Err(Errno::EFAULT);
+    }
+    inner.table.replace(address, pa, flags);
+    space.flush_page(address);
+    share::release(run, quarantine::free_or_keep);
+    Ok(())
+}
