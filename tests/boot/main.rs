@@ -6,6 +6,7 @@ mod commands;
 mod cycles;
 mod demo;
 mod few_cpus;
+mod files;
 mod fuzz;
 mod kill;
 mod launcher;
