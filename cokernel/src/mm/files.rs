@@ -6,8 +6,6 @@
 //! A page that no process has stays until memory is wanted. Lock order: address space → this →
 //! counts of shared frames → heap → frames.
 
-use core::ops::Range;
-
 use cokernel_logic::editions::{Editions, Inserted};
 use ihk_ikc::exposed::FrameRun;
 use spin::Once;
@@ -23,6 +21,9 @@ const MOST_FRACTION: u64 = 4;
 const STRUCTURE_BYTES: u64 = 8192;
 /// Frames reclaimed beyond what is missing, so that the next one who needs some finds them.
 const SURPLUS: u64 = 256;
+
+/// No frame.
+pub const NONE: u32 = u32::MAX;
 
 static KEPT: Once<SpinLock<Editions>> = Once::new();
 
@@ -42,16 +43,34 @@ pub enum Kept {
     No,
 }
 
-/// Calls `found` with the number and the frame of each page of `pages` that is kept; the caller then
-/// has it like any process, and gives it up by [`share::release`].
-pub fn look_up(edition: u64, pages: Range<u64>, mut found: impl FnMut(u64, u32)) {
+/// Puts the frames of pages of `edition`, from page `first` on, into `frames`, as far as they are kept;
+/// the caller then has them like any process, and gives them up by [`share::release`].
+pub fn look_up(edition: u64, first: u64, frames: &mut [u32]) {
     let Some(kept) = KEPT.get() else { return };
-    kept.lock().visit(edition, pages, |page, frame| {
-        // A frame that too many have is read once more instead.
-        if share::add(single(frame)).is_ok() {
-            found(page, frame);
-        }
+    let mut kept = kept.lock();
+    let pages = first..first.saturating_add(frames.len() as u64);
+    kept.visit(edition, pages, |page, frame| {
+        frames[(page - first) as usize] = frame;
     });
+    let mut at = 0;
+    while at < frames.len() {
+        let count = adjacent(&frames[at..]);
+        let run = FrameRun {
+            first: frames[at],
+            count: count as u32,
+        };
+        // Frames that too many have are read once more instead.
+        if run.first != NONE && share::add(run).is_err() {
+            frames[at..at + count].fill(NONE);
+        }
+        at += count;
+    }
+}
+
+/// How many of `frames`, from the first on, are adjacent in memory; 1 if that is [`NONE`].
+pub fn adjacent(frames: &[u32]) -> usize {
+    let follows = |pair: &&[u32]| pair[0] != NONE && pair[1] != NONE && pair[1] == pair[0] + 1;
+    1 + frames.windows(2).take_while(follows).count()
 }
 
 /// Keeps `frame`, which Linux has filled and nobody else has, as page `page` of `edition`.

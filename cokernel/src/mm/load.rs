@@ -26,16 +26,13 @@ use x86_64::PhysAddr;
 use crate::arch::paging::{Flags, PageSize};
 use crate::mm::addr::{is_page_aligned, large_down};
 use crate::mm::aspace::{flags_of, AddressSpace, Inner};
-use crate::mm::files::{self, single, Kept};
+use crate::mm::files::{self, single, Kept, NONE};
 use crate::mm::populate::{alloc_frame, has_room_for};
 use crate::mm::runs::run_of;
 use crate::mm::{phys, quarantine, reserve, share};
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::process;
-
-/// No frame.
-const NONE: u32 = u32::MAX;
 
 /// What Linux wants, see `ToCokernel::LoadPages`.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +79,7 @@ pub fn pages_read() -> u64 {
 /// `EINVAL`, `ESRCH`: no such process; `EFAULT`: it has no file's pages there; `ENOMEM`.
 pub fn lend(order: Order) -> Result<(PhysAddr, u32), Errno> {
     let process = process::find(order.process).ok_or(Errno::ESRCH)?;
-    let end = order.page.checked_add(order.count.into());
+    let ends = order.page.checked_add(order.count.into()).is_some();
     let bytes = u64::from(order.count) * PAGE_BYTES;
     let window = process.space.window;
     let fits = order.address >= window.start
@@ -90,10 +87,8 @@ pub fn lend(order: Order) -> Result<(PhysAddr, u32), Errno> {
             .address
             .checked_add(bytes)
             .is_some_and(|end| end <= window.end);
-    let (Some(end), 1..=MOST_LENT_PAGES, true) = (end, order.count, fits) else {
-        return Err(Errno::EINVAL);
-    };
-    if !is_page_aligned(order.address) {
+    let is_sane = (1..=MOST_LENT_PAGES).contains(&order.count) && is_page_aligned(order.address);
+    if !ends || !fits || !is_sane {
         return Err(Errno::EINVAL);
     }
     if order.stale != 0 {
@@ -102,9 +97,7 @@ pub fn lend(order: Order) -> Result<(PhysAddr, u32), Errno> {
     let count = order.count as usize;
     let mut frames = vec![NONE; count];
     if order.edition != 0 {
-        files::look_up(order.edition, order.page..end, |page, frame| {
-            frames[(page - order.page) as usize] = frame;
-        });
+        files::look_up(order.edition, order.page, &mut frames);
         map_all(&process.space, order.address, &frames, true)?;
     }
     if !frames.contains(&NONE) {
@@ -246,8 +239,7 @@ fn map_all(
             at += 1;
             continue;
         }
-        let adjacent = (rest[0]..).zip(rest);
-        let count = adjacent.take_while(|(next, frame)| next == *frame).count();
+        let count = files::adjacent(rest);
         let start = address + at as u64 * PAGE_BYTES;
         result = result.and(map_run(space, start, &rest[..count], is_shared));
         at += count;
