@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use cokernel_logic::policy::Policy;
 use cokernel_logic::signals::SignalSet;
-use cokernel_logic::vma::{Kind, Range};
+use cokernel_logic::vma::{AreaMap, Kind, Range};
 use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use ihk_ikc::process::RLIMITS;
 use x86_64::PhysAddr;
@@ -527,6 +527,9 @@ impl Process {
     }
 
     fn free_pages(&self, limbo: &mut RunList) {
+        // Linux may still be asking for pages: no area takes any from now on.
+        let replace = |areas: &mut AreaMap| core::mem::replace(areas, AreaMap::new());
+        drop(self.space.with(|inner| replace(&mut inner.areas)));
         let window = self.space.window;
         let mut at = window.start;
         while at < window.end {
