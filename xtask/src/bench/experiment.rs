@@ -44,7 +44,7 @@ pub struct Experiment {
     pub x: Axis,
     /// The vertical axis.
     pub y: Axis,
-    /// CPUs of the machine; the co-kernel gets the upper half, or `lwk_cpus`.
+    /// CPUs of the machine; the co-kernel gets the upper half.
     pub smp: u32,
     /// Whether all commands have marks.
     pub marked: bool,
@@ -109,13 +109,12 @@ pub fn perform(experiment: &Experiment, boots: u32, y: Y) -> Result<Figure> {
         "bench {name}: has no marks to count instructions between"
     );
     let marks = paths::target().join("bench").join(format!("marks-{name}"));
-    let plugin = match y {
-        Y::Printed => Vec::new(),
-        Y::Instructions => vec![instructions::plugin(&marks)?],
-    };
     let machine = Machine::new(VmOptions {
         smp: experiment.smp,
-        plugin,
+        plugin: match y {
+            Y::Printed => Vec::new(),
+            Y::Instructions => vec![instructions::plugin(&marks)?],
+        },
         ..VmOptions::default()
     })?;
     let mut all = Vec::new();
@@ -127,10 +126,10 @@ pub fn perform(experiment: &Experiment, boots: u32, y: Y) -> Result<Figure> {
             instructions::put_counts(&mut curves, &marks)?;
         }
         controls.push(take_control(&mut curves)?);
-        for (_, points) in &mut curves {
-            *points = (experiment.evaluate)(std::mem::take(points));
-        }
-        all.push(curves);
+        let evaluated = curves
+            .into_iter()
+            .map(|(name, points)| (name, (experiment.evaluate)(points)));
+        all.push(evaluated.collect());
     }
     let mut figure = summary(experiment, &all, controls);
     if y == Y::Instructions {
