@@ -146,12 +146,13 @@ fn wait(
             return Ok(Errno::EINTR.negated());
         }
         ikc::poll();
-        if quick.passed() {
-            cleaner::clear_some(FRAMES_AT_A_TIME);
-        }
-        let yields = sched::others_runnable() && quick.passed();
+        let is_quick = !quick.passed();
+        let yields = sched::others_runnable() && !is_quick;
         if yields || thread.needs_return_work() || limit.passed() {
             break;
+        }
+        if !is_quick {
+            cleaner::clear_some(FRAMES_AT_A_TIME);
         }
     }
     sleep(thread, process, slot)
