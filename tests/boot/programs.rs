@@ -130,6 +130,7 @@ claims!(PROGRAMS:
     initial_stack_has_linuxs_layout,
     auxiliary_vector_describes_the_program,
     program_sees_the_promised_processors,
+    processors_are_kept_over_exec,
     limits_can_be_read_and_set,
     clocks_agree_with_linuxs,
     time_never_runs_backwards,

@@ -84,6 +84,20 @@ static void program_sees_the_promised_processors(void)
 	REQUIRE(sched_getcpu() >= 0 && CPU_ISSET(sched_getcpu(), &set));
 }
 
+static void processors_are_kept_over_exec(void)
+{
+	cpu_set_t all, last;
+	REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0 && CPU_COUNT(&all) > 1);
+	int cpu = CPU_SETSIZE - 1;
+	while (!CPU_ISSET(cpu, &all))
+		cpu--;
+	CPU_ZERO(&last);
+	CPU_SET(cpu, &last);
+	REQUIRE(sched_setaffinity(0, sizeof last, &last) == 0);
+	execl("/bin/sh", "sh", "-c", "[ $(nproc) = 1 ]", (char *)0);
+	REQUIRE(0);
+}
+
 static void limits_can_be_read_and_set(void)
 {
 	const int kinds[] = { RLIMIT_STACK, RLIMIT_NOFILE, RLIMIT_AS, RLIMIT_CORE, RLIMIT_DATA, RLIMIT_FSIZE };
@@ -202,6 +216,7 @@ int main(int argc, char **argv)
 		CLAIM(initial_stack_has_linuxs_layout),
 		CLAIM(auxiliary_vector_describes_the_program),
 		CLAIM(program_sees_the_promised_processors),
+		CLAIM(processors_are_kept_over_exec),
 		CLAIM(limits_can_be_read_and_set),
 		CLAIM(clocks_agree_with_linuxs),
 		CLAIM(time_never_runs_backwards),

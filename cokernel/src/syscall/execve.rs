@@ -8,7 +8,8 @@ use super::errno::{Errno, SyscallResult};
 use super::rlimit;
 use crate::arch::UserFrame;
 use crate::delegate;
-use crate::task::{ledger, process, sched};
+use crate::task::ledger::{self, Placement};
+use crate::task::{process, sched};
 
 /// `AT_FDCWD`, as an argument.
 const CURRENT_DIRECTORY: u64 = u64::MAX - 99;
@@ -35,8 +36,7 @@ fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResu
         let _ = delegate::call(op::BEQUEATH, [waiting, 0, 0, 0, 0, 0]);
     }
     rlimit::tell(process::current());
-    let policy = *sched::current().data.policy.lock();
-    ledger::carry_over(process::current(), policy);
+    ledger::carry_over(process::current(), Placement::of(sched::current()));
     let result = delegate::call(op::EXEC, [directory, path, argv, environment, flags, mask]);
     if result < 0 && !process::current().is_dying() {
         ledger::keep(process::current());

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a process's next program has from this one: CPU time beyond the clocks of its threads, of the
-//! programs it was before exec and of its children that have ended, and the memory policy.
+//! programs it was before exec and of its children that have ended, and where it runs.
 
 use alloc::collections::BTreeMap;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use cokernel_logic::policy::Policy;
 
+use super::affinity::Affinity;
 use super::process::{self, Process};
+use super::thread::Thread;
 use crate::sync::SpinLock;
 
 /// See the module documentation. Times are ticks.
@@ -17,19 +19,46 @@ pub struct Ledger {
     parent: i32,
     /// Of the programs before exec.
     before: u64,
-    /// With which it begins.
-    policy: Policy,
+    placement: Placement,
     /// Of children that have ended, and theirs.
     children: AtomicU64,
     /// The parent has got its own, or an exec carries it over.
     is_settled: AtomicBool,
 }
 
+/// Where a thread runs and where its pages come from.
+#[derive(Clone, Copy)]
+pub struct Placement {
+    /// The CPUs.
+    pub affinity: Affinity,
+    /// The nodes.
+    pub policy: Policy,
+}
+
+impl Placement {
+    /// That of `thread`.
+    pub fn of(thread: &Thread) -> Self {
+        Self {
+            affinity: *thread.data.affinity.lock(),
+            policy: *thread.data.policy.lock(),
+        }
+    }
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self {
+            affinity: Affinity::ALL,
+            policy: Policy::default(),
+        }
+    }
+}
+
 /// What goes from one program of a process to the next.
 struct Carried {
     parent: i32,
     before: u64,
-    policy: Policy,
+    placement: Placement,
     children: u64,
 }
 
@@ -51,7 +80,7 @@ impl Ledger {
             Some(carried) => Self {
                 parent: carried.parent,
                 before: carried.before,
-                policy: carried.policy,
+                placement: carried.placement,
                 children: AtomicU64::new(carried.children),
                 is_settled: AtomicBool::new(false),
             },
@@ -64,9 +93,9 @@ impl Ledger {
         self.before
     }
 
-    /// Where the pages of a new program's main thread come from.
-    pub const fn policy(&self) -> Policy {
-        self.policy
+    /// That of the main thread when it begins.
+    pub const fn placement(&self) -> Placement {
+        self.placement
     }
 
     /// Of children that have ended, and theirs.
@@ -75,13 +104,13 @@ impl Ledger {
     }
 }
 
-/// `process` is about to execute another program, from a thread with `policy`.
-pub fn carry_over(process: &Process, policy: Policy) {
+/// `process` is about to execute another program, from a thread with `placement`.
+pub fn carry_over(process: &Process, placement: Placement) {
     process.ledger.is_settled.store(true, Ordering::Relaxed);
     let carried = Carried {
         parent: process.ledger.parent,
         before: process.cpu_ticks(),
-        policy,
+        placement,
         children: process.ledger.children(),
     };
     OVER_EXEC.lock().insert(process.pid, carried);

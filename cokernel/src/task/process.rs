@@ -29,7 +29,7 @@ use crate::syscall::errno::Errno;
 use crate::task::affinity::Affinity;
 use crate::task::clock::CpuClock;
 use crate::task::cpu_timer::CpuTimers;
-use crate::task::ledger::{self, Ledger};
+use crate::task::ledger::{self, Ledger, Placement};
 use crate::task::post_mortem::PostMortem;
 use crate::task::sched;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
@@ -335,13 +335,14 @@ impl Process {
             return Err(Errno::EINVAL);
         }
         populate::fill_gaps(&self.space, Kind::Segment);
+        let Placement { affinity, policy } = self.ledger.placement();
         self.run_main(Newborn {
             frame: UserFrame::new(entry, stack),
             registers: Registers::initial(0),
             signals: ThreadSignals::new(self.blocked_at_start),
             clear_child_tid: 0,
-            affinity: Affinity::ALL,
-            policy: self.ledger.policy(),
+            affinity,
+            policy,
         })
     }
 
