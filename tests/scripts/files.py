@@ -11,7 +11,7 @@ import signal
 import struct
 import subprocess
 
-from scene import (OWN_FRAMES, check, claim, hello_works, idle_usage, kmsg, make_healthy, mcreboot, nothing_is_left_of,
+from scene import (check, claim, hello_works, idle_usage, kmsg, make_healthy, mcreboot, nothing_is_left_of,
                    program, run, run_all, start, status, usage, wait_until)
 
 # ioctl QUERY of /dev/mcosN, about the machine (ihk-ikc/src/proto/view.rs).
