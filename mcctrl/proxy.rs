@@ -10,6 +10,7 @@
 //! ```
 //! A proxy is found by the caller's process, never by an open file, which fork would share.
 
+use crate::ffi::errand::Errand;
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::page::PageRef;
 use crate::ffi::task::ProcessId;
@@ -96,6 +97,8 @@ pub(crate) struct Proxy {
     pub(crate) mirror: Mirror,
     #[pin]
     pub(crate) revoke_work: Work<Proxy>,
+    /// The same, done by a worker that was interrupted.
+    pub(crate) revoke_errand: Errand<Proxy>,
 }
 
 kernel::impl_has_work! {
@@ -139,6 +142,7 @@ impl Proxy {
                 borrows_window: AtomicBool::new(false),
                 mirror <- Mirror::new(),
                 revoke_work <- kernel::new_work!("mcctrl revoke"),
+                revoke_errand: Errand::new(),
             }),
             GFP_KERNEL,
         )
@@ -147,6 +151,11 @@ impl Proxy {
     /// Whether `process` is this proxy's mcexec and still has its window.
     pub(crate) fn serves(&self, process: &ProcessId) -> bool {
         self.owner == *process && !self.is_released()
+    }
+
+    /// Whether the current task is one of mcexec's.
+    pub(crate) fn is_current(&self) -> bool {
+        ProcessId::current().is_ok_and(|process| process == self.owner)
     }
 
     /// The co-kernel CPU that messages about this process go to.

@@ -2,9 +2,14 @@
 //! Revocation: the co-kernel took pages away or restricted them, and Linux follows.
 //!
 //! R1 alone in the address space, R2 drop the mappings, R3 look at each frame: let go → clear its
-//! bit, pinned → keep the bit and watch it ([`crate::pins`]), R4 leave and answer. It runs on a work
-//! queue, so a stopped mcexec does not delay it.
+//! bit, pinned → keep the bit and watch it ([`crate::pins`]), R4 leave and answer.
+//!
+//! The order comes by an interrupt. If that came upon a worker of the same mcexec in user space, as it
+//! does when it looks for requests, the worker itself does it before its next instruction: what the
+//! program asks next it asks of this worker. Otherwise it is done on a work queue, so that a stopped
+//! mcexec does not delay it.
 
+use crate::ffi::errand::{self, Errand, Errands};
 use crate::ffi::ihk::Partition;
 use crate::ffi::page::Hold;
 use crate::ffi::workqueue;
@@ -56,6 +61,9 @@ pub(crate) fn accept(proxy: &Arc<Proxy>, order: Revocation) -> bool {
     {
         return false;
     }
+    if proxy.is_current() && errand::give(proxy) {
+        return true;
+    }
     if let Some(queue) = workqueue::queue() {
         // An error says that the work is queued already; it will find this order, too.
         let _ = queue.enqueue(proxy.clone());
@@ -67,12 +75,26 @@ impl WorkItem for Proxy {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        loop {
-            let Some(order) = this.revocations.lock().next() else {
-                return;
-            };
-            perform(&this, &order);
-        }
+        perform_all(&this);
+    }
+}
+
+impl Errands for Proxy {
+    fn errand(&self) -> &Errand<Self> {
+        &self.revoke_errand
+    }
+
+    fn run(this: Arc<Self>) {
+        perform_all(&this);
+    }
+}
+
+fn perform_all(proxy: &Arc<Proxy>) {
+    loop {
+        let Some(order) = proxy.revocations.lock().next() else {
+            return;
+        };
+        perform(proxy, &order);
     }
 }
 

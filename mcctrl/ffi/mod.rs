@@ -2,6 +2,7 @@
 //! The only place of mcctrl that names C functions and kernel structures. Each file turns one
 //! mechanism of Linux into a type that safe code cannot misuse.
 
+pub(crate) mod errand;
 pub(crate) mod file;
 pub(crate) mod ihk;
 pub(crate) mod irq_lock;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Errands: what an interrupted program does on its way back to user space (Linux's task_work),
+//! without the two thread switches that a work queue costs.
+
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicPtr, Ordering};
+use kernel::{bindings, prelude::*, sync::Arc, task::Task};
+
+/// Bits of a task's flags that let something come before the errand: signals, another task.
+const SOMETHING_ELSE: usize = 1 << bindings::TIF_SIGPENDING
+    | 1 << bindings::TIF_NOTIFY_SIGNAL
+    | 1 << bindings::TIF_NEED_RESCHED
+    | 1 << bindings::TIF_NEED_RESCHED_LAZY;
+
+/// The place that an errand of `T` needs, in `T` itself, so that giving it needs no memory.
+#[repr(C)]
+pub(crate) struct Errand<T> {
+    // The first field: `run` finds the rest from its address.
+    head: UnsafeCell<bindings::callback_head>,
+    /// Who runs, with a reference; null: nobody, and `head` is nobody's.
+    owner: AtomicPtr<T>,
+}
+
+// SAFETY: `head` belongs to whoever changed `owner` from null, until `run` changes it back.
+unsafe impl<T: Send + Sync> Sync for Errand<T> {}
+// SAFETY: nothing in it depends on a thread.
+unsafe impl<T: Send + Sync> Send for Errand<T> {}
+
+/// Something that has an errand.
+pub(crate) trait Errands: Send + Sync + Sized + 'static {
+    /// Its place.
+    fn errand(&self) -> &Errand<Self>;
+    /// Does it; process context, nothing locked, the task is about to return to user space.
+    fn run(this: Arc<Self>);
+}
+
+impl<T: Errands> Errand<T> {
+    /// Not given.
+    pub(crate) fn new() -> Self {
+        Self {
+            head: UnsafeCell::new(bindings::callback_head::default()),
+            owner: AtomicPtr::new(core::ptr::null_mut()),
+        }
+    }
+}
+
+/// Has the interrupted task run the errand of `owner` before it executes its next instruction. False
+/// if it was not in user space, has something else to do first, or is ending; call it in a hard
+/// interrupt. An errand that is given and has not begun is not given twice.
+pub(crate) fn give<T: Errands>(owner: &Arc<T>) -> bool {
+    if !was_in_user_space() {
+        return false;
+    }
+    let task = Task::current_raw();
+    // SAFETY: `current` is valid; others change the word atomically.
+    let flags = unsafe { core::ptr::addr_of!((*task).thread_info.flags).read_volatile() };
+    if flags as usize & SOMETHING_ELSE != 0 {
+        return false;
+    }
+    let errand = owner.errand();
+    let reference = Arc::into_raw(owner.clone());
+    let taken = errand.owner.compare_exchange(
+        core::ptr::null_mut(),
+        reference.cast_mut(),
+        Ordering::AcqRel,
+        Ordering::Acquire,
+    );
+    if taken.is_err() {
+        // SAFETY: from `into_raw` above; nobody else has it.
+        drop(unsafe { Arc::from_raw(reference) });
+        return true;
+    }
+    let head = errand.head.get();
+    // SAFETY: `head` is ours since `owner` was null, and lives as long as the reference in `owner`.
+    // The callback gets the address of an `Errand<T>`, whose first field it is.
+    let refused = unsafe {
+        (*head).func = Some(run::<T>);
+        bindings::task_work_add(task, head, bindings::task_work_notify_mode_TWA_RESUME)
+    };
+    if refused != 0 {
+        errand.owner.store(core::ptr::null_mut(), Ordering::Release);
+        // SAFETY: from `into_raw` above; `owner` has let go of it.
+        drop(unsafe { Arc::from_raw(reference) });
+    }
+    refused == 0
+}
+
+/// # Safety
+/// `head` is the first field of the `Errand<T>` of the value that `owner` names.
+unsafe extern "C" fn run<T: Errands>(head: *mut bindings::callback_head) {
+    // SAFETY: the caller's promise; the reference in `owner` keeps it alive.
+    let errand = unsafe { &*head.cast::<Errand<T>>() };
+    // From here on it may be given again: what is told now is done by this run or by the next.
+    let owner = errand.owner.swap(core::ptr::null_mut(), Ordering::AcqRel);
+    // SAFETY: `give` put the reference there, and only one run takes it.
+    T::run(unsafe { Arc::from_raw(owner) });
+}
+
+/// Whether the interrupt that is being served came while its CPU was in user space.
+fn was_in_user_space() -> bool {
+    extern "C" {
+        // arch/x86/kernel/irq.c; what get_irq_regs() reads: null outside interrupts.
+        static __irq_regs: *const bindings::pt_regs;
+    }
+    let registers: *const bindings::pt_regs;
+    // SAFETY: reads this CPU's word of a per-CPU variable.
+    unsafe {
+        asm!("mov {}, gs:[rip + {}]", out(reg) registers, sym __irq_regs,
+             options(nostack, readonly, preserves_flags));
+    }
+    // SAFETY: if not null it is the frame of the interrupt we are in, on this CPU's stack. Its
+    // selector is valid in both formats that the union has.
+    !registers.is_null() && unsafe { (*registers).__bindgen_anon_1.cs } & 3 == 3
+}
