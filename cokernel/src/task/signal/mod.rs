@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Signals: actions, pending sets, and what happens to a thread before it goes back to user mode.
+//! Signals: actions, masks and pending sets; `send` adds to them, `deliver` acts on them.
 //!
 //! Lock order: a process's signals, then a thread's. Both are short; user memory is never touched
 //! under them.
 
-use alloc::sync::Arc;
+mod deliver;
+mod send;
+
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use cokernel_logic::signals::number::{SIGPIPE, SIGSEGV, SIGSTOP, SIGXFSZ};
-use cokernel_logic::signals::{default_action, leaves_core, DefaultAction, SignalSet, SIGNALS};
-use ihk_ikc::process::op;
+use cokernel_logic::signals::{default_action, DefaultAction, SignalSet, SIGNALS};
 
-use crate::arch::UserFrame;
-use crate::delegate;
 use crate::sync::SpinLock;
-use crate::syscall::errno::Errno;
-use crate::syscall::restart;
 use crate::task::pending::Pending;
 use crate::task::process::Process;
-use crate::task::thread::Thread;
-use crate::task::{cpu_timer, exit, post_mortem, proxy_mask, sched, signal_frame};
 
 pub use crate::task::pending::Info;
+pub use deliver::{before_return, raise_fault, sigreturn};
+pub use send::{send_from_worker, send_to_process, send_to_thread};
 
 /// `SIG_DFL`.
 pub const DEFAULT_HANDLER: u64 = 0;
@@ -48,9 +44,6 @@ pub mod flag {
 pub const SI_TKILL: i32 = -6;
 /// The C library's own signals, which programs cannot block and nobody sends to a whole process.
 pub const RESERVED: SignalSet = SignalSet(3 << 31);
-/// Number of kill(2).
-const SYS_KILL: u64 = 62;
-
 /// What a program wants done with a signal; the layout of Linux's `struct kernel_sigaction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Action {
@@ -273,210 +266,5 @@ fn is_ignored(signal: u32, action: &Action) -> bool {
         IGNORE_HANDLER => true,
         DEFAULT_HANDLER => matches!(default_action(signal), DefaultAction::Ignore),
         _ => false,
-    }
-}
-
-/// Sends a signal to the process as a whole; whether there was room for it. Any context.
-pub fn send_to_process(process: &Process, info: Info) -> bool {
-    let threads = process.threads();
-    let blocked = threads
-        .iter()
-        .all(|thread| thread.data.signals.mask().contains(info.signal));
-    if process.signals.is_ignored(info.signal) && !blocked {
-        return true;
-    }
-    if !process.signals.0.lock().pending.add(info) {
-        return false;
-    }
-    let taker = threads
-        .iter()
-        .find(|thread| thread.data.signals.accepts(info.signal));
-    if let Some(thread) = taker {
-        alert(thread);
-    }
-    true
-}
-
-/// Sends a signal to one thread; whether there was room for it. Any context.
-pub fn send_to_thread(process: &Process, thread: &Arc<Thread>, info: Info) -> bool {
-    let blocked = thread.data.signals.mask().contains(info.signal);
-    if process.signals.is_ignored(info.signal) && !blocked {
-        return true;
-    }
-    let room = thread.data.signals.own.lock().pending.add(info);
-    if room {
-        alert(thread);
-    }
-    room
-}
-
-/// Sends a signal that Linux handed to the worker of `thread`. Unless it was surely meant for that
-/// thread, it may have been meant for the process: then whoever handles it gets it; whether there
-/// was room for it. Any context.
-pub fn send_from_worker(process: &Process, thread: &Arc<Thread>, info: Info) -> bool {
-    let accepted = |thread: &Arc<Thread>| thread.data.signals.accepts(info.signal);
-    let is_sure = info.code == SI_TKILL
-        || matches!(info.signal, SIGPIPE | SIGXFSZ)
-        || RESERVED.contains(info.signal);
-    if is_sure || accepted(thread) {
-        return send_to_thread(process, thread, info);
-    }
-    let is_main = thread.slot == 0;
-    let handled = !process.signals.defaults().contains(info.signal);
-    if is_main || handled && process.threads().iter().any(accepted) {
-        send_to_process(process, info)
-    } else {
-        send_to_thread(process, thread, info)
-    }
-}
-
-fn alert(thread: &Arc<Thread>) {
-    thread.request_return_work();
-    sched::wake(thread);
-    sched::kick(thread);
-}
-
-/// The current thread's own instruction caused `signal`. It cannot be ignored or put off.
-pub fn raise_fault(signal: u32, code: i32, address: u64) {
-    let thread = sched::current();
-    let Some(process) = &thread.process else {
-        return;
-    };
-    let blocked = thread.data.signals.mask().contains(signal);
-    if blocked || process.signals.action(signal).handler == IGNORE_HANDLER {
-        process.signals.set_action(signal, Action::default());
-        let mut mask = thread.data.signals.mask();
-        mask.remove(signal);
-        thread.data.signals.set_mask(mask);
-    }
-    let info = Info {
-        signal,
-        code,
-        first: address,
-        second: 0,
-    };
-    if !thread.data.signals.own.lock().pending.add(info) {
-        // No memory for a word about it, and the instruction cannot be passed over.
-        process.end(|| delegate::farewell(op::DIE, u64::from(signal)));
-    }
-    thread.request_return_work();
-}
-
-/// All that has to happen before the current thread goes back to user mode at `frame`: end, stay
-/// frozen, run handlers, restart an interrupted call.
-pub fn before_return(frame: &mut UserFrame) {
-    let thread = sched::current();
-    let Some(process) = thread.process.as_ref() else {
-        return;
-    };
-    loop {
-        thread.take_return_work();
-        cpu_timer::look();
-        if process.is_dying() {
-            post_mortem::record(process, frame);
-            exit::end_thread();
-        }
-        if process.is_frozen() {
-            sched::block(|| !process.is_frozen() || process.is_dying());
-            continue;
-        }
-        match thread.data.signals.take(process) {
-            Some(info) => deliver(thread, process, frame, info),
-            None => break,
-        }
-    }
-    restart::without_handler(frame);
-    if thread.data.signals.put_mask_back() && thread.data.signals.has_deliverable(process) {
-        return before_return(frame);
-    }
-    proxy_mask::sync(process);
-}
-
-fn deliver(thread: &Thread, process: &Process, frame: &mut UserFrame, info: Info) {
-    let action = process.signals.action(info.signal);
-    match action.handler {
-        IGNORE_HANDLER => {}
-        DEFAULT_HANDLER => default(process, frame, &info),
-        _ => handle(thread, process, frame, &info, &action),
-    }
-}
-
-fn default(process: &Process, frame: &UserFrame, info: &Info) {
-    match default_action(info.signal) {
-        DefaultAction::Ignore | DefaultAction::Continue => {}
-        DefaultAction::Stop => {
-            // Linux stops the proxy, mcctrl sees it and freezes us.
-            let pid = u64::from_ne_bytes(i64::from(process.pid).to_ne_bytes());
-            delegate::call(SYS_KILL, [pid, u64::from(SIGSTOP), 0, 0, 0, 0]);
-        }
-        DefaultAction::Terminate => die(process, frame, info),
-    }
-}
-
-/// Lets `frame` continue in the handler.
-fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info, action: &Action) {
-    restart::before_handler(frame, action.flags & flag::RESTART != 0);
-    let signals = &thread.data.signals;
-    let (mask, stack) = {
-        let mut own = signals.own.lock();
-        (own.saved_mask.take().unwrap_or(signals.mask()), own.stack)
-    };
-    if signal_frame::push(frame, info, action, mask, stack).is_err() {
-        return fail(process, frame, info);
-    }
-    if action.flags & flag::RESETHAND != 0 {
-        process.signals.set_action(
-            info.signal,
-            Action {
-                handler: DEFAULT_HANDLER,
-                ..*action
-            },
-        );
-    }
-    let mut blocked = signals.mask().union(action.mask);
-    if action.flags & flag::NODEFER == 0 {
-        blocked.add(info.signal);
-    }
-    signals.set_mask(blocked);
-    let mut own = signals.own.lock();
-    if own.stack.autodisarm {
-        own.stack = SignalStack::default();
-    }
-}
-
-/// There is no room for a handler's frame: SIGSEGV, and the end if that was it.
-fn fail(process: &Process, frame: &UserFrame, info: &Info) {
-    if info.signal == SIGSEGV {
-        return die(process, frame, info);
-    }
-    raise_fault(SIGSEGV, signal_frame::SI_KERNEL, 0);
-}
-
-/// The process ends by the signal of `info`; the current thread ends in [`before_return`].
-fn die(process: &Process, frame: &UserFrame, info: &Info) {
-    if leaves_core(info.signal) {
-        return post_mortem::end_with_core(process, frame, info);
-    }
-    process.end(|| delegate::farewell(op::DIE, u64::from(info.signal)));
-}
-
-/// A handler returned: `frame` continues where the signal came.
-///
-/// # Errors
-///
-/// `EFAULT`: what lies on the stack is no signal frame; the thread has got SIGSEGV.
-pub fn sigreturn(frame: &mut UserFrame) -> Result<(), Errno> {
-    let thread = sched::current();
-    match signal_frame::pop(frame) {
-        Ok((mask, stack)) => {
-            thread.data.signals.set_mask(mask);
-            thread.data.signals.set_stack(stack);
-            thread.request_return_work();
-            Ok(())
-        }
-        Err(errno) => {
-            raise_fault(SIGSEGV, signal_frame::SI_KERNEL, 0);
-            Err(errno)
-        }
     }
 }

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Sending signals: to a process, to a thread, and who of a process takes them.
+
+use alloc::sync::Arc;
+
+use cokernel_logic::signals::number::{SIGPIPE, SIGXFSZ};
+
+use super::{Info, RESERVED, SI_TKILL};
+use crate::task::process::Process;
+use crate::task::sched;
+use crate::task::thread::Thread;
+
+/// Sends a signal to the process as a whole; whether there was room for it. Any context.
+pub fn send_to_process(process: &Process, info: Info) -> bool {
+    let threads = process.threads();
+    let blocked = threads
+        .iter()
+        .all(|thread| thread.data.signals.mask().contains(info.signal));
+    if process.signals.is_ignored(info.signal) && !blocked {
+        return true;
+    }
+    if !process.signals.0.lock().pending.add(info) {
+        return false;
+    }
+    let taker = threads
+        .iter()
+        .find(|thread| thread.data.signals.accepts(info.signal));
+    if let Some(thread) = taker {
+        alert(thread);
+    }
+    true
+}
+
+/// Sends a signal to one thread; whether there was room for it. Any context.
+pub fn send_to_thread(process: &Process, thread: &Arc<Thread>, info: Info) -> bool {
+    let blocked = thread.data.signals.mask().contains(info.signal);
+    if process.signals.is_ignored(info.signal) && !blocked {
+        return true;
+    }
+    let room = thread.data.signals.own.lock().pending.add(info);
+    if room {
+        alert(thread);
+    }
+    room
+}
+
+/// Sends a signal that Linux handed to the worker of `thread`. Unless it was surely meant for that
+/// thread, it may have been meant for the process: then whoever handles it gets it; whether there
+/// was room for it. Any context.
+pub fn send_from_worker(process: &Process, thread: &Arc<Thread>, info: Info) -> bool {
+    let accepted = |thread: &Arc<Thread>| thread.data.signals.accepts(info.signal);
+    let is_sure = info.code == SI_TKILL
+        || matches!(info.signal, SIGPIPE | SIGXFSZ)
+        || RESERVED.contains(info.signal);
+    if is_sure || accepted(thread) {
+        return send_to_thread(process, thread, info);
+    }
+    let is_main = thread.slot == 0;
+    let handled = !process.signals.defaults().contains(info.signal);
+    if is_main || handled && process.threads().iter().any(accepted) {
+        send_to_process(process, info)
+    } else {
+        send_to_thread(process, thread, info)
+    }
+}
+
+fn alert(thread: &Arc<Thread>) {
+    thread.request_return_work();
+    sched::wake(thread);
+    sched::kick(thread);
+}
