@@ -144,7 +144,7 @@ fn last_lines(log: &Path) -> String {
     let registers = log.ends_with("registers.log");
     let lines: Vec<&str> = text
         .lines()
-        .filter(|line| !registers || line.starts_with("RIP="))
+        .filter(|line| !registers || line.starts_with("RIP=") || line.starts_with("EIP="))
         .collect();
     lines[lines.len().saturating_sub(15)..].join("\n")
 }

@@ -16,6 +16,7 @@ use crate::paths;
 use crate::setup::{guest_tree, Environment};
 use crate::vm::options::VmOptions;
 use crate::vm::qemu::{self, Disks};
+use crate::vm::reports::Reports;
 use crate::vm::running::{self, Files, Running};
 use crate::vm::streams::{self, Input, Link};
 use crate::vm::{job, spawn};
@@ -122,7 +123,7 @@ impl Machine {
             Input::From(source) => Some(streams::send(feed, source)?),
             Input::Empty => None,
         };
-        let outcome = run.finish();
+        let outcome = run.finish(self.options.timeout.unwrap_or_default());
         let sinks = (out.join(), err.join());
         let (Ok(stdout), Ok(stderr)) = sinks else {
             bail!("a thread that copies output died")
@@ -141,7 +142,8 @@ impl Machine {
             columns,
             term,
         };
-        Ok(self.start(&command, &[])?.0.finish()?.0)
+        let (run, _) = self.start(&command, &[])?;
+        Ok(run.finish(self.options.timeout.unwrap_or_default())?.0)
     }
 
     /// A machine whose Linux is up, and our ends of the streams called `names`. One that does not come up is started
@@ -151,7 +153,9 @@ impl Machine {
         command: &GuestCommand,
         names: &[&'static str],
     ) -> Result<(Running, Vec<UnixStream>)> {
-        let (mut run, streams) = self.launch(command, names)?;
+        let timeout = self.options.timeout.map(Duration::from_secs);
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let (mut run, streams) = self.launch(command, names, deadline)?;
         if run.comes_up() {
             return Ok((run, streams));
         }
@@ -160,7 +164,7 @@ impl Machine {
             "Linux did not come up, starting it once more: {place}"
         ));
         drop(run);
-        let (mut run, streams) = self.launch(command, names)?;
+        let (mut run, streams) = self.launch(command, names, deadline)?;
         anyhow::ensure!(
             run.comes_up(),
             "Linux did not come up: {}",
@@ -173,6 +177,7 @@ impl Machine {
         &self,
         command: &GuestCommand,
         names: &[&'static str],
+        deadline: Option<Instant>,
     ) -> Result<(Running, Vec<UnixStream>)> {
         let shell = matches!(command, GuestCommand::Shell { .. });
         let folder = run_folder()?;
@@ -217,10 +222,12 @@ impl Machine {
             .unzip();
         theirs.push(monitor.theirs);
         let running = Running {
-            started: Instant::now(),
             child: spawn::spawn(&mut qemu, theirs)?,
-            timeout: self.options.timeout.map(Duration::from_secs),
-            reports: running::reports_from(ours.remove(0)),
+            reports: Reports::from(ours.remove(0)),
+            deadline,
+            // Nobody knows how long what counts each instruction takes.
+            boot_time: (!self.options.icount && self.options.plugin.is_empty())
+                .then_some(running::BOOT_TIME),
             monitor: monitor.ours,
             files,
         };

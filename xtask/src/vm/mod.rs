@@ -6,6 +6,7 @@ pub mod machine;
 mod monitor;
 pub mod options;
 pub mod qemu;
+mod reports;
 pub mod running;
 #[allow(
     unsafe_code,

@@ -4,21 +4,21 @@
 use anyhow::{bail, Result};
 use guest_init::Report;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Child;
-use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::vm::monitor;
+use crate::vm::reports::Reports;
 
 /// The status of a run that `--timeout` ended.
 pub const TIMED_OUT: u8 = 124;
 
 /// How long Linux may take to come up: 2 s on a quiet host, 20 s on a busy one.
-const BOOT_TIME: Duration = Duration::from_secs(150);
+pub(super) const BOOT_TIME: Duration = Duration::from_secs(150);
 
 /// How long the guest may take from reporting the status to being off.
 const POWER_OFF_TIME: Duration = Duration::from_secs(20);
@@ -26,9 +26,11 @@ const POWER_OFF_TIME: Duration = Duration::from_secs(20);
 /// A running QEMU; dropping it kills it.
 pub(super) struct Running {
     pub(super) child: Child,
-    pub(super) started: Instant,
-    pub(super) timeout: Option<Duration>,
-    pub(super) reports: Receiver<Report>,
+    pub(super) reports: Reports,
+    /// When the run must be over.
+    pub(super) deadline: Option<Instant>,
+    /// How long Linux may take to come up, if that is limited.
+    pub(super) boot_time: Option<Duration>,
     pub(super) monitor: UnixStream,
     pub(super) files: Files,
 }
@@ -46,23 +48,20 @@ pub(super) struct Files {
 }
 
 impl Running {
-    /// Waits for Linux to come up; false if it says nothing for [`BOOT_TIME`]. A guest that has gone down, or whose time
-    /// is over, is [`Self::finish`]'s to report.
+    /// Waits for Linux to come up; false if it does not. A guest that has gone down, or whose time is over, is
+    /// [`Self::finish`]'s to report.
     pub(super) fn comes_up(&mut self) -> bool {
-        let limit = self
-            .timeout
-            .map_or(BOOT_TIME, |timeout| timeout.min(BOOT_TIME));
-        let report = self.reports.recv_timeout(self.left_of(limit));
-        report != Err(RecvTimeoutError::Timeout) || limit < BOOT_TIME
+        let limits = [self.boot_time, self.left()];
+        let limit = limits.into_iter().flatten().min();
+        self.reports.come_up(limit) || self.left() == Some(Duration::ZERO)
     }
 
     /// Waits for the guest's last report and its power-off.
-    pub(super) fn finish(mut self) -> Result<(u8, PathBuf)> {
-        match self.last_report() {
+    pub(super) fn finish(mut self, timeout_s: u64) -> Result<(u8, PathBuf)> {
+        match self.reports.last(self.left()) {
             Err(RecvTimeoutError::Timeout) => {
-                let limit = self.timeout.unwrap_or_default().as_secs();
                 eprintln!(
-                    "xtask: timed out after {limit} s: see {}",
+                    "xtask: timed out after {timeout_s} s: see {}",
                     self.files.console.display()
                 );
                 self.whereabouts();
@@ -87,20 +86,10 @@ impl Running {
         }
     }
 
-    fn last_report(&self) -> Result<Report, RecvTimeoutError> {
-        loop {
-            let report = match self.timeout {
-                Some(limit) => self.reports.recv_timeout(self.left_of(limit))?,
-                None => self.reports.recv()?,
-            };
-            if report != Report::Began {
-                return Ok(report);
-            }
-        }
-    }
-
-    fn left_of(&self, limit: Duration) -> Duration {
-        limit.saturating_sub(self.started.elapsed())
+    /// What is left of the run's time.
+    fn left(&self) -> Option<Duration> {
+        let now = Instant::now();
+        self.deadline.map(|end| end.saturating_duration_since(now))
     }
 
     fn wait_for_power_off(&mut self) -> Result<()> {
@@ -119,14 +108,14 @@ impl Running {
         Ok(())
     }
 
-    /// Logs where the processors of a silent guest are, twice with a second between, and quotes it.
+    /// Logs where the processors of a silent guest are, twice with a second between, and quotes it in a line.
     pub(super) fn whereabouts(&mut self) -> String {
         let first = monitor::registers(&mut self.monitor);
         thread::sleep(Duration::from_secs(1));
         let text = first + &monitor::registers(&mut self.monitor);
         let _ = fs::write(&self.files.registers, &text);
-        let places = monitor::places(&text).join("\n");
-        format!("see {}\n{places}", self.files.console.display())
+        let places = monitor::places(&text).join("; ");
+        format!("{places}: see {}", self.files.console.display())
     }
 
     /// What QEMU itself complained about, or the kernel's panic line.
@@ -150,20 +139,4 @@ impl Drop for Running {
         let _ = self.child.wait();
         let _ = fs::remove_file(&self.files.job);
     }
-}
-
-/// The reports that arrive on the status port; the channel ends when the guest is off.
-pub(super) fn reports_from(status: impl Read + Send + 'static) -> Receiver<Report> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(status).split(b'\n').map_while(Result::ok) {
-            let Ok(report) = serde_json::from_slice(&line) else {
-                return;
-            };
-            if sender.send(report).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
 }
