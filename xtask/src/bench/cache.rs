@@ -112,11 +112,17 @@ fn evaluate(guest: &Curves, calls: &[[f64; 3]]) -> Result<Figure> {
     })
 }
 
-/// What the control replaces with ours, over natively; one line is added to both, because it may be none.
+/// What the control replaces with ours, over natively; one line is added to both, because it may be none. NaN if there
+/// was no control.
 fn control(facts: &[(String, String, f64)]) -> f64 {
     let sum = |side: &str| {
         let of_side = |fact: &&(String, String, f64)| fact.0.starts_with(side) && fact.1 == CONTROL;
-        1.0 + facts.iter().filter(of_side).map(|fact| fact.2).sum::<f64>()
+        let lines: Vec<f64> = facts.iter().filter(of_side).map(|fact| fact.2).collect();
+        if lines.is_empty() {
+            f64::NAN
+        } else {
+            1.0 + lines.iter().sum::<f64>()
+        }
     };
     sum("ours") / sum("native")
 }

@@ -8,7 +8,7 @@ use anyhow::{bail, ensure, Context, Result};
 use std::collections::BTreeMap;
 
 use crate::bench::figure::{Axis, Curve, Figure};
-use crate::bench::{instructions, EXPERIMENTS};
+use crate::bench::{instructions, report, EXPERIMENTS};
 use crate::vm::{Machine, VmOptions};
 use crate::{paths, ui};
 
@@ -240,6 +240,8 @@ fn summary(experiment: &Experiment, all: &[Curves], controls: Vec<f64>) -> Figur
             name: name.clone(),
             points: by_x
                 .into_iter()
+                // What most boots do not have, the median boot has not either.
+                .filter(|(_, ys)| ys.len() * 2 > all.len())
                 .map(|(x, ys)| (f64::from_bits(x), median(ys)))
                 .collect(),
         });
@@ -253,10 +255,10 @@ fn summary(experiment: &Experiment, all: &[Curves], controls: Vec<f64>) -> Figur
     figure
 }
 
-/// The middle one of `values`; NaN of none.
+/// The middle of `values`; NaN of none.
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    report::median(&values)
 }
 
 #[cfg(test)]

@@ -221,11 +221,11 @@ mod tests {
         let counts = evaluate(&phases, &marks, 1).unwrap();
         let expected = Count {
             native: 10.0,
-            linux: 20.0,
-            cokernel: 10.0,
+            linux: 14.0,
+            cokernel: 6.0,
         };
         assert_eq!(counts["a"], expected);
-        assert!((expected.ratio() - 3.0).abs() < 1e-9);
+        assert!((expected.ratio() - 2.0).abs() < 1e-9);
         assert!(evaluate(&phases[..1], &marks, 1).is_err());
         assert!(evaluate(&phases, &marks[..4], 1).is_err());
     }

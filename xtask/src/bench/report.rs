@@ -35,7 +35,8 @@ impl Line {
 /// Whether a control row with this ratio voids the run.
 #[must_use]
 pub fn control_moved(ratio: f64) -> bool {
-    (ratio - 1.0).abs() > CONTROL_LIMIT
+    // A ratio that is no number is none that stayed.
+    ratio.is_nan() || (ratio - 1.0).abs() > CONTROL_LIMIT
 }
 
 /// One line per row that has samples.
@@ -66,8 +67,8 @@ fn line(row: Row, samples: &[Sample]) -> Line {
     }
 }
 
-/// The middle of sorted values.
-fn median(sorted: &[f64]) -> f64 {
+/// The middle of sorted values; NaN of none.
+pub(super) fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => f64::NAN,
         n if n % 2 == 1 => sorted[n / 2],

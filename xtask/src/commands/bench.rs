@@ -4,7 +4,7 @@
 use anyhow::{ensure, Context, Result};
 use clap::Args;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::bench::experiment::Y;
 use crate::bench::figure::Figure;
@@ -39,19 +39,21 @@ impl Bench {
     pub(super) fn run(self) -> Result<i32> {
         ensure!(self.boots != Some(0), "--boots 0: nothing to measure");
         if self.cache {
-            return self.show(&cache::measure()?);
+            return self.show(cache::measure().map(|figure| vec![figure]));
         }
         let experiments = experiment::select(&self.names)?;
         if !experiments.is_empty() {
+            ensure!(!self.profile, "--profile: of rows only");
             let y = if self.instructions {
                 Y::Instructions
             } else {
                 Y::Printed
             };
-            return experiments.iter().try_fold(0, |status, it| {
-                let figure = experiment::perform(it, self.boots.unwrap_or(1), y)?;
-                Ok(self.show(&figure)?.max(status))
-            });
+            let boots = self.boots.unwrap_or(1);
+            let figures = experiments
+                .iter()
+                .map(|it| experiment::perform(it, boots, y));
+            return self.show(figures.collect());
         }
         let rows = rows::select(&self.names)?;
         if self.instructions {
@@ -85,39 +87,58 @@ impl Bench {
         Ok(i32::from(lines.iter().any(report::Line::is_void)))
     }
 
-    /// The table of a figure, and its files in `target/bench`. Status 1 if the control row moved.
-    fn show(&self, figure: &Figure) -> Result<i32> {
-        print!("{}", figure.table());
-        let folder = paths::target().join("bench");
-        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let own = folder.join(format!("{}.json", figure.name));
-        let text = serde_json::to_string_pretty(&figure.json())? + "\n";
-        for file in [Some(&own), self.json.as_ref()].into_iter().flatten() {
-            fs::write(file, &text).with_context(|| file.display().to_string())?;
+    /// The tables of figures, and their files in `target/bench`. Status 1 if the control row moved, or if something
+    /// could not be measured.
+    fn show(&self, figures: Result<Vec<Figure>>) -> Result<i32> {
+        let figures = match figures {
+            Ok(figures) => figures,
+            Err(error) => {
+                eprintln!("xtask: {error:#}");
+                return Ok(1);
+            }
+        };
+        let folder = folder()?;
+        for figure in &figures {
+            print!("{}", figure.table());
+            let name = format!("{}.json", figure.name);
+            write_json(&folder.join(name), &figure.json())?;
+            plot::curves(figure, &folder)?;
         }
-        plot::curves(figure, &folder)?;
-        eprintln!("figure and plots: {}", folder.display());
-        if report::control_moved(figure.control) {
+        if let Some(file) = &self.json {
+            let figures = figures.iter().map(Figure::json).collect();
+            write_json(file, &serde_json::Value::Array(figures))?;
+        }
+        eprintln!("figures and plots: {}", folder.display());
+        let moved = |figure: &&Figure| report::control_moved(figure.control);
+        for figure in figures.iter().filter(moved) {
             eprintln!(
-                "xtask: bench control: control row moved: ratio {:.3}",
-                figure.control
+                "xtask: bench {}: control row moved: ratio {:.3}",
+                figure.name, figure.control
             );
         }
-        Ok(i32::from(report::control_moved(figure.control)))
+        Ok(i32::from(figures.iter().any(|figure| moved(&figure))))
     }
 
     fn write_files(&self, lines: &[report::Line]) -> Result<()> {
-        let folder = paths::target().join("bench");
-        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let text = serde_json::to_string_pretty(&report::json(lines))? + "\n";
-        for file in [Some(&folder.join("figures.json")), self.json.as_ref()]
-            .into_iter()
-            .flatten()
-        {
-            fs::write(file, &text).with_context(|| file.display().to_string())?;
+        let folder = folder()?;
+        let figures = folder.join("figures.json");
+        for file in [Some(&figures), self.json.as_ref()].into_iter().flatten() {
+            write_json(file, &report::json(lines))?;
         }
         plot::ratios(lines, &folder)?;
         eprintln!("figures and plots: {}", folder.display());
         Ok(())
     }
+}
+
+/// Where all that is measured goes.
+fn folder() -> Result<PathBuf> {
+    let folder = paths::target().join("bench");
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    Ok(folder)
+}
+
+fn write_json(file: &Path, value: &serde_json::Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)? + "\n";
+    fs::write(file, text).with_context(|| file.display().to_string())
 }
