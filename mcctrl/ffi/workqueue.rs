@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The module's own work queue: revocations and burials run there, whatever mcexec does. Being our
-//! own it can be drained before the module goes.
+//! The module's own work queue: burials, and revocations that no worker can do at once, run there,
+//! whatever mcexec does. Being our own it can be drained before the module goes.
 
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::{bindings, prelude::*, workqueue::Queue};

@@ -202,8 +202,8 @@ pub(crate) fn rollup(lines: &[Line]) -> Vec<u8> {
     text
 }
 
-/// The amounts that `smaps` tells of an area, summed up. All memory is anonymous memory of the
-/// program's own: files are copies.
+/// The amounts that `smaps` tells of an area, summed up. All memory counts as anonymous memory
+/// of the program's own: pages of files are copies, which several processes may share.
 fn amounts(lines: &[Line]) -> String {
     let kib = |wanted: &dyn Fn(&Line) -> bool| -> u64 {
         let some = lines.iter().filter(|line| wanted(line));
