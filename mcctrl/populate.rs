@@ -18,7 +18,15 @@ use crate::proto::uapi::Populate;
 use crate::proxy::Proxy;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    time::{delay::fsleep, Delta},
+};
+
+/// How often the end of a loan is told again if there is no room for the question.
+const MOST_TRIES: u32 = 1000;
+/// Pause before the next try.
+const TRY_AGAIN: Delta = Delta::from_millis(10);
 
 /// Some pages of an order, loaded together.
 struct Part {
@@ -208,6 +216,10 @@ fn pin(proxy: &Proxy, phys: u64, count: u32) -> Result<Target> {
     let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
     let partition = inside.partition();
     let bytes = u64::from(count) * PAGE_BYTES;
+    // The pin holds one folio.
+    if phys % PAGE_BYTES != 0 || phys % LARGE_PAGE_BYTES + bytes > LARGE_PAGE_BYTES {
+        return Err(errno::protocol());
+    }
     let memory = partition.memory(phys, bytes).ok_or_else(errno::protocol)?;
     let frame = partition.frame(phys).ok_or_else(errno::protocol)?;
     let pin = partition.pin(frame).ok_or_else(errno::protocol)?;
@@ -253,8 +265,14 @@ fn give_back(proxy: &Proxy, loan: &Loan, count: u32, kept: bool) -> Result {
         count,
         kept: kept.into(),
     };
-    let answer = proxy
-        .instance
-        .ask(proxy.cpu(), Until::Condition, question)?;
-    answer.into_result()
+    let mut tries = MOST_TRIES;
+    loop {
+        let asked = proxy.instance.ask(proxy.cpu(), Until::Condition, question);
+        match asked {
+            // Nothing was said yet, and without it the frames stay lent for good.
+            Err(EAGAIN | ENOMEM) if tries > 0 => fsleep(TRY_AGAIN),
+            asked => return asked?.into_result(),
+        }
+        tries -= 1;
+    }
 }

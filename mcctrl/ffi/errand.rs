@@ -58,6 +58,11 @@ pub(crate) fn give<T: Errands>(owner: &Arc<T>) -> bool {
     if flags as usize & SOMETHING_ELSE != 0 {
         return false;
     }
+    // The code that runs later must still be there.
+    // SAFETY: the module is alive while its code runs.
+    if !unsafe { bindings::try_module_get(crate::THIS_MODULE.as_ptr()) } {
+        return false;
+    }
     let errand = owner.errand();
     let reference = Arc::into_raw(owner.clone());
     let taken = errand.owner.compare_exchange(
@@ -69,6 +74,7 @@ pub(crate) fn give<T: Errands>(owner: &Arc<T>) -> bool {
     if taken.is_err() {
         // SAFETY: from `into_raw` above; nobody else has it.
         drop(unsafe { Arc::from_raw(reference) });
+        put_module();
         return true;
     }
     let head = errand.head.get();
@@ -82,6 +88,7 @@ pub(crate) fn give<T: Errands>(owner: &Arc<T>) -> bool {
         errand.owner.store(core::ptr::null_mut(), Ordering::Release);
         // SAFETY: from `into_raw` above; `owner` has let go of it.
         drop(unsafe { Arc::from_raw(reference) });
+        put_module();
     }
     refused == 0
 }
@@ -95,6 +102,12 @@ unsafe extern "C" fn run<T: Errands>(head: *mut bindings::callback_head) {
     let owner = errand.owner.swap(core::ptr::null_mut(), Ordering::AcqRel);
     // SAFETY: `give` put the reference there, and only one run takes it.
     T::run(unsafe { Arc::from_raw(owner) });
+    put_module();
+}
+
+fn put_module() {
+    // SAFETY: `give` has got a reference for this one.
+    unsafe { bindings::module_put(crate::THIS_MODULE.as_ptr()) };
 }
 
 /// Whether the interrupt that is being served came while its CPU was in user space.

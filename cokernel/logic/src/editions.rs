@@ -82,6 +82,12 @@ impl Editions {
         self.chunks.len() as u64
     }
 
+    /// Whether page `page` of `edition` cannot be kept because there are as many chunks as there may be.
+    #[must_use]
+    pub fn is_full_for(&self, edition: u64, page: u64) -> bool {
+        self.chunks.len() >= self.most && self.search(edition, page / PAGES).is_err()
+    }
+
     /// Calls `visit` with the number and the frame of each page of `pages` that it knows.
     pub fn visit(&mut self, edition: u64, pages: Range<u64>, mut visit: impl FnMut(u64, u32)) {
         let mut page = pages.start;
@@ -259,6 +265,8 @@ mod tests {
         let mut editions = Editions::new(2);
         assert_eq!(editions.insert(1, 0, 1), Inserted::New);
         assert_eq!(editions.insert(2, 0, 2), Inserted::New);
+        assert!(editions.is_full_for(3, 0));
+        assert!(!editions.is_full_for(2, 1));
         assert_eq!(editions.insert(3, 0, 3), Inserted::Full);
         assert_eq!(editions.insert(2, 1, 3), Inserted::New);
     }

@@ -6,7 +6,7 @@
 //! A page that no process has stays until memory is wanted. Lock order: address space → this →
 //! counts of shared frames → heap → frames.
 
-use cokernel_logic::editions::{Editions, Inserted};
+use cokernel_logic::editions::{Editions, Inserted, PAGES_PER_CHUNK};
 use ihk_ikc::exposed::FrameRun;
 use spin::Once;
 
@@ -78,6 +78,10 @@ pub fn keep(edition: u64, page: u64, frame: u32) -> Kept {
     let Some(kept) = KEPT.get().filter(|_| has_room()) else {
         return Kept::No;
     };
+    let is_full = || kept.lock().is_full_for(edition, page);
+    if is_full() && !reclaim(PAGES_PER_CHUNK as u64) {
+        return Kept::No;
+    }
     let mut kept = kept.lock();
     let before = kept.chunks();
     let inserted = kept.insert(edition, page, frame);
@@ -121,7 +125,7 @@ pub fn forget(edition: u64) {
 
 /// Frees at least `count` frames that no process has, if there are so many; whether there were.
 pub fn reclaim(count: u64) -> bool {
-    if phys::reclaimable() < count {
+    if idle_pages() < count {
         return false;
     }
     shrink(count.saturating_add(SURPLUS)) >= count
@@ -129,7 +133,14 @@ pub fn reclaim(count: u64) -> bool {
 
 /// Frees all frames that no process has, for who needs large pages; whether there were any.
 pub fn reclaim_all() -> bool {
-    phys::reclaimable() != 0 && shrink(u64::MAX) != 0
+    idle_pages() != 0 && shrink(u64::MAX) != 0
+}
+
+/// Kept pages that no process has. Looking for some where there are none would take long: the lists of
+/// chunks count as reclaimable, too, but go only with their pages.
+fn idle_pages() -> u64 {
+    let chunks = KEPT.get().map_or(0, |kept| kept.lock().chunks());
+    phys::reclaimable().saturating_sub(chunks)
 }
 
 fn shrink(count: u64) -> u64 {

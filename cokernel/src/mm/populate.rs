@@ -212,11 +212,15 @@ fn alloc_for(address: u64, range: Range, policy: &Policy) -> Option<Page> {
 pub fn alloc_frame(place: Place) -> Option<PhysAddr> {
     let bytes = PageSize::Small.bytes();
     let room = has_room_for(bytes) || quarantine::recheck() && has_room_for(bytes);
-    if room {
-        phys::alloc_run_at(1, place)
-    } else {
-        None
+    if !room {
+        return None;
     }
+    // There is room, but perhaps not where a policy wants it: pages of files may lie there.
+    let frame = phys::alloc_run_at(1, place);
+    frame.or_else(|| {
+        let freed = files::reclaim_all();
+        freed.then(|| phys::alloc_run_at(1, place)).flatten()
+    })
 }
 
 /// Gives back a page that was never mapped.

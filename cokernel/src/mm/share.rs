@@ -22,7 +22,7 @@ use crate::sync::SpinLock;
 /// The counts of one block.
 struct Block {
     /// Per frame: address spaces that have it, minus one.
-    further: [u16; FRAMES_PER_BLOCK as usize],
+    further: [u32; FRAMES_PER_BLOCK as usize],
     /// Frames whose count is not 0.
     shared: u32,
 }
@@ -63,7 +63,7 @@ pub fn init() {
 /// `Err` if a count would overflow; nothing was changed.
 pub fn add(run: FrameRun) -> Result<(), Overflow> {
     let mut counts = COUNTS.lock();
-    let is_full = |frame| counts.further(frame) == u16::MAX;
+    let is_full = |frame| counts.further(frame) == u32::MAX;
     if frames(run).any(is_full) {
         return Err(Overflow);
     }
@@ -160,7 +160,7 @@ impl Counts {
         block.is_some_and(Option::is_some)
     }
 
-    fn further(&self, frame: u32) -> u16 {
+    fn further(&self, frame: u32) -> u32 {
         match self.blocks.get((frame / FRAMES_PER_BLOCK) as usize) {
             Some(Some(block)) => block.further[(frame % FRAMES_PER_BLOCK) as usize],
             _ => 0,
