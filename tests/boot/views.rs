@@ -3,6 +3,7 @@
 
 use crate::script::{claims, linux_only, Reports};
 use std::sync::LazyLock;
+use tests::{run, Examine, VmOptions};
 
 static VIEWS: LazyLock<Reports> = LazyLock::new(|| Reports::of(linux_only(), "views", &[]));
 
@@ -26,3 +27,21 @@ claims!(VIEWS:
     a_core_can_be_opened_by_a_debugger,
     tracing_is_refused_or_harmless,
 );
+
+#[test]
+fn hwloc_shows_the_cokernels_cores_and_memory() {
+    let options = VmOptions {
+        install: vec!["hwloc-nox".into()],
+        ..VmOptions::default()
+    };
+    let script = "
+        mcexec lstopo-no-graphics --of console --no-io | head -1
+        mcexec hwloc-calc --number-of pu machine:0
+        mcexec hwloc-calc --number-of core machine:0
+        mcexec hwloc-bind pu:1 -- nproc";
+    let outcome = run(options, &["bash", "-c", script]);
+    assert_eq!(
+        outcome.succeeded().out(),
+        "Machine (512MB total)\n2\n2\n1\n"
+    );
+}
