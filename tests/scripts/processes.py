@@ -6,7 +6,8 @@ import os
 import signal
 import time
 
-from scene import check, claim, hello_works, make_healthy, mcreboot, program, query_usage, run, run_all, start, usage, wait_until
+from scene import (check, claim, hello_works, idle_usage, make_healthy, mcreboot, nothing_is_left_of, program, query_usage, run, run_all,
+                   start, usage, wait_until)
 
 # Stacks and tables of the co-kernel that stay for the next program, frames.
 CACHED = 64
@@ -293,6 +294,20 @@ def two_hundred_short_processes_leave_nothing_behind():
 
     first, second = fan_out(200), fan_out(40)
     assert second["frames_free"] >= first["frames_free"] - CACHED and second["frames_pinned"] == 0, (first, second)
+
+
+@claim
+def death_between_two_programs_leaves_nothing_behind():
+    hello_works()
+    before = idle_usage()
+    for _ in range(150):
+        # Too few descriptors for mcexec itself: the process ends when its old program is gone, its new one not there.
+        result = run("mcexec", "sh", "-c", "ulimit -n 5; exec true")
+        assert (result.returncode, result.stderr) == (1, "mcexec: os 0: Too many open files\n"), result
+    # For ten seconds it could still begin.
+    time.sleep(11)
+    hello_works()
+    nothing_is_left_of(before)
 
 
 @claim

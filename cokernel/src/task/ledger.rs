@@ -10,7 +10,13 @@ use cokernel_logic::policy::Policy;
 use super::affinity::Affinity;
 use super::process::{self, Process};
 use super::thread::Thread;
+use crate::arch::time::{ticks_to_ns, tsc};
 use crate::sync::SpinLock;
+
+/// Longest time from one program's exec to the beginning of the next one, ns. Who is not there by then
+/// has ended on the way, which nobody tells the co-kernel, or was stopped for that long and begins
+/// with nothing of its predecessor.
+const LONGEST_EXEC_NS: u64 = 10_000_000_000;
 
 /// See the module documentation. Times are ticks.
 #[derive(Default)]
@@ -56,6 +62,8 @@ impl Default for Placement {
 
 /// What goes from one program of a process to the next.
 struct Carried {
+    /// Since when, ticks.
+    since: u64,
     parent: i32,
     before: u64,
     placement: Placement,
@@ -64,6 +72,12 @@ struct Carried {
 
 /// By process id: who is just executing another program.
 static OVER_EXEC: SpinLock<BTreeMap<i32, Carried>> = SpinLock::new(BTreeMap::new());
+
+/// Forgets who has ended on the way to the next program.
+fn drop_ended(over_exec: &mut BTreeMap<i32, Carried>) {
+    let now = tsc();
+    over_exec.retain(|_, carried| ticks_to_ns(now.saturating_sub(carried.since)) < LONGEST_EXEC_NS);
+}
 
 impl Ledger {
     /// Of a process that `parent` forks.
@@ -76,7 +90,9 @@ impl Ledger {
 
     /// Of a new program: that of its predecessor in process `pid`, if there was one.
     pub fn of_program(pid: i32) -> Self {
-        match OVER_EXEC.lock().remove(&pid) {
+        let mut over_exec = OVER_EXEC.lock();
+        drop_ended(&mut over_exec);
+        match over_exec.remove(&pid) {
             Some(carried) => Self {
                 parent: carried.parent,
                 before: carried.before,
@@ -108,6 +124,7 @@ impl Ledger {
 pub fn carry_over(process: &Process, placement: Placement) {
     process.ledger.is_settled.store(true, Ordering::Relaxed);
     let carried = Carried {
+        since: tsc(),
         parent: process.ledger.parent,
         before: process.cpu_ticks(),
         placement,
