@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Processes: the table, and what a process owns.
+//! What a process owns. The table of processes is [`table`], what one is made of [`parts`].
 //!
-//! Lock order: TABLE, then a process's `threads`. Signals and address space have locks of their own,
+//! Lock order: the table, then a process's `threads`. Signals and address space have locks of their own,
 //! taken after these.
 
 use alloc::boxed::Box;
@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use cokernel_logic::policy::Policy;
 use cokernel_logic::signals::SignalSet;
 use cokernel_logic::vma::{AreaMap, Kind, Range};
-use ihk_ikc::packet::{ProcessHandle, ToLinux};
+use ihk_ikc::packet::ProcessHandle;
 use ihk_ikc::process::RLIMITS;
 use x86_64::PhysAddr;
 
@@ -35,8 +35,11 @@ use crate::task::sched;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
 use crate::task::thread::{NewThread, Registers, Thread};
 
-/// Most processes at once; a handle has 16 bits for the index.
-const MAX_PROCESSES: usize = 4096;
+mod parts;
+mod table;
+
+pub use parts::{Newborn, Parts, Release};
+pub use table::{any, biggest, enter, find, find_by_pid, forget};
 
 /// A process.
 pub struct Process {
@@ -134,33 +137,6 @@ impl Default for ThreadData {
     }
 }
 
-struct Entry {
-    generation: u32,
-    state: EntryState,
-}
-
-enum EntryState {
-    Free,
-    /// The process is being made.
-    Reserved,
-    Live(Arc<Process>),
-}
-
-static TABLE: SpinLock<Vec<Entry>> = SpinLock::new(Vec::new());
-
-/// Whether `wanted` says yes to some process. It is asked without any lock.
-pub fn any(wanted: impl Fn(&Process) -> bool) -> bool {
-    let live: Vec<Arc<Process>> = TABLE
-        .lock()
-        .iter()
-        .filter_map(|entry| match &entry.state {
-            EntryState::Live(process) => Some(process.clone()),
-            EntryState::Free | EntryState::Reserved => None,
-        })
-        .collect();
-    live.iter().any(|process| wanted(process))
-}
-
 /// The process of the current thread.
 ///
 /// # Panics
@@ -173,111 +149,6 @@ pub fn current() -> &'static Arc<Process> {
 /// The process of the current thread, if it has one. It lives as long as the thread.
 pub fn try_current() -> Option<&'static Arc<Process>> {
     sched::try_current()?.process.as_ref()
-}
-
-/// The process Linux means by `handle`, if it still exists.
-pub fn find(handle: ProcessHandle) -> Option<Arc<Process>> {
-    let table = TABLE.lock();
-    let entry = table
-        .get(index_of(handle))
-        .filter(|entry| entry.generation == handle >> 16)?;
-    match &entry.state {
-        EntryState::Live(process) => Some(process.clone()),
-        EntryState::Free | EntryState::Reserved => None,
-    }
-}
-
-/// The process that has most memory mapped, but `except`; of several, the youngest.
-pub fn biggest(except: Option<ProcessHandle>) -> Option<Arc<Process>> {
-    let table = TABLE.lock();
-    let live = table.iter().filter_map(|entry| match &entry.state {
-        EntryState::Live(process) if Some(process.handle) != except => Some(process),
-        _ => None,
-    });
-    live.max_by_key(|process| {
-        let bytes = process.space.with(|inner| inner.table.resident_bytes());
-        (bytes, process.pid)
-    })
-    .cloned()
-}
-
-/// The process with id `pid`, if there is one that does not end.
-pub fn find_by_pid(pid: i32) -> Option<Arc<Process>> {
-    let table = TABLE.lock();
-    let processes = table.iter().filter_map(|entry| match &entry.state {
-        EntryState::Live(process) => Some(process),
-        EntryState::Free | EntryState::Reserved => None,
-    });
-    processes
-        .into_iter()
-        .find(|process| process.pid == pid && !process.is_dying())
-        .cloned()
-}
-
-/// Reserves a handle, has `make` make its process, and enters it.
-///
-/// # Errors
-///
-/// `EAGAIN` if the table is full, else that of `make`.
-pub fn enter(
-    make: impl FnOnce(ProcessHandle) -> Result<Process, Errno>,
-) -> Result<Arc<Process>, Errno> {
-    let handle = reserve().ok_or(Errno::EAGAIN)?;
-    let made = make(handle).map(Arc::new);
-    let state = match &made {
-        Ok(process) => EntryState::Live(process.clone()),
-        Err(_) => EntryState::Free,
-    };
-    TABLE.lock()[index_of(handle)].state = state;
-    if made.is_ok() {
-        ikc::control()
-            .usage
-            .processes
-            .fetch_add(1, Ordering::Relaxed);
-    }
-    made
-}
-
-/// Everything `handle` owned is free: it is dead, and Linux is told.
-pub fn forget(handle: ProcessHandle) {
-    let state = {
-        let mut table = TABLE.lock();
-        let Some(entry) = table.get_mut(index_of(handle)) else {
-            return;
-        };
-        entry.generation = entry.generation % 0xffff + 1;
-        core::mem::replace(&mut entry.state, EntryState::Free)
-    };
-    drop(state);
-    ikc::control()
-        .usage
-        .processes
-        .fetch_sub(1, Ordering::Relaxed);
-    ikc::send(&ToLinux::ProcessFreed { process: handle });
-}
-
-fn reserve() -> Option<ProcessHandle> {
-    let mut table = TABLE.lock();
-    let index = match table
-        .iter()
-        .position(|entry| matches!(entry.state, EntryState::Free))
-    {
-        Some(index) => index,
-        None if table.len() < MAX_PROCESSES => {
-            table.push(Entry {
-                generation: 1,
-                state: EntryState::Free,
-            });
-            table.len() - 1
-        }
-        None => return None,
-    };
-    table[index].state = EntryState::Reserved;
-    Some(table[index].generation << 16 | u32::try_from(index).ok()?)
-}
-
-const fn index_of(handle: ProcessHandle) -> usize {
-    (handle & 0xffff) as usize
 }
 
 impl Process {
@@ -560,73 +431,5 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         phys::free_small(self.revoke_array);
-    }
-}
-
-/// What [`Process::new`] puts together.
-pub struct Parts {
-    /// Its delegation slots.
-    pub slots: Slots,
-    /// See [`Process::revoke_array`].
-    pub revoke_array: PhysAddr,
-    /// Inherited dispositions.
-    pub signals: ProcessSignals,
-    /// Signals the main thread blocks at first.
-    pub blocked: SignalSet,
-    /// See [`Process::read_as_files`].
-    pub read_as_files: u64,
-    /// See [`Process::proxy_mask`].
-    pub proxy_mask: u64,
-    /// See [`Process::main_proxy_mask`].
-    pub main_proxy_mask: u64,
-    /// Limits.
-    pub limits: [[u64; 2]; RLIMITS],
-    /// See [`Process::ledger`].
-    pub ledger: Ledger,
-    /// Of a child of fork: where its main thread begins.
-    pub newborn: Option<Box<Newborn>>,
-    /// Of a child of vfork: who waits for it to give up the address space.
-    pub release: Option<Arc<Release>>,
-}
-
-/// How a main thread begins.
-pub struct Newborn {
-    /// Its integer registers.
-    pub frame: UserFrame,
-    /// Its other registers.
-    pub registers: Registers,
-    /// Mask and signal stack.
-    pub signals: ThreadSignals,
-    /// See [`ThreadData::clear_child_tid`].
-    pub clear_child_tid: u64,
-    /// Where it may run.
-    pub affinity: Affinity,
-    /// Where its pages come from.
-    pub policy: Policy,
-}
-
-/// A parent waits until its child of vfork has given up their address space.
-pub struct Release {
-    done: AtomicBool,
-    parent: Arc<Thread>,
-}
-
-impl Release {
-    /// The current thread will wait.
-    pub fn new() -> Self {
-        Self {
-            done: AtomicBool::new(false),
-            parent: sched::current_arc(),
-        }
-    }
-
-    /// Waits, in the thread that made it; the end of the process ends the wait.
-    pub fn wait(&self, process: &Process) {
-        sched::block(|| self.done.load(Ordering::Acquire) || process.is_dying());
-    }
-
-    fn complete(&self) {
-        self.done.store(true, Ordering::Release);
-        sched::wake(&self.parent);
     }
 }
