@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Mirroring: the program sees pages that Linux has mapped in its window (shared mappings of files,
-//! shared memory), for exactly as long as Linux has them mapped there.
+//! Mirroring: the program sees pages that Linux has mapped in its window (shared mappings of files and
+//! devices, shared memory), for exactly as long as Linux has them mapped there.
 //!
 //! ```text
 //!  show (a worker, for a fault of the program)       invalidate (whoever changes Linux's mapping)
@@ -17,7 +17,7 @@
 
 use crate::ffi::ihk;
 use crate::ffi::irq_lock::IrqLock;
-use crate::ffi::notifier::{Notifier, Sequence, BLOCK_PAGES};
+use crate::ffi::notifier::{Found, Notifier, Sequence, BLOCK_PAGES};
 use crate::ffi::rwsem::RwSem;
 use crate::ffi::task;
 use crate::ffi::wait::{Until, WaitQueue, Woken};
@@ -113,7 +113,7 @@ pub(crate) fn show(proxy: &Arc<Proxy>, order: &MirrorPage) -> Result {
         }
         notifier.touch(page, write)?;
         let since = notifier.begin();
-        let found = match notifier.look(page & !(BLOCK_BYTES - 1), since) {
+        let found = match notifier.look(page & !(BLOCK_BYTES - 1), page, since) {
             Err(EBUSY) => continue,
             found => found?,
         };
@@ -147,8 +147,8 @@ fn subscribe(proxy: &Arc<Proxy>) -> Result {
     Ok(())
 }
 
-/// Pages of Linux's that are to be shown. Neighbours of the page that was touched are shown for
-/// reading only: a write must reach Linux, which keeps count of what is dirty.
+/// Pages of Linux's that are to be shown. Neighbours of a page of memory that was touched are shown
+/// for reading only: a write must reach Linux, which keeps count of what is dirty.
 struct Block {
     start: u64,
     pages: [u64; BLOCK_PAGES],
@@ -156,12 +156,16 @@ struct Block {
 
 impl Block {
     /// `None` if the page at `touched` is not there as wanted.
-    fn of(touched: u64, write: bool, mut pages: [u64; BLOCK_PAGES]) -> Option<Self> {
+    fn of(touched: u64, write: bool, found: Found) -> Option<Self> {
+        let Found {
+            mut pages,
+            is_device,
+        } = found;
         let start = touched & !(BLOCK_BYTES - 1);
         let index = ((touched & (BLOCK_BYTES - 1)) / PAGE_BYTES) as usize;
         let wanted = page_bits::PRESENT | if write { page_bits::WRITE } else { 0 };
         for (at, page) in pages.iter_mut().enumerate() {
-            if at != index || !write {
+            if (at != index || !write) && !is_device {
                 *page &= !page_bits::WRITE;
             }
         }

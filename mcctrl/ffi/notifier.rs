@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What Linux has mapped in the window of a process: looking at it, and hearing of every change
-//! before it happens (`mmu_interval_notifier`, `hmm_range_fault`).
+//! before it happens (`mmu_interval_notifier`, `hmm_range_fault`, `follow_pfnmap_start`).
 
 use super::extra_bindings;
 use crate::mirror;
-use crate::proto::layout::PAGE_BYTES;
-use crate::proto::process::mirror as page_bits;
+use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
+use crate::proto::process::{caching, mirror as page_bits};
 use crate::proxy::Proxy;
 use core::cell::UnsafeCell;
 use core::mem::ManuallyDrop;
@@ -118,9 +118,40 @@ impl Notifier {
         }
     }
 
-    /// What is mapped from `start` on: addresses of pages with [`page_bits`], 0 = nothing. EBUSY: it
-    /// has changed since `since`.
-    pub(crate) fn look(&self, start: u64, since: Sequence) -> Result<[u64; BLOCK_PAGES]> {
+    /// What is mapped from `start` on, seen from the page at `touched`: pages of a device if that is
+    /// one, else pages of memory. EBUSY: it has changed since `since`.
+    pub(crate) fn look(&self, start: u64, touched: u64, since: Sequence) -> Result<Found> {
+        match self.look_at_device(start, touched) {
+            Some(pages) => Ok(Found {
+                pages,
+                is_device: true,
+            }),
+            None => Ok(Found {
+                pages: self.look_at_memory(start, since)?,
+                is_device: false,
+            }),
+        }
+    }
+
+    /// `None` if what is mapped at `touched` is memory, or nothing.
+    fn look_at_device(&self, start: u64, touched: u64) -> Option<[u64; BLOCK_PAGES]> {
+        const DEVICE: c_ulong = bindings::VM_IO | bindings::VM_PFNMAP;
+        // SAFETY: the lock of the address space is held around everything that is done with the area.
+        unsafe {
+            bindings::mmap_read_lock(self.mm());
+            let area = bindings::vma_lookup(self.mm(), touched as c_ulong);
+            let is_device = !area.is_null() && (*area).__bindgen_anon_2.vm_flags & DEVICE != 0;
+            let pages = is_device.then(|| {
+                core::array::from_fn(|index| {
+                    device_page(area, start.saturating_add(index as u64 * PAGE_BYTES))
+                })
+            });
+            bindings::mmap_read_unlock(self.mm());
+            pages
+        }
+    }
+
+    fn look_at_memory(&self, start: u64, since: Sequence) -> Result<[u64; BLOCK_PAGES]> {
         let mut found: [c_ulong; BLOCK_PAGES] = [0; BLOCK_PAGES];
         let mut range = extra_bindings::hmm_range {
             notifier: self.subscription.get().cast(),
@@ -149,6 +180,14 @@ impl Drop for Notifier {
     }
 }
 
+/// What [`Notifier::look`] found.
+pub(crate) struct Found {
+    /// Addresses of pages with [`page_bits`], 0 = nothing.
+    pub(crate) pages: [u64; BLOCK_PAGES],
+    /// They are no memory: nobody keeps count of what is dirty.
+    pub(crate) is_device: bool,
+}
+
 /// See [`Notifier::begin`].
 #[derive(Clone, Copy)]
 pub(crate) struct Sequence(c_ulong);
@@ -168,6 +207,34 @@ fn page_of(entry: u64) -> u64 {
         0
     };
     (entry & !FLAGS).wrapping_mul(PAGE_BYTES) | page_bits::PRESENT | write
+}
+
+/// What a page of a device looks like to the co-kernel; 0 if none is mapped at `address`, or `area` ends
+/// before it.
+///
+/// # Safety
+///
+/// The mmap lock of the area is held.
+unsafe fn device_page(area: *mut bindings::vm_area_struct, address: u64) -> u64 {
+    let mut look = bindings::follow_pfnmap_args {
+        vma: area,
+        address: address as c_ulong,
+        ..Default::default()
+    };
+    // SAFETY: the lock keeps the area. Linux checks that the address lies in it.
+    if unsafe { bindings::follow_pfnmap_start(&mut look) } != 0 {
+        return 0;
+    }
+    let is_large = look.addr_mask as u64 & LARGE_PAGE_BYTES / 2 == 0;
+    let caching = caching::index_of(look.pgprot.pgprot as u64, is_large);
+    let write = if look.writable { page_bits::WRITE } else { 0 };
+    let page = (look.pfn as u64).wrapping_mul(PAGE_BYTES)
+        | page_bits::PRESENT
+        | write
+        | caching << page_bits::CACHING_SHIFT;
+    // SAFETY: ends what was begun above.
+    unsafe { bindings::follow_pfnmap_end(&mut look) };
+    page
 }
 
 /// # Safety

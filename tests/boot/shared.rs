@@ -54,6 +54,28 @@ mod program {
     );
 }
 
+mod device {
+    //! Claims of a program about devices that it maps, natively and then under mcexec.
+
+    use crate::script::{claims, linux_only, Reports};
+    use std::sync::LazyLock;
+
+    static REPORTS: LazyLock<Reports> =
+        LazyLock::new(|| Reports::of(linux_only(), "programs", &["devices"]));
+
+    claims!(REPORTS:
+        memory_behind_pci_is_one,
+        registers_can_be_read,
+        firmware_can_be_read,
+        rights_are_honoured,
+        what_is_not_there_cannot_be_mapped,
+        freed_addresses_are_ordinary_memory,
+        mappings_move,
+        children_share_devices,
+        calls_reach_devices,
+    );
+}
+
 mod both_sides {
     //! Programs on either side.
 
@@ -70,6 +92,8 @@ mod both_sides {
         reclaim_takes_pages_and_brings_them_back,
         databases_are_shared,
         repositories_are_made_and_cloned,
+        devices_are_shared,
+        drivers_take_devices_from_programs,
         killed_at_any_moment_leaves_nothing_behind,
         nothing_stays_behind,
     );

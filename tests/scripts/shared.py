@@ -146,10 +146,45 @@ def repositories_are_made_and_cloned():
 
 
 @claim
+def devices_are_shared():
+    salt = 0
+    for resource in ("resource2", "resource2_wc"):
+        for filler, reader in ((OURS, NATIVE), (NATIVE, OURS), (OURS, OURS)):
+            salt += 1
+            check(*filler, program("devices"), "fill", resource, str(salt))
+            check(*reader, program("devices"), "holds", resource, str(salt))
+
+
+def write_to(path, text):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+@claim
+def drivers_take_devices_from_programs():
+    """A driver claims the device, which has Linux unmap it everywhere, and finds that it is none of its kind."""
+    devices = "/sys/bus/pci/devices"
+    device = next(name for name in os.listdir(devices) if os.path.exists(f"{devices}/{name}/resource2_wc"))
+    for launcher in (NATIVE, OURS):
+        losing = start(*launcher, program("devices"), "loses", "resource2_wc", "3")
+        assert losing.stdout.readline() == "mapped\n"
+        write_to(f"{devices}/{device}/driver_override", "nvme")
+        try:
+            write_to("/sys/bus/pci/drivers/nvme/bind", device)
+        except OSError:
+            pass
+        said, complaint = losing.communicate(timeout=30)
+        assert losing.returncode == 0, (launcher, losing.returncode, said, complaint)
+        write_to(f"{devices}/{device}/driver_override", "\n")
+
+
+@claim
 def killed_at_any_moment_leaves_nothing_behind():
     before = idle_usage()
     for attempt in range(12):
-        sharing = start("mcexec", program("shared"), "no_store_is_lost" if attempt % 2 else "processes_share_a_mutex_in_a_file")
+        sharing = start("mcexec", program("devices" if attempt % 3 == 2 else "shared"),
+                        ("no_store_is_lost", "processes_share_a_mutex_in_a_file", "loses")[attempt % 3],
+                        *(("resource2", "1") if attempt % 3 == 2 else ()))
         time.sleep(random.random())
         sharing.kill()
         sharing.communicate()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Mirrored areas: shared mappings of files and shared memory. The pages are Linux's, and the thread's
+//! Mirrored areas: shared mappings of files, devices and shared memory. The pages are Linux's, and the thread's
 //! worker has them mapped at the same addresses; the program sees them from a fault here until
 //! Linux changes its own mapping (the protocol is drawn in mcctrl's `mirror.rs`).
 
@@ -11,7 +11,7 @@ use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use ihk_ikc::process::{mirror as bits, op, prot};
 use x86_64::PhysAddr;
 
-use crate::arch::paging::{Flags, PageSize};
+use crate::arch::paging::{Flags, Mapping, PageSize};
 use crate::arch::time::Deadline;
 use crate::arch::{self, relax};
 use crate::delegate;
@@ -104,19 +104,25 @@ fn add_page(space: &AddressSpace, inner: &mut Inner, address: u64, page: u64) {
     let flags = Flags {
         write: rights.write && page & bits::WRITE != 0,
         mirrored: true,
+        caching: bits::caching(page),
         ..flags_of(rights)
     };
     match inner.table.lookup(address) {
         // Without a frame for a table the program faults again, and asks again.
         None => drop(inner.table.map(address, frame, PageSize::Small, flags)),
-        Some(old) if !old.flags.mirrored || old.pa == frame && old.flags.write => {}
+        Some(old) if !old.flags.mirrored || is_same(&old, frame, flags) && old.flags.write => {}
         Some(old) => {
             inner.table.replace(address, frame, flags);
-            if old.pa != frame {
+            if !is_same(&old, frame, flags) {
                 space.flush_page(address);
             }
         }
     }
+}
+
+/// Whether a page that is shown already differs in its rights at most.
+fn is_same(old: &Mapping, frame: PhysAddr, flags: Flags) -> bool {
+    old.pa == frame && old.flags.caching == flags.caching
 }
 
 /// Linux takes back what it has shown in `range`, of a process that may be gone, and hears of it

@@ -262,8 +262,83 @@ pub mod mirror {
     pub const PRESENT: u64 = 1;
     /// It may be written.
     pub const WRITE: u64 = 2;
+    /// How it is cached: its index in the page attribute table, which is the same on both sides. Three
+    /// bits from here on.
+    pub const CACHING_SHIFT: u32 = 2;
     /// Pages in one packet.
     pub const PAGES: usize = 5;
+
+    /// The caching of a page in its word.
+    #[must_use]
+    pub const fn caching(page: u64) -> u64 {
+        page >> CACHING_SHIFT & 7
+    }
+}
+
+/// How the hardware is told to cache a page: by an index into the page attribute table (PAT), one bit
+/// each of which is in the entries `PWT`, `PCD` and `PAT` of a leaf. Linux's table is in use on both
+/// sides; index 0 is write-back memory.
+pub mod caching {
+    /// `PWT`; `PCD` is the next bit.
+    const WRITE_THROUGH: u32 = 3;
+
+    /// Where a leaf has the third bit: elsewhere if it is a large one.
+    const fn attribute_table(is_large: bool) -> u32 {
+        if is_large {
+            12
+        } else {
+            7
+        }
+    }
+
+    /// The index in a leaf, or in the bits that Linux tells of one.
+    #[must_use]
+    pub const fn index_of(leaf: u64, is_large: bool) -> u64 {
+        let two = leaf >> WRITE_THROUGH & 3;
+        let third = leaf >> attribute_table(is_large) & 1;
+        two | third << 2
+    }
+
+    /// The bits of a leaf for an index, of which three bits count.
+    #[must_use]
+    pub const fn bits_of(index: u64, is_large: bool) -> u64 {
+        let (two, third) = (index & 3, index >> 2 & 1);
+        two << WRITE_THROUGH | third << attribute_table(is_large)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        /// Linux's table: index 0 write-back, 1 write-combining, 2 uncached unless a range register says
+        /// write-combining, 3 uncached, 5 write-protected, 7 write-through.
+        #[test]
+        fn leaves_of_linux_are_read() {
+            for (leaf, is_large, index) in [
+                (0x8000_0000_0000_0027, false, 0),
+                (0x8000_00fe_b000_002f, false, 1),
+                (0x8000_00fe_b000_0237, false, 2),
+                (0x8000_00fe_b000_023f, false, 3),
+                (0x8000_00fe_b000_00bf, false, 7),
+                (0x8000_00fe_b000_00bf, true, 3),
+                (0x8000_00fe_b000_10bf, true, 7),
+                (0x8000_00fe_b000_10a7, true, 4),
+            ] {
+                assert_eq!(index_of(leaf, is_large), index, "{leaf:x}");
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read_and_touches_nothing_else() {
+            for is_large in [false, true] {
+                for index in 0..8 {
+                    let bits = bits_of(index, is_large);
+                    assert_eq!(index_of(bits, is_large), index);
+                    assert_eq!(bits & !(0x18 | if is_large { 0x1000 } else { 0x80 }), 0);
+                }
+            }
+        }
+    }
 }
 
 /// What a signal does, as far as the proxy must know.

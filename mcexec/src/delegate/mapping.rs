@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Shared mappings of files and shared memory: this process maps them over a part of the window, and
+//! Shared mappings of files, devices and shared memory: this process maps them over a part of the window, and
 //! the co-kernel shows the program the pages that Linux puts there.
 
 use std::mem::offset_of;
@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::stat::{fstat, SFlag};
 
-use super::operation::{borrow, is_zero_device};
+use super::operation::borrow;
 use super::perform::raw;
 use super::{answer, Program};
 use crate::device;
@@ -70,11 +70,11 @@ fn map_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
     if number == device::descriptor() {
         return Err(Errno::EBADF);
     }
-    // Pages of devices are no memory that could be shown, and private zeroes need none of Linux's.
+    // Private pages of devices would be Linux's memory; private zeroes need none of it.
     let stat = fstat(borrow(number)?)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
     let private = flags & u64::from(libc::MAP_TYPE.cast_unsigned()) == MAP_PRIVATE;
-    if kind == SFlag::S_IFCHR && (private || !is_zero_device(&stat)) {
+    if kind == SFlag::S_IFCHR && private {
         return Err(Errno::ENODEV);
     }
     let args = [address, bytes, prot, flags, fd, offset];

@@ -45,6 +45,7 @@ pub(super) fn command(
     kernel(&mut qemu, environment, options);
     storage(&mut qemu, disks);
     serial(&mut qemu, disks, links, shell);
+    device_memory(&mut qemu);
     qemu.arg("-chardev").arg(socket(monitor));
     qemu.args(["-mon", &format!("chardev={},mode=readline", monitor.name)]);
     for plugin in &options.plugin {
@@ -162,6 +163,16 @@ fn serial(qemu: &mut Command, disks: &Disks<'_>, links: &[Link], shell: bool) {
             "virtconsole,chardev=terminal",
         ]);
     }
+}
+
+/// A PCI device that is nothing but memory, for programs that map devices.
+fn device_memory(qemu: &mut Command) {
+    qemu.args([
+        "-object",
+        "memory-backend-ram,id=device-memory,size=1M,share=on",
+        "-device",
+        "ivshmem-plain,memdev=device-memory",
+    ]);
 }
 
 fn socket(link: &Link) -> String {

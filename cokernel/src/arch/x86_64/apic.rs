@@ -36,6 +36,8 @@ const BASE_ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// APIC on, spurious vector 0xff.
 const ENABLED: u32 = 0x1ff;
 const MASKED: u32 = 1 << 16;
+/// Index of uncached memory in Linux's page attribute table.
+const UNCACHED: u64 = 3;
 /// Delivery status of the command register.
 const PENDING: u32 = 1 << 12;
 /// Fixed delivery, physical destination, edge, asserted.
@@ -60,7 +62,7 @@ pub(super) fn init(params: &BootParams) {
         let flags = Flags {
             read: true,
             write: true,
-            uncached: true,
+            caching: UNCACHED,
             ..Flags::default()
         };
         let registers = PhysAddr::new(base & BASE_ADDRESS);

@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
+use ihk_ikc::process::caching;
 use x86_64::PhysAddr;
 
 use super::tlb::{self, Space};
@@ -21,8 +22,6 @@ use crate::sync::SpinLock;
 const PRESENT: u64 = 1;
 const WRITE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
-/// Uncached, with Linux's page attribute table (index 3).
-const UNCACHED: u64 = 3 << 3;
 /// Accessed and dirty, set from the start: nobody reads them, and the CPU need not write them.
 const TOUCHED: u64 = 3 << 5;
 const LARGE: u64 = 1 << 7;
@@ -58,6 +57,10 @@ impl PageSize {
         1 << self.shift()
     }
 
+    const fn is_large(self) -> bool {
+        !matches!(self, Self::Small)
+    }
+
     const fn shift(self) -> u32 {
         match self {
             Self::Small => 12,
@@ -78,8 +81,8 @@ pub struct Flags {
     pub exec: bool,
     /// By user space.
     pub user: bool,
-    /// Not through the caches.
-    pub uncached: bool,
+    /// How it is cached: index in Linux's page attribute table.
+    pub caching: u64,
     /// The frame is Linux's, not the partition's. Means nothing to the hardware.
     pub mirrored: bool,
 }
@@ -92,13 +95,13 @@ impl Flags {
             write,
             exec,
             user: true,
-            uncached: false,
+            caching: 0,
             mirrored: false,
         }
     }
 
-    const fn encode(self) -> u64 {
-        let mut bits = TOUCHED;
+    const fn encode(self, is_large: bool) -> u64 {
+        let mut bits = TOUCHED | caching::bits_of(self.caching, is_large);
         bits |= if self.read { PRESENT } else { HELD };
         if self.write {
             bits |= WRITE;
@@ -107,22 +110,19 @@ impl Flags {
         if !self.exec {
             bits |= NO_EXECUTE;
         }
-        if self.uncached {
-            bits |= UNCACHED;
-        }
         if self.mirrored {
             bits |= MIRRORED;
         }
         bits
     }
 
-    const fn decode(entry: u64) -> Self {
+    const fn decode(entry: u64, is_large: bool) -> Self {
         Self {
             read: entry & PRESENT != 0,
             write: entry & WRITE != 0,
             exec: entry & NO_EXECUTE == 0,
             user: entry & USER != 0,
-            uncached: entry & UNCACHED == UNCACHED,
+            caching: caching::index_of(entry, is_large),
             mirrored: entry & MIRRORED != 0,
         }
     }
@@ -144,7 +144,7 @@ impl Mapping {
         Self {
             pa: PhysAddr::new(entry & ADDRESS & !(size.bytes() - 1)),
             size,
-            flags: Flags::decode(entry),
+            flags: Flags::decode(entry, size.is_large()),
         }
     }
 }
@@ -539,11 +539,8 @@ const fn index(va: u64, shift: u32) -> usize {
 }
 
 const fn leaf(pa: PhysAddr, size: PageSize, flags: Flags) -> u64 {
-    let large = match size {
-        PageSize::Small => 0,
-        PageSize::Large | PageSize::Giant => LARGE,
-    };
-    pa.as_u64() | large | flags.encode()
+    let large = if size.is_large() { LARGE } else { 0 };
+    pa.as_u64() | large | flags.encode(size.is_large())
 }
 
 /// An entry that points to the next table: the rights are the leaf's alone.
