@@ -336,6 +336,22 @@ def killing_a_parent_leaves_its_child_running():
 
 
 @claim
+def processors_of_another_process_are_seen_and_set():
+    python("import os, time\n"
+           "if not (child := os.fork()):\n"
+           "    while len(os.sched_getaffinity(0)) > 1: time.sleep(0.01)\n"
+           "    print(os.sched_getaffinity(0), os.sched_getaffinity(os.getppid()), flush=True); time.sleep(30)\n"
+           "os.sched_setaffinity(child, {1}); time.sleep(0.5); print(os.sched_getaffinity(child), flush=True)\n"
+           "if not (other := os.fork()):\n"
+           "    os.setuid(65534)\n"
+           "    for pid, cpus in (child, {0}), (child, {}), (0, {}), (2 ** 22, {0}), (-1, {0}):\n"
+           "        try: os.sched_setaffinity(pid, cpus)\n"
+           "        except OSError as error: print(error.errno, os.sched_getaffinity(child), flush=True)\n"
+           "    os._exit(0)\n"
+           "os.waitpid(other, 0); os.kill(child, 9); print(os.waitpid(child, 0)[1])")
+
+
+@claim
 def vfork_shares_memory_until_exec():
     same_both_ways(program("fork"), "vfork")
 

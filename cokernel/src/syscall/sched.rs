@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Where and when a thread runs. CPU numbers are the co-kernel's own.
 
+use alloc::sync::Arc;
+
 use cokernel_logic::vma::Range;
 
 use super::errno::{Errno, SyscallResult};
-use super::identity::as_value;
 use super::user::{int, read_bytes, uint, write_bytes, write_u32};
 use crate::arch::{self, UserFrame};
 use crate::task::affinity::Affinity;
 use crate::task::process;
 use crate::task::sched;
+use crate::task::thread::Thread;
 
 /// sched_yield(2).
 pub fn sched_yield(_: &mut UserFrame) -> SyscallResult {
@@ -37,9 +39,10 @@ pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
     if bytes < mask_bytes || bytes % 8 != 0 {
         return Err(Errno::EINVAL);
     }
-    let Some(affinity) = affinity_of(int(tid)) else {
+    let Some(thread) = thread_of(int(tid)) else {
         return super::forward(frame.number(), frame.args());
     };
+    let affinity = *thread.data.affinity.lock();
     write_bytes(
         mask,
         &affinity.within(arch::cpu_count()).bytes()[..mask_bytes as usize],
@@ -50,44 +53,46 @@ pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
 /// sched_setaffinity(2).
 pub fn sched_setaffinity(frame: &mut UserFrame) -> SyscallResult {
     let [tid, bytes, mask, ..] = frame.args();
-    if affinity_of(int(tid)).is_none() {
+    let Some(target) = thread_of(int(tid)) else {
         return super::forward(frame.number(), frame.args());
+    };
+    if !is_own(&target) {
+        may_move(frame.number(), tid)?;
     }
     let mut wanted = Affinity::NONE.bytes();
     let bytes = usize::try_from(uint(bytes)).unwrap_or(0).min(wanted.len());
     read_bytes(mask, &mut wanted[..bytes])?;
     let wanted = Affinity::from_bytes(wanted).within(arch::cpu_count());
     wanted.first().ok_or(Errno::EINVAL)?;
-    let me = sched::current();
-    let wanted_tid = match int(tid) {
-        0 => me.data.tid,
-        tid => tid,
-    };
-    let threads = process::current().threads();
-    let target = threads
-        .iter()
-        .find(|thread| thread.data.tid == wanted_tid)
-        .ok_or(Errno::ESRCH)?;
     *target.data.affinity.lock() = wanted;
     // It moves on its way back to user mode, if it must.
     target.request_return_work();
-    sched::kick(target);
+    sched::kick(&target);
     Ok(0)
 }
 
-/// The CPUs of thread `tid` (0 = the caller), if it is one of the program's.
-fn affinity_of(tid: i32) -> Option<Affinity> {
-    let wanted = if tid == 0 {
-        as_value(sched::current().data.tid)
-    } else {
-        as_value(tid)
-    };
-    let threads = process::current().threads();
-    let thread = threads
-        .iter()
-        .find(|thread| as_value(thread.data.tid) == wanted)?;
-    let affinity = *thread.data.affinity.lock();
-    Some(affinity)
+/// The thread with id `tid` (0 = the caller), if it runs on the co-kernel.
+fn thread_of(tid: i32) -> Option<Arc<Thread>> {
+    let me = sched::current_arc();
+    if tid == 0 || tid == me.data.tid {
+        return Some(me);
+    }
+    process::find_thread(tid)
+}
+
+fn is_own(thread: &Thread) -> bool {
+    let process = thread.process.as_ref();
+    process.is_some_and(|process| Arc::ptr_eq(process, process::current()))
+}
+
+/// Whether the caller may say where another process's thread `tid` runs. Linux judges that before it
+/// looks at the mask, and moves nobody to no CPU at all (`sched_setaffinity` in
+/// kernel/sched/syscalls.c).
+fn may_move(sched_setaffinity: u64, tid: u64) -> Result<(), Errno> {
+    match super::forward(sched_setaffinity, [tid, 0, 0, 0, 0, 0]) {
+        Ok(_) | Err(Errno::EINVAL) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 const MEMBARRIER_QUERY: i32 = 0;

@@ -39,7 +39,7 @@ mod parts;
 mod table;
 
 pub use parts::{Newborn, Parts, Release};
-pub use table::{any, biggest, enter, find, find_by_pid, forget};
+pub use table::{any, biggest, enter, find, find_by_pid, find_thread, forget};
 
 /// A process.
 pub struct Process {

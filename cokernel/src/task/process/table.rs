@@ -13,6 +13,7 @@ use super::Process;
 use crate::ikc;
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
+use crate::task::thread::Thread;
 
 /// Most processes at once; a handle has 16 bits for the index.
 const MAX_PROCESSES: usize = 4096;
@@ -31,17 +32,25 @@ enum EntryState {
 
 static TABLE: SpinLock<Vec<Entry>> = SpinLock::new(Vec::new());
 
+/// Those that are entered, as of now.
+fn all() -> Vec<Arc<Process>> {
+    let table = TABLE.lock();
+    let live = table.iter().filter_map(|entry| match &entry.state {
+        EntryState::Live(process) => Some(process.clone()),
+        EntryState::Free | EntryState::Reserved => None,
+    });
+    live.collect()
+}
+
 /// Whether `wanted` says yes to some process. It is asked without any lock.
 pub fn any(wanted: impl Fn(&Process) -> bool) -> bool {
-    let live: Vec<Arc<Process>> = TABLE
-        .lock()
-        .iter()
-        .filter_map(|entry| match &entry.state {
-            EntryState::Live(process) => Some(process.clone()),
-            EntryState::Free | EntryState::Reserved => None,
-        })
-        .collect();
-    live.iter().any(|process| wanted(process))
+    all().iter().any(|process| wanted(process))
+}
+
+/// The thread with id `tid`, of whatever process.
+pub fn find_thread(tid: i32) -> Option<Arc<Thread>> {
+    let mut threads = all().into_iter().flat_map(|process| process.threads());
+    threads.find(|thread| thread.data.tid == tid)
 }
 
 /// The process Linux means by `handle`, if it still exists.
