@@ -8,6 +8,8 @@ use tests::VmOptions;
 fn stress(limit_s: u64, arguments: &[&str]) -> Reports {
     let patient = VmOptions {
         timeout: Some(limit_s),
+        // One of the stressors is about nodes.
+        numa: 2,
         ..linux_only()
     };
     Reports::of(patient, "stress_ng", arguments)

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 
+import scene
 from scene import hello_works, idle_usage, make_healthy, mcreboot, nothing_is_left_of, status
 
+scene.MEMORY = "256M@0,256M@1"
 TIME_S, LIMIT_S = 5, 90
 # Frames of the co-kernel's own that stay.
 CACHED = 64

@@ -70,32 +70,72 @@ pub(crate) fn note(fd: RawFd, offset: u64, address: u64, bytes: u64) {
 /// What Linux has mapped for this process: files that the program shares are mapped here, too.
 pub(crate) fn mapped_here() -> Parts {
     let text = std::fs::read("/proc/self/maps").unwrap_or_default();
+    let mut last = None;
     text.split(|byte| *byte == b'\n')
-        .filter_map(parse_line)
+        .filter_map(|line| {
+            let (start, part) = parse_line(line, last.as_ref())?;
+            last = Some(part.file.clone());
+            Some((start, part))
+        })
         .collect()
 }
 
-/// A line of `maps` that has a file.
-fn parse_line(line: &[u8]) -> Option<(u64, Part)> {
-    let line = std::str::from_utf8(line).ok()?;
-    let mut fields = line.splitn(6, ' ');
-    let mut next = || fields.next();
-    let (start, end) = next()?.split_once('-')?;
-    let (_, offset, device, inode) = (next()?, next()?, next()?, next()?);
-    let path = next()?.trim_start();
-    let (major, minor) = device.split_once(':')?;
-    let hex = |text| u64::from_str_radix(text, 16).ok();
-    let file = MappedFile {
-        path: path.replace("\\012", "\n").into_bytes(),
-        device: makedev(hex(major)?, hex(minor)?),
-        inode: inode.parse().ok().filter(|inode| *inode != 0)?,
-    };
-    let part = Part {
-        end: hex(end)?,
-        offset: hex(offset)?,
-        file: Arc::new(file),
-    };
-    Some((hex(start)?, part))
+/// A line of `maps` that has a file; a program may have thousands, mostly of the same file as the
+/// `last` one.
+fn parse_line(line: &[u8], last: Option<&Arc<MappedFile>>) -> Option<(u64, Part)> {
+    let mut rest = line;
+    let start = hex(field(&mut rest, b'-')?)?;
+    let end = hex(field(&mut rest, b' ')?)?;
+    field(&mut rest, b' ')?;
+    let offset = hex(field(&mut rest, b' ')?)?;
+    let device = makedev(hex(field(&mut rest, b':')?)?, hex(field(&mut rest, b' ')?)?);
+    let inode = field(&mut rest, b' ')?;
+    let inode = std::str::from_utf8(inode).ok()?.parse().ok()?;
+    if inode == 0 {
+        return None;
+    }
+    let path = rest.trim_ascii_start();
+    let same =
+        last.filter(|last| last.inode == inode && last.device == device && last.path == path);
+    let file = same.cloned().unwrap_or_else(|| {
+        Arc::new(MappedFile {
+            path: unescaped(path),
+            device,
+            inode,
+        })
+    });
+    Some((start, Part { end, offset, file }))
+}
+
+/// Takes what comes before the next `end`, and that, off `rest`.
+fn field<'a>(rest: &mut &'a [u8], end: u8) -> Option<&'a [u8]> {
+    let length = rest.iter().position(|byte| *byte == end)?;
+    let (field, others) = rest.split_at(length);
+    *rest = &others[1..];
+    Some(field)
+}
+
+fn hex(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0u64, |value, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        value.checked_mul(16)?.checked_add(digit.into())
+    })
+}
+
+/// Line ends in names are written `\012`.
+fn unescaped(path: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((first, others)) = rest.split_first() {
+        if let Some(others) = rest.strip_prefix(b"\\012") {
+            bytes.push(b'\n');
+            rest = others;
+        } else {
+            bytes.push(*first);
+            rest = others;
+        }
+    }
+    bytes
 }
 
 /// Puts `part`, which begins at `start`, in the place of what was there.
@@ -166,13 +206,26 @@ mod tests {
     #[test]
     fn lines_of_maps_are_read_back() {
         let line = b"7f00-8f00 rw-s 00001000 103:0a 12                      /a b (deleted)";
-        let (start, part) = parse_line(line).unwrap();
+        let (start, part) = parse_line(line, None).unwrap();
         assert_eq!(
             (start, part.end, part.offset, part.file.inode),
             (0x7f00, 0x8f00, 0x1000, 12)
         );
         assert_eq!(part.file.path, b"/a b (deleted)");
-        assert!(parse_line(b"7f00-8f00 rw-p 00000000 00:00 0 ").is_none());
+        let next = b"9000-a000 r--p 00000000 103:0a 12                      /a b (deleted)";
+        let (_, another) = parse_line(next, Some(&part.file)).unwrap();
+        assert!(Arc::ptr_eq(&another.file, &part.file));
+        let other = b"9000-a000 r--p 00000000 103:0a 12                      /a\\012\xff";
+        let (_, another) = parse_line(other, Some(&part.file)).unwrap();
+        assert_eq!(another.file.path, b"/a\n\xff");
+        for none in [
+            &b"7f00-8f00 rw-p 00000000 00:00 0 "[..],
+            b"",
+            b"7f00-8f00",
+            b"x-8f00 r 0 0:0 1 /a",
+        ] {
+            assert!(parse_line(none, None).is_none());
+        }
     }
 
     #[test]

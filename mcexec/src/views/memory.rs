@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The text of `/proc/PID/{maps,smaps,smaps_rollup,statm}` of a program, in Linux's form.
 
+use std::borrow::Cow;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use ihk_ikc::process::prot;
@@ -10,6 +12,14 @@ use nix::sys::stat::{major, minor};
 
 use super::ask;
 use super::files::{self, MappedFile};
+
+/// Formats at the end of a `Vec` of bytes, which always has room.
+macro_rules! append {
+    ($text:expr, $($format:tt)*) => {
+        // Writing to a Vec cannot fail.
+        let _ = write!($text, $($format)*);
+    };
+}
 
 /// Column in which the name of a line begins.
 const NAME_COLUMN: usize = 73;
@@ -45,7 +55,7 @@ impl Line {
         self.end - self.start
     }
 
-    fn name(&self) -> Vec<u8> {
+    fn name(&self) -> Cow<'_, [u8]> {
         if let Some((file, _)) = &self.file {
             return escaped(&file.path);
         }
@@ -57,11 +67,11 @@ impl Line {
             _ if self.flags & area::SHARED != 0 => b"/dev/zero (deleted)",
             _ => b"",
         };
-        name.to_vec()
+        name.into()
     }
 
-    /// The line, with its end.
-    fn text(&self) -> Vec<u8> {
+    /// Appends the line, with its end.
+    fn append_to(&self, text: &mut Vec<u8>) {
         let right = |bit, letter| if self.may(bit) { letter } else { '-' };
         let (offset, device, inode) = match &self.file {
             Some((file, offset)) => (*offset, file.device, file.inode),
@@ -72,7 +82,9 @@ impl Line {
         } else {
             'p'
         };
-        let head = format!(
+        let begin = text.len();
+        append!(
+            text,
             "{:08x}-{:08x} {}{}{}{sharing} {offset:08x} {:02x}:{:02x} {inode} ",
             self.start,
             self.end,
@@ -82,24 +94,22 @@ impl Line {
             major(device),
             minor(device),
         );
-        let mut text = head.into_bytes();
         let name = self.name();
         if !name.is_empty() {
-            text.resize(text.len().max(NAME_COLUMN), b' ');
-            text.extend(name);
+            text.resize(text.len().max(begin + NAME_COLUMN), b' ');
+            text.extend_from_slice(&name);
         }
         text.push(b'\n');
-        text
     }
 }
 
 /// Line ends in names are written as Linux writes them.
-fn escaped(path: &[u8]) -> Vec<u8> {
-    let bytes = path.iter().flat_map(|byte| match byte {
-        b'\n' => b"\\012".to_vec(),
-        other => vec![*other],
-    });
-    bytes.collect()
+fn escaped(path: &[u8]) -> Cow<'_, [u8]> {
+    if !path.contains(&b'\n') {
+        return path.into();
+    }
+    let lines: Vec<&[u8]> = path.split(|byte| *byte == b'\n').collect();
+    lines.join(&b"\\012"[..]).into()
 }
 
 /// The lines of process `pid` (0 = the own one). Files are known of the own process only.
@@ -163,25 +173,27 @@ fn line(area: &AreaView, start: u64, end: u64) -> Line {
 
 /// `maps`.
 pub(crate) fn maps(lines: &[Line]) -> Vec<u8> {
-    lines.iter().flat_map(Line::text).collect()
+    let mut text = Vec::with_capacity(lines.len() * 2 * NAME_COLUMN);
+    for line in lines {
+        line.append_to(&mut text);
+    }
+    text
 }
 
 /// `smaps`.
 pub(crate) fn smaps(lines: &[Line]) -> Vec<u8> {
     let mut text = Vec::new();
     for line in lines {
-        text.extend(line.text());
-        text.extend(
-            format!(
-                "Size:           {:8} kB\nKernelPageSize: {:8} kB\nMMUPageSize:    {:8} kB\n",
-                line.bytes() / 1024,
-                4,
-                4
-            )
-            .bytes(),
+        line.append_to(&mut text);
+        append_amount(&mut text, "Size:", line.bytes() / 1024);
+        append_amount(&mut text, "KernelPageSize:", 4);
+        append_amount(&mut text, "MMUPageSize:", 4);
+        append_amounts(&mut text, std::slice::from_ref(line));
+        append!(
+            text,
+            "THPeligible:           0\nVmFlags: {}\n",
+            vm_flags(line)
         );
-        text.extend(amounts(std::slice::from_ref(line)).bytes());
-        text.extend(format!("THPeligible:    {:8}\nVmFlags: {}\n", 0, vm_flags(line)).bytes());
     }
     text
 }
@@ -191,20 +203,22 @@ pub(crate) fn rollup(lines: &[Line]) -> Vec<u8> {
     let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
         return Vec::new();
     };
-    let mut text = format!(
+    let mut text = Vec::new();
+    append!(
+        text,
         "{:08x}-{:08x} ---p 00000000 00:00 0 ",
-        first.start, last.end
-    )
-    .into_bytes();
+        first.start,
+        last.end
+    );
     text.resize(NAME_COLUMN, b' ');
     text.extend(b"[rollup]\n");
-    text.extend(amounts(lines).bytes());
+    append_amounts(&mut text, lines);
     text
 }
 
-/// The amounts that `smaps` tells of an area, summed up. All memory counts as anonymous memory
-/// of the program's own: pages of files are copies, which several processes may share.
-fn amounts(lines: &[Line]) -> String {
+/// Appends the amounts that `smaps` tells of an area, summed up. All memory counts as anonymous
+/// memory of the program's own: pages of files are copies, which several processes may share.
+fn append_amounts(text: &mut Vec<u8>, lines: &[Line]) {
     let kib = |wanted: &dyn Fn(&Line) -> bool| -> u64 {
         let some = lines.iter().filter(|line| wanted(line));
         some.map(|line| line.resident).sum::<u64>() / 1024
@@ -234,9 +248,25 @@ fn amounts(lines: &[Line]) -> String {
         ("SwapPss:", 0),
         ("Locked:", locked),
     ];
-    rows.iter()
-        .map(|(name, kib)| format!("{name:<15} {kib:8} kB\n"))
-        .collect()
+    for (name, kib) in rows {
+        append_amount(text, name, kib);
+    }
+}
+
+/// Appends one row. A program may have thousands of areas with two dozen rows each, mostly of nothing:
+/// the formatter's padding, a call for each character, would be all that takes time.
+fn append_amount(text: &mut Vec<u8>, name: &str, kib: u64) {
+    const NAME: usize = 16;
+    const NUMBER: usize = 8;
+    let begin = text.len();
+    text.extend_from_slice(name.as_bytes());
+    let number = match kib {
+        0 => Cow::Borrowed("0"),
+        _ => Cow::Owned(kib.to_string()),
+    };
+    text.resize(begin + NAME + NUMBER.saturating_sub(number.len()), b' ');
+    text.extend_from_slice(number.as_bytes());
+    text.extend_from_slice(b" kB\n");
 }
 
 fn vm_flags(line: &Line) -> String {
