@@ -126,9 +126,10 @@ fn init_memory(params: &BootParams, info: &'static mut BootInfo) {
         .iter()
         .map(|range| range.region.bytes / LARGE_PAGE_BYTES);
     klog!(
-        "memory: {} ranges, {} large pages",
+        "memory: {} ranges, {} large pages, {} times 1 GiB in one piece",
         params.memory_count,
-        large.sum::<u64>()
+        large.sum::<u64>(),
+        phys::giant_count()
     );
 }
 

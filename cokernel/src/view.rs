@@ -16,6 +16,7 @@ use ihk_ikc::view::{
 use spin::Once;
 use x86_64::PhysAddr;
 
+use crate::arch::paging::PageSize;
 use crate::arch::{self, time};
 use crate::ikc;
 use crate::mm::addr::USER_END;
@@ -120,11 +121,16 @@ fn look_at(inner: &Inner, area: &Area, pages_left: &mut usize) -> AreaView {
         end,
         flags: flags_of(area),
         resident_bytes: 0,
+        giant_bytes: 0,
     };
     let mut at = start;
     while let Some((address, mapping)) = inner.table.next_mapping(at, end) {
         let behind = address + mapping.size.bytes();
-        view.resident_bytes += behind.min(end) - address.max(start);
+        let bytes = behind.min(end) - address.max(start);
+        view.resident_bytes += bytes;
+        if mapping.size == PageSize::Giant {
+            view.giant_bytes += bytes;
+        }
         at = behind;
         *pages_left -= 1;
         if *pages_left == 0 && at < end {

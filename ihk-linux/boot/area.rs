@@ -42,18 +42,26 @@ impl Cursor {
 }
 
 impl BootArea {
-    /// Puts the area at the start of the first of `runs` that is long enough.
+    /// Puts the area at the start of one of `runs` that is long enough, where it breaks no GiB if there
+    /// is such a place.
     ///
     /// # Errors
     ///
     /// E2BIG if none is: the memory is too little or too scattered.
     pub(crate) fn place(runs: &[Run], image_bytes: u64, cpu_count: u64) -> Result<Self> {
         let frames = runs.iter().map(|run| run.bytes / PAGE_BYTES).sum();
-        let candidate = |run: &Run| {
-            let area = Self::at(run.phys, image_bytes, cpu_count, frames);
-            (area.whole.bytes <= run.bytes).then_some(area)
+        let at = |run: &Run| Self::at(run.phys, image_bytes, cpu_count, frames);
+        let fitting = runs.iter().filter(|run| at(run).whole.bytes <= run.bytes);
+        let broken = |run: &&Run| {
+            let bytes = at(run).whole.bytes;
+            let rest = Run {
+                phys: run.phys + bytes,
+                bytes: run.bytes - bytes,
+                ..**run
+            };
+            run.whole_giants() - rest.whole_giants()
         };
-        runs.iter().find_map(candidate).ok_or(E2BIG)
+        fitting.min_by_key(broken).map(at).ok_or(E2BIG)
     }
 
     fn at(start: u64, image_bytes: u64, cpu_count: u64, frames: u64) -> Self {

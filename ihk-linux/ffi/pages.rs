@@ -9,6 +9,8 @@ use kernel::prelude::*;
 
 /// Order of a 2 MiB folio.
 const BLOCK_ORDER: u32 = 9;
+/// Pages of a block.
+const BLOCK_PAGES: u64 = 1 << BLOCK_ORDER;
 
 const fn gfp(bit: u32) -> bindings::gfp_t {
     1 << bit
@@ -41,6 +43,35 @@ impl Block {
             bindings::__alloc_pages_noprof(BLOCK_FLAGS, BLOCK_ORDER, node, core::ptr::null_mut())
         };
         NonNull::new(page).map(Self)
+    }
+
+    /// Takes the block at `phys`, a multiple of 2 MiB, of `node`; what Linux has in it moves elsewhere.
+    /// `None`: something there cannot move, or it is none of the node's ordinary memory. May sleep.
+    pub(crate) fn claim(phys: u64, node: u32) -> Option<Self> {
+        let first = phys / PAGE_BYTES;
+        let last = first.checked_add(BLOCK_PAGES)?;
+        // SAFETY: any number may be asked about.
+        let page = NonNull::new(unsafe { bindings::pfn_to_online_page(first as c_ulong) })?;
+        // SAFETY: memory that is online has a valid `struct page`.
+        let its_node = unsafe { bindings::page_to_nid(page.as_ptr()) };
+        if u32::try_from(its_node) != Ok(node) || is_movable(node, first) {
+            return None;
+        }
+        // SAFETY: the range begins in memory that is online, whose blocks are larger than 2 MiB.
+        let done = unsafe {
+            bindings::alloc_contig_frozen_range_noprof(
+                first as c_ulong,
+                last as c_ulong,
+                0,
+                BLOCK_FLAGS,
+            )
+        };
+        if done != 0 {
+            return None;
+        }
+        // SAFETY: the folio is ours alone, and nobody holds a reference yet: ours is the first.
+        unsafe { addr_of_mut!((*page.as_ptr())._refcount.counter).write_volatile(1) };
+        Some(Self(page))
     }
 
     /// Physical address, a multiple of 2 MiB.
@@ -81,6 +112,44 @@ impl Drop for Block {
     }
 }
 
+/// Whether page `number` of `node` lies in ZONE_MOVABLE.
+fn is_movable(node: u32, number: u64) -> bool {
+    // SAFETY: the caller's page is online, so its node has data; the zone's bounds are plain words.
+    unsafe {
+        let zone = addr_of!((*node_data(node)).node_zones)
+            .cast::<bindings::zone>()
+            .add(bindings::zone_type_ZONE_MOVABLE as usize);
+        let start = (*zone).zone_start_pfn as u64;
+        number.wrapping_sub(start) < (*zone).spanned_pages as u64
+    }
+}
+
+/// Where the memory of `node`, which must have some (`node_bytes`), begins and ends; there may be holes.
+pub(crate) fn node_span(node: u32) -> (u64, u64) {
+    // SAFETY: a node with memory has its data set.
+    let (first, count) = unsafe {
+        let data = node_data(node);
+        ((*data).node_start_pfn, (*data).node_spanned_pages)
+    };
+    let first = first as u64 * PAGE_BYTES;
+    (first, first.saturating_add(count as u64 * PAGE_BYTES))
+}
+
+/// Linux's description of `node`.
+///
+/// # Safety
+///
+/// `node` is a possible one; the pointer is null or lasts until the node's memory is unplugged.
+unsafe fn node_data(node: u32) -> *const bindings::pglist_data {
+    // SAFETY: the caller's promise; the array has a word for each possible node.
+    unsafe {
+        addr_of!(bindings::node_data)
+            .cast::<*const bindings::pglist_data>()
+            .add(node as usize)
+            .read()
+    }
+}
+
 /// Bytes of memory `node` has; 0 if there is no such node.
 pub(crate) fn node_bytes(node: u32) -> u64 {
     let index = node as usize;
@@ -95,11 +164,7 @@ pub(crate) fn node_bytes(node: u32) -> u64 {
         if word & (1 << (index % 64)) == 0 {
             return 0;
         }
-        let data = addr_of!(bindings::node_data)
-            .cast::<*const bindings::pglist_data>()
-            .add(index)
-            .read();
-        (*data).node_present_pages as u64 * PAGE_BYTES
+        (*node_data(node)).node_present_pages as u64 * PAGE_BYTES
     }
 }
 

@@ -2,6 +2,7 @@
 //! Memory taken from Linux: sets of 2 MiB blocks, kept in ascending order so that neighbours make
 //! contiguous runs.
 
+use super::giants;
 use crate::ffi::pages::{self, Block};
 use crate::proto::layout::{LARGE_PAGE_BYTES, MAX_NODES};
 use crate::proto::uapi::{MemorySpec, ReadMemory};
@@ -19,6 +20,15 @@ pub(crate) struct Run {
     pub(crate) bytes: u64,
     /// NUMA node.
     pub(crate) node: u32,
+}
+
+impl Run {
+    /// How many aligned GiBs lie in it.
+    pub(crate) const fn whole_giants(&self) -> u64 {
+        let first = self.phys.div_ceil(giants::GIANT_BYTES);
+        let end = (self.phys + self.bytes) / giants::GIANT_BYTES;
+        end.saturating_sub(first)
+    }
 }
 
 /// Blocks of one owner.
@@ -88,9 +98,11 @@ impl BlockSet {
         }
         let mut new = Self::new();
         for (node, count) in parts(wanted) {
-            new.allocate(node, count)?;
+            let mut part = Self::new();
+            part.blocks = giants::claim(node, count)?;
+            part.allocate(node, count.saturating_sub(part.blocks.len()))?;
+            new.absorb(part)?;
         }
-        new.blocks.as_mut_slice().sort_unstable_by_key(Block::phys);
         self.absorb(new)
     }
 
@@ -158,7 +170,8 @@ impl BlockSet {
         Ok(())
     }
 
-    /// Takes `wanted` out of this set, lowest addresses first, so that runs stay whole.
+    /// Takes `wanted` out of this set: as many whole GiBs as it has room for, then what is in none; of
+    /// these lowest addresses first, so that runs stay whole.
     fn split_off(&mut self, wanted: &MemorySpec) -> Result<Self> {
         check(wanted)?;
         let have = self.spec();
@@ -174,15 +187,9 @@ impl BlockSet {
         let mut kept = Self::new();
         taken.blocks.reserve(self.blocks.len(), GFP_KERNEL)?;
         kept.blocks.reserve(self.blocks.len(), GFP_KERNEL)?;
-        let mut left = *wanted;
-        for block in self.blocks.drain_all() {
-            let side = match left.bytes.get_mut(block.node() as usize) {
-                Some(bytes) if *bytes >= LARGE_PAGE_BYTES => {
-                    *bytes -= LARGE_PAGE_BYTES;
-                    &mut taken
-                }
-                _ => &mut kept,
-            };
+        let choice = giants::choose(&self.blocks, wanted)?;
+        for (block, is_chosen) in self.blocks.drain_all().zip(choice) {
+            let side = if is_chosen { &mut taken } else { &mut kept };
             let _ = side.blocks.push_within_capacity(block);
         }
         *self = kept;

@@ -8,6 +8,7 @@ mod demo;
 mod few_cpus;
 mod files;
 mod fuzz;
+mod giants;
 mod kill;
 mod launcher;
 mod matrix;

@@ -22,8 +22,21 @@ pub(crate) enum Kind {
     Zero,
 }
 
-/// Number of [`Kind`]s.
-pub(crate) const KINDS: usize = 3;
+/// Number of lists: of partly used blocks, and of whole and zero ones outside and inside of a GiB.
+pub(crate) const LISTS: usize = 5;
+
+impl Kind {
+    /// Which list blocks of this kind hang in. Whole ones of a GiB hang apart, to be taken last.
+    pub(crate) const fn list(self, in_giant: bool) -> usize {
+        match (self, in_giant) {
+            (Self::Partial, _) => 0,
+            (Self::Whole, false) => 1,
+            (Self::Zero, false) => 2,
+            (Self::Whole, true) => 3,
+            (Self::Zero, true) => 4,
+        }
+    }
+}
 
 #[derive(Clone, Copy)]
 pub(crate) struct Block {
@@ -40,6 +53,8 @@ pub(crate) struct Block {
     /// See `next`.
     pub(crate) previous: u32,
     pub(crate) node: u32,
+    /// The GiB it belongs to, or [`NONE`].
+    pub(crate) giant: u32,
 }
 
 impl Block {
@@ -51,6 +66,7 @@ impl Block {
         next: NONE,
         previous: NONE,
         node: 0,
+        giant: NONE,
     };
 
     /// `None`: it is full and hangs nowhere.
@@ -114,6 +130,11 @@ impl Block {
         }
         self.free += count;
         self.zeros += if are_zero { count } else { 0 };
+    }
+
+    /// Which list it hangs in.
+    pub(crate) fn list(&self, kind: Kind) -> usize {
+        kind.list(self.giant != NONE)
     }
 
     /// Whether all of these frames are used.

@@ -4,7 +4,7 @@
 //! A block is full, partly used, or wholly free, and then perhaps all zero. Small frames come from
 //! partly used blocks first, so that whole blocks stay whole for large pages. Blocks with something
 //! free hang in a doubly linked list of block numbers per kind and node; every operation takes
-//! constant time (a run: one pass over the partly used blocks).
+//! constant time (a run: one pass over the partly used blocks; a GiB: a step for each of its blocks).
 //!
 //! Free frames are cleaned by whoever has time, up to a part of each node's memory: `begin_cleaning`
 //! puts a few out of reach, `end_cleaning` puts them back as zero. They count as free all the time.
@@ -12,9 +12,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::block::{Block, Kind, KINDS, NONE};
+use crate::block::{Block, Kind, LISTS, NONE};
+use crate::giants::Giants;
 
 pub use crate::block::FRAMES_PER_BLOCK;
+pub use crate::giants::{Giant, BLOCKS_PER_GIANT};
 
 /// Nodes that can be told apart; what lies on others counts as the last one's.
 pub const MAX_NODES: u32 = 64;
@@ -86,8 +88,8 @@ impl Place {
 /// What a node has.
 #[derive(Clone, Copy)]
 struct Node {
-    /// The first block of each kind.
-    heads: [u32; KINDS],
+    /// The first block of each list.
+    heads: [u32; LISTS],
     /// Frames managed.
     total: u64,
     /// Of these, free and zero.
@@ -96,13 +98,20 @@ struct Node {
 
 impl Node {
     const EMPTY: Self = Self {
-        heads: [NONE; KINDS],
+        heads: [NONE; LISTS],
         total: 0,
         zeros: 0,
     };
 
-    fn head(&self, kind: Kind) -> u32 {
-        self.heads[kind as usize]
+    fn partial(&self) -> u32 {
+        self.heads[Kind::Partial.list(false)]
+    }
+
+    /// The first whole block, rather not of a GiB.
+    fn whole(&self, kinds: [Kind; 2]) -> Option<u32> {
+        let lists = [false, true].map(|in_giant| kinds.map(|kind| kind.list(in_giant)));
+        let heads = lists.as_flattened().iter().map(|&list| self.heads[list]);
+        heads.into_iter().find(|&number| number != NONE)
     }
 
     fn lacks_zeros(&self) -> bool {
@@ -117,6 +126,7 @@ pub struct Frames {
     stats: FrameStats,
     /// Wholly free blocks in the lists.
     whole: u64,
+    giants: Giants,
     /// The whole block that is being cleaned, or [`NONE`]: it hangs in no list, lest somebody breaks it.
     held: u32,
     /// Nodes that may have something to clean: bit n = node n.
@@ -133,6 +143,7 @@ impl Frames {
             nodes: [Node::EMPTY; MAX_NODES as usize],
             stats: FrameStats::default(),
             whole: 0,
+            giants: Giants::default(),
             held: NONE,
             to_clean: 0,
         }
@@ -143,6 +154,37 @@ impl Frames {
         if let Some(block) = self.blocks.get_mut(block as usize) {
             block.node = node.min(MAX_NODES - 1);
         }
+    }
+
+    /// The blocks from `first` on are an aligned GiB of memory on one node; after their node is known and
+    /// before any of their frames is added.
+    pub fn set_giant(&mut self, first: u32) {
+        let blocks = first as usize..first as usize + BLOCKS_PER_GIANT as usize;
+        if let Some(blocks) = self.blocks.get_mut(blocks) {
+            let number = self.giants.add(first, blocks[0].node);
+            blocks.iter_mut().for_each(|block| block.giant = number);
+        }
+    }
+
+    /// How many GiBs there are, free or not.
+    #[must_use]
+    pub fn giant_count(&self) -> usize {
+        self.giants.count()
+    }
+
+    /// All frames of an aligned GiB, if one is wholly free.
+    pub fn alloc_giant(&mut self, place: Place) -> Option<Giant> {
+        let first = place.nodes().find_map(|node| self.giants.find(node))?;
+        let mut zero = [0; BLOCKS_PER_GIANT as usize / 64];
+        for index in 0..BLOCKS_PER_GIANT {
+            let is_zero = self.change(first + index, |block| block.take(0, FRAMES_PER_BLOCK));
+            zero[(index / 64) as usize] |= u64::from(is_zero) << (index % 64);
+        }
+        self.stats.free -= u64::from(BLOCKS_PER_GIANT * FRAMES_PER_BLOCK);
+        Some(Giant {
+            first: first * FRAMES_PER_BLOCK,
+            zero,
+        })
     }
 
     /// The node of frame `frame`; `None` if there is no such frame.
@@ -305,8 +347,9 @@ impl Frames {
         if !node.lacks_zeros() {
             return None;
         }
-        let partial = self.list(node.head(Kind::Partial)).take(RUN_SEARCH);
-        let whole = self.list(node.head(Kind::Whole)).take(1);
+        let partial = self.list(node.partial()).take(RUN_SEARCH);
+        let whole = node.whole([Kind::Whole; 2]).unwrap_or(NONE);
+        let whole = self.list(whole).take(1);
         partial.chain(whole).find_map(|(number, block)| {
             let (start, count) = block.find_dirty(most)?;
             Some((number, start, count))
@@ -322,12 +365,11 @@ impl Frames {
         } else {
             [Kind::Whole, Kind::Zero]
         };
-        let whole = kinds.map(|kind| node.head(kind));
-        let whole = whole.into_iter().find(|&number| number != NONE);
+        let whole = node.whole(kinds);
         let broken = if count == FRAMES_PER_BLOCK {
             None
         } else {
-            let head = node.head(Kind::Partial);
+            let head = node.partial();
             let zero = |block: &Block| block.find_zero(count);
             let any = |block: &Block| block.find_free(count);
             let in_zero = || self.find_broken(head, false, zero);
@@ -384,9 +426,13 @@ impl Frames {
     }
 
     fn link(&mut self, number: u32, kind: Kind) {
-        self.whole += u64::from(kind != Kind::Partial);
-        let node = self.blocks[number as usize].node;
-        let head = &mut self.nodes[node as usize].heads[kind as usize];
+        let Block { node, giant, .. } = self.blocks[number as usize];
+        if kind != Kind::Partial {
+            self.whole += 1;
+            self.giants.block_came(giant);
+        }
+        let list = self.blocks[number as usize].list(kind);
+        let head = &mut self.nodes[node as usize].heads[list];
         let next = core::mem::replace(head, number);
         if let Some(block) = self.blocks.get_mut(next as usize) {
             block.previous = number;
@@ -396,16 +442,21 @@ impl Frames {
     }
 
     fn unlink(&mut self, number: u32, kind: Kind) {
-        self.whole -= u64::from(kind != Kind::Partial);
         let Block {
             next,
             previous,
             node,
+            giant,
             ..
         } = self.blocks[number as usize];
+        if kind != Kind::Partial {
+            self.whole -= 1;
+            self.giants.block_went(giant);
+        }
+        let list = self.blocks[number as usize].list(kind);
         match self.blocks.get_mut(previous as usize) {
             Some(block) => block.next = next,
-            None => self.nodes[node as usize].heads[kind as usize] = next,
+            None => self.nodes[node as usize].heads[list] = next,
         }
         if let Some(block) = self.blocks.get_mut(next as usize) {
             block.previous = previous;
@@ -525,6 +576,74 @@ mod tests {
         frames.free_run(zero[1].first, 8).unwrap();
         let piece = frames.begin_cleaning(0, 64).unwrap();
         assert_eq!((piece.first, piece.count), (zero[1].first, 8));
+    }
+
+    /// Two blocks, then a GiB, then two blocks.
+    fn with_giant() -> Frames {
+        let mut frames = Frames::new(BLOCKS_PER_GIANT + 4);
+        frames.set_giant(2);
+        frames.add(0, (BLOCKS_PER_GIANT + 4) * 512).unwrap();
+        frames
+    }
+
+    #[test]
+    fn a_giant_stays_whole_as_long_as_possible_and_comes_back() {
+        let mut frames = with_giant();
+        let others: Vec<u32> = (0..4)
+            .map(|_| frames.alloc_large(ANYWHERE).unwrap())
+            .collect();
+        assert!(others
+            .iter()
+            .all(|first| !(2..514).contains(&(first / 512))));
+        let giant = frames.alloc_giant(ANYWHERE).unwrap();
+        assert_eq!((giant.first, giant.zero), (1024, [0; 8]));
+        assert_eq!((frames.stats().free, frames.whole_blocks()), (0, 0));
+        assert_eq!(frames.alloc_giant(ANYWHERE), None);
+        (2..514).for_each(|block| frames.free_large(block * 512).unwrap());
+        let small = frames.alloc_small(ANYWHERE).unwrap();
+        assert_eq!(frames.alloc_giant(ANYWHERE), None);
+        frames.free_small(small).unwrap();
+        assert_eq!(
+            frames.alloc_giant(ANYWHERE).map(|giant| giant.first),
+            Some(1024)
+        );
+    }
+
+    #[test]
+    fn a_giant_tells_what_is_zero_and_is_no_giant_while_it_is_cleaned() {
+        let mut frames = with_giant();
+        let mut cleaned = 0;
+        while let Some(piece) = frames.begin_cleaning(0, 512) {
+            cleaned += piece.count;
+            let in_giant = (1024..1024 + 512 * 512).contains(&piece.first);
+            assert_eq!(frames.alloc_giant(ANYWHERE).is_none(), in_giant);
+            if !in_giant {
+                (2..514).for_each(|block| frames.free_large(block * 512).unwrap());
+            }
+            frames.end_cleaning(piece);
+        }
+        let giant = frames.alloc_giant(ANYWHERE).unwrap();
+        let zeros: u32 = giant.zero.iter().map(|word| word.count_ones()).sum();
+        assert_eq!(zeros, cleaned / 512 - 4);
+        let told = (0..512).filter(|&block| giant.is_zero(block));
+        assert_eq!(u32::try_from(told.count()), Ok(zeros));
+    }
+
+    #[test]
+    fn giants_come_from_the_node_asked_for() {
+        let mut frames = Frames::new(2 * BLOCKS_PER_GIANT);
+        (512..1024).for_each(|block| frames.set_node(block, 1));
+        [0, 512]
+            .into_iter()
+            .for_each(|first| frames.set_giant(first));
+        frames.add(0, 1024 * 512).unwrap();
+        let only = |node: u32| Place {
+            near: node,
+            allowed: 1 << node,
+        };
+        assert_eq!(frames.alloc_giant(only(1)).unwrap().first, 512 * 512);
+        assert_eq!(frames.alloc_giant(only(1)), None);
+        assert_eq!(frames.alloc_giant(Place::near(1)).unwrap().first, 0);
     }
 
     proptest! {

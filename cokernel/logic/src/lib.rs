@@ -10,6 +10,7 @@ mod area;
 mod block;
 pub mod editions;
 pub mod frames;
+mod giants;
 pub mod policy;
 pub mod runqueue;
 pub mod signals;

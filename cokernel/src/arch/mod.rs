@@ -7,5 +7,6 @@ pub use x86_64::clear::clear;
 pub use x86_64::cpu::{
     cpu_count, cpu_index, cpu_node, halt_forever, relax, this_cpu, wait_for_interrupt,
 };
+pub use x86_64::features::has_giant_pages;
 pub use x86_64::frame::UserFrame;
 pub use x86_64::{apic, backtrace, boot, context, fpu, paging, time, timer, tlb, uaccess};

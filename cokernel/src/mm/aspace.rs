@@ -384,9 +384,7 @@ impl Inner {
     /// `ENOMEM`: no frame for the table of small pages.
     pub fn cut_edges(&mut self, range: Range) -> Result<(), Errno> {
         for address in [range.start, range.end] {
-            if address % PageSize::Large.bytes() != 0 {
-                self.table.split(address).map_err(|_| Errno::ENOMEM)?;
-            }
+            self.table.cut(address).map_err(|_| Errno::ENOMEM)?;
         }
         Ok(())
     }

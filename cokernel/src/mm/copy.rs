@@ -30,7 +30,10 @@ pub fn make_writable(
         inner.table.protect(address, flags_of(rights));
         return Ok(());
     }
-    inner.table.split(address).map_err(|_| Errno::ENOMEM)?;
+    inner
+        .table
+        .split_to_small(address)
+        .map_err(|_| Errno::ENOMEM)?;
     let small = inner.table.lookup(address).ok_or(Errno::EFAULT)?;
     if share::is_shared(&small) {
         replace(space, inner, page_down(address), &small, rights)

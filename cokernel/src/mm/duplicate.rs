@@ -3,7 +3,7 @@
 //! frames. The caller holds the parent's layout lock.
 //!
 //! Page by page both sides lose the right to write a private page and its frame is counted once
-//! more. Then the parent's translations and Linux's mappings go. What Linux has pinned is copied
+//! more; pages of 1 GiB are cut for that. Then the parent's translations and Linux's mappings go. What Linux has pinned is copied
 //! for the child at once: otherwise the parent's next write would move the parent away from the
 //! transfer.
 
@@ -12,7 +12,7 @@ use alloc::sync::Arc;
 use cokernel_logic::vma::{Area, Attributes, Range};
 use ihk_ikc::exposed;
 
-use crate::arch::paging::{Flags, Mapping};
+use crate::arch::paging::{Flags, Mapping, PageSize};
 use crate::ikc;
 use crate::mm::aspace::{AddressSpace, Inner};
 use crate::mm::runs::{run_of, RunList};
@@ -143,6 +143,11 @@ fn copy_pages(
         let Some((address, mapping)) = parent.table.next_mapping(at, area.range.end) else {
             return Ok(area.range.end);
         };
+        if mapping.size == PageSize::Giant {
+            // Counting so many frames at once would take too long under the lock.
+            parent.table.split(address).map_err(|_| Errno::ENOMEM)?;
+            continue;
+        }
         copy_page(parent, child, area, address, &mapping, seen)?;
         at = address + mapping.size.bytes();
     }

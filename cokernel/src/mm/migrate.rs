@@ -60,6 +60,15 @@ fn visit(
     while let Some((address, page)) = space.with(|inner| inner.table.next_mapping(at, range.end)) {
         at = address + page.size.bytes();
         let nodes = phys::node_of(page.pa).and_then(|node| wanted(address, &page, node));
+        // So much is never free in one piece elsewhere, or not for long.
+        let is_cut = page.size == PageSize::Giant
+            && moves
+            && nodes.is_some()
+            && space.with(|inner| inner.table.split(address)).is_ok();
+        if is_cut {
+            at = address;
+            continue;
+        }
         let stays = nodes.is_some_and(|nodes| {
             !moves || !space.with(|inner| move_page(space, inner, address, nodes))
         });

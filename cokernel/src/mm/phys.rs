@@ -4,21 +4,24 @@
 //! Every frame may be viewed as atomic words: the kernel's page tables are read by Linux at any
 //! time, and what user space does to its frames at the same moment is not in our hands.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bootloader_api::info::MemoryRegionKind;
 use bootloader_api::BootInfo;
-pub use cokernel_logic::frames::{FrameStats, Place};
+pub use cokernel_logic::frames::{FrameStats, Giant, Place, BLOCKS_PER_GIANT};
 use cokernel_logic::frames::{Frames, FRAMES_PER_BLOCK, MAX_NODES};
 use ihk_ikc::boot::{BootParams, MemoryRange};
 use ihk_ikc::layout::{DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES};
 use spin::Once;
 use x86_64::PhysAddr;
 
+use crate::arch;
 use crate::ikc;
 use crate::mm::{cleaner, emergency, files, share, spare};
 use crate::sync::SpinLock;
 
+/// Bytes of a GiB.
+pub const GIANT_BYTES: u64 = BLOCKS_PER_GIANT as u64 * LARGE_PAGE_BYTES;
 /// Words of a small page.
 pub const PAGE_WORDS: usize = 512;
 
@@ -35,6 +38,8 @@ static FRAMES: Once<SpinLock<Frames>> = Once::new();
 static TOTAL: AtomicU64 = AtomicU64::new(0);
 /// See [`TOTAL`].
 static FREE: AtomicU64 = AtomicU64::new(0);
+/// See [`giant_count`].
+static GIANTS: AtomicUsize = AtomicUsize::new(0);
 /// Nodes that may have frames to clear, for a look without the lock: bit n = node n.
 static TO_CLEAN: AtomicU64 = AtomicU64::new(0);
 /// See [`set_aside`]. Changed under the lock of the frames.
@@ -76,7 +81,11 @@ pub fn init_frames(info: &BootInfo) {
         (first..)
             .take(count as usize)
             .for_each(|block| frames.set_node(block, range.node));
+        if arch::has_giant_pages() {
+            giants_of(range).for_each(|block| frames.set_giant(block));
+        }
     }
+    GIANTS.store(frames.giant_count(), Ordering::Relaxed);
     let usable = info
         .memory_regions
         .iter()
@@ -90,7 +99,7 @@ pub fn init_frames(info: &BootInfo) {
     }
     FRAMES.call_once(|| SpinLock::new(frames));
     with(|_| ());
-    spare::init(crate::arch::cpu_count());
+    spare::init(arch::cpu_count());
     emergency::init();
     share::init();
     files::init();
@@ -99,6 +108,17 @@ pub fn init_frames(info: &BootInfo) {
 /// Whether [`init_frames`] is done.
 pub fn is_ready() -> bool {
     FRAMES.is_completed()
+}
+
+/// The first blocks of the aligned GiBs in `range`.
+fn giants_of(range: &MemoryRange) -> impl Iterator<Item = u32> {
+    let region = range.region;
+    let first = region.phys.next_multiple_of(GIANT_BYTES) - region.phys;
+    let count = region.bytes.saturating_sub(first) / GIANT_BYTES;
+    let block = range.first_frame / FRAMES_PER_BLOCK + (first / LARGE_PAGE_BYTES) as u32;
+    (block..)
+        .step_by(BLOCKS_PER_GIANT as usize)
+        .take(count as usize)
 }
 
 /// A 4 KiB frame with undefined contents, from this CPU's node if it has one.
@@ -133,6 +153,20 @@ pub fn alloc_zeroed_run_at(count: u32, place: Place) -> Option<PhysAddr> {
     Some(address)
 }
 
+/// An aligned GiB from `place`, with undefined contents but for what it says.
+pub fn alloc_giant_at(place: Place) -> Option<(PhysAddr, Giant)> {
+    if giant_count() == 0 {
+        return None;
+    }
+    let giant = with_all(|frames| frames.alloc_giant(place))?;
+    Some((frame_address(giant.first), giant))
+}
+
+/// How many aligned GiBs the partition has, free or not; 0 if the CPU has no pages of that size.
+pub fn giant_count() -> usize {
+    GIANTS.load(Ordering::Relaxed)
+}
+
 /// Tries `alloc`, and once more with everything that is free within its reach.
 fn with_all<R>(mut alloc: impl FnMut(&mut Frames) -> Option<R>) -> Option<R> {
     with(&mut alloc).or_else(|| {
@@ -145,7 +179,7 @@ fn with_all<R>(mut alloc: impl FnMut(&mut Frames) -> Option<R>) -> Option<R> {
 /// A node that may have free frames to clear; this CPU's if it is one.
 pub(super) fn node_to_clean() -> Option<u32> {
     let nodes = TO_CLEAN.load(Ordering::Relaxed);
-    let own = crate::arch::cpu_node();
+    let own = arch::cpu_node();
     if nodes & 1_u64.checked_shl(own).unwrap_or(0) != 0 {
         return Some(own);
     }
@@ -185,7 +219,7 @@ pub fn drain_this_cpu() {
 
 /// This CPU's node first, then any.
 pub fn here() -> Place {
-    Place::near(crate::arch::cpu_node())
+    Place::near(arch::cpu_node())
 }
 
 /// The node of the partition's memory at `address`.
@@ -209,10 +243,16 @@ pub fn free_large(address: PhysAddr) {
     free_run(address, FRAMES_PER_BLOCK);
 }
 
+/// Takes 1 GiB back. Panics like [`free_small`].
+pub fn free_giant(address: PhysAddr) {
+    let blocks = (0..GIANT_BYTES).step_by(LARGE_PAGE_BYTES as usize);
+    blocks.for_each(|offset| free_large(address + offset));
+}
+
 /// Takes `count` adjacent frames of one block back. Panics like [`free_small`].
 pub fn free_run(address: PhysAddr, count: u32) {
     let frame = frame_number(address).expect("freed frame is not the partition's");
-    let is_near = count == 1 && node_of(address) == Some(crate::arch::cpu_node());
+    let is_near = count == 1 && node_of(address) == Some(arch::cpu_node());
     if is_near && spare::put(frame, free_each) {
         return;
     }
@@ -326,7 +366,7 @@ pub fn zero(address: PhysAddr, bytes: u64) {
         "zero() takes whole frames"
     );
     // SAFETY: in the partition, whole frames; the caller owns them, by having allocated them.
-    unsafe { crate::arch::clear(direct_map_ptr(address), bytes) };
+    unsafe { arch::clear(direct_map_ptr(address), bytes) };
 }
 
 /// Copies a small page. Panics outside the partition. Who writes `from` meanwhile gets an old or a

@@ -12,10 +12,11 @@ use crate::arch::paging::PageSize;
 use crate::ikc;
 use crate::mm::addr::{large_down, page_down};
 use crate::mm::aspace::{AddressSpace, Inner, Page};
-use crate::mm::phys::Place;
+use crate::mm::phys::{Place, BLOCKS_PER_GIANT};
 pub use crate::mm::reserve::has_room_for;
 use crate::mm::{files, phys, quarantine};
 use crate::syscall::errno::Errno;
+use crate::task::process;
 
 /// How much is filled in one go.
 const BREATH_BYTES: u64 = 256 << 10;
@@ -63,32 +64,74 @@ pub fn fill_gaps(space: &AddressSpace, kind: Kind) {
     }
 }
 
-/// Fills `range`, whole large pages, with large pages.
+/// Fills `range`, whole large pages, with large pages, or still larger ones.
 ///
 /// # Errors
 ///
 /// `ENOMEM`: there are not as many; some may be there.
 pub fn populate_large(space: &AddressSpace, range: Range, what: &Attributes) -> Result<(), Errno> {
-    let size = PageSize::Large;
-    for at in (range.start..range.end).step_by(LARGE_PAGE_BYTES as usize) {
+    let mut at = range.start;
+    while at < range.end {
         let policy = space.with(|inner| inner.policy_of(what));
-        let place = policy.place(arch::cpu_node(), at / size.bytes());
-        let room = has_room_for(size.bytes());
-        let whole = || phys::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place);
-        // Pages of files that nobody has mapped may be what breaks the last blocks.
-        let reclaimed = || files::reclaim_all().then(whole).flatten();
-        let frame = room.then(|| whole().or_else(reclaimed)).flatten();
-        let frame = frame.ok_or(Errno::ENOMEM)?;
-        let page = Page { frame, size };
+        let page = alloc_giant(space, at, range, &policy).or_else(|| alloc_large(at, &policy));
+        let page = page.ok_or(Errno::ENOMEM)?;
         let placed = space.with(|inner| inner.place(at, page, what.protection));
         placed.map_err(|_| {
             free(page);
             Errno::ENOMEM
         })?;
+        at += page.size.bytes();
         ikc::beat();
         ikc::poll();
     }
     Ok(())
+}
+
+fn alloc_large(at: u64, policy: &Policy) -> Option<Page> {
+    let size = PageSize::Large;
+    let place = policy.place(arch::cpu_node(), at / size.bytes());
+    if !has_room_for(size.bytes()) {
+        return None;
+    }
+    let whole = || phys::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place);
+    // Pages of files that nobody has mapped may be what breaks the last blocks.
+    let reclaimed = || files::reclaim_all().then(whole).flatten();
+    let frame = whole().or_else(reclaimed)?;
+    Some(Page { frame, size })
+}
+
+/// A zeroed page of 1 GiB for `at`, if one fits there within `range`, nothing is there yet, and memory
+/// has one. Clearing it takes a while: nothing is locked, and Linux is served in between.
+fn alloc_giant(space: &AddressSpace, at: u64, range: Range, policy: &Policy) -> Option<Page> {
+    let size = PageSize::Giant;
+    let fits = at % size.bytes() == 0 && range.end - at >= size.bytes();
+    if !fits || policy.spreads_pages() || !has_room_for(size.bytes()) {
+        return None;
+    }
+    let whole = Range {
+        start: at,
+        end: at + size.bytes(),
+    };
+    if space.with(|inner| inner.has_pages(whole)) {
+        return None;
+    }
+    let place = policy.place(arch::cpu_node(), at / size.bytes());
+    let (frame, giant) = phys::alloc_giant_at(place)?;
+    for index in 0..BLOCKS_PER_GIANT {
+        let block = frame + u64::from(index) * LARGE_PAGE_BYTES;
+        for offset in (0..LARGE_PAGE_BYTES).step_by(BREATH_BYTES as usize) {
+            if !giant.is_zero(index) {
+                phys::zero(block + offset, BREATH_BYTES);
+                ikc::beat();
+                ikc::poll();
+            }
+        }
+        if process::try_current().is_some_and(|process| process.is_dying()) {
+            phys::free_giant(frame);
+            return None;
+        }
+    }
+    Some(Page { frame, size })
 }
 
 /// Puts small pages, adjacent in memory, where no large one fits: up to the end of the block of 2 MiB,
@@ -120,17 +163,20 @@ fn fill_run(space: &AddressSpace, at: u64, range: Range, protection: Protection)
 /// Puts a page at `at`; where the next one goes. Linux may touch the area before it is full, and
 /// what came by demand then stays.
 fn fill(space: &AddressSpace, at: u64, range: Range, protection: Protection) -> Result<u64, Errno> {
-    let small = Range {
+    let first = |size: PageSize| Range {
         start: at,
-        end: at + PageSize::Small.bytes(),
+        end: range.end.min(at + size.bytes()),
     };
-    for within in [range, small] {
+    let sizes = [PageSize::Giant, PageSize::Large, PageSize::Small];
+    for within in sizes.map(first) {
         let (there, policy) = space.with(|inner| (inner.table.lookup(at), inner.policy_at(at)));
         if let Some(there) = there {
             let bytes = there.size.bytes();
             return Ok((at & !(bytes - 1)) + bytes);
         }
-        let page = alloc_for(at, within, &policy).ok_or(Errno::ENOMEM)?;
+        let giant = alloc_giant(space, at, within, &policy);
+        let page = giant.or_else(|| alloc_for(at, within, &policy));
+        let page = page.ok_or(Errno::ENOMEM)?;
         if space
             .with(|inner| inner.place(at, page, protection))
             .is_ok()
@@ -187,7 +233,7 @@ pub fn demand(
     })
 }
 
-/// The largest zeroed page that may lie at `address` and stays within `range`.
+/// The largest zeroed page, but of 1 GiB, that may lie at `address` and stays within `range`.
 fn alloc_for(address: u64, range: Range, policy: &Policy) -> Option<Page> {
     let place = |size: PageSize| policy.place(arch::cpu_node(), address / size.bytes());
     let large = PageSize::Large.bytes();
@@ -226,7 +272,8 @@ pub fn alloc_frame(place: Place) -> Option<PhysAddr> {
 /// Gives back a page that was never mapped.
 pub fn free(page: Page) {
     match page.size {
+        PageSize::Giant => phys::free_giant(page.frame),
         PageSize::Large => phys::free_large(page.frame),
-        PageSize::Small | PageSize::Giant => phys::free_small(page.frame),
+        PageSize::Small => phys::free_small(page.frame),
     }
 }

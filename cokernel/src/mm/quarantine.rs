@@ -5,11 +5,11 @@
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use cokernel_logic::frames::FRAMES_PER_BLOCK;
 use ihk_ikc::exposed::{self, FrameRun};
 
 use crate::ikc;
 use crate::mm::phys;
+use crate::mm::runs::blocks_of;
 use crate::sync::SpinLock;
 
 /// Only the frame allocator's lock is taken under it.
@@ -17,6 +17,10 @@ static PINNED: SpinLock<Vec<FrameRun>> = SpinLock::new(Vec::new());
 
 /// Frees what Linux has let go of `run`, keeps the rest.
 pub fn free_or_keep(run: FrameRun) {
+    blocks_of(run).for_each(free_or_keep_in_block);
+}
+
+fn free_or_keep_in_block(run: FrameRun) {
     let bits = phys::exposed_bits();
     if !exposed::any_set(bits, run) {
         free(run);
@@ -65,12 +69,8 @@ pub fn recheck() -> bool {
 
 /// Gives `run` back to the frame allocator, block by block.
 pub fn free(run: FrameRun) {
-    let mut first = run.first;
-    let end = run.first + run.count;
-    while first < end {
-        let take = (FRAMES_PER_BLOCK - first % FRAMES_PER_BLOCK).min(end - first);
-        phys::free_run(phys::frame_address(first), take);
-        first += take;
+    for part in blocks_of(run) {
+        phys::free_run(phys::frame_address(part.first), part.count);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use cokernel_logic::frames::FRAMES_PER_BLOCK;
 use ihk_ikc::exposed::{self, FrameRun};
 use ihk_ikc::layout::PAGE_BYTES;
 use x86_64::PhysAddr;
@@ -72,4 +73,16 @@ pub fn run_of(mapping: &Mapping) -> Option<FrameRun> {
     let first = phys::frame_number(mapping.pa)?;
     let count = u32::try_from(mapping.size.bytes() / PAGE_BYTES).ok()?;
     Some(FrameRun { first, count })
+}
+
+/// `run` cut into parts that lie in one block each.
+pub fn blocks_of(run: FrameRun) -> impl Iterator<Item = FrameRun> {
+    let end = run.first + run.count;
+    let mut first = run.first;
+    core::iter::from_fn(move || {
+        let count = (FRAMES_PER_BLOCK - first % FRAMES_PER_BLOCK).min(end - first);
+        let part = FrameRun { first, count };
+        first += count;
+        (count != 0).then_some(part)
+    })
 }

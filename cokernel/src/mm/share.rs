@@ -16,7 +16,7 @@ use ihk_ikc::exposed::FrameRun;
 
 use crate::arch::paging::Mapping;
 use crate::mm::phys;
-use crate::mm::runs;
+use crate::mm::runs::{self, blocks_of};
 use crate::sync::SpinLock;
 
 /// The counts of one block.
@@ -82,7 +82,7 @@ pub fn release(run: FrameRun, mut free: impl FnMut(FrameRun)) {
     {
         let mut counts = COUNTS.lock();
         let mut idle = 0;
-        for part in parts(run) {
+        for part in blocks_of(run) {
             if !counts.has_shared(part) {
                 own.push(part);
                 continue;
@@ -126,7 +126,7 @@ pub fn is_shared(mapping: &Mapping) -> bool {
         return false;
     };
     let counts = COUNTS.lock();
-    parts(run)
+    blocks_of(run)
         .filter(|part| counts.has_shared(*part))
         .flat_map(frames)
         .any(|frame| counts.further(frame) != 0)
@@ -135,18 +135,6 @@ pub fn is_shared(mapping: &Mapping) -> bool {
 /// Whether no address space has `frame`, which is kept.
 pub fn is_idle(frame: u32) -> bool {
     COUNTS.lock().further(frame) == 0
-}
-
-/// `run` cut into parts that lie in one block each.
-fn parts(run: FrameRun) -> impl Iterator<Item = FrameRun> {
-    let end = run.first + run.count;
-    let mut first = run.first;
-    core::iter::from_fn(move || {
-        let count = (FRAMES_PER_BLOCK - first % FRAMES_PER_BLOCK).min(end - first);
-        let part = FrameRun { first, count };
-        first += count;
-        (count != 0).then_some(part)
-    })
 }
 
 fn frames(run: FrameRun) -> core::ops::Range<u32> {

@@ -13,6 +13,7 @@ use crate::arch::UserFrame;
 use crate::delegate;
 use crate::mm::addr::{is_page_aligned, USER_END};
 use crate::mm::aspace::{attributes, LockNew};
+use crate::mm::phys::GIANT_BYTES;
 use crate::mm::{mirror, populate, unmap, window};
 use crate::task::process::{self, Process};
 
@@ -146,16 +147,19 @@ fn check(args: [u64; 6]) -> Result<Wish, Errno> {
     Ok(Wish {
         hint,
         bytes,
-        align: unit.max(if bytes >= LARGE_PAGE_BYTES {
-            LARGE_PAGE_BYTES
-        } else {
-            PAGE_BYTES
-        }),
+        align: unit.max(largest_page(bytes)),
         protection: protection_of(prot),
         flags,
         fd,
         offset,
     })
+}
+
+/// The size of the largest page that fits into `bytes`.
+fn largest_page(bytes: u64) -> u64 {
+    let sizes = [GIANT_BYTES, LARGE_PAGE_BYTES];
+    let fitting = sizes.into_iter().find(|&size| bytes >= size);
+    fitting.unwrap_or(PAGE_BYTES)
 }
 
 /// The size of page that `flags` ask for.
@@ -214,11 +218,7 @@ pub fn find_place(process: &Process, bytes: u64) -> Result<Range, Errno> {
     let wish = Wish {
         hint: 0,
         bytes,
-        align: if bytes >= LARGE_PAGE_BYTES {
-            LARGE_PAGE_BYTES
-        } else {
-            PAGE_BYTES
-        },
+        align: largest_page(bytes),
         protection: Protection::default(),
         flags: 0,
         fd: 0,

@@ -2,7 +2,6 @@
 //! mremap: grow in place if possible, else move the pages (never their contents).
 
 use cokernel_logic::vma::{Area, Attributes, Kind, Protection, Range};
-use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
 use super::errno::{Errno, SyscallResult};
@@ -313,17 +312,21 @@ fn clear(inner: &mut Inner, range: Range) {
     }
 }
 
-/// A large page that does not fall on a large boundary becomes 512 small ones.
+/// A large page that does not fall on a boundary of its size becomes smaller ones.
 fn place_anywhere(inner: &mut Inner, target: u64, page: Page) -> Result<(), Errno> {
     let held = Protection::default();
     if target % page.size.bytes() == 0 {
         return inner.place(target, page, held).map_err(|_| Errno::ENOMEM);
     }
-    for offset in (0..page.size.bytes()).step_by(PAGE_BYTES as usize) {
-        let piece = Page {
-            frame: page.frame + offset,
-            size: PageSize::Small,
-        };
+    let large = page.size == PageSize::Giant && target % PageSize::Large.bytes() == 0;
+    let size = if large {
+        PageSize::Large
+    } else {
+        PageSize::Small
+    };
+    for offset in (0..page.size.bytes()).step_by(size.bytes() as usize) {
+        let frame = page.frame + offset;
+        let piece = Page { frame, size };
         inner
             .place(target + offset, piece, held)
             .map_err(|_| Errno::ENOMEM)?;

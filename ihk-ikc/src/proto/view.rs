@@ -91,6 +91,8 @@ records! {
         flags,
         /// Bytes of memory that are there.
         resident_bytes,
+        /// Of these, in pages of 1 GiB.
+        giant_bytes,
     }
 
     /// A run of memory that is there.
@@ -186,7 +188,7 @@ pub mod thread_state {
 
 #[cfg(not(loom))]
 const _: () = {
-    assert!(AreaView::WORDS == 4);
+    assert!(AreaView::WORDS == 5);
     assert!(RunView::WORDS == 2);
     assert!(ThreadView::WORDS == 5);
     assert!(CpuView::WORDS == 4);

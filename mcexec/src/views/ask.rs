@@ -46,6 +46,7 @@ pub(crate) fn areas(pid: i32) -> Result<Vec<AreaView>, Errno> {
             Some(last) if last.flags & area::CONTINUES != 0 && last.end == part.start => {
                 last.end = part.end;
                 last.resident_bytes += part.resident_bytes;
+                last.giant_bytes += part.giant_bytes;
                 last.flags = part.flags;
             }
             _ => areas.push(part),

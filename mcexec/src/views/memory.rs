@@ -35,6 +35,9 @@ pub(crate) struct Line {
     pub flags: u64,
     /// Bytes that are there.
     pub resident: u64,
+    /// Size of the pages, KiB: 4, as Linux says where it has chosen larger ones itself, unless all is in
+    /// pages of 1 GiB.
+    pub page_kib: u64,
     /// File and offset, if it is one's.
     pub file: Option<(Arc<MappedFile>, u64)>,
 }
@@ -162,11 +165,13 @@ fn line(area: &AreaView, start: u64, end: u64) -> Line {
     } else {
         share(area.resident_bytes) & !4095
     };
+    let is_giant = area.giant_bytes != 0 && area.giant_bytes == area.end - area.start;
     Line {
         start,
         end,
         flags: area.flags,
         resident,
+        page_kib: if is_giant { 1 << 20 } else { 4 },
         file: None,
     }
 }
@@ -186,8 +191,8 @@ pub(crate) fn smaps(lines: &[Line]) -> Vec<u8> {
     for line in lines {
         line.append_to(&mut text);
         append_amount(&mut text, "Size:", line.bytes() / 1024);
-        append_amount(&mut text, "KernelPageSize:", 4);
-        append_amount(&mut text, "MMUPageSize:", 4);
+        append_amount(&mut text, "KernelPageSize:", line.page_kib);
+        append_amount(&mut text, "MMUPageSize:", line.page_kib);
         append_amounts(&mut text, std::slice::from_ref(line));
         append!(
             text,
@@ -301,6 +306,7 @@ mod tests {
             end: 0x40_3000,
             flags: 5,
             resident: 0x2000,
+            page_kib: 4,
             file: Some((Arc::new(file), 0x1000)),
         }
     }

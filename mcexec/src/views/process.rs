@@ -268,6 +268,7 @@ mod tests {
                 end: 0x5000,
                 flags: 3 | 1 << 8,
                 resident: 0x2000,
+                page_kib: 4,
                 file: None,
             }],
             cpus: 2,

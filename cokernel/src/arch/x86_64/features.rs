@@ -125,6 +125,6 @@ fn has_rdtscp() -> bool {
 }
 
 /// Whether pages of 1 GiB exist.
-pub(super) fn has_giant_pages() -> bool {
+pub fn has_giant_pages() -> bool {
     cpuid(0x8000_0001, 0).edx & 1 << 26 != 0
 }

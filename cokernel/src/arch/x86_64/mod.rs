@@ -8,7 +8,7 @@ pub mod clear;
 pub mod context;
 pub mod cpu;
 mod exception;
-mod features;
+pub mod features;
 pub mod fpu;
 pub mod frame;
 mod gdt;

@@ -47,7 +47,7 @@ pub enum PageSize {
     Small,
     /// 2 MiB.
     Large,
-    /// 1 GiB; the kernel's direct map only.
+    /// 1 GiB.
     Giant,
 }
 
@@ -55,6 +55,14 @@ impl PageSize {
     /// In bytes.
     pub const fn bytes(self) -> u64 {
         1 << self.shift()
+    }
+
+    /// The next smaller size; small pages are not divided.
+    const fn below(self) -> Self {
+        match self {
+            Self::Small | Self::Large => Self::Small,
+            Self::Giant => Self::Large,
+        }
     }
 
     const fn is_large(self) -> bool {
@@ -253,8 +261,8 @@ impl PageTable {
             slot.store(leaf(pa, size, flags), Ordering::Release);
             return Ok(());
         }
-        if size == PageSize::Large && is_table(old, size) {
-            return self.replace_table(va, slot, leaf(pa, size, flags));
+        if size.is_large() && is_table(old, size) {
+            return self.replace_table(va, slot, size, leaf(pa, size, flags));
         }
         Err(MapError::Occupied)
     }
@@ -317,28 +325,52 @@ impl PageTable {
         ))
     }
 
-    /// Makes 512 small leaves of the large one that contains `va`, with the same rights and frames.
-    /// Does nothing if there is no large leaf. The caller flushes before rights change.
+    /// Makes 512 leaves of the next smaller size of the large one that contains `va`, with the same
+    /// rights and frames. Does nothing if there is no large leaf. The caller flushes before rights
+    /// change.
     ///
     /// # Errors
     ///
     /// No frame for the table; nothing was changed.
     pub fn split(&mut self, va: u64) -> Result<(), OutOfFrames> {
-        let Some((slot, PageSize::Large)) = self.leaf_slot(va) else {
+        let Some((slot, size)) = self.leaf_slot(va).filter(|(_, size)| size.is_large()) else {
             return Ok(());
         };
-        let old = Mapping::of(slot.load(Ordering::Relaxed), PageSize::Large);
-        let small = new_table().ok_or(OutOfFrames)?;
-        for (entry, offset) in table(small)
-            .iter()
-            .zip((0u64..).step_by(PAGE_BYTES as usize))
-        {
+        let old = Mapping::of(slot.load(Ordering::Relaxed), size);
+        let pieces = new_table().ok_or(OutOfFrames)?;
+        let offsets = (0u64..).step_by(size.below().bytes() as usize);
+        for (entry, offset) in table(pieces).iter().zip(offsets) {
             entry.store(
-                leaf(old.pa + offset, PageSize::Small, old.flags),
+                leaf(old.pa + offset, size.below(), old.flags),
                 Ordering::Relaxed,
             );
         }
-        slot.swap(pointer(small), Ordering::SeqCst);
+        slot.swap(pointer(pieces), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Makes the leaf of `va` a small one, if there is any. As [`Self::split`].
+    ///
+    /// # Errors
+    ///
+    /// No frame for a table; the leaf is no larger than before.
+    pub fn split_to_small(&mut self, va: u64) -> Result<(), OutOfFrames> {
+        self.split(va)?;
+        self.split(va)
+    }
+
+    /// Makes `va` the first address of a leaf, if it lies in one. As [`Self::split_to_small`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn cut(&mut self, va: u64) -> Result<(), OutOfFrames> {
+        while let Some((_, size)) = self.leaf_slot(va) {
+            if va % size.bytes() == 0 {
+                break;
+            }
+            self.split(va)?;
+        }
         Ok(())
     }
 
@@ -407,18 +439,28 @@ impl PageTable {
         self.retired.len()
     }
 
-    /// Puts a large `leaf` where `slot` points to a table of small leaves that has none any more,
-    /// and retires that table.
-    fn replace_table(&mut self, va: u64, slot: &AtomicU64, leaf: u64) -> Result<(), MapError> {
-        let below = PhysAddr::new(slot.load(Ordering::Relaxed) & ADDRESS);
-        let is_used = |entry: &AtomicU64| entry.load(Ordering::Relaxed) != 0;
-        if table(below).iter().any(is_used) {
+    /// Puts a `leaf` of `size` where `slot` points to a table of smaller leaves that has none any more,
+    /// nor have those below it, and retires these tables.
+    fn replace_table(
+        &mut self,
+        va: u64,
+        slot: &AtomicU64,
+        size: PageSize,
+        leaf: u64,
+    ) -> Result<(), MapError> {
+        let mut below = Vec::new();
+        if !gather_empty(slot.load(Ordering::Relaxed), size.shift(), &mut below) {
             return Err(MapError::Occupied);
         }
         slot.swap(leaf, Ordering::SeqCst);
-        // CPUs may have cached that the table is there.
-        tlb::shootdown(&self.space, va, va + PAGE_BYTES);
-        self.retired.push(below);
+        // CPUs may have cached that the tables are there.
+        let end = if size == PageSize::Giant {
+            va + size.bytes()
+        } else {
+            va + PAGE_BYTES
+        };
+        tlb::shootdown(&self.space, va, end);
+        self.retired.append(&mut below);
         Ok(())
     }
 
@@ -503,6 +545,21 @@ fn visit_below<B>(
         va = next;
     }
     ControlFlow::Continue(())
+}
+
+/// Gathers the table that `value`, an entry for `1 << shift` bytes, points to, and those below; whether
+/// none of them has a leaf.
+fn gather_empty(value: u64, shift: u32, tables: &mut Vec<PhysAddr>) -> bool {
+    if value == 0 {
+        return true;
+    }
+    if is_leaf_at(value, shift) {
+        return false;
+    }
+    let below = PhysAddr::new(value & ADDRESS);
+    tables.push(below);
+    let mut entries = table(below).iter();
+    entries.all(|entry| gather_empty(entry.load(Ordering::Relaxed), shift - 9, tables))
 }
 
 /// Frees the table that `value`, an entry for `1 << shift` bytes, points to, and those below.

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Aligned GiBs of a partition: how many of their blocks are wholly free.
+
+use alloc::vec::Vec;
+
+use crate::block::NONE;
+
+/// Blocks in a GiB.
+pub const BLOCKS_PER_GIANT: u32 = 512;
+
+/// All frames of a GiB, given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Giant {
+    /// The first one.
+    pub first: u32,
+    /// Bit n = block n of it is known to be zero.
+    pub zero: [u64; BLOCKS_PER_GIANT as usize / 64],
+}
+
+impl Giant {
+    /// Whether block `index` of it is known to be zero.
+    #[must_use]
+    pub const fn is_zero(&self, index: u32) -> bool {
+        self.zero[(index / 64) as usize] & 1 << (index % 64) != 0
+    }
+}
+
+/// What is known of one.
+struct Entry {
+    first_block: u32,
+    node: u32,
+    /// Wholly free blocks that hang in lists.
+    whole: u32,
+}
+
+/// The GiBs, numbered from 0.
+#[derive(Default)]
+pub(crate) struct Giants(Vec<Entry>);
+
+impl Giants {
+    /// One more, on `node`; its number.
+    pub(crate) fn add(&mut self, first_block: u32, node: u32) -> u32 {
+        let number = u32::try_from(self.0.len()).unwrap_or(NONE);
+        self.0.push(Entry {
+            first_block,
+            node,
+            whole: 0,
+        });
+        number
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A block of GiB `number`, if that is one, has come into a list of wholly free ones.
+    pub(crate) fn block_came(&mut self, number: u32) {
+        if let Some(giant) = self.0.get_mut(number as usize) {
+            giant.whole += 1;
+        }
+    }
+
+    /// The opposite.
+    pub(crate) fn block_went(&mut self, number: u32) {
+        if let Some(giant) = self.0.get_mut(number as usize) {
+            giant.whole -= 1;
+        }
+    }
+
+    /// The first block of a GiB of `node` that is wholly free.
+    pub(crate) fn find(&self, node: usize) -> Option<u32> {
+        let is_free =
+            |giant: &&Entry| giant.node as usize == node && giant.whole == BLOCKS_PER_GIANT;
+        self.0.iter().find(is_free).map(|giant| giant.first_block)
+    }
+}
