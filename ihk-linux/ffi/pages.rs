@@ -6,11 +6,17 @@ use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use core::ptr::{addr_of, addr_of_mut, NonNull};
 use kernel::bindings;
 use kernel::prelude::*;
+use kernel::time::{delay::fsleep, Delta};
 
 /// Order of a 2 MiB folio.
 const BLOCK_ORDER: u32 = 9;
 /// Pages of a block.
 const BLOCK_PAGES: u64 = 1 << BLOCK_ORDER;
+
+/// Looks at a block that seems pinned, and the pause between two.
+const PIN_LOOKS: u32 = 5;
+/// See [`PIN_LOOKS`].
+const PIN_PAUSE_US: i64 = 200;
 
 const fn gfp(bit: u32) -> bindings::gfp_t {
     1 << bit
@@ -86,6 +92,19 @@ impl Block {
     pub(crate) fn node(&self) -> u32 {
         // SAFETY: the page is ours.
         u32::try_from(unsafe { bindings::page_to_nid(self.0.as_ptr()) }).unwrap_or(0)
+    }
+
+    /// Whether somebody else has a reference, and not only for a moment, as who walks over all memory
+    /// does. Sleeps if so.
+    pub(crate) fn is_pinned(&self) -> bool {
+        (0..PIN_LOOKS).all(|look| {
+            if look != 0 {
+                fsleep(Delta::from_micros(PIN_PAUSE_US));
+            }
+            // SAFETY: the page is ours; the count is a word that others change, read once.
+            let count = unsafe { addr_of!((*self.0.as_ptr())._refcount.counter).read_volatile() };
+            count != 1
+        })
     }
 
     /// Copies `bytes` bytes from `offset` on to user address `to`; a co-kernel may write them

@@ -59,10 +59,11 @@ impl BlockSet {
         spec
     }
 
-    /// Contiguous runs, ascending.
+    /// Contiguous runs, ascending, without blocks that Linux has pinned for a program of an earlier
+    /// instance: a transfer may be under way there still. Sleeps.
     pub(crate) fn runs(&self) -> Result<KVVec<Run>> {
         let mut runs: KVVec<Run> = KVVec::new();
-        for block in self.blocks.iter() {
+        for block in self.blocks.iter().filter(|block| !block.is_pinned()) {
             let (phys, node) = (block.phys(), block.node());
             match runs.as_mut_slice().last_mut() {
                 Some(run) if run.phys + run.bytes == phys && run.node == node => {

@@ -28,6 +28,7 @@ claims!(MEMORY:
     fork_copies_only_what_is_written,
     out_of_memory_ends_the_process_that_has_most,
     several_may_ask_for_all_memory_at_once,
+    what_linux_has_pinned_is_kept_from_the_next_instance,
     the_kernels_own_memory_can_run_short,
 );
 

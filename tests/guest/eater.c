@@ -2,7 +2,7 @@
 /*
  * Takes memory in the way the argument names until there is no more, or until it is killed:
  * sharing (waits with most pages in two processes), huge (pages of 2 MiB), pages, bound (pages of node 0), tables (of pages), calls (Linux fills the pages), copies (of a parent's pages); and, when nearly everything
- * is taken: stacks, areas, processes. Says how many it got, then kills its process group.
+ * is taken: stacks, areas, processes. A pipe is only filled, with pages of the program. Says how many it got, then kills its process group.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -10,9 +10,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -161,6 +163,19 @@ static int eat_copies(void)
 	return WTERMSIG(status);
 }
 
+/* Leaves pages in the pipe that is its standard output, and waits for its end. */
+static void fill_pipe(void)
+{
+	static char text[16 * PAGE] __attribute__((aligned(PAGE)));
+	struct iovec all = { text, sizeof text };
+	memset(text, 'x', sizeof text);
+	if (vmsplice(1, &all, 1, 0) != sizeof text)
+		exit(1);
+	fputs("filled\n", stderr);
+	for (;;)
+		pause();
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -170,6 +185,8 @@ int main(int argc, char **argv)
 		eat_pages(PAGE, 8 * GIGABYTE);
 	else if (strcmp(what, "bound") == 0)
 		eat_bound_pages();
+	else if (strcmp(what, "pipe") == 0)
+		fill_pipe();
 	else if (strcmp(what, "tables") == 0)
 		eat_pages(LARGE, 4096 * GIGABYTE);
 	else if (strcmp(what, "calls") == 0)

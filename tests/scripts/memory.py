@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from scene import (claim, hello_works, idle_usage, kmsg, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start, status,
+from scene import (check, claim, hello_works, idle_usage, kmsg, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start, status,
                    usage, wait_until)
 
 LONG = "long" in sys.argv
@@ -181,6 +181,26 @@ def several_may_ask_for_all_memory_at_once():
     only(0)
     assert eat("copies")[0] in ("", "9\n")
     nothing_is_left_of(before)
+
+
+@short_or_long(False)
+def what_linux_has_pinned_is_kept_from_the_next_instance():
+    total = idle_usage()["frames_total"]
+    filler = start("mcexec", program("eater"), "pipe")
+    assert filler.stderr.readline() == "filled\n"
+    check("ihkosctl", "0", "shutdown", "--force")
+    filler.wait(timeout=60)
+    check("ihkosctl", "0", "boot")
+    held = total - usage()["frames_total"]
+    assert held > 0 and held % 512 == 0, held
+    # The next instance's programs write all memory there is.
+    assert eat("pages") == [""]
+    text = filler.stdout.read()
+    assert text == "x" * 65536, (len(text), text.strip("x")[:20])
+    only(0)
+    check("ihkosctl", "0", "shutdown")
+    check("ihkosctl", "0", "boot")
+    assert idle_usage()["frames_total"] == total
 
 
 @short_or_long(False)
