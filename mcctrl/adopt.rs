@@ -72,12 +72,16 @@ fn ask(proxy: &Proxy, parent: &Proxy, unborn: u64) -> Result {
     Ok(())
 }
 
-/// The file to map the window from: the parent's if they share the address space.
+/// The file to map the window from: the parent's if they share the address space. The files that are
+/// mapped are the parent's, too.
 fn window_of(proxy: &Proxy, parent: &Proxy, own: &ARef<File>) -> Result<ARef<File>> {
     if proxy.root() == parent.root() {
         proxy.borrow_window();
+        proxy.set_files(parent.files()?);
         parent.gate.window_file().ok_or(ESRCH)
     } else {
+        // The parent closes none meanwhile: its thread that forks keeps the others from unmapping.
+        proxy.set_files(parent.files()?.duplicate()?);
         Ok(own.clone())
     }
 }

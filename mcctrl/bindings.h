@@ -4,3 +4,4 @@
 #include <linux/hmm.h>
 #include <linux/mman.h>
 #include <linux/sched/jobctl.h>
+#include <linux/shmem_fs.h>

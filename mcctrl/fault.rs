@@ -20,6 +20,7 @@ use crate::proto::slot::SLOT_PAGES;
 use crate::proto::uapi::SLOTS_OFFSET;
 use crate::proxy::Proxy;
 use crate::walk::{walk, Access, Translation};
+use crate::populate;
 use kernel::{prelude::*, sync::Arc};
 
 /// How often a fault that must keep its lock asks before it gives up.
@@ -215,20 +216,27 @@ fn ask_for_slots(proxy: &Proxy, page: usize) -> Result {
     Ok(())
 }
 
-/// Asks the co-kernel for a page. EINTR if the task is being killed.
+/// Asks the co-kernel for a page, and loads it if it must come from a file. EINTR if the task is being killed.
 fn ask(proxy: &Proxy, address: u64, access: Access) -> Result {
     let write = u32::from(access == Access::Write);
     let process = proxy.handle();
-    let question = |token| ToCokernel::ResolveFault {
-        token,
-        process,
-        address,
-        write,
-    };
-    proxy
-        .instance
-        .ask(proxy.cpu(), Until::FatalSignal, question)?
-        .into_result()
+    for _ in 0..MOST_QUESTIONS {
+        let question = |token| ToCokernel::ResolveFault {
+            token,
+            process,
+            address,
+            write,
+        };
+        let answer = proxy
+            .instance
+            .ask(proxy.cpu(), Until::FatalSignal, question)?;
+        let Some(pages) = answer.pages else {
+            return answer.into_result();
+        };
+        populate::load_in_fault(proxy, &pages)?;
+    }
+    // They come and go: the next look tells.
+    Ok(())
 }
 
 /// Asks with Linux's lock dropped. The verdict waits for the second try.

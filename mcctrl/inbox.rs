@@ -3,7 +3,7 @@
 
 use crate::instance::Instance;
 use crate::proto::packet::{Packet, ToLinux};
-use crate::requests::Answer;
+use crate::requests::{Answer, FilePages};
 use crate::revoke::{self, Revocation};
 use kernel::{prelude::*, sync::Arc};
 
@@ -82,6 +82,49 @@ pub(crate) fn receive(instance: &Arc<Instance>, cpu: u32, packet: &Packet) {
                     ..Answer::default()
                 },
             );
+        }
+        Some(ToLinux::FileNamed {
+            token,
+            result,
+            count,
+        }) => {
+            instance.requests.answer(
+                token,
+                Answer {
+                    result,
+                    words: count,
+                    ..Answer::default()
+                },
+            );
+        }
+        Some(ToLinux::FaultInFile {
+            token,
+            file,
+            page,
+            address,
+            count,
+            touched,
+        }) => {
+            let pages = FilePages {
+                file,
+                page,
+                address,
+                count,
+                touched,
+            };
+            instance.requests.answer(
+                token,
+                Answer {
+                    pages: Some(pages),
+                    ..Answer::default()
+                },
+            );
+        }
+        Some(ToLinux::ForgetFile { process, file }) => {
+            let files = instance.with_proxy(process, |proxy| proxy.files());
+            if let Some(Ok(files)) = files {
+                files.remove(file);
+            }
         }
         Some(ToLinux::PagesTaken { token, result }) => {
             instance.requests.answer(

@@ -33,6 +33,7 @@ fn serve_program(proxy: &Arc<Proxy>, command: u32, argument: usize) -> Result {
         uapi::WAIT => waiting::wait(proxy, argument),
         uapi::RING => waiting::ring(proxy, argument),
         uapi::POPULATE => populate::populate(proxy, &*user::read(argument)?),
+        uapi::LOAD_PAGES => populate::load_pages(proxy, &*user::read(argument)?),
         uapi::COPY_IN => copy_in::copy_in(proxy, &*user::read(argument)?),
         uapi::CONTROL_WAIT => control::wait(proxy, argument),
         uapi::CORE_WRITTEN => control::die_with_core(argument),
@@ -52,6 +53,7 @@ fn serve_orphan(command: u32, argument: usize) -> Result {
         | uapi::WAIT
         | uapi::RING
         | uapi::POPULATE
+        | uapi::LOAD_PAGES
         | uapi::COPY_IN
         | uapi::QUERY
         | uapi::MIRROR

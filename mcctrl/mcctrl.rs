@@ -28,6 +28,7 @@ mod create;
 mod editions;
 mod errno;
 mod fault;
+mod files;
 #[allow(unsafe_code, reason = "calls into Linux")]
 mod ffi;
 #[allow(unsafe_code, reason = "gives out the partition while the gate is open")]

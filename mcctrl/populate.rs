@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! POPULATE: a program gets pages with a file's content. What the co-kernel has kept of the file as
-//! it is now, it maps itself; for other pages it lends frames that no program has, and gets them back
-//! filled (drawn in the co-kernel's `mm/load.rs`). Nothing is ever read into memory that a program or
+//! POPULATE, LOAD_PAGES: a program gets pages with a file's content, all at once or when they are
+//! touched. What the co-kernel has kept of the file as it is now, it maps itself; for other pages it lends
+//! frames that no program has, and gets them back filled (drawn in the co-kernel's `mm/load.rs`). Nothing is ever read into memory that a program or
 //! a proxy can reach: kept pages are seen by others, and must hold what the file holds.
 
-use crate::editions::Edition;
 use crate::errno;
 use crate::ffi::file::{Source, State};
 use crate::ffi::page::PageRef;
@@ -16,6 +15,7 @@ use crate::proto::packet::ToCokernel;
 use crate::proto::process::MOST_LENT_PAGES;
 use crate::proto::uapi::Populate;
 use crate::proxy::Proxy;
+use crate::requests::FilePages;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 use kernel::{
@@ -36,7 +36,10 @@ struct Part {
     pages: u32,
     /// Bytes wanted of the file; less than the pages hold only for a last page.
     bytes: u64,
-    edition: Edition,
+    /// See [`Editions`](crate::editions::Editions); 0: not to be shared.
+    edition: u64,
+    /// Number of the file, if the pages were touched; else 0.
+    file: u32,
 }
 
 /// Frames for a part.
@@ -53,16 +56,27 @@ struct Target {
     _pin: PageRef,
 }
 
+/// How a file is read.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// As a call of a program.
+    Call,
+    /// Page by page, in a fault of Linux's.
+    Fault,
+}
+
 /// Carries out `order`; errors as [`crate::proto::uapi::POPULATE`] says.
 pub(crate) fn populate(proxy: &Proxy, order: &Populate) -> Result {
-    let ends = order.file_offset.checked_add(order.bytes).is_some();
-    let window = (proxy.window_start, WINDOW_END);
-    let aligned = (order.address | order.file_offset) % PAGE_BYTES == 0;
-    if !ends || !aligned || !within(order.address, order.bytes, window) {
-        return Err(EINVAL);
-    }
+    check(proxy, order)?;
     let source = Source::open(order.fd)?;
-    let mut done = 0;
+    let pages = order.bytes.div_ceil(PAGE_BYTES);
+    let there = match name(proxy, order, &source, pages)? {
+        None => 0,
+        Some(there) if order.detail != 0 => there,
+        // The others come when they are touched, but what a last page has beyond the order is zero.
+        Some(_) => order.bytes / PAGE_BYTES,
+    };
+    let mut done = there.min(pages).saturating_mul(PAGE_BYTES);
     while done < order.bytes {
         if task::fatal_signal_pending() {
             return Err(EINTR);
@@ -71,10 +85,99 @@ pub(crate) fn populate(proxy: &Proxy, order: &Populate) -> Result {
         let Some(part) = next_part(proxy, order, done, &state)? else {
             break;
         };
-        load(proxy, &source, &state, &part)?;
+        load(proxy, &source, &state, &part, Reading::Call)?;
         done = done.saturating_add(u64::from(part.pages) * PAGE_BYTES);
     }
     Ok(())
+}
+
+fn check(proxy: &Proxy, order: &Populate) -> Result {
+    let ends = order.file_offset.checked_add(order.bytes).is_some();
+    let window = (proxy.window_start, WINDOW_END);
+    let aligned = (order.address | order.file_offset) % PAGE_BYTES == 0;
+    if ends && aligned && within(order.address, order.bytes, window) {
+        Ok(())
+    } else {
+        Err(EINVAL)
+    }
+}
+
+/// Has the co-kernel note where `pages` pages come from; how many are there already. `None`: they must
+/// all come now, because of the file or of what is there.
+fn name(proxy: &Proxy, order: &Populate, source: &Source, pages: u64) -> Result<Option<u64>> {
+    if !source.has_page_cache() || pages == 0 {
+        return Ok(None);
+    }
+    let edition = edition_of(proxy, &source.state()?)?;
+    let files = proxy.files()?;
+    let file = files.add(source.clone())?;
+    let question = |token| ToCokernel::NameFile {
+        token,
+        process: proxy.handle(),
+        address: order.address,
+        bytes: pages.saturating_mul(PAGE_BYTES),
+        file,
+        page: order.file_offset / PAGE_BYTES,
+        edition,
+    };
+    let asked = proxy.instance.ask(proxy.cpu(), Until::Condition, question);
+    let named = asked.and_then(|answer| answer.into_result().map(|()| answer.words));
+    match named {
+        Ok(there) => Ok(Some(there.into())),
+        Err(error) => {
+            files.remove(file);
+            if error == EEXIST {
+                Ok(None)
+            } else {
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Loads pages that the program has touched; errors as [`crate::proto::uapi::LOAD_PAGES`] says.
+pub(crate) fn load_pages(proxy: &Proxy, order: &Populate) -> Result {
+    check(proxy, order)?;
+    let pages = FilePages {
+        file: u32::try_from(order.fd).map_err(|_| EINVAL)?,
+        page: order.file_offset / PAGE_BYTES,
+        address: order.address,
+        count: u32::try_from(order.bytes / PAGE_BYTES).map_err(|_| EINVAL)?,
+        touched: order.detail,
+    };
+    let source = proxy.files()?.get(pages.file).ok_or(EFAULT)?;
+    let state = source.state()?;
+    load_touched(proxy, &source, &state, &pages, Reading::Call)
+}
+
+/// Loads pages that Linux has touched in the window, whatever locks the task holds.
+pub(crate) fn load_in_fault(proxy: &Proxy, pages: &FilePages) -> Result {
+    let source = proxy.files()?.get(pages.file).ok_or(EFAULT)?;
+    let state = source.state_in_fault()?;
+    load_touched(proxy, &source, &state, pages, Reading::Fault)
+}
+
+fn load_touched(
+    proxy: &Proxy,
+    source: &Source,
+    state: &State,
+    pages: &FilePages,
+    reading: Reading,
+) -> Result {
+    let in_file = state.size.div_ceil(PAGE_BYTES).saturating_sub(pages.page);
+    if in_file <= pages.touched.into() {
+        return Err(EFAULT);
+    }
+    let count = in_file.min(pages.count.clamp(1, MOST_LENT_PAGES).into());
+    let part = Part {
+        address: pages.address,
+        offset: pages.page.checked_mul(PAGE_BYTES).ok_or(EINVAL)?,
+        pages: count as u32,
+        bytes: count * PAGE_BYTES,
+        edition: edition_of(proxy, state)?,
+        file: pages.file,
+    };
+    load(proxy, source, state, &part, reading)
 }
 
 /// What to load when `done` bytes of `order` are there; `None` past the end of the file. A page that
@@ -88,11 +191,10 @@ fn next_part(proxy: &Proxy, order: &Populate, done: u64, state: &State) -> Resul
     }
     let whole = (wanted / PAGE_BYTES).min(in_file.div_ceil(PAGE_BYTES));
     let pages = whole.clamp(1, MOST_LENT_PAGES.into());
-    let edition = match state.stable {
-        Some((identity, version)) if whole != 0 => {
-            proxy.instance.editions.lock().of(identity, version)?
-        }
-        _ => Edition::default(),
+    let edition = if whole == 0 {
+        0
+    } else {
+        edition_of(proxy, state)?
     };
     Ok(Some(Part {
         address: order.address.saturating_add(done),
@@ -100,18 +202,40 @@ fn next_part(proxy: &Proxy, order: &Populate, done: u64, state: &State) -> Resul
         pages: pages as u32,
         bytes: wanted.min(pages.saturating_mul(PAGE_BYTES)),
         edition,
+        file: 0,
     }))
 }
 
+/// The edition of a file in `state`; the co-kernel forgets the one before.
+fn edition_of(proxy: &Proxy, state: &State) -> Result<u64> {
+    let Some((identity, version)) = state.stable else {
+        return Ok(0);
+    };
+    let edition = proxy.instance.editions.lock().of(identity, version)?;
+    if edition.stale != 0 {
+        let message = ToCokernel::ForgetEdition {
+            edition: edition.stale,
+        };
+        proxy.instance.send(proxy.cpu(), &message)?;
+    }
+    Ok(edition.number)
+}
+
 /// Loads `part` of a file that was in `state` before.
-fn load(proxy: &Proxy, source: &Source, state: &State, part: &Part) -> Result {
+fn load(
+    proxy: &Proxy,
+    source: &Source,
+    state: &State,
+    part: &Part,
+    reading: Reading,
+) -> Result {
     let Some(loan) = borrow(proxy, part)? else {
         return Ok(());
     };
     let mut filled = 0;
-    let read = fill(proxy, source, part, &loan, &mut filled);
+    let read = fill(proxy, source, part, &loan, reading, &mut filled);
     // What was read belongs to the edition only if the file is still what it was.
-    let kept = part.edition.number != 0 && source.state().is_ok_and(|now| now == *state);
+    let kept = part.edition != 0 && source.state().is_ok_and(|now| now == *state);
     let back = give_back(proxy, &loan, filled, kept);
     read.and(back)
 }
@@ -126,10 +250,10 @@ fn borrow(proxy: &Proxy, part: &Part) -> Result<Option<Loan>> {
             token,
             process: proxy.handle(),
             address: part.address,
-            edition: part.edition.number,
-            stale: part.edition.stale,
+            edition: part.edition,
             page: part.offset / PAGE_BYTES,
             count: part.pages,
+            file: part.file,
         }
     };
     // Room for the list first: with a loan open nothing may fail.
@@ -160,7 +284,14 @@ fn borrow(proxy: &Proxy, part: &Part) -> Result<Option<Loan>> {
 
 /// Reads the file into the frames of `loan`; `filled` says how many pages are complete, whatever
 /// happens.
-fn fill(proxy: &Proxy, source: &Source, part: &Part, loan: &Loan, filled: &mut u32) -> Result {
+fn fill(
+    proxy: &Proxy,
+    source: &Source,
+    part: &Part,
+    loan: &Loan,
+    reading: Reading,
+    filled: &mut u32,
+) -> Result {
     while let Some(rest) = loan
         .list
         .get(*filled as usize..)
@@ -177,12 +308,11 @@ fn fill(proxy: &Proxy, source: &Source, part: &Part, loan: &Loan, filled: &mut u
         let done = u64::from(*filled) * PAGE_BYTES;
         let target = pin(proxy, rest.first().copied().unwrap_or(0), count)?;
         let wanted = part.bytes.saturating_sub(done).min(target.bytes as u64);
-        let read = read(
-            source,
-            part.offset.saturating_add(done),
-            &target,
-            wanted as usize,
-        )?;
+        let offset = part.offset.saturating_add(done);
+        let read = match reading {
+            Reading::Call => read(source, offset, &target, wanted as usize)?,
+            Reading::Fault => copy_pages(source, offset, &target)?,
+        };
         let pages = read.div_ceil(PAGE_BYTES as usize);
         *filled = filled.saturating_add(pages as u32);
         if pages < count as usize {
@@ -253,6 +383,18 @@ fn read(source: &Source, offset: u64, target: &Target, wanted: usize) -> Result<
             .memory
             .add(done)
             .write_bytes(0, end.saturating_sub(done));
+    }
+    Ok(done)
+}
+
+/// Copies the pages of `target` from offset `offset` on out of the page cache; how many bytes.
+fn copy_pages(source: &Source, offset: u64, target: &Target) -> Result<usize> {
+    let mut done: usize = 0;
+    while done < target.bytes {
+        let page = offset.saturating_add(done as u64) / PAGE_BYTES;
+        // SAFETY: `done` is less than the target's length, which is whole pages; else as in `read`.
+        unsafe { source.copy_page(page, target.memory.add(done))? };
+        done = done.saturating_add(PAGE_BYTES as usize);
     }
     Ok(done)
 }

@@ -15,6 +15,7 @@ use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::page::PageRef;
 use crate::ffi::task::ProcessId;
 use crate::ffi::wait::WaitQueue;
+use crate::files::MappedFiles;
 use crate::gate::Gate;
 use crate::instance::Instance;
 use crate::mirror::Mirror;
@@ -86,6 +87,8 @@ pub(crate) struct Proxy {
     pub(crate) vdso: Arc<KVec<PageRef>>,
     /// Faults the co-kernel refused.
     pub(crate) refusals: IrqLock<Refusals>,
+    /// Files that the program has mapped privately; gone with the window.
+    files: IrqLock<Option<Arc<MappedFiles>>>,
     /// Revocations to be performed.
     pub(crate) revocations: IrqLock<Revocations>,
     /// When the co-kernel was told that the window is gone.
@@ -116,6 +119,7 @@ impl Proxy {
         let os = instance.os;
         let afterlife = PageRef::zeroed()?;
         let revocations = Revocations::new()?;
+        let files = MappedFiles::new()?;
         let workers = KVBox::pin_init(Workers::new(), GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Self {
@@ -137,6 +141,7 @@ impl Proxy {
                 afterlife,
                 vdso,
                 refusals: IrqLock::new(Refusals::new()),
+                files: IrqLock::new(Some(files)),
                 revocations: IrqLock::new(revocations),
                 buried: IrqLock::new(None),
                 borrows_window: AtomicBool::new(false),
@@ -238,6 +243,17 @@ impl Proxy {
         self.handle() == 0 || self.freed.load(Ordering::Acquire)
     }
 
+    /// The files that the program has mapped privately. ESRCH if the window is gone.
+    pub(crate) fn files(&self) -> Result<Arc<MappedFiles>> {
+        self.files.lock().clone().ok_or(ESRCH)
+    }
+
+    /// The program's files are `files`; before it runs.
+    pub(crate) fn set_files(&self, files: Arc<MappedFiles>) {
+        let before = self.files.lock().replace(files);
+        drop(before);
+    }
+
     /// The window is its parent's.
     pub(crate) fn borrow_window(&self) {
         self.borrows_window.store(true, Ordering::Relaxed);
@@ -259,6 +275,8 @@ impl Proxy {
         self.gate.drop_mapping();
         self.released.store(true, Ordering::Release);
         self.mirror.end();
+        let files = self.files.lock().take();
+        drop(files);
         if self.handle() != 0 {
             // At once, because a parent may be waiting in vfork; the undertaker tries again.
             undertaker::bury(self);

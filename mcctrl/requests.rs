@@ -12,7 +12,7 @@ use kernel::{prelude::*, sync::Arc, sync::SetOnce, time::msecs_to_jiffies};
 const MOST_OPEN: usize = 512;
 
 /// What the co-kernel answered; the fields beyond `result` belong to `ProcessCreated`,
-/// `slots` to `SlotsFound`, too, the last two to `Told` and `PagesLent`.
+/// `slots` to `SlotsFound`, too, `records` and `words` to `Told` and `PagesLent`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Answer {
     /// 0 or a negative errno.
@@ -25,8 +25,25 @@ pub(crate) struct Answer {
     pub(crate) slots: u64,
     /// Physical address of records.
     pub(crate) records: u64,
-    /// Their length in words.
+    /// Their length in words; pages that are there, for `FileNamed`.
     pub(crate) words: u32,
+    /// What must be loaded before a fault can end, for `FaultInFile`.
+    pub(crate) pages: Option<FilePages>,
+}
+
+/// Pages of a file that a program has mapped.
+#[derive(Clone, Copy)]
+pub(crate) struct FilePages {
+    /// Number of the file.
+    pub(crate) file: u32,
+    /// Number of the first page in the file.
+    pub(crate) page: u64,
+    /// Where it goes.
+    pub(crate) address: u64,
+    /// How many.
+    pub(crate) count: u32,
+    /// Which of them was touched.
+    pub(crate) touched: u32,
 }
 
 impl Answer {

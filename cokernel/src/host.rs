@@ -4,9 +4,10 @@
 use ihk_ikc::packet::{ProcessHandle, ToCokernel, ToLinux};
 
 use cokernel_logic::signals;
+use cokernel_logic::sources::Source;
 use cokernel_logic::vma::Range;
 
-use crate::mm::{fault, load, mirror, revoke};
+use crate::mm::{fault, files, load, mirror, named, revoke};
 use crate::syscall::errno::{to_register, Errno};
 use crate::task::process::{self, Process};
 use crate::task::{create, nursery, sched, signal};
@@ -89,18 +90,31 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             process,
             address,
             edition,
-            stale,
             page,
             count,
+            file,
         } => lend(load::Order {
             token,
             process,
             address,
             edition,
-            stale,
             page,
             count,
+            file,
         }),
+        ToCokernel::NameFile {
+            token,
+            process,
+            address,
+            bytes,
+            file,
+            page,
+            edition,
+        } => {
+            let source = Source::new(file, address, page, edition);
+            name_file(token, process, Range::new(address, bytes), source);
+        }
+        ToCokernel::ForgetEdition { edition } => files::forget(edition),
         ToCokernel::PagesRead {
             token,
             loan,
@@ -174,9 +188,30 @@ fn resolve(token: u64, process: ProcessHandle, address: u64, write: bool) {
         Some(process) => fault::handle_linux(&process, address, write),
         None => Err(Errno::EFAULT),
     };
-    ikc::send(&ToLinux::FaultResolved {
+    ikc::send(&match result {
+        Ok(Some(wanted)) => ToLinux::FaultInFile {
+            token,
+            file: wanted.file,
+            page: wanted.page,
+            address: wanted.address,
+            count: wanted.count,
+            touched: wanted.touched,
+        },
+        result => ToLinux::FaultResolved {
+            token,
+            result: to_register(result.map(|_| 0)),
+        },
+    });
+}
+
+fn name_file(token: u64, process: ProcessHandle, range: Option<Range>, source: Source) {
+    let process = process::find(process).ok_or(Errno::ESRCH);
+    let range = range.ok_or(Errno::EINVAL);
+    let named = process.and_then(|process| named::name(&process, range?, source));
+    ikc::send(&ToLinux::FileNamed {
         token,
-        result: to_register(result.map(|()| 0)),
+        result: to_register(named.map(|_| 0)),
+        count: named.unwrap_or(0),
     });
 }
 

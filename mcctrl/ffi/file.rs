@@ -147,8 +147,9 @@ unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::
     0
 }
 
-/// A file of the calling process, to be read.
-pub(crate) struct Source(ARef<LocalFile>);
+/// A file of the calling process, to be read; kept open, whatever becomes of its descriptor.
+#[derive(Clone)]
+pub(crate) struct Source(ARef<File>);
 
 /// Which file it is, among all there ever were while this kernel runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -184,7 +185,8 @@ impl Source {
     /// open for reading.
     pub(crate) fn open(fd: i32) -> Result<Self> {
         let file = LocalFile::fget(u32::try_from(fd).map_err(|_| EBADF)?)?;
-        let source = Self(file);
+        // SAFETY: this thread is in an ioctl of another file, and uses no file by `fdget_pos`.
+        let source = Self(unsafe { LocalFile::assume_no_fdget_pos(file) });
         // SAFETY: an open file has an inode.
         let mode = unsafe { (*source.inode()).i_mode };
         if u32::from(mode) & bindings::S_IFMT != bindings::S_IFREG {
@@ -198,7 +200,16 @@ impl Source {
         Ok(source)
     }
 
-    fn inode(&self) -> *mut bindings::inode {
+    pub(super) fn as_ptr(&self) -> *mut bindings::file {
+        self.0.as_ptr()
+    }
+
+    pub(super) fn mapping(&self) -> *mut bindings::address_space {
+        // SAFETY: the file is open.
+        unsafe { (*self.0.as_ptr()).f_mapping }
+    }
+
+    pub(super) fn inode(&self) -> *mut bindings::inode {
         // SAFETY: the file is open.
         unsafe { (*self.0.as_ptr()).f_inode }
     }
@@ -230,6 +241,18 @@ impl Source {
             stable: identity
                 .filter(|_| !self.has_writers())
                 .map(|it| (it, version)),
+        })
+    }
+
+    /// As [`Self::state`], for a task that may hold any lock of a file system: only those that answer
+    /// from memory are asked.
+    pub(crate) fn state_in_fault(&self) -> Result<State> {
+        if self.identity().is_some() {
+            return self.state();
+        }
+        Ok(State {
+            size: self.bytes(),
+            stable: None,
         })
     }
 

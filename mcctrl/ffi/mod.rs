@@ -9,6 +9,7 @@ pub(crate) mod irq_lock;
 pub(crate) mod mm;
 pub(crate) mod notifier;
 pub(crate) mod page;
+pub(crate) mod page_cache;
 pub(crate) mod rwsem;
 pub(crate) mod task;
 pub(crate) mod user;

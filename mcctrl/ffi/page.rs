@@ -87,6 +87,15 @@ impl PageRef {
         unsafe { Self::try_get(phys & !(LARGE_PAGE_BYTES - 1)) }
     }
 
+    /// The caller's reference to `folio`.
+    ///
+    /// # Safety
+    ///
+    /// The caller has one, and gives it away.
+    pub(crate) unsafe fn from_folio(folio: NonNull<bindings::folio>) -> Self {
+        Self(folio.cast())
+    }
+
     /// The page itself.
     pub(crate) fn as_ptr(&self) -> *mut bindings::page {
         self.0.as_ptr()

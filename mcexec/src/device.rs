@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::uapi::{
     self, AdoptProcess, ControlEvent, CreateProcess, ForwardSignal, MirrorPage, Populate, Query,
     StartProcess, WindowPart,
@@ -251,13 +252,48 @@ pub(crate) fn ring(index: usize) -> Result<(), Errno> {
     plain(uapi::RING, index).map(drop)
 }
 
-/// Gives the program pages with a file's content.
+/// Gives the program pages with a file's content: now, or as far as possible when they are touched.
 ///
 /// # Errors
 ///
 /// See [`uapi::POPULATE`].
-pub(crate) fn populate(fd: RawFd, file_offset: u64, address: u64, bytes: u64) -> Result<(), Errno> {
-    read_file(uapi::POPULATE, fd, file_offset, address, bytes)
+pub(crate) fn populate(
+    fd: RawFd,
+    file_offset: u64,
+    address: u64,
+    bytes: u64,
+    at_once: bool,
+) -> Result<(), Errno> {
+    let order = Populate {
+        fd,
+        detail: at_once.into(),
+        file_offset,
+        address,
+        bytes,
+    };
+    read_file(uapi::POPULATE, order)
+}
+
+/// Loads pages of file number `file` of which page `touched` was touched.
+///
+/// # Errors
+///
+/// See [`uapi::LOAD_PAGES`].
+pub(crate) fn load_pages(
+    file: i32,
+    page: u64,
+    address: u64,
+    pages: u64,
+    touched: u32,
+) -> Result<(), Errno> {
+    let order = Populate {
+        fd: file,
+        detail: touched,
+        file_offset: page.saturating_mul(PAGE_BYTES),
+        address,
+        bytes: pages.saturating_mul(PAGE_BYTES),
+    };
+    read_file(uapi::LOAD_PAGES, order)
 }
 
 /// Reads a file into memory that the program may write.
@@ -266,26 +302,18 @@ pub(crate) fn populate(fd: RawFd, file_offset: u64, address: u64, bytes: u64) ->
 ///
 /// See [`uapi::COPY_IN`].
 pub(crate) fn copy_in(fd: RawFd, file_offset: u64, address: u64, bytes: u64) -> Result<(), Errno> {
-    read_file(uapi::COPY_IN, fd, file_offset, address, bytes)
+    let order = Populate {
+        fd,
+        detail: 0,
+        file_offset,
+        address,
+        bytes,
+    };
+    read_file(uapi::COPY_IN, order)
 }
 
-fn read_file(
-    number: u32,
-    fd: RawFd,
-    file_offset: u64,
-    address: u64,
-    bytes: u64,
-) -> Result<(), Errno> {
-    exchange(
-        number,
-        &mut Populate {
-            fd,
-            reserved: 0,
-            file_offset,
-            address,
-            bytes,
-        },
-    )
+fn read_file(number: u32, mut order: Populate) -> Result<(), Errno> {
+    exchange(number, &mut order)
 }
 
 /// Shows the program the page that this process has at `address`; `write` is 1 if it is written.

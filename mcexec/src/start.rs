@@ -191,6 +191,7 @@ fn read_parts(source: &Source, placed: &Placed) -> Result<(), ExecError> {
             part.offset,
             part.address,
             part.bytes,
+            false,
         )
         .map_err(|errno| ExecError::new(errno, "cannot be loaded"))?;
         files::note(

@@ -168,8 +168,50 @@ def files_of_other_file_systems_are_each_process_own():
     run("mcexec", path)
     before = machine()["read"]
     assert run("mcexec", path, "x").stdout == "hello from a static program x\n"
-    assert machine()["read"] - before > 100
+    assert machine()["read"] - before > 20
     os.unlink(path)
+
+
+@claim
+def what_is_not_touched_is_not_read():
+    path, pages = "/root/three-megabytes", 768
+    for rights in "rwrw":
+        with open(path, "wb") as file:
+            file.write(b"a" * 4096 * (pages - 1) + b"z" * 4096)
+        argv = ("mcexec", program("demand"), "touch", path, rights)
+        before = machine()["read"]
+        assert run(*argv).stdout == "97 122\n"
+        first = machine()["read"] - before
+        assert run(*argv).stdout == "97 122\n"
+        second = machine()["read"] - before - first
+        # Two blocks of 16 pages, and of the program what a start touches.
+        assert 2 <= first <= 200, (rights, first)
+        assert second <= 8, (rights, second)
+        os.unlink(path)
+
+
+@claim
+def what_is_unmapped_is_closed():
+    folder = "/root/mounted"
+    os.makedirs(folder, exist_ok=True)
+    for number in range(5):
+        mounted = run("mount", "-t", "tmpfs", "none", folder)
+        assert mounted.returncode == 0, mounted
+        with open(f"{folder}/file", "wb") as file:
+            file.write(b"a" * 4096 * 200)
+        assert run("mcexec", program("demand"), "touch", f"{folder}/file", "w").stdout == "97 97\n", number
+        # Nothing keeps the file when its process is gone, or has unmapped it.
+        gone = run("umount", folder)
+        assert gone.returncode == 0, gone
+    run("mount", "-t", "tmpfs", "none", folder)
+    shutil.copyfile(program("greet_static"), f"{folder}/file")
+    process = start("mcexec", program("demand"), "map", f"{folder}/file", stdin=subprocess.PIPE)
+    process.stdout.readline()
+    assert run("umount", folder).returncode != 0
+    ask(process)
+    wait_until(lambda: run("umount", folder).returncode == 0, "nobody has the file")
+    end([process])
+    os.rmdir(folder)
 
 
 mcreboot()

@@ -138,6 +138,8 @@ pub struct Attributes {
     pub wiped_by_fork: bool,
     /// Number of its memory policy; 0 = that of who touches it.
     pub policy: u16,
+    /// Number of the [`crate::sources::Source`] of pages that are not there; 0 = none.
+    pub source: u16,
 }
 
 impl Attributes {

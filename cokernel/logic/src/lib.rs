@@ -14,4 +14,5 @@ mod giants;
 pub mod policy;
 pub mod runqueue;
 pub mod signals;
+pub mod sources;
 pub mod vma;

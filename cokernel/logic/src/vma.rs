@@ -4,6 +4,7 @@
 //! Neighbours with equal attributes are one area. No page table and no memory is touched here; the
 //! map only says what a program may expect at an address.
 
+use alloc::collections::btree_map::Entry;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -20,6 +21,10 @@ pub struct AreaMap {
     areas: BTreeMap<u64, (u64, Attributes)>,
     totals: Totals,
     searched: Option<Searched>,
+    /// Bytes of all areas of a source, by its number, unless there are none.
+    sourced: BTreeMap<u16, u64>,
+    /// Sources that an area had and perhaps none has any more.
+    unsourced: Vec<u16>,
 }
 
 /// What the last search for a gap learnt: none of at least `bytes` that may start at a multiple of
@@ -44,6 +49,8 @@ impl AreaMap {
                 locked: 0,
             },
             searched: None,
+            sourced: BTreeMap::new(),
+            unsourced: Vec::new(),
         }
     }
 
@@ -193,7 +200,7 @@ impl AreaMap {
         }
         if !range.is_empty() {
             self.areas.insert(range.start, (range.end, attributes));
-            self.totals.add(range.bytes(), &attributes);
+            self.count_in(range.bytes(), &attributes);
             self.merge_at(range.start);
             self.merge_at(range.end);
         }
@@ -211,7 +218,7 @@ impl AreaMap {
         self.widen_search(range);
         for area in &removed {
             self.areas.remove(&area.range.start);
-            self.totals.subtract(area.range.bytes(), &area.attributes);
+            self.count_out(area.range.bytes(), &area.attributes);
         }
         removed
     }
@@ -227,8 +234,9 @@ impl AreaMap {
         for area in &before {
             if let Some((_, attributes)) = self.areas.get_mut(&area.range.start) {
                 *attributes = change(*attributes);
-                self.totals.subtract(area.range.bytes(), &area.attributes);
-                self.totals.add(area.range.bytes(), attributes);
+                let changed = *attributes;
+                self.count_in(area.range.bytes(), &changed);
+                self.count_out(area.range.bytes(), &area.attributes);
             }
         }
         for area in &before {
@@ -236,6 +244,36 @@ impl AreaMap {
         }
         self.merge_at(range.end);
         before
+    }
+
+    /// The numbers of sources that no area has any more since the last call.
+    pub fn take_unsourced(&mut self) -> Vec<u16> {
+        let mut numbers = core::mem::take(&mut self.unsourced);
+        numbers.retain(|number| !self.sourced.contains_key(number));
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    fn count_in(&mut self, bytes: u64, what: &Attributes) {
+        self.totals.add(bytes, what);
+        if what.source != 0 {
+            *self.sourced.entry(what.source).or_insert(0) += bytes;
+        }
+    }
+
+    fn count_out(&mut self, bytes: u64, what: &Attributes) {
+        self.totals.subtract(bytes, what);
+        if what.source == 0 {
+            return;
+        }
+        if let Entry::Occupied(mut left) = self.sourced.entry(what.source) {
+            *left.get_mut() -= bytes;
+            if *left.get() == 0 {
+                left.remove();
+                self.unsourced.push(what.source);
+            }
+        }
     }
 
     /// The highest free range of `bytes` that ends at or below `high`, starts at or above `low`
@@ -342,6 +380,7 @@ mod tests {
             omitted_by_fork: false,
             wiped_by_fork: false,
             policy: 0,
+            source: u16::from(n & 1),
         }
     }
 
@@ -386,6 +425,8 @@ mod tests {
             locked: bytes(|what| what.locked),
         };
         assert_eq!(map.totals(), totals);
+        let sourced = bytes(|what| what.source == 1);
+        assert_eq!(map.sourced.get(&1).copied().unwrap_or(0), sourced);
     }
 
     fn best_gap(model: &HashMap<u64, u8>, pages: u64, align: u64) -> Option<u64> {
@@ -439,6 +480,21 @@ mod tests {
         assert_eq!(parts[0].range, Range { start: 15, end: 20 });
         assert!(!map.is_covered(Range { start: 15, end: 30 }));
         assert!(map.is_covered(Range { start: 10, end: 20 }));
+    }
+
+    #[test]
+    fn a_source_is_free_when_its_last_area_is_gone() {
+        let mut map = AreaMap::new();
+        let range = Range { start: 10, end: 20 };
+        map.insert(range, attributes(1)).unwrap();
+        map.remove(Range { start: 12, end: 14 });
+        assert!(map.take_unsourced().is_empty());
+        map.update(range, |_| attributes(2));
+        assert_eq!(map.take_unsourced(), [1]);
+        map.update(range, |_| attributes(1));
+        map.remove(range);
+        map.insert(range, attributes(1)).unwrap();
+        assert!(map.take_unsourced().is_empty());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use cokernel_logic::policy::{Mode, Policy};
+use cokernel_logic::sources::{Source, Sources};
 use cokernel_logic::vma::{AreaMap, Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
 use ihk_ikc::packet::ProcessHandle;
@@ -66,6 +67,8 @@ pub struct Inner {
     pub lock_new: LockNew,
     /// The policies of areas, by number − 1.
     pub policies: Vec<Policy>,
+    /// Where pages of private file mappings come from.
+    pub sources: Sources,
     /// How long an area that grows downwards may become, in bytes.
     pub stack_limit: u64,
     /// How much all areas may become by that, in bytes.
@@ -107,6 +110,7 @@ impl AddressSpace {
             break_now: 0,
             lock_new: LockNew::No,
             policies: Vec::new(),
+            sources: Sources::new(),
             stack_limit: u64::MAX,
             space_limit: u64::MAX,
         };
@@ -342,6 +346,18 @@ impl Inner {
         }
     }
 
+    /// Where the pages of an area with the attributes `what` come from, if that is a file.
+    pub fn source_of(&self, what: &Attributes) -> Option<Source> {
+        self.sources.get(what.source)
+    }
+
+    /// The numbers of files that no area has any more since the last call.
+    pub fn take_unused_files(&mut self) -> Vec<u32> {
+        let sources = self.areas.take_unsourced();
+        let forget = |number| self.sources.remove(number);
+        sources.into_iter().filter_map(forget).collect()
+    }
+
     /// The policy at `address`.
     pub fn policy_at(&self, address: u64) -> Policy {
         let area = self.areas.find(address);
@@ -421,5 +437,6 @@ pub fn attributes(kind: Kind, protection: Protection) -> Attributes {
         omitted_by_fork: false,
         wiped_by_fork: false,
         policy: 0,
+        source: 0,
     }
 }

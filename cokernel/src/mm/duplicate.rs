@@ -110,6 +110,7 @@ fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<RunList, Er
             (copy.break_start, copy.break_now) = (inner.break_start, inner.break_now);
             (copy.stack_limit, copy.space_limit) = (inner.stack_limit, inner.space_limit);
             copy.policies = inner.policies.clone();
+            copy.sources = inner.sources.clone();
         });
         areas
     });

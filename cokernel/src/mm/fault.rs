@@ -4,12 +4,13 @@
 use alloc::sync::Arc;
 
 use cokernel_logic::signals::number::{SIGBUS, SIGSEGV};
-use cokernel_logic::vma::Kind;
+use cokernel_logic::vma::{Area, Kind};
 
 use crate::arch::paging::Mapping;
 use crate::arch::{relax, tlb};
 use crate::ikc;
 use crate::mm::aspace::{AddressSpace, Inner};
+use crate::mm::named::{self, Wanted};
 use crate::mm::{copy, grow, mirror, oom, populate};
 use crate::syscall::errno::Errno;
 use crate::task::process::{self, Process};
@@ -57,6 +58,7 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
         Err(FaultError::Mirrored) => {
             mirror::fetch(process, addr, access.write).map_err(|_| FaultError::Mirrored)
         }
+        Err(FaultError::InFile(wanted)) => fetch(process, &wanted),
         other => other,
     };
     match resolved {
@@ -66,7 +68,9 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
         }
         Err(FaultError::Unmapped) => signal(SIGSEGV, SEGV_MAPERR),
         Err(FaultError::Forbidden) => signal(SIGSEGV, SEGV_ACCERR),
-        Err(FaultError::Mirrored | FaultError::PastEnd) => signal(SIGBUS, BUS_ADRERR),
+        Err(FaultError::Mirrored | FaultError::PastEnd | FaultError::InFile(_)) => {
+            signal(SIGBUS, BUS_ADRERR)
+        }
         Err(FaultError::OutOfMemory) if !process.is_dying() && oom::relieve(process, addr) => {
             // It faults again, until there is memory or it is killed.
             ikc::poll();
@@ -78,32 +82,59 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
     }
 }
 
-/// Linux found no usable mapping at `addr`; after `Ok` it looks again, and perhaps asks again.
+fn fetch(process: &Process, wanted: &Wanted) -> Result<(), FaultError> {
+    named::fetch(process, wanted).map_err(|errno| match errno {
+        Errno::ENOMEM => FaultError::OutOfMemory,
+        _ => FaultError::PastEnd,
+    })
+}
+
+/// Linux found no usable mapping at `addr`; after `Ok` it looks again, and perhaps asks again. If that
+/// names pages of a file, Linux loads them before.
 ///
 /// # Errors
 ///
 /// `EFAULT`: there is none to be had; `ENOMEM`.
-pub fn handle_linux(process: &Arc<Process>, addr: u64, write: bool) -> Result<(), Errno> {
-    match bring_in(&process.space, addr, write) {
-        Err(Errno::ENOMEM) if !process.is_dying() && oom::relieve(process, addr) => Ok(()),
-        result => result,
+pub fn handle_linux(
+    process: &Arc<Process>,
+    addr: u64,
+    write: bool,
+) -> Result<Option<Wanted>, Errno> {
+    match resolve(&process.space, addr, Access { write, exec: false }) {
+        Ok(()) => Ok(None),
+        Err(FaultError::InFile(wanted)) => Ok(Some(wanted)),
+        Err(FaultError::OutOfMemory) if !process.is_dying() && oom::relieve(process, addr) => {
+            Ok(None)
+        }
+        Err(error) => Err(errno_of(&error)),
     }
 }
 
-/// Makes a page be there, and be writable if `write`.
+/// Makes a page be there, and be writable if `write`, for the current process. May wait for Linux.
 ///
 /// # Errors
 ///
 /// `EFAULT`: the program may not touch it so; `ENOMEM`.
-pub fn bring_in(space: &AddressSpace, addr: u64, write: bool) -> Result<(), Errno> {
-    resolve(space, addr, Access { write, exec: false }).map_err(|error| match error {
+pub fn bring_in(process: &Process, addr: u64, write: bool) -> Result<(), Errno> {
+    loop {
+        // Each time around Linux has loaded the page, or will end the loop.
+        match resolve(&process.space, addr, Access { write, exec: false }) {
+            Err(FaultError::InFile(wanted)) => named::fetch(process, &wanted)?,
+            result => return result.map_err(|error| errno_of(&error)),
+        }
+    }
+}
+
+const fn errno_of(error: &FaultError) -> Errno {
+    match error {
         // Of what is mirrored Linux has a mapping of its own, which does not lead here.
         FaultError::Unmapped
         | FaultError::Forbidden
         | FaultError::Mirrored
+        | FaultError::InFile(_)
         | FaultError::PastEnd => Errno::EFAULT,
         FaultError::OutOfMemory => Errno::ENOMEM,
-    })
+    }
 }
 
 enum FaultError {
@@ -112,8 +143,10 @@ enum FaultError {
     OutOfMemory,
     /// Only Linux has the page.
     Mirrored,
-    /// The file had no such page when it was mapped.
+    /// The file has no such page.
     PastEnd,
+    /// Linux must load these pages of a file.
+    InFile(Wanted),
 }
 
 fn resolve(space: &AddressSpace, addr: u64, access: Access) -> Result<(), FaultError> {
@@ -147,10 +180,29 @@ fn resolve_locked(
         // The table lags behind the areas only while the layout changes.
         Some(_) => Err(FaultError::Forbidden),
         None if area.attributes.kind == Kind::Special => Err(FaultError::Unmapped),
+        None if area.attributes.source != 0 => resolve_in_file(space, inner, addr, access, &area),
         None if area.attributes.kind == Kind::File => Err(FaultError::PastEnd),
         None => populate::demand(inner, addr, area.range, &area.attributes)
             .map_err(|_| FaultError::OutOfMemory),
     }
+}
+
+/// A page of a file is not there.
+fn resolve_in_file(
+    space: &AddressSpace,
+    inner: &mut Inner,
+    addr: u64,
+    access: Access,
+    area: &Area,
+) -> Result<(), FaultError> {
+    let source = inner.source_of(&area.attributes);
+    let source = source.ok_or(FaultError::PastEnd)?;
+    named::map_kept(space, inner, addr, area, &source).map_err(FaultError::InFile)?;
+    if !access.write {
+        return Ok(());
+    }
+    let rights = area.attributes.protection;
+    copy::make_writable(space, inner, addr, rights).map_err(|_| FaultError::OutOfMemory)
 }
 
 fn permits(mapping: &Mapping, access: Access) -> bool {

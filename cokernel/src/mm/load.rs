@@ -5,6 +5,8 @@
 //!
 //! ```text
 //!  Linux (mcctrl's populate.rs)            co-kernel
+//!  NameFile(file, page, bytes) ──────────► the areas know it; kept ones: mapped
+//!   … somebody touches a page that is not there ([`super::named`]) …
 //!  LoadPages(edition, page, count) ──────► kept ones: mapped; frames for the others: a loan
 //!  reads the file into them  ◄──────────── PagesLent(list)
 //!  PagesRead(loan, count, kept) ─────────► kept or the process's own: mapped; the rest is free again
@@ -16,6 +18,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use cokernel_logic::sources::Source;
 use cokernel_logic::vma::{Area, Kind};
 use ihk_ikc::exposed;
 use ihk_ikc::layout::PAGE_BYTES;
@@ -45,12 +48,22 @@ pub struct Order {
     pub address: u64,
     /// Of which edition; 0: the pages are the process's alone.
     pub edition: u64,
-    /// An edition to be forgotten; 0: none.
-    pub stale: u64,
     /// Number of the first page in the file.
     pub page: u64,
     /// How many.
     pub count: u32,
+    /// They come where no page is, and areas have this file; 0: in place of what is there.
+    pub file: u32,
+}
+
+impl Order {
+    /// Whether the pages may come to `area`.
+    fn may_fill(&self, inner: &Inner, area: &Area) -> bool {
+        let asked = Source::new(self.file, self.address, self.page, 0);
+        let is_of = |source: Source| (source.file, source.base) == (asked.file, asked.base);
+        takes_files(area)
+            && (self.file == 0 || inner.source_of(&area.attributes).is_some_and(is_of))
+    }
 }
 
 /// Frames that Linux reads into.
@@ -91,20 +104,20 @@ pub fn lend(order: Order) -> Result<(PhysAddr, u32), Errno> {
     if !ends || !fits || !is_sane {
         return Err(Errno::EINVAL);
     }
-    if order.stale != 0 {
-        files::forget(order.stale);
+    if order.file != 0 {
+        process.space.with(|inner| note_edition(inner, &order))?;
     }
-    let count = order.count as usize;
-    let mut frames = vec![NONE; count];
+    let mut frames = vec![NONE; order.count as usize];
     if order.edition != 0 {
         files::look_up(order.edition, order.page, &mut frames);
-        map_all(&process.space, order.address, &frames, true)?;
+        map_all(&process.space, &order, &frames, true)?;
     }
-    if !frames.contains(&NONE) {
+    let is_missing = process.space.with(|inner| missing(inner, &order, &frames));
+    if !is_missing.contains(&true) {
         return Ok((PhysAddr::zero(), 0));
     }
     let list = reserve::alloc_structure().ok_or(Errno::ENOMEM)?;
-    let Some(frames) = borrow(&frames) else {
+    let Some(frames) = borrow(&is_missing) else {
         phys::free_small(list);
         return Err(Errno::ENOMEM);
     };
@@ -120,13 +133,35 @@ pub fn lend(order: Order) -> Result<(PhysAddr, u32), Errno> {
     Ok((list, order.count))
 }
 
-/// A new frame for each page that has none in `there`, and none for the others. `None`: there are not
-/// as many.
-fn borrow(there: &[u32]) -> Option<Vec<u32>> {
-    let mut frames = vec![NONE; there.len()];
+/// The area at the order's address has the edition that Linux knows now.
+fn note_edition(inner: &mut Inner, order: &Order) -> Result<(), Errno> {
+    let area = inner.areas.find(order.address).ok_or(Errno::EFAULT)?;
+    if !order.may_fill(inner, &area) {
+        return Err(Errno::EFAULT);
+    }
+    let number = area.attributes.source;
+    inner.sources.set_edition(number, order.edition);
+    Ok(())
+}
+
+/// Of each page whether Linux must read it: those that have a frame in `kept` need not, nor, if a file's
+/// pages come where none are, those that are there.
+fn missing(inner: &Inner, order: &Order, kept: &[u32]) -> Vec<bool> {
+    let is_free = |address| order.file == 0 || inner.table.lookup(address).is_none();
+    let addresses = (order.address..).step_by(PAGE_BYTES as usize);
+    let pages = kept.iter().zip(addresses);
+    pages
+        .map(|(&frame, address)| frame == NONE && is_free(address))
+        .collect()
+}
+
+/// A new frame for each page of which `is_missing` says so, and none for the others. `None`: there are
+/// not as many.
+fn borrow(is_missing: &[bool]) -> Option<Vec<u32>> {
+    let mut frames = vec![NONE; is_missing.len()];
     let mut at = 0;
-    while at < there.len() {
-        let missing = there[at..].iter().take_while(|frame| **frame == NONE);
+    while at < is_missing.len() {
+        let missing = is_missing[at..].iter().take_while(|missing| **missing);
         let missing = missing.count();
         if missing == 0 {
             at += 1;
@@ -192,8 +227,8 @@ pub fn take_back(token: u64, count: u32, kept: bool) -> Result<(), Errno> {
         give_back(own);
         return Err(Errno::ESRCH);
     };
-    let mapped = map_all(&process.space, order.address, &shared, true);
-    mapped.and(map_all(&process.space, order.address, own, false))
+    let mapped = map_all(&process.space, &order, &shared, true);
+    mapped.and(map_all(&process.space, &order, own, false))
 }
 
 /// Moves the frames of `own` that are kept from now on to `shared`.
@@ -219,15 +254,15 @@ fn release_all(frames: &[u32]) {
     }
 }
 
-/// Maps each of `frames`, page after page from `address` on, in place of what is there. Shared ones
-/// are not writable until they are copied. What cannot be mapped is given up.
+/// Maps each of `frames`, page after page, where `order` says. Shared ones are not writable until they
+/// are copied. What cannot be mapped is given up.
 ///
 /// # Errors
 ///
 /// `EFAULT`, `ENOMEM`: some were not mapped.
-fn map_all(
+pub fn map_all(
     space: &AddressSpace,
-    address: u64,
+    order: &Order,
     frames: &[u32],
     is_shared: bool,
 ) -> Result<(), Errno> {
@@ -240,26 +275,55 @@ fn map_all(
             continue;
         }
         let count = files::adjacent(rest);
-        let start = address + at as u64 * PAGE_BYTES;
-        result = result.and(map_run(space, start, &rest[..count], is_shared));
+        let start = order.address + at as u64 * PAGE_BYTES;
+        let map = |part: u64, frames: &[u32]| {
+            space.with(|inner| map_some(space, inner, order, start + part, frames, is_shared))
+        };
+        result = result.and(map_run(&rest[..count], map));
         at += count;
     }
     result
 }
 
-/// As [`map_all`], for adjacent frames.
-fn map_run(
+/// As [`map_all`] for pages that are kept, in a fault, under the lock of `inner`.
+///
+/// # Errors
+///
+/// As [`map_all`].
+pub fn map_kept(
     space: &AddressSpace,
-    address: u64,
+    inner: &mut Inner,
+    order: &Order,
     frames: &[u32],
-    is_shared: bool,
+) -> Result<(), Errno> {
+    let mut result = Ok(());
+    let mut at = 0;
+    while at < frames.len() {
+        let rest = &frames[at..];
+        let count = files::adjacent(rest);
+        let start = order.address + at as u64 * PAGE_BYTES;
+        if rest[0] != NONE {
+            let map = |part: u64, frames: &[u32]| {
+                map_some(space, inner, order, start + part, frames, true)
+            };
+            result = result.and(map_run(&rest[..count], map));
+        }
+        at += count;
+    }
+    result
+}
+
+/// Has `map` map adjacent `frames`: it gets the distance from the first in bytes and the frames from
+/// there on, and says how many it has mapped.
+fn map_run(
+    frames: &[u32],
+    mut map: impl FnMut(u64, &[u32]) -> Result<usize, Errno>,
 ) -> Result<(), Errno> {
     let mut done = 0;
     let mut result = Ok(());
     while done < frames.len() {
-        let start = address + done as u64 * PAGE_BYTES;
         let rest = &frames[done..];
-        match space.with(|inner| map_some(space, inner, start, rest, is_shared)) {
+        match map(done as u64 * PAGE_BYTES, rest) {
             Ok(count) => done += count,
             Err(errno) => {
                 release_all(&rest[..1]);
@@ -272,16 +336,19 @@ fn map_run(
 }
 
 /// Maps as many of `frames` as lie in one area and under one table, or the first one in place of a
-/// page; how many.
+/// page; how many. A file's pages give way to those that are there.
 fn map_some(
     space: &AddressSpace,
     inner: &mut Inner,
+    order: &Order,
     address: u64,
     frames: &[u32],
     is_shared: bool,
 ) -> Result<usize, Errno> {
-    let area = inner.areas.find(address).filter(takes_files);
-    let area = area.ok_or(Errno::EFAULT)?;
+    let area = inner.areas.find(address).ok_or(Errno::EFAULT)?;
+    if !order.may_fill(inner, &area) {
+        return Err(Errno::EFAULT);
+    }
     let rights = flags_of(area.attributes.protection);
     let flags = Flags {
         write: rights.write && !is_shared,
@@ -294,22 +361,21 @@ fn map_some(
         .min(area.range.end)
         .min(table_end)
         .min(address + u64::from(in_block) * PAGE_BYTES);
-    let is_free = inner.table.next_mapping(address, end).is_none();
-    if !is_free {
+    if order.file == 0 && inner.table.next_mapping(address, end).is_some() {
         replace(space, inner, address, pa, flags)?;
         return Ok(1);
     }
     let count = (end - address) / PAGE_BYTES;
-    let nothing_is_there = |_| unreachable!("a page came under the lock");
+    let give_up = |frame| release_all(phys::frame_number(frame).as_slice());
     inner
         .table
-        .map_run(address, pa, count as u32, flags, nothing_is_there)
+        .map_run(address, pa, count as u32, flags, give_up)
         .map_err(|_| Errno::ENOMEM)?;
     Ok(count as usize)
 }
 
 /// Whether pages of a file may come to `area`.
-fn takes_files(area: &Area) -> bool {
+pub fn takes_files(area: &Area) -> bool {
     let what = &area.attributes;
     matches!(what.kind, Kind::Segment | Kind::File) && !what.shared
 }

@@ -44,6 +44,11 @@ pub fn without_waiting<R>(access: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Whether the current thread must not wait for Linux in a fault.
+pub fn must_not_wait() -> bool {
+    BUSY[arch::cpu_index() as usize].load(Ordering::Relaxed)
+}
+
 /// Has Linux show the current process the page of `address`, in a mirrored area that allows it.
 /// Waits for Linux: called without any lock.
 ///
@@ -51,7 +56,7 @@ pub fn without_waiting<R>(access: impl FnOnce() -> R) -> R {
 ///
 /// `EFAULT`: Linux has none there, as past the end of a file, or the caller must not wait.
 pub fn fetch(process: &Process, address: u64, write: bool) -> Result<(), Errno> {
-    if BUSY[arch::cpu_index() as usize].load(Ordering::Relaxed) || process.is_dying() {
+    if must_not_wait() || process.is_dying() {
         return Err(Errno::EFAULT);
     }
     let page = page_down(address);

@@ -15,6 +15,7 @@ pub mod heap;
 pub mod load;
 pub mod migrate;
 pub mod mirror;
+pub mod named;
 pub mod oom;
 #[expect(unsafe_code, reason = "views of the partition through the direct map")]
 pub mod phys;

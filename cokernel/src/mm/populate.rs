@@ -42,11 +42,12 @@ pub fn populate(space: &AddressSpace, range: Range, protection: Protection) -> R
     Ok(())
 }
 
-/// Fills those pages of areas of `kind` that are not there with zeroes. What cannot come now comes at
+/// Fills those pages of areas of `kind` that are not there, and come from no file, with zeroes. What cannot come now comes at
 /// the first touch, or fails there.
 pub fn fill_gaps(space: &AddressSpace, kind: Kind) {
     let areas = space.with(|inner| inner.areas.parts(space.window));
-    for area in areas.iter().filter(|area| area.attributes.kind == kind) {
+    let is_empty = |what: &Attributes| what.kind == kind && what.source == 0;
+    for area in areas.iter().filter(|area| is_empty(&area.attributes)) {
         let mut at = area.range.start;
         while at < area.range.end {
             let next = space.with(|inner| inner.table.next_mapping(at, area.range.end));

@@ -6,7 +6,7 @@ use cokernel_logic::vma::Range;
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 
 use crate::ikc;
-use crate::mm::{mirror, phys, revoke, share, window};
+use crate::mm::{mirror, named, phys, revoke, share, window};
 use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 
@@ -26,6 +26,9 @@ pub fn unmap(process: &Process, range: Range) -> Result<(), Errno> {
     if removed.iter().any(mirror::is_mirrored) {
         // With the area gone, nothing is shown any more.
         mirror::forget(&process.space, range);
+    }
+    if removed.iter().any(|area| area.attributes.source != 0) {
+        named::forget_unused(process);
     }
     empty(process, range)
 }

@@ -9,7 +9,7 @@ use super::errno::{Errno, SyscallResult};
 use super::user::int;
 use crate::arch::UserFrame;
 use crate::mm::addr::{is_page_aligned, page_up};
-use crate::mm::{fault, mirror, unmap};
+use crate::mm::{fault, mirror, named, unmap};
 use crate::task::process::{self, Process};
 
 /// What an advice makes us do with a part of an area.
@@ -112,8 +112,9 @@ fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
     let what = part.attributes;
     let refused = match deed {
         Deed::Hint { not_locked } => not_locked && what.locked,
-        // Linux would show the file's contents again; we hold no file.
-        Deed::Drop { lazily } => what.locked || !is_anonymous(what.kind) || lazily && what.shared,
+        // Of a file that is not known the contents cannot come again.
+        Deed::Drop { lazily: false } => what.locked || !is_anonymous(what.kind) && what.source == 0,
+        Deed::Drop { lazily: true } => what.locked || !is_anonymous(what.kind) || what.shared,
         Deed::Remove => what.locked || !what.shared,
         Deed::WipeByFork(wipe) => wipe && (what.shared || !is_anonymous(what.kind)),
         Deed::OmitByFork(_) | Deed::LargePages(_) | Deed::Fill { .. } => false,
@@ -124,7 +125,10 @@ fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
     match deed {
         Deed::Hint { .. } => Ok(()),
         Deed::Drop { .. } if what.shared => Ok(()),
-        Deed::Drop { .. } => unmap::empty(process, part.range),
+        Deed::Drop { .. } => {
+            named::look_anew(&process.space, part);
+            unmap::empty(process, part.range)
+        }
         Deed::Remove => unmap::wipe(process, part.range),
         Deed::OmitByFork(omitted_by_fork) => mark(process, part, |what| Attributes {
             omitted_by_fork,
@@ -176,7 +180,7 @@ fn fill_permitted(process: &Process, part: &Area, write: bool) -> Result<(), Err
 /// `EFAULT` where the rights are missing, `ENOMEM`.
 pub fn fill(process: &Process, range: Range, write: bool) -> Result<(), Errno> {
     for address in (range.start..range.end).step_by(PAGE_BYTES as usize) {
-        fault::bring_in(&process.space, address, write)?;
+        fault::bring_in(process, address, write)?;
     }
     Ok(())
 }

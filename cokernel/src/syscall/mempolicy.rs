@@ -173,7 +173,7 @@ fn about(process: &Process, address: u64, tell_node: bool) -> Result<(u32, u64),
     if !tell_node {
         return Ok((said(&policy, false)?, policy.nodes));
     }
-    fault::bring_in(space, address, false)?;
+    fault::bring_in(process, address, false)?;
     let page = space.with(|inner| inner.table.lookup(address));
     let node = page.and_then(|page| phys::node_of(page.pa));
     Ok((node.ok_or(Errno::EFAULT)?, policy.nodes))

@@ -47,6 +47,8 @@ const LOW: Range = Range {
 
 /// Private mappings of at least so much are not copied.
 const LARGE_FILE_BYTES: u64 = 4 << 20;
+/// Private mappings of up to so much are there at once: that is faster than two faults.
+const SMALL_FILE_BYTES: u64 = 64 << 10;
 
 /// What was asked for, checked.
 struct Wish {
@@ -287,15 +289,21 @@ fn map_file(process: &Process, range: Range, wish: &Wish, what: &Attributes) -> 
     if what.shared {
         return map_in_linux(process, range, wish, what);
     }
-    let at_once = wish.protection.write || what.locked || wish.has(MAP_POPULATE);
-    if range.bytes() >= LARGE_FILE_BYTES && !at_once {
+    let fill_locked = what.locked
+        && process
+            .space
+            .with(|inner| inner.lock_new != LockNew::OnFault);
+    let at_once = fill_locked || wish.has(MAP_POPULATE);
+    let mirrored = !wish.protection.write && !what.locked && !at_once;
+    if range.bytes() >= LARGE_FILE_BYTES && mirrored {
         match map_in_linux(process, range, wish, what) {
             // Nothing that Linux could show; what can be copied is known elsewhere.
             Err(Errno::ENODEV) => unmap::unmap(process, range)?,
             done => return done,
         }
     }
-    copy_file(process, range, wish)
+    let at_once = at_once || range.bytes() <= SMALL_FILE_BYTES;
+    copy_file(process, range, wish, at_once)
 }
 
 /// Linux maps the file in the worker's process; the pages come from there, one fault at a time.
@@ -332,12 +340,13 @@ fn map_in_linux(
     mirror::ask(op::MAP_FILE, args).map(drop)
 }
 
-/// A private copy, as far as it is written: the pages are the file's, shared with who else has them, or
-/// Linux reads them now.
-fn copy_file(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> {
+/// A private copy, as far as it is written: the pages are the file's, shared with who else has them, and
+/// come when they are touched, or `at_once`.
+fn copy_file(process: &Process, range: Range, wish: &Wish, at_once: bool) -> Result<(), Errno> {
     let space = &process.space;
     // Each page may have to be copied.
-    if wish.protection.write && !populate::has_room_for(range.bytes()) {
+    let promised = wish.protection.write && !wish.has(MAP_NORESERVE);
+    if promised && !populate::has_room_for(range.bytes()) {
         return Err(Errno::ENOMEM);
     }
     // Without any rights the pages are still loaded: mprotect may make them readable later.
@@ -362,7 +371,14 @@ fn copy_file(process: &Process, range: Range, wish: &Wish) -> Result<(), Errno> 
         };
     let result = delegate::call(
         op::LOAD_FILE,
-        [wish.fd, range.start, range.bytes(), wish.offset, rights, 0],
+        [
+            wish.fd,
+            range.start,
+            range.bytes(),
+            wish.offset,
+            rights,
+            at_once.into(),
+        ],
     );
     match result {
         0 => {}

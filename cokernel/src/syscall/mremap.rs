@@ -5,14 +5,14 @@ use cokernel_logic::vma::{Area, Attributes, Kind, Protection, Range};
 use ihk_ikc::process::op;
 
 use super::errno::{Errno, SyscallResult};
-use super::limits;
 use super::mmap::find_place;
 use super::user::uint;
+use super::{limits, madvise};
 use crate::arch::paging::PageSize;
 use crate::arch::UserFrame;
 use crate::mm::addr::{is_page_aligned, page_up};
 use crate::mm::aspace::{Inner, Page};
-use crate::mm::{mirror, populate, revoke, unmap, window};
+use crate::mm::{mirror, named, populate, revoke, unmap, window};
 use crate::task::process::{self, Process};
 
 const MAYMOVE: u32 = 1;
@@ -175,19 +175,24 @@ fn check_growth(process: &Process, area: &Area, bytes: u64) -> Result<(), Errno>
     if area.attributes.locked {
         limits::check_locked(process, bytes).map_err(limits::at_mapping)?;
     }
-    let at_once = area.attributes.protection.is_accessible() && !area.attributes.on_demand;
+    let what = &area.attributes;
+    let at_once = what.protection.is_accessible() && !what.on_demand && what.source == 0;
     if at_once && !populate::has_room_for(bytes) {
         return Err(Errno::ENOMEM);
     }
     Ok(())
 }
 
-/// Adds zeroed memory like that of `area` at `range`.
+/// Adds memory like that of `area` at `range`: zeroes, or the next part of the file.
 fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
     let space = &process.space;
     let what = area.attributes;
     space.with(|inner| inner.add_area(range, what))?;
-    if what.protection.is_accessible() && (what.locked || !what.on_demand) {
+    if what.source != 0 {
+        if what.locked {
+            let _ = madvise::fill(process, range, false);
+        }
+    } else if what.protection.is_accessible() && (what.locked || !what.on_demand) {
         // What does not come now comes at the first touch, or fails there.
         let _ = populate::populate(space, range, what.protection);
     }
@@ -219,11 +224,11 @@ fn relocate(process: &Process, area: &Area, old: Range, new: Range, flags: u32) 
             },
         )?;
     }
-    move_pages(process, area, from, to, flags & DONTUNMAP != 0)?;
+    let area = move_pages(process, area, from, to, flags & DONTUNMAP != 0)?;
     if to.end < new.end {
         extend(
             process,
-            area,
+            &area,
             Range {
                 start: to.end,
                 end: new.end,
@@ -251,19 +256,21 @@ fn remap_file(process: &Process, area: &Area, old: Range, new: Range) -> Syscall
     Ok(new.start)
 }
 
-/// The pages appear at their new place out of reach first: a frame must never be mapped twice, or
-/// Linux, asked about the old place, would miss the new one.
+/// Moves pages and what the area is otherwise; the new area. The pages appear at their new place out of
+/// reach first: a frame must never be mapped twice, or Linux, asked about the old place, would miss the
+/// new one.
 fn move_pages(
     process: &Process,
     area: &Area,
     from: Range,
     to: Range,
     keep_area: bool,
-) -> Result<(), Errno> {
+) -> Result<Area, Errno> {
     let space = &process.space;
-    space.with(|inner| {
+    let what = space.with(|inner| {
         inner.check_split(from)?;
         inner.cut_edges(from)?;
+        let what = moved(inner, area, to.start.wrapping_sub(from.start))?;
         hold_at(inner, from, to)?;
         clear(inner, from);
         if keep_area {
@@ -274,16 +281,35 @@ fn move_pages(
         } else {
             inner.areas.remove(from);
         }
-        Ok(())
+        Ok(what)
     })?;
     space.flush(from);
     let seen = space.with(|inner| inner.exposed_frames(to));
     revoke::withdraw(process, from, seen);
     space.with(|inner| {
-        inner.add_area(to, area.attributes)?;
-        inner.set_rights(to, area.attributes.protection)
+        inner.add_area(to, what)?;
+        inner.set_rights(to, what.protection)
     })?;
-    window::sync(space, to).map_err(window::errno_of)
+    named::forget_unused(process);
+    window::sync(space, to).map_err(window::errno_of)?;
+    Ok(Area {
+        range: to,
+        attributes: what,
+    })
+}
+
+/// What `area` is when it has moved by `distance`: the pages that are not there come from the same part
+/// of its file.
+fn moved(inner: &mut Inner, area: &Area, distance: u64) -> Result<Attributes, Errno> {
+    let what = area.attributes;
+    let Some(source) = inner.source_of(&what) else {
+        return Ok(what);
+    };
+    let source = inner.sources.add(source.moved(distance));
+    Ok(Attributes {
+        source: source.ok_or(Errno::ENOMEM)?,
+        ..what
+    })
 }
 
 /// Puts the pages of `from` out of reach at `to`, too; all or none.

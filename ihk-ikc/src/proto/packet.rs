@@ -247,12 +247,13 @@ messages! {
             /// The file as it is now: a number that mcctrl gave this version of its content, and
             /// gives to no other. 0: the pages are this process's alone.
             edition: u64,
-            /// An edition of the same file that is out of date, 0 = none: to be forgotten.
-            stale: u64,
             /// Number of the first page in the file.
             page: u64,
             /// How many.
             count: u32,
+            /// The pages are wanted because somebody has touched one, and come only where no page is
+            /// and this file was named ([`Self::NameFile`]). 0: in place of whatever is there.
+            file: u32,
         },
         /// Linux has read the file into the first `count` pages of a loan and holds none of its frames
         /// any more. Answer: [`ToLinux::PagesTaken`].
@@ -265,6 +266,30 @@ messages! {
             count: u32,
             /// 1 if the file did not change meanwhile: others who want the edition may have them, too.
             kept: u32,
+        },
+        /// What comes to [`address`, `+ bytes`), where no page is yet, comes from file number `file` of the
+        /// process: its page `page` and the next. The first pages, if they are kept, are mapped at
+        /// once, the others when they are touched. Answer: [`ToLinux::FileNamed`].
+        NameFile = 98 {
+            /// Comes back in the answer.
+            token: u64,
+            /// Which process.
+            process: u32,
+            /// First address.
+            address: u64,
+            /// Whole pages.
+            bytes: u64,
+            /// mcctrl keeps the file open under this number until [`ToLinux::ForgetFile`].
+            file: u32,
+            /// Number of the first page in the file.
+            page: u64,
+            /// As in [`Self::LoadPages`].
+            edition: u64,
+        },
+        /// The file of `edition` has another content now.
+        ForgetEdition = 99 {
+            /// Which edition.
+            edition: u64,
         },
     }
 }
@@ -377,6 +402,38 @@ messages! {
             token: u64,
             /// 0 or a negative errno: pages are missing.
             result: i64,
+        },
+        /// Answer to [`ToCokernel::NameFile`].
+        FileNamed = 198 {
+            /// Of the request.
+            token: u64,
+            /// 0 or a negative errno: the number is not used.
+            result: i64,
+            /// Pages from the first on that are there.
+            count: u32,
+        },
+        /// Answer to [`ToCokernel::ResolveFault`] if the page must come from a file: have these pages
+        /// loaded, then look again.
+        FaultInFile = 199 {
+            /// Of the request.
+            token: u64,
+            /// Number of the file.
+            file: u32,
+            /// Number of the first page in the file.
+            page: u64,
+            /// Where it goes.
+            address: u64,
+            /// How many.
+            count: u32,
+            /// Which of them was touched, from 0 on.
+            touched: u32,
+        },
+        /// The process has no mapping of file number `file` any more.
+        ForgetFile = 200 {
+            /// Whose window it was mapped in.
+            process: u32,
+            /// Number of the file.
+            file: u32,
         },
         /// `InstanceControl::state` changed.
         StateChanged = 106 {

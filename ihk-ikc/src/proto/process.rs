@@ -10,11 +10,13 @@
 //!  CREATE_PROCESS(image) ───► checks, mailbox, CreateProcess ─► address space, ranges, slots
 //!  maps window and slots ◄─── window descriptor ◄────────────── ProcessCreated(root, slots)
 //!  POPULATE(file → pages) ──► which file, which edition?
+//!                             NameFile ───────────────────────► notes it, maps the pages it has kept
+//!  writes the stack through the window; mprotects read-only ranges of the window
+//!  START(entry, stack) ─────► StartProcess ───────────────────► main thread runs
+//!  LOAD_PAGES(pages) ◄─────────────────────────────────────────── touches a page that is not there
 //!                             LoadPages ──────────────────────► maps the pages it has kept
 //!                             reads into the frames lent ◄───── PagesLent(frames for the rest)
 //!                             PagesRead ──────────────────────► keeps them, maps them
-//!  writes the stack through the window; mprotects read-only ranges of the window
-//!  START(entry, stack) ─────► StartProcess ───────────────────► main thread runs
 //!  worker polls slot 0 …  ◄───────── delegated calls ──────────
 //!  EXIT/DIE request: ends; window mappings vanish
 //!                             ProxyGone ──────────────────────► frees everything, ProcessFreed
@@ -154,14 +156,18 @@ pub mod op {
     pub const DIE: u64 = BASE + 1;
     /// Window part [`args[0]`, `+ args[1]`) becomes `args[2]` ([`super::prot`] bits): mprotect.
     pub const PROTECT: u64 = BASE + 2;
-    /// Give the program the pages of `args[2]` bytes from offset `args[3]` of descriptor `args[0]` at
-    /// `args[1]`, then give the window part protection `args[4]`: a private file mapping. Pages past
-    /// the end of the file stay away. The answer 1: the file is nothing but zeroes (`/dev/zero`), and
-    /// no page was loaded.
+    /// What comes to [`args[1]`, `+ args[2]`) is the pages from offset `args[3]` of descriptor `args[0]`
+    /// on: a private file mapping. If `args[5]` is 1, or the file is one whose pages cannot be had one by
+    /// one, they come now, else when they are touched. Then give the window part protection
+    /// `args[4]`. Pages past the end of the file stay away. The answer 1: the file is nothing but
+    /// zeroes (`/dev/zero`), and no page comes.
     pub const LOAD_FILE: u64 = BASE + 3;
     /// The program's disposition of signal `args[0]` is now `args[1]` ([`super::disposition`]), with
     /// those of Linux's action flags in `args[2]` that concern children (`SA_NOCLD…`).
     pub const DISPOSITION: u64 = BASE + 4;
+    /// Load `args[1]` pages at `args[0]`, as far as none are there, from page `args[3]` of file number
+    /// `args[2]` on: page `args[4]` of them was touched. -EFAULT: the file ends before that.
+    pub const LOAD_PAGES: u64 = BASE + 6;
     /// Drop the page tables of window part [`args[0]`, `+ args[1]`): madvise(DONTNEED), so that
     /// large pages can come again.
     pub const DROP_TABLES: u64 = BASE + 5;

@@ -301,14 +301,14 @@ pub const WAIT: u32 = none(0x62);
 /// Argument = slot index. Tell the co-kernel that this slot's answer is there (it set WAITER).
 pub const RING: u32 = none(0x63);
 
-/// Argument of [`POPULATE`] and [`COPY_IN`].
+/// Argument of [`POPULATE`], [`LOAD_PAGES`] and [`COPY_IN`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Populate {
-    /// Descriptor to read from.
+    /// Descriptor to read from; for [`LOAD_PAGES`], number of a file that is mapped.
     pub fd: i32,
-    /// Always 0.
-    pub reserved: u32,
+    /// [`POPULATE`]: 1 if all pages must come at once. [`LOAD_PAGES`]: which page was touched, from 0 on.
+    pub detail: u32,
     /// Offset in the file.
     pub file_offset: u64,
     /// Address in the program; like the offset, a multiple of the page size.
@@ -317,10 +317,15 @@ pub struct Populate {
     pub bytes: u64,
 }
 /// Give the program pages with a file's content, whatever rights it has there: loading of executables
-/// and private file mappings. Pages of a file that does not change are the same for all processes.
+/// and private file mappings. Pages come when they are touched, unless that is not possible or not
+/// wanted, and are the same for all processes as long as the file does not change.
 /// EINVAL outside the window or if misaligned, EFAULT where the program may have no page of a file,
 /// EACCES if the descriptor is not open for reading, ENODEV for what is no regular file, ENOMEM.
 pub const POPULATE: u32 = write::<Populate>(0x64);
+/// Load pages that were touched, as far as none are there; see
+/// [`super::process::op::LOAD_PAGES`]. EINVAL, ENOMEM as [`POPULATE`]; EFAULT: the file ends before, or
+/// is not what is mapped there.
+pub const LOAD_PAGES: u32 = write::<Populate>(0x68);
 /// For measuring: read a file into memory that the program has and may write; any address and offset,
 /// early end at that of the file. EINVAL, ENODEV, EACCES as [`POPULATE`]; EFAULT.
 pub const COPY_IN: u32 = write::<Populate>(0x67);

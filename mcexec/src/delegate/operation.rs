@@ -33,6 +33,7 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         op::DIE => die(args),
         op::PROTECT => prot_bits(third).and_then(|prot| window.protect(first, second, prot)),
         op::LOAD_FILE => return answer(load_file(program, args)),
+        op::LOAD_PAGES => load_pages(args),
         op::DISPOSITION => signal::set_disposition(first, second, third),
         op::FORK => return answer(fork::fork(program, first, second)),
         op::QUEUE_SERVE => return answer(server::serve(program, args)),
@@ -84,7 +85,7 @@ fn prot_bits(word: u64) -> Result<u32, Errno> {
 
 /// A private file mapping: the program gets the file's pages. 1 if it is nothing but zeroes.
 fn load_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
-    let [fd, address, bytes, offset, prot, _] = args;
+    let [fd, address, bytes, offset, prot, at_once] = args;
     let prot = prot_bits(prot)?;
     let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
     if fd == device::descriptor() || fd < 0 {
@@ -92,13 +93,20 @@ fn load_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
     }
     let has_content = has_content(fd, prot)?;
     if has_content {
-        device::populate(fd, offset, address, bytes)?;
+        device::populate(fd, offset, address, bytes, at_once == 1)?;
     }
     files::note(fd, offset, address, bytes);
     if prot & prot::WRITE == 0 && prot != 0 {
         program.window.protect(address, page_up(bytes), prot)?;
     }
     Ok(i64::from(!has_content))
+}
+
+/// The program has touched a page of a file that is not there.
+fn load_pages([address, pages, file, page, touched, _]: [u64; 6]) -> Result<(), Errno> {
+    let file = i32::try_from(file).map_err(|_| Errno::EINVAL)?;
+    let touched = u32::try_from(touched).map_err(|_| Errno::EINVAL)?;
+    device::load_pages(file, page, address, pages, touched)
 }
 
 /// Whether `fd` has bytes to read, by the rules of `mmap(MAP_PRIVATE)`.

@@ -90,6 +90,10 @@ pub(super) fn find(address: u64, private: bool) -> Result<Queue, Errno> {
                     address,
                 }))
             }
+            // Under the lock of its bucket nobody can wait for Linux.
+            Some(area) if area.attributes.source != 0 && inner.table.lookup(address).is_none() => {
+                None
+            }
             _ => Some(Queue::Own(Key {
                 owner: space.owner(),
                 place: address,
@@ -99,7 +103,7 @@ pub(super) fn find(address: u64, private: bool) -> Result<Queue, Errno> {
         if let Some(found) = found {
             return Ok(found);
         }
-        fault::handle_linux(process, address, false)?;
+        fault::bring_in(process, address, false)?;
     }
 }
 

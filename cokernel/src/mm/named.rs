@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Private mappings that know their file: pages come when they are touched, kept ones without a word
+//! to Linux, the others through [`super::load`]. Linux keeps the file open under a number
+//! (mcctrl's `files.rs`) until no area of the address space has it any more.
+//!
+//! A page that is not there can come at any time, also after `madvise` or `mremap` made room for it; a
+//! page that is there is never touched by that, as it may have been written.
+
+use alloc::vec;
+
+use cokernel_logic::sources::Source;
+use cokernel_logic::vma::{Area, Attributes, Range};
+use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::packet::ToLinux;
+use ihk_ikc::process::{op, MOST_LENT_PAGES};
+
+use crate::delegate;
+use crate::ikc;
+use crate::mm::addr::page_down;
+use crate::mm::aspace::{AddressSpace, Inner};
+use crate::mm::files::{self, NONE};
+use crate::mm::load::{self, Order};
+use crate::mm::mirror;
+use crate::syscall::errno::Errno;
+use crate::task::process::Process;
+
+/// Kept pages are mapped in aligned blocks of so much around the one that is touched.
+const KEPT_BLOCK_BYTES: u64 = 256 << 10;
+/// Others are read in aligned blocks of so much.
+const READ_BLOCK_BYTES: u64 = 64 << 10;
+
+/// Pages that Linux must load before a touched one is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Number of the file.
+    pub file: u32,
+    /// Number of the first page in the file.
+    pub page: u64,
+    /// Where it goes.
+    pub address: u64,
+    /// How many.
+    pub count: u32,
+    /// Which of them was touched.
+    pub touched: u32,
+}
+
+/// From now on the pages of `range`, where none may be yet, come from `source`. Maps the first ones
+/// that are kept; how many are there, from the first on.
+///
+/// # Errors
+///
+/// `EINVAL`: it is not whole pages of the window; `EFAULT`: not all of it takes a file's pages;
+/// `EEXIST`: there are pages; `ENOMEM`. Nothing was changed.
+pub fn name(process: &Process, range: Range, source: Source) -> Result<u32, Errno> {
+    let space = &process.space;
+    if !space.is_valid(range) || source.file == 0 {
+        return Err(Errno::EINVAL);
+    }
+    space.with(|inner| {
+        let takes_it = |area: &Area| load::takes_files(area) && area.attributes.source == 0;
+        if !inner.areas.is_covered(range) || !inner.areas.parts(range).iter().all(takes_it) {
+            return Err(Errno::EFAULT);
+        }
+        if inner.has_pages(range) {
+            return Err(Errno::EEXIST);
+        }
+        inner.check_split(range)?;
+        let number = inner.sources.add(source).ok_or(Errno::ENOMEM)?;
+        let with_source = |what| Attributes {
+            source: number,
+            ..what
+        };
+        inner.areas.update(range, with_source);
+        Ok(())
+    })?;
+    let pages = (range.bytes() / PAGE_BYTES).min(MOST_LENT_PAGES.into());
+    let order = order_of(&source, range.start, pages);
+    let mut frames = vec![NONE; pages as usize];
+    files::look_up(source.edition, order.page, &mut frames);
+    // What could not be mapped now comes when it is touched.
+    let mapped = load::map_all(space, &order, &frames, true);
+    let there = frames.iter().take_while(|frame| **frame != NONE).count();
+    Ok(mapped.map_or(0, |()| there as u32))
+}
+
+fn order_of(source: &Source, address: u64, pages: u64) -> Order {
+    Order {
+        token: 0,
+        process: 0,
+        address,
+        edition: source.edition,
+        page: source.page_at(address),
+        count: pages as u32,
+        file: source.file,
+    }
+}
+
+/// Maps the page of `address`, in `area` of `source`, where none is, and its neighbours, if they are
+/// kept. Under the lock of `inner`.
+///
+/// # Errors
+///
+/// What Linux must load.
+pub fn map_kept(
+    space: &AddressSpace,
+    inner: &mut Inner,
+    address: u64,
+    area: &Area,
+    source: &Source,
+) -> Result<(), Wanted> {
+    if source.edition != 0 {
+        let block = block_around(address, KEPT_BLOCK_BYTES, area);
+        let order = order_of(source, block.start, block.bytes() / PAGE_BYTES);
+        let mut frames = vec![NONE; order.count as usize];
+        files::look_up(source.edition, order.page, &mut frames);
+        // Without room for a table there is no page afterwards, and Linux's answer tells why.
+        let _ = load::map_kept(space, inner, &order, &frames);
+        if inner.table.lookup(address).is_some() {
+            return Ok(());
+        }
+    }
+    let block = block_around(address, READ_BLOCK_BYTES, area);
+    Err(Wanted {
+        file: source.file,
+        page: source.page_at(block.start),
+        address: block.start,
+        count: (block.bytes() / PAGE_BYTES) as u32,
+        touched: ((page_down(address) - block.start) / PAGE_BYTES) as u32,
+    })
+}
+
+/// The aligned block of `bytes` around `address`, as far as it lies in `area`.
+fn block_around(address: u64, bytes: u64, area: &Area) -> Range {
+    let start = address & !(bytes - 1);
+    let block = Range {
+        start,
+        end: start.saturating_add(bytes),
+    };
+    block.clip(&area.range)
+}
+
+/// Has Linux load `wanted` for the current process. Waits for Linux: called without any lock but that
+/// of the layout.
+///
+/// # Errors
+///
+/// `EFAULT`: the file ends before the page, it cannot be read, or the caller must not wait; `ENOMEM`.
+pub fn fetch(process: &Process, wanted: &Wanted) -> Result<(), Errno> {
+    if mirror::must_not_wait() || process.is_dying() {
+        return Err(Errno::EFAULT);
+    }
+    let args = [
+        wanted.address,
+        u64::from(wanted.count),
+        u64::from(wanted.file),
+        wanted.page,
+        u64::from(wanted.touched),
+        0,
+    ];
+    let result = delegate::call(op::LOAD_PAGES, args);
+    match Errno::from_linux(result) {
+        _ if result == 0 => Ok(()),
+        // The access is made again, and with it this question, after whatever interrupted us.
+        Errno::EINTR | Errno::EAGAIN if !process.is_dying() => Ok(()),
+        Errno::ENOMEM => Err(Errno::ENOMEM),
+        _ => Err(Errno::EFAULT),
+    }
+}
+
+/// Pages of `area` that come from now on are those the file has now, not those it had when it was
+/// mapped.
+pub fn look_anew(space: &AddressSpace, area: &Area) {
+    space.with(|inner| inner.sources.set_edition(area.attributes.source, 0));
+}
+
+/// Has Linux close the files that areas of `process` had and have no more. The caller holds the layout
+/// lock: a child that is being made may have them still.
+pub fn forget_unused(process: &Process) {
+    for file in process.space.with(Inner::take_unused_files) {
+        ikc::send(&ToLinux::ForgetFile {
+            process: process.space.owner(),
+            file,
+        });
+    }
+}
