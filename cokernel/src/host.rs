@@ -61,7 +61,7 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             parent,
             pid,
             unborn,
-        } => answer_created(token, nursery::adopt(unborn, parent, pid, cpu)),
+        } => adopt_process(token, unborn, parent, pid, cpu),
         ToCokernel::Query {
             token,
             process,
@@ -136,6 +136,15 @@ fn with(handle: ProcessHandle, action: impl FnOnce(&Arc<Process>)) {
     }
 }
 
+// A process on its way to the heap takes kilobytes of the stack, and messages are handled on that of
+// whatever waits: these two must not be part of every message's frame.
+
+#[inline(never)]
+fn adopt_process(token: u64, unborn: u64, parent: ProcessHandle, pid: i32, cpu: u32) {
+    answer_created(token, nursery::adopt(unborn, parent, pid, cpu));
+}
+
+#[inline(never)]
 fn create_process(token: u64, cpu: u32) {
     answer_created(token, create::create(&ikc::mailbox(cpu), cpu));
 }
