@@ -157,7 +157,7 @@ pub fn fetch(process: &Process, wanted: &Wanted) -> Result<(), Errno> {
         u64::from(wanted.touched),
         0,
     ];
-    let result = delegate::call(op::LOAD_PAGES, args);
+    let result = delegate::ask(op::LOAD_PAGES, args);
     match Errno::from_linux(result) {
         _ if result == 0 => Ok(()),
         // The access is made again, and with it this question, after whatever interrupted us.
