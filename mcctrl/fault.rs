@@ -14,13 +14,13 @@ use crate::ffi::ihk::Partition;
 use crate::ffi::task;
 use crate::ffi::vma::{Fault, Outcome};
 use crate::ffi::wait::Until;
+use crate::populate;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use crate::proto::packet::ToCokernel;
 use crate::proto::slot::SLOT_PAGES;
 use crate::proto::uapi::SLOTS_OFFSET;
 use crate::proxy::Proxy;
 use crate::walk::{walk, Access, Translation};
-use crate::populate;
 use kernel::{prelude::*, sync::Arc};
 
 /// How often a fault that must keep its lock asks before it gives up.

@@ -28,9 +28,9 @@ mod create;
 mod editions;
 mod errno;
 mod fault;
-mod files;
 #[allow(unsafe_code, reason = "calls into Linux")]
 mod ffi;
+mod files;
 #[allow(unsafe_code, reason = "gives out the partition while the gate is open")]
 mod gate;
 mod image;

@@ -222,13 +222,7 @@ fn edition_of(proxy: &Proxy, state: &State) -> Result<u64> {
 }
 
 /// Loads `part` of a file that was in `state` before.
-fn load(
-    proxy: &Proxy,
-    source: &Source,
-    state: &State,
-    part: &Part,
-    reading: Reading,
-) -> Result {
+fn load(proxy: &Proxy, source: &Source, state: &State, part: &Part, reading: Reading) -> Result {
     let Some(loan) = borrow(proxy, part)? else {
         return Ok(());
     };
