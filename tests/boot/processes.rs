@@ -42,4 +42,5 @@ claims!(PROCESSES:
     vfork_shares_memory_until_exec,
     clone_stores_ids_and_registers_survive,
     advice_for_fork_is_followed,
+    death_between_two_programs_leaves_nothing_behind,
 );
