@@ -12,6 +12,7 @@ static PROGRAMS: LazyLock<Reports> = LazyLock::new(|| {
         "signals",
         "directed",
         "processor",
+        "keys",
         "process",
         "uring",
         "threads",
@@ -126,6 +127,12 @@ claims!(PROGRAMS:
     program_starts_with_linuxs_control_words,
     segment_bases_survive_calls,
     privileged_instructions_are_faults,
+    // keys
+    keys_are_given_and_taken_back,
+    keys_forbid_what_the_thread_says,
+    register_survives_calls_and_signals,
+    threads_have_rights_of_their_own,
+    handlers_run_on_stacks_that_the_thread_may_not_touch,
     // process
     initial_stack_has_linuxs_layout,
     auxiliary_vector_describes_the_program,

@@ -99,6 +99,8 @@ pub struct Protection {
     pub write: bool,
     /// May be executed.
     pub exec: bool,
+    /// The protection key; 0 = everybody's. Means nothing to Linux, whose calls do not heed it.
+    pub key: u8,
 }
 
 impl Protection {

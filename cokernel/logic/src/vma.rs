@@ -368,6 +368,7 @@ mod tests {
             read: n & 1 != 0,
             write: n & 2 != 0,
             exec: false,
+            key: n >> 4,
         };
         Attributes {
             protection,

@@ -73,6 +73,8 @@ pub struct Inner {
     pub stack_limit: u64,
     /// How much all areas may become by that, in bytes.
     pub space_limit: u64,
+    /// Protection keys that are taken, bit n = key n.
+    pub keys: u16,
 }
 
 /// What `mlockall` wants of areas to come.
@@ -113,6 +115,7 @@ impl AddressSpace {
             sources: Sources::new(),
             stack_limit: u64::MAX,
             space_limit: u64::MAX,
+            keys: 1,
         };
         Some(Self {
             layout: AtomicBool::new(false),
@@ -417,11 +420,14 @@ pub struct Page {
 
 /// Page table rights for `protection`.
 pub fn flags_of(protection: Protection) -> Flags {
-    Flags::user(
-        protection.is_accessible(),
-        protection.write,
-        protection.exec,
-    )
+    Flags {
+        key: protection.key,
+        ..Flags::user(
+            protection.is_accessible(),
+            protection.write,
+            protection.exec,
+        )
+    }
 }
 
 /// Attributes of an area of `kind` with `protection`.

@@ -108,6 +108,7 @@ fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<RunList, Er
             copy.proxy_read_only = inner.proxy_read_only.clone();
             copy.attached = inner.attached.clone();
             (copy.break_start, copy.break_now) = (inner.break_start, inner.break_now);
+            copy.keys = inner.keys;
             (copy.stack_limit, copy.space_limit) = (inner.stack_limit, inner.space_limit);
             copy.policies = inner.policies.clone();
             copy.sources = inner.sources.clone();

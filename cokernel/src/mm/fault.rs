@@ -20,6 +20,8 @@ use crate::task::sched;
 const SEGV_MAPERR: i32 = 1;
 /// `si_code`: no right to do that.
 const SEGV_ACCERR: i32 = 2;
+/// `si_code`: the page's protection key forbids it.
+pub const SEGV_PKUERR: i32 = 4;
 /// `si_code`: there should be memory, but there is none, or a file is shorter than its mapping.
 const BUS_ADRERR: i32 = 2;
 
@@ -87,6 +89,15 @@ fn fetch(process: &Process, wanted: &Wanted) -> Result<(), FaultError> {
         Errno::ENOMEM => FaultError::OutOfMemory,
         _ => FaultError::PastEnd,
     })
+}
+
+/// The protection key that kept the program from `addr`, if that is what a signal says; else 0.
+pub fn key_of(process: &Process, signal: u32, code: i32, addr: u64) -> u64 {
+    if (signal, code) != (SIGSEGV, SEGV_PKUERR) {
+        return 0;
+    }
+    let area = process.space.with(|inner| inner.areas.find(addr));
+    area.map_or(0, |area| area.attributes.protection.key.into())
 }
 
 /// Linux found no usable mapping at `addr`; after `Ok` it looks again, and perhaps asks again. If that

@@ -16,6 +16,7 @@ const HEAP: Protection = Protection {
     read: true,
     write: true,
     exec: false,
+    key: 0,
 };
 
 /// brk(2): returns the break, moved or not.

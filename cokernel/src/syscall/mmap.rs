@@ -94,6 +94,7 @@ pub fn protection_of(prot: u64) -> Protection {
         read: prot & PROT_READ != 0,
         write: prot & PROT_WRITE != 0,
         exec: prot & PROT_EXEC != 0,
+        key: 0,
     }
 }
 

@@ -23,6 +23,7 @@ mod move_pages;
 mod mprotect;
 mod mremap;
 mod munmap;
+mod pkey;
 mod prctl;
 pub mod restart;
 mod rlimit;

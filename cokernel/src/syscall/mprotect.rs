@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! mprotect.
+//! mprotect; with a key it is pkey_mprotect.
+
+use alloc::vec::Vec;
 
 use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::process::op;
@@ -7,7 +9,8 @@ use ihk_ikc::process::op;
 use super::errno::{Errno, SyscallResult};
 use super::limits;
 use super::mmap::protection_of;
-use super::user::{int, uint};
+use super::pkey;
+use super::user::uint;
 use crate::arch::UserFrame;
 use crate::mm::addr::{is_page_aligned, page_up};
 use crate::mm::{mirror, revoke, window};
@@ -15,14 +18,16 @@ use crate::task::process::{self, Process};
 
 /// Read, write, execute, and `PROT_SEM`, which means nothing on x86.
 const PROT_KNOWN: u32 = 0xf;
-/// What a key may forbid.
-const PKEY_RIGHTS: u64 = 3;
 const PROT_GROWSDOWN: u32 = 0x0100_0000;
 const PROT_GROWSUP: u32 = 0x0200_0000;
 
 /// mprotect(2).
 pub fn mprotect(frame: &mut UserFrame) -> SyscallResult {
-    let [start, bytes, prot, ..] = frame.args();
+    protect(frame.args(), None)
+}
+
+/// Gives pages rights and, if it is not `None`, a key.
+pub(super) fn protect([start, bytes, prot, ..]: [u64; 6], key: Option<i32>) -> SyscallResult {
     let growth = uint(prot) & (PROT_GROWSDOWN | PROT_GROWSUP);
     let unknown = uint(prot) & !(PROT_KNOWN | PROT_GROWSDOWN | PROT_GROWSUP);
     if !is_page_aligned(start) || unknown != 0 || growth & PROT_GROWSUP != 0 {
@@ -36,6 +41,7 @@ pub fn mprotect(frame: &mut UserFrame) -> SyscallResult {
         .ok_or(Errno::ENOMEM)?;
     let process = process::current();
     let _layout = process.space.lock_layout();
+    let key = key.map(|key| pkey::taken(process, key)).transpose()?;
     if growth & PROT_GROWSDOWN != 0 {
         let area = process
             .space
@@ -51,29 +57,30 @@ pub fn mprotect(frame: &mut UserFrame) -> SyscallResult {
         end: changeable(process, range)?,
         ..range
     };
-    change(process, before_hole, protection_of(prot))?;
+    for (part, own) in keys_of(process, before_hole) {
+        let protection = Protection {
+            key: key.unwrap_or(own),
+            ..protection_of(prot)
+        };
+        change(process, part, protection)?;
+    }
     if before_hole.end < range.end {
         return Err(Errno::ENOMEM);
     }
     Ok(0)
 }
 
-/// pkey_mprotect(2): without a key it is mprotect, and there are no keys.
-pub fn pkey_mprotect(frame: &mut UserFrame) -> SyscallResult {
-    if int(frame.args()[3]) == -1 {
-        return mprotect(frame);
+/// The parts of `range`, which areas cover, by their protection keys.
+fn keys_of(process: &Process, range: Range) -> Vec<(Range, u8)> {
+    let mut parts: Vec<(Range, u8)> = Vec::new();
+    for area in process.space.with(|inner| inner.areas.parts(range)) {
+        let key = area.attributes.protection.key;
+        match parts.last_mut() {
+            Some((last, same)) if *same == key => last.end = area.range.end,
+            _ => parts.push((area.range, key)),
+        }
     }
-    Err(Errno::EINVAL)
-}
-
-/// pkey_alloc(2): no key is free, as on a CPU without any.
-pub fn pkey_alloc(frame: &mut UserFrame) -> SyscallResult {
-    let [flags, rights, ..] = frame.args();
-    Err(if flags != 0 || rights & !PKEY_RIGHTS != 0 {
-        Errno::EINVAL
-    } else {
-        Errno::ENOSPC
-    })
+    parts
 }
 
 /// How far areas cover `range` from its start on.

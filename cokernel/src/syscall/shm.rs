@@ -78,6 +78,7 @@ fn attach(process: &Process, id: u64, range: Range, flags: u32) -> Result<(), Er
         read: true,
         write: flags & SHM_RDONLY == 0,
         exec: flags & SHM_EXEC != 0,
+        key: 0,
     };
     let mut what = attributes(Kind::SystemV, protection);
     what.shared = true;

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::errno::{Errno, SyscallResult};
 use super::{
     advice, arch_prctl, brk, clone, execve, exit, futex, identity, itimer, kill, madvise, masked,
-    mempolicy, mlock, mmap, move_pages, mprotect, mremap, munmap, prctl, rlimit, robust_list,
+    mempolicy, mlock, mmap, move_pages, mprotect, mremap, munmap, pkey, prctl, rlimit, robust_list,
     sched, shm, sigaction, sigaltstack, sigmask, signalfd, sigreturn, sigwait, sleep, times,
 };
 use crate::arch::UserFrame;
@@ -420,9 +420,9 @@ syscall_table! {
     326 copy_file_range          Delegate;
     327 preadv2                  Delegate;
     328 pwritev2                 Delegate;
-    329 pkey_mprotect            Local(mprotect::pkey_mprotect);
-    330 pkey_alloc               Local(mprotect::pkey_alloc);
-    331 pkey_free                Refuse(Errno::EINVAL);
+    329 pkey_mprotect            Local(pkey::pkey_mprotect);
+    330 pkey_alloc               Local(pkey::pkey_alloc);
+    331 pkey_free                Local(pkey::pkey_free);
     332 statx                    Delegate;
     333 io_pgetevents            Enosys;
     334 rseq                     Enosys;

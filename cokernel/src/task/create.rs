@@ -128,6 +128,7 @@ fn protection(range: &ImageRange) -> Result<Protection, Errno> {
         read: range.prot & prot::READ != 0,
         write: range.prot & prot::WRITE != 0,
         exec: range.prot & prot::EXEC != 0,
+        key: 0,
     })
 }
 
@@ -219,6 +220,7 @@ fn add_vdso_page(space: &AddressSpace, place: Range, page: u64, exec: bool) -> R
         read: true,
         write: false,
         exec,
+        key: 0,
     };
     space.with(|inner| {
         inner.add_area(place, attributes(Kind::Special, protection))?;

@@ -11,10 +11,12 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use cokernel_logic::signals::number::SIGSEGV;
 use cokernel_logic::signals::SignalSet;
 
 use super::signal::{flag, Action, Info, SignalStack};
-use crate::arch::{fpu, uaccess, UserFrame};
+use crate::arch::{fpu, protection_key, uaccess, UserFrame};
+use crate::mm::fault::SEGV_PKUERR;
 use crate::syscall::errno::Errno;
 
 /// `si_code` of signals the kernel makes up.
@@ -30,6 +32,8 @@ const SELECTORS: usize = REGISTERS + 144;
 const FPSTATE: usize = REGISTERS + 184;
 const MASK: usize = UCONTEXT + 296;
 const SIGINFO: usize = UCONTEXT + 304;
+/// `si_pkey`, of faults that a protection key brought about.
+const SIGINFO_KEY: usize = SIGINFO + 32;
 const FRAME_BYTES: usize = SIGINFO + 128;
 /// `uc_flags`: FPU state has its extended part, selectors are complete.
 const UC_FLAGS: u64 = 7;
@@ -73,6 +77,8 @@ pub fn push(
         return Err(Errno::EFAULT);
     }
     let bytes = encode(frame, info, action, mask, &stack, fpstate);
+    // The stack of the handler may have a key that the thread could not touch.
+    protection_key::deny_nothing();
     uaccess::write_bytes(fpstate, &state).map_err(|_| Errno::EFAULT)?;
     uaccess::write_bytes(address, &bytes).map_err(|_| Errno::EFAULT)?;
     fpu::reset_current();
@@ -95,6 +101,7 @@ pub fn push(
 /// `EFAULT`: unreadable or malformed.
 pub fn pop(frame: &mut UserFrame) -> Result<(SignalSet, SignalStack), Errno> {
     let address = frame.rsp.wrapping_sub(8);
+    protection_key::deny_nothing();
     let mut bytes = [0u8; SIGINFO];
     uaccess::read_bytes(address, &mut bytes).map_err(|_| Errno::EFAULT)?;
     let fpstate = get(&bytes, FPSTATE);
@@ -190,7 +197,12 @@ fn encode(
     bytes[SIGINFO..SIGINFO + 4].copy_from_slice(&info.signal.to_le_bytes());
     bytes[SIGINFO + 8..SIGINFO + 12].copy_from_slice(&info.code.to_le_bytes());
     put(&mut bytes, SIGINFO + 16, info.first);
-    put(&mut bytes, SIGINFO + 24, info.second);
+    let second = if (info.signal, info.code) == (SIGSEGV, SEGV_PKUERR) {
+        SIGINFO_KEY
+    } else {
+        SIGINFO + 24
+    };
+    put(&mut bytes, second, info.second);
     bytes
 }
 

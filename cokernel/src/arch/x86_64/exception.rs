@@ -43,7 +43,6 @@ mod code {
     pub(super) const TRAP_BRKPT: i32 = 1;
     pub(super) const BUS_ADRALN: i32 = 1;
     pub(super) const SEGV_MAPERR: i32 = 1;
-    pub(super) const SEGV_PKUERR: i32 = 4;
 }
 
 /// A program's exception.
@@ -105,7 +104,7 @@ fn user_page_fault(address: u64, error: u64) -> FaultOutcome {
         return refusal(code::SEGV_MAPERR);
     }
     if error & page_fault::PROTECTION_KEY != 0 {
-        return refusal(code::SEGV_PKUERR);
+        return refusal(fault::SEGV_PKUERR);
     }
     let access = Access {
         write: error & page_fault::WRITE != 0,

@@ -23,6 +23,7 @@ mod cr4 {
     pub(super) const PCIDE: u64 = 1 << 17;
     pub(super) const OSXSAVE: u64 = 1 << 18;
     pub(super) const SMAP: u64 = 1 << 21;
+    pub(super) const PKE: u64 = 1 << 22;
     pub(super) const CET: u64 = 1 << 23;
     pub(super) const PKS: u64 = 1 << 24;
     pub(super) const UINTR: u64 = 1 << 25;
@@ -41,6 +42,9 @@ const CR0_ET: u64 = 1 << 4;
 const EFER_SCE_LME_LMA_NXE: u64 = 1 | 1 << 8 | 1 << 10 | 1 << 11;
 /// AMX tile data, which Linux gives only to programs that asked.
 const XFD_TILE_DATA: u64 = 1 << 18;
+
+/// The register of the protection keys.
+pub(super) const PROTECTION_KEYS: u64 = 1 << 9;
 
 /// CR4 as loaded; the same on every CPU.
 static CR4: AtomicU64 = AtomicU64::new(0);
@@ -108,6 +112,11 @@ pub(super) fn has_smap() -> bool {
 /// Whether there is more than the FXSAVE state.
 pub(super) fn has_xsave() -> bool {
     CR4.load(Ordering::Relaxed) & cr4::OSXSAVE != 0
+}
+
+/// Whether pages have protection keys, whose register is an extended state.
+pub(super) fn has_protection_keys() -> bool {
+    CR4.load(Ordering::Relaxed) & cr4::PKE != 0 && has_xsave() && xcr0() & PROTECTION_KEYS != 0
 }
 
 /// The extended states programs have.

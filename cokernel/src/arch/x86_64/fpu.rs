@@ -8,7 +8,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-use super::{cpu, features};
+use super::{cpu, features, protection_key};
 use crate::sync::PerCpuArray;
 use crate::task::thread::Thread;
 
@@ -84,6 +84,18 @@ impl FpuState {
         unsafe {
             area.cast::<u16>().write(INITIAL_FCW);
             area.add(MXCSR).cast::<u32>().write(INITIAL_MXCSR);
+        }
+        if features::has_protection_keys() {
+            let place = features::cpuid(0xd, 9).ebx as usize;
+            assert!(place + 4 <= bytes(), "PKRU lies outside the state");
+            // SAFETY: the header lies in the area, and so, as just checked, does this state; both are
+            // aligned.
+            unsafe {
+                area.add(XSTATE_BV)
+                    .cast::<u64>()
+                    .write(features::PROTECTION_KEYS);
+                area.add(place).cast::<u32>().write(protection_key::INITIAL);
+            }
         }
         Self {
             area: Some(area),

@@ -15,6 +15,7 @@ mod gdt;
 mod idt;
 mod msr;
 pub mod paging;
+pub mod protection_key;
 mod syscall_entry;
 mod tables;
 pub mod time;

@@ -30,6 +30,9 @@ const GLOBAL: u64 = 1 << 8;
 const MIRRORED: u64 = 1 << 9;
 /// Software: the entry holds a frame although it is not present.
 const HELD: u64 = 1 << 10;
+/// The protection key of a leaf.
+const KEY_SHIFT: u32 = 59;
+const KEY: u64 = 0xf << KEY_SHIFT;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
@@ -93,6 +96,8 @@ pub struct Flags {
     pub caching: u64,
     /// The frame is Linux's, not the partition's. Means nothing to the hardware.
     pub mirrored: bool,
+    /// The protection key.
+    pub key: u8,
 }
 
 impl Flags {
@@ -105,6 +110,7 @@ impl Flags {
             user: true,
             caching: 0,
             mirrored: false,
+            key: 0,
         }
     }
 
@@ -121,7 +127,7 @@ impl Flags {
         if self.mirrored {
             bits |= MIRRORED;
         }
-        bits
+        bits | (self.key as u64) << KEY_SHIFT & KEY
     }
 
     const fn decode(entry: u64, is_large: bool) -> Self {
@@ -132,6 +138,7 @@ impl Flags {
             user: entry & USER != 0,
             caching: caching::index_of(entry, is_large),
             mirrored: entry & MIRRORED != 0,
+            key: ((entry & KEY) >> KEY_SHIFT) as u8,
         }
     }
 }

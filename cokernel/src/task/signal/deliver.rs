@@ -8,6 +8,7 @@ use ihk_ikc::process::op;
 use super::{flag, Action, Info, SignalStack, DEFAULT_HANDLER, IGNORE_HANDLER};
 use crate::arch::UserFrame;
 use crate::delegate;
+use crate::mm::fault;
 use crate::syscall::errno::Errno;
 use crate::syscall::restart;
 use crate::task::process::Process;
@@ -34,7 +35,7 @@ pub fn raise_fault(signal: u32, code: i32, address: u64) {
         signal,
         code,
         first: address,
-        second: 0,
+        second: fault::key_of(process, signal, code, address),
     };
     if !thread.data.signals.own.lock().pending.add(info) {
         // No memory for a word about it, and the instruction cannot be passed over.
