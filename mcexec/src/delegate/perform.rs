@@ -6,7 +6,7 @@ use ihk_ikc::slot::Request;
 use nix::libc;
 
 use super::named::Named;
-use super::{directory, exe_link, hidden, operation, way, Program};
+use super::{directory, exe_link, hidden, operation, server, way, Program};
 use crate::syscall;
 use crate::views::{self, snapshot, sysfs};
 use crate::window;
@@ -35,6 +35,11 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
         libc::SYS_getdents64 => directory::entries(args),
         libc::SYS_sysinfo => views::system_information(args),
         libc::SYS_fchdir => change_directory(call, args),
+        _ if changes_identity(call) => {
+            let result = raw(call, args);
+            server::note_identity();
+            result
+        }
         _ if acts_on_proxy(call) => ENOSYS,
         _ if hidden::is_meant(call, args[0]) => hidden::EBADF,
         _ => raw(call, args),
@@ -99,6 +104,20 @@ fn read_again(call: libc::c_long, args: [u64; 6]) -> i64 {
 /// The call as it is.
 pub(super) fn raw(call: libc::c_long, args: [u64; 6]) -> i64 {
     way::carry(call, args).unwrap_or_else(|| syscall::perform(call.cast_unsigned(), args))
+}
+
+/// Calls that change who the thread is to Linux.
+fn changes_identity(call: libc::c_long) -> bool {
+    matches!(
+        call,
+        libc::SYS_setuid
+            | libc::SYS_setgid
+            | libc::SYS_setreuid
+            | libc::SYS_setregid
+            | libc::SYS_setresuid
+            | libc::SYS_setresgid
+            | libc::SYS_setgroups
+    )
 }
 
 /// Calls whose object is the calling thread or address space: performed here they would act on

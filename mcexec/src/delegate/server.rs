@@ -62,6 +62,14 @@ struct Pair {
     began_as: Rights,
 }
 
+impl Pair {
+    fn check_identity(&self) {
+        if self.began_as != Rights::now() {
+            self.exchange.outdated.store(true, Ordering::Release);
+        }
+    }
+}
+
 /// Between a runner and its worker.
 struct Exchange {
     /// What the runner wants. Writers: the runner while RUNNING, the worker otherwise.
@@ -103,9 +111,7 @@ pub(super) fn serve(program: &'static Program, args: [u64; 6]) -> Result<i64, Er
         exchange.asks.store(RUNNING, Ordering::Release);
         wake(&exchange.asks);
     }
-    if pair.began_as != Rights::now() {
-        exchange.outdated.store(true, Ordering::Release);
-    }
+    pair.check_identity();
     let asked = wait(exchange);
     if asked == Ok(CALL) {
         pass_on(&exchange.call, record);
@@ -114,6 +120,16 @@ pub(super) fn serve(program: &'static Program, args: [u64; 6]) -> Result<i64, Er
         OWN.set(Some(pair));
     }
     asked.map(i64::from)
+}
+
+/// This worker has perhaps made its thread somebody else: its runner does nothing any more, from
+/// before the thread knows.
+pub(super) fn note_identity() {
+    OWN.with_borrow(|own| {
+        if let Some(pair) = own {
+            pair.check_identity();
+        }
+    });
 }
 
 /// `QUEUE_FUTEX`: `futex` on a word that this process uses, too.
@@ -135,7 +151,7 @@ fn wait(exchange: &Exchange) -> Result<u32, Errno> {
         }
         // Whatever interrupts is for the program's thread, which then calls again.
         let slept = sleep(&exchange.asks, RUNNING);
-        if matches!(slept, syscall::RESTART) || slept == -i64::from(libc::EINTR) {
+        if syscall::is_interrupted(slept) {
             return Err(Errno::EINTR);
         }
     }
