@@ -17,7 +17,7 @@ use crate::ffi::wait::Until;
 use crate::populate;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use crate::proto::packet::ToCokernel;
-use crate::proto::slot::SLOT_PAGES;
+use crate::proto::slot::{SHARED_PAGES, SLOT_PAGES};
 use crate::proto::uapi::SLOTS_OFFSET;
 use crate::proxy::Proxy;
 use crate::walk::{walk, Access, Translation};
@@ -153,11 +153,11 @@ fn map_large(fault: &Fault<'_>, proxy: &Proxy) -> Option<Outcome> {
     unchanged.then(|| fault.insert_large(frame))
 }
 
-/// A page of slots. The co-kernel is asked for the address of a page after the first when it is
-/// touched for the first time.
+/// A page of slots, or a bounce page. The co-kernel is asked for the address of a page after the first
+/// when it is touched for the first time.
 fn map_slots(fault: Fault<'_>, proxy: &Proxy) -> Outcome {
     let page = (fault.offset() - SLOTS_OFFSET) / PAGE_BYTES;
-    if page >= SLOT_PAGES as u64 {
+    if page >= SHARED_PAGES as u64 {
         return Outcome::NoSuchAddress;
     }
     // Bounded by the line above.
@@ -180,10 +180,15 @@ fn map_slots(fault: Fault<'_>, proxy: &Proxy) -> Outcome {
 }
 
 /// Maps a page of slots that is known; after the instance is gone, a page of free slots, so that a
-/// polling worker comes to sleep in mcctrl and learns what happened instead of dying of SIGBUS.
+/// polling worker comes to sleep in mcctrl and learns what happened instead of dying of SIGBUS. A
+/// bounce page is never such a page: what Linux reads into it would become requests.
 fn map_slot_page(fault: &Fault<'_>, proxy: &Proxy, page: usize) -> Look {
     let Some(inside) = proxy.gate.enter() else {
-        return Look::End(fault.insert_own(fault.address(), &proxy.afterlife));
+        return Look::End(if page < SLOT_PAGES {
+            fault.insert_own(fault.address(), &proxy.afterlife)
+        } else {
+            Outcome::Broken
+        });
     };
     let Some(slots) = proxy.slots(page) else {
         return Look::Missing;

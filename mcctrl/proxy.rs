@@ -21,7 +21,7 @@ use crate::instance::Instance;
 use crate::mirror::Mirror;
 use crate::patience::Patience;
 use crate::proto::packet::ToCokernel;
-use crate::proto::slot::{MAX_SLOTS, SLOT_PAGES};
+use crate::proto::slot::{MAX_SLOTS, SHARED_PAGES};
 use crate::refusals::Refusals;
 use crate::revoke::Revocations;
 use crate::undertaker;
@@ -63,8 +63,8 @@ pub(crate) struct Proxy {
     /// The co-kernel's handle, 0 before there is one.
     handle: AtomicU32,
     root: AtomicU64,
-    /// Physical addresses of the pages of slots, 0 for those not known (yet).
-    slots: [AtomicU64; SLOT_PAGES],
+    /// Physical addresses of the shared pages, 0 for those not known (yet).
+    slots: [AtomicU64; SHARED_PAGES],
     started: AtomicBool,
     released: AtomicBool,
     freed: AtomicBool,
@@ -129,7 +129,7 @@ impl Proxy {
                 cpu: AtomicU32::new(0),
                 handle: AtomicU32::new(0),
                 root: AtomicU64::new(0),
-                slots: [const { AtomicU64::new(0) }; SLOT_PAGES],
+                slots: [const { AtomicU64::new(0) }; SHARED_PAGES],
                 started: AtomicBool::new(false),
                 released: AtomicBool::new(false),
                 freed: AtomicBool::new(false),
@@ -190,13 +190,13 @@ impl Proxy {
         (self.handle() != 0).then(|| self.root.load(Ordering::Relaxed))
     }
 
-    /// Physical address of page `page` of the program's slots; `None` if that is not known.
+    /// Physical address of page `page` of the shared pages, slots first; `None` if that is not known.
     pub(crate) fn slots(&self, page: usize) -> Option<u64> {
         let word = self.slots.get(page)?.load(Ordering::Acquire);
         (self.handle() != 0 && word != 0).then_some(word)
     }
 
-    /// Page `page` of the slots lies at physical address `slots`.
+    /// Page `page` of the shared pages lies at physical address `slots`.
     pub(crate) fn set_slots(&self, page: usize, slots: u64) {
         if let Some(word) = self.slots.get(page) {
             word.store(slots, Ordering::Release);

@@ -4,7 +4,7 @@
 use crate::ffi::vma::NewArea;
 use crate::image::within;
 use crate::proto::layout::{PAGE_BYTES, WINDOW_END};
-use crate::proto::slot::SLOT_PAGES;
+use crate::proto::slot::SHARED_PAGES;
 use crate::proto::uapi::SLOTS_OFFSET;
 use crate::proxy::Proxy;
 use kernel::prelude::*;
@@ -17,7 +17,7 @@ pub(crate) fn mmap(proxy: &Proxy, area: &NewArea<'_>) -> Result {
     let is_window = area.offset() == area.start() && within(area.start(), bytes, window);
     let is_slots = area.offset() == SLOTS_OFFSET
         && area.start() >= WINDOW_END
-        && bytes == SLOT_PAGES as u64 * PAGE_BYTES;
+        && bytes == SHARED_PAGES as u64 * PAGE_BYTES;
     if !area.is_shared() || !(is_window || is_slots) {
         return Err(EINVAL);
     }

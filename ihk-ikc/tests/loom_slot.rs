@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Model of the delegation slot: no wake-up is lost on either side, and an answer always belongs
-//! to its request. Run with `RUSTFLAGS="--cfg loom"`.
+//! Model of the delegation slot: no wake-up is lost on either side, an answer always belongs to its
+//! request, and what lies in the bounce page is there when the other side looks. Run with `RUSTFLAGS="--cfg loom"`.
 #![cfg(loom)]
 
 use ihk_ikc::slot::{DelegationSlot, Request, Wake};
+use loom::cell::Cell;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
@@ -31,6 +32,15 @@ impl Bell {
     }
 }
 
+/// A bounce page: plain memory, which only the slot's state orders. Loom objects to an access that
+/// is not ordered after the other side's last one.
+#[derive(Default)]
+struct Page(Cell<u64>);
+
+// SAFETY: loom checks each access.
+#[expect(unsafe_code, reason = "memory that two sides use by turns")]
+unsafe impl Sync for Page {}
+
 fn request(number: u64) -> Request {
     Request {
         number,
@@ -39,7 +49,12 @@ fn request(number: u64) -> Request {
 }
 
 /// The worker: sleeps whenever it finds nothing, answers `calls` requests with number + 1.
-fn serve(slot: &DelegationSlot, worker_bell: &Bell, app_bell: &Bell, calls: usize) {
+fn serve(
+    slot: &DelegationSlot,
+    page: &Page,
+    (worker_bell, app_bell): (&Bell, &Bell),
+    calls: usize,
+) {
     for _ in 0..calls {
         let taken = loop {
             if let Some(taken) = slot.take() {
@@ -52,6 +67,8 @@ fn serve(slot: &DelegationSlot, worker_bell: &Bell, app_bell: &Bell, calls: usiz
             thread::yield_now();
         };
         assert_eq!(taken, request(taken.number), "a torn request");
+        assert_eq!(page.0.get(), taken.number, "old data of a request");
+        page.0.set(taken.number + 1);
         let result = i64::try_from(taken.number).unwrap() + 1;
         if slot.finish(result) == Wake::Ring {
             app_bell.ring();
@@ -60,12 +77,19 @@ fn serve(slot: &DelegationSlot, worker_bell: &Bell, app_bell: &Bell, calls: usiz
 }
 
 /// The app thread: polls once, then gives its CPU away.
-fn call(slot: &DelegationSlot, worker_bell: &Bell, app_bell: &Bell, number: u64) -> i64 {
+fn call(
+    slot: &DelegationSlot,
+    page: &Page,
+    (worker_bell, app_bell): (&Bell, &Bell),
+    number: u64,
+) -> i64 {
+    page.0.set(number);
     if slot.post(&request(number)).unwrap() == Wake::Ring {
         worker_bell.ring();
     }
     loop {
         if let Some(result) = slot.poll().unwrap() {
+            assert_eq!(page.0.get(), number + 1, "old data of an answer");
             return result;
         }
         if slot.set_waiter() {
@@ -82,12 +106,13 @@ fn no_wake_up_is_lost_and_answers_match() {
     model.check(|| {
         let slot = Arc::new(DelegationSlot::new());
         let bells = Arc::new((Bell::default(), Bell::default()));
+        let page = Arc::new(Page::default());
         let worker = {
-            let (slot, bells) = (slot.clone(), bells.clone());
-            thread::spawn(move || serve(&slot, &bells.0, &bells.1, 2))
+            let (slot, bells, page) = (slot.clone(), bells.clone(), page.clone());
+            thread::spawn(move || serve(&slot, &page, (&bells.0, &bells.1), 2))
         };
         for number in [7, 8] {
-            let result = call(&slot, &bells.0, &bells.1, number);
+            let result = call(&slot, &page, (&bells.0, &bells.1), number);
             assert_eq!(result, i64::try_from(number).unwrap() + 1);
         }
         worker.join().expect("the worker does not panic");

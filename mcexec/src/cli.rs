@@ -29,7 +29,7 @@ Options:
   -m NODES       Memory nodes; not supported yet
   -t N           Number of proxy threads; accepted and ignored
   --way=WAY      For measurement: how data of delegated calls travel: around (map
-                 the page that Linux touches, with its neighbours, as always), page
+                 the page that Linux touches, with its neighbours), page
                  (that page only), before (map the buffer of a read before the
                  call), copy (no mapping: copy what a read brings)
   -h, --help     Print help
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_way_is_chosen_by_its_name() {
         assert_eq!(run("--way=copy ls").map(|run| run.way), Ok(Way::Copy));
-        assert_eq!(run("ls --way=copy").map(|run| run.way), Ok(Way::Around));
+        assert_eq!(run("ls --way=copy").map(|run| run.way), Ok(Way::Usual));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
 use ihk_ikc::process::prot;
-use ihk_ikc::slot::{DelegationSlot, MAX_SLOTS, SLOT_PAGES};
+use ihk_ikc::slot::{self, DelegationSlot, MAX_SLOTS, SHARED_PAGES};
 use ihk_ikc::uapi::SLOTS_OFFSET;
 use nix::errno::Errno;
 use nix::libc;
@@ -59,11 +59,19 @@ fn map_parts(
     for &(first, end) in parts {
         map_shared(window_fd, first, end - first, first)?;
     }
-    let slots = map_shared(slots_fd, 0, SLOT_PAGES as u64 * PAGE_BYTES, SLOTS_OFFSET)?;
+    let slots = map_shared(slots_fd, 0, SHARED_PAGES as u64 * PAGE_BYTES, SLOTS_OFFSET)?;
     // SAFETY: pages of their own, mapped for the rest of the process, that mcctrl backs with the
     // co-kernel's slots; all words of a slot are atomics, so that the co-kernel may write them.
     let slots = unsafe { &*ptr::with_exposed_provenance::<[DelegationSlot; MAX_SLOTS]>(slots) };
     Ok((Window { start }, slots))
+}
+
+/// Address of byte `at` of the bounce page of slot `index`, which is mapped behind `slots`, if there
+/// can be one that has `bytes` from there on. For Linux only: a reference to it there is none.
+pub(crate) fn bounce_address(slots: Slots, index: usize, at: u64, bytes: u64) -> Option<u64> {
+    let fits = at.checked_add(bytes)? <= PAGE_BYTES;
+    let page = slot::bounce_page(index).filter(|_| fits)? as u64;
+    Some(ptr::from_ref(slots).addr() as u64 + page * PAGE_BYTES + at)
 }
 
 /// The free parts of the window that begins at `start`.

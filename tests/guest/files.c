@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -15,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -122,6 +124,84 @@ static void write_from_a_read_only_page_works(void)
 	REQUIRE(pwrite(file, page, 22, 0) == 22 && pread(file, answer, 64, 0) == 22 && strcmp(answer, page) == 0);
 	REQUIRE(pwrite(file, constant, sizeof constant, 0) == sizeof constant);
 	REQUIRE(pread(file, answer, 64, 0) == sizeof constant && strcmp(answer, constant) == 0);
+}
+
+static int is_zero(const char *memory, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		if (memory[i])
+			return 0;
+	return 1;
+}
+
+/* Reads and writes of all sizes, the first and the second that use a page. */
+static void small_first_uses_move_exactly_their_bytes(void)
+{
+	int file = pattern_file(4 * PAGE, 0), other = pattern_file(0, 0);
+	for (int round = 0; round < 64; round++) {
+		char *page = pages(PAGE, PROT_READ | PROT_WRITE), *source = pages(PAGE, PROT_READ | PROT_WRITE);
+		size_t at = (size_t)round * 97 % PAGE, bytes = 1 + (size_t)round * 1031 % (PAGE - at);
+		for (int again = 0; again < 2; again++) {
+			size_t offset = (size_t)(round * 13 + again);
+			REQUIRE(pread(file, page + at, bytes, (off_t)offset) == (ssize_t)bytes);
+			REQUIRE(has_pattern(page + at, bytes, offset) && is_zero(page, at));
+			REQUIRE(is_zero(page + at + bytes, PAGE - at - bytes));
+			memset(source + at, round + again + 1, bytes);
+			REQUIRE(pwrite(other, source + at, bytes, 0) == (ssize_t)bytes);
+			REQUIRE(pread(other, page + at, bytes, 0) == (ssize_t)bytes);
+			REQUIRE(memcmp(page, source, PAGE) == 0);
+		}
+		REQUIRE(munmap(page, PAGE) == 0 && munmap(source, PAGE) == 0);
+	}
+}
+
+/* What a first use does not get stays where it is. */
+static void small_first_uses_end_as_others_do(void)
+{
+	int ends[2], file = pattern_file(100, 0);
+	char *page = pages(PAGE, PROT_READ | PROT_WRITE);
+	REQUIRE(pread(file, page, PAGE, 0) == 100 && has_pattern(page, 100, 0) && is_zero(page + 100, PAGE - 100));
+	REQUIRE(pread(file, pages(PAGE, PROT_READ | PROT_WRITE), PAGE, 100) == 0);
+	REQUIRE_ERROR(read(-1, pages(PAGE, PROT_READ | PROT_WRITE), PAGE), EBADF);
+	REQUIRE_ERROR(write(-1, pages(PAGE, PROT_READ | PROT_WRITE), PAGE), EBADF);
+	REQUIRE(pipe2(ends, O_NONBLOCK) == 0);
+	REQUIRE_ERROR(read(ends[0], pages(PAGE, PROT_READ | PROT_WRITE), PAGE), EAGAIN);
+	REQUIRE(write(ends[1], "abc", 3) == 3);
+	REQUIRE_ERROR(read(ends[0], pages(PAGE, PROT_READ), 3), EFAULT);
+	char *fresh = pages(PAGE, PROT_READ | PROT_WRITE);
+	REQUIRE(read(ends[0], fresh + PAGE - 2, 2) == 2 && memcmp(fresh + PAGE - 2, "ab", 2) == 0);
+	REQUIRE(read(ends[0], fresh, PAGE) == 1 && fresh[0] == 'c');
+}
+
+enum { CROWD = 40 };
+
+static void *use_fresh_pages(void *argument)
+{
+	int file = *(int *)argument;
+	for (int round = 0; round < 20; round++) {
+		char *page = pages(PAGE, PROT_READ | PROT_WRITE);
+		REQUIRE(pread(file, page, PAGE, round) == PAGE && has_pattern(page, PAGE, (size_t)round));
+		REQUIRE(munmap(page, PAGE) == 0);
+	}
+	return NULL;
+}
+
+/* More threads than there are bounce pages, and a child of theirs. */
+static void small_first_uses_of_many_threads_do_not_mix(void)
+{
+	int file = pattern_file(2 * PAGE, 0), status;
+	pthread_t threads[CROWD];
+	for (int i = 0; i < CROWD; i++)
+		REQUIRE(pthread_create(&threads[i], NULL, use_fresh_pages, &file) == 0);
+	pid_t child = fork();
+	if (child == 0) {
+		use_fresh_pages(&file);
+		_exit(0);
+	}
+	use_fresh_pages(&file);
+	for (int i = 0; i < CROWD; i++)
+		REQUIRE(pthread_join(threads[i], NULL) == 0);
+	REQUIRE(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 }
 
 static void read_stops_at_the_end_of_mapped_memory(void)
@@ -289,6 +369,9 @@ int main(int argc, char **argv)
 		CLAIM(read_into_a_read_only_page_fails_with_efault),
 		CLAIM(rights_of_a_page_that_linux_has_seen_can_change),
 		CLAIM(write_from_a_read_only_page_works),
+		CLAIM(small_first_uses_move_exactly_their_bytes),
+		CLAIM(small_first_uses_end_as_others_do),
+		CLAIM(small_first_uses_of_many_threads_do_not_mix),
 		CLAIM(read_stops_at_the_end_of_mapped_memory),
 		CLAIM(bad_pointers_fail_with_efault),
 		CLAIM(bad_pointers_to_local_calls_fail_with_efault),

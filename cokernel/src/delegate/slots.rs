@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The pages of delegation slots of a process: the only place that turns their addresses into slots.
+//! The pages that a process shares with its proxy, slots and bounce pages: the only place that turns
+//! their addresses into slots.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ihk_ikc::layout::PAGE_BYTES;
-use ihk_ikc::slot::{DelegationSlot, SLOTS_PER_PAGE, SLOT_PAGES};
+use ihk_ikc::slot::{self, DelegationSlot, SHARED_PAGES, SLOTS_PER_PAGE, SLOT_PAGES};
 use x86_64::PhysAddr;
 
+use super::bounce::BouncePart;
 use crate::mm::{phys, reserve};
 
-/// Frames that hold [`SLOTS_PER_PAGE`] slots each; all but the first come when they are needed and
+/// Frames that hold [`SLOTS_PER_PAGE`] slots each, then bounce pages; all but the first come when they are needed and
 /// none goes before the process. Who drops it has given the frames to [`crate::mm::revoke`] first:
 /// Linux may have them mapped.
-pub struct Slots([AtomicU64; SLOT_PAGES]);
+pub struct Slots([AtomicU64; SHARED_PAGES]);
 
 impl Slots {
     /// One page of free slots, if there is a frame.
     pub fn new() -> Option<Self> {
-        let slots = Self([const { AtomicU64::new(0) }; SLOT_PAGES]);
+        let slots = Self([const { AtomicU64::new(0) }; SHARED_PAGES]);
         slots.add_page(0)?;
         Some(slots)
     }
@@ -40,12 +42,27 @@ impl Slots {
 
     /// All frames.
     pub fn frames(&self) -> impl Iterator<Item = PhysAddr> + '_ {
-        (0..SLOT_PAGES).filter_map(|page| self.frame(page))
+        (0..SHARED_PAGES).filter_map(|page| self.frame(page))
+    }
+
+    /// The `bytes` from byte `at` on of the bounce page of slot `index`; `None` if it has none, or there
+    /// is no frame. For the slot's own thread. They end within the page.
+    pub(super) fn bounce_page(&self, index: u32, at: u64, bytes: u64) -> Option<BouncePart> {
+        let page = slot::bounce_page(index as usize)?;
+        if self.frame(page).is_none() {
+            self.add_page(page)?;
+        }
+        let end = at.checked_add(bytes).filter(|end| *end <= PAGE_BYTES)?;
+        Some(BouncePart {
+            start: phys::direct_map_ptr(self.frame(page)? + at),
+            bytes: (end - at) as usize,
+        })
     }
 
     /// Slot `index`. Panics if there is none: indices are the co-kernel's own.
     pub fn slot(&self, index: u32) -> &DelegationSlot {
         let index = index as usize;
+        debug_assert!(index / SLOTS_PER_PAGE < SLOT_PAGES);
         let frame = self.frame(index / SLOTS_PER_PAGE).expect("no such slot");
         let first = phys::direct_map_ptr(frame).cast::<DelegationSlot>();
         // SAFETY: `add_page` allocated the frame, which 32 slots fill exactly, and it is given back

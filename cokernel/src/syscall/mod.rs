@@ -44,7 +44,7 @@ mod user;
 use ihk_ikc::process::op;
 
 use crate::arch::UserFrame;
-use crate::delegate::{self, pool};
+use crate::delegate::{self, bounce, pool};
 use crate::klog;
 use errno::{to_register, Errno, SyscallResult};
 use table::{Route, Row};
@@ -64,7 +64,7 @@ pub fn dispatch(frame: &mut UserFrame) {
 fn route(row: &Row, frame: &mut UserFrame) -> i64 {
     match row.route {
         Route::Local(function) => to_register(function(frame)),
-        Route::Delegate => delegate::call(row.number, frame.args()),
+        Route::Delegate => bounce::call(row.number, frame.args()),
         Route::ThreadState => {
             pool::mark_current(true);
             delegate::call(row.number, frame.args())

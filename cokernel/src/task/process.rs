@@ -104,6 +104,8 @@ pub struct ThreadData {
     pub signals: ThreadSignals,
     /// The mask that its slot shows; none can be [`NO_MASK`].
     pub shown_mask: AtomicU64,
+    /// A page whose data do not travel through the bounce page; a hint.
+    pub usual_page: AtomicU64,
     /// Zeroed and woken as a futex when the thread ends; 0 = none.
     pub clear_child_tid: AtomicU64,
     /// Head of the robust futex list; 0 = none.
@@ -126,6 +128,7 @@ impl Default for ThreadData {
             tid: 0,
             signals: ThreadSignals::default(),
             shown_mask: AtomicU64::new(NO_MASK),
+            usual_page: AtomicU64::new(0),
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             robust_list_told: AtomicBool::new(false),

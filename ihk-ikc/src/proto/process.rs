@@ -171,6 +171,21 @@ pub mod op {
     /// Drop the page tables of window part [`args[0]`, `+ args[1]`): madvise(DONTNEED), so that
     /// large pages can come again.
     pub const DROP_TABLES: u64 = BASE + 5;
+    /// System call `args[4]`, one of the four below, with descriptor `args[0]`, length `args[2]` and
+    /// file offset `args[3]`; its data lie in the slot's bounce page from byte `args[1]` on. What is
+    /// written is there when this is asked; what was read is there with the answer, which is at most
+    /// the length. [`NOT_BOUNCED`]: the call was not made.
+    pub const BOUNCE: u64 = BASE + 6;
+    /// Answer to [`BOUNCE`] of a proxy that does not want it.
+    pub const NOT_BOUNCED: i64 = i64::MIN;
+    /// Linux's number of a call that may be bounced.
+    pub const READ: u64 = 0;
+    /// As [`READ`].
+    pub const WRITE: u64 = 1;
+    /// As [`READ`].
+    pub const PREAD64: u64 = 17;
+    /// As [`READ`].
+    pub const PWRITE64: u64 = 18;
     /// Start a worker for slot `args[0]`, which inherits from this one; the answer is its thread
     /// id. Then, without making anybody wait, start one for each of the slots in `args[1..]` that
     /// is not 0.

@@ -72,6 +72,21 @@ pub const SLOTS_PER_PAGE: usize = 32;
 pub const SLOT_PAGES: usize = 32;
 /// Most threads of a process.
 pub const MAX_SLOTS: usize = SLOT_PAGES * SLOTS_PER_PAGE;
+/// The slots of the first page have a bounce page each ([`super::process::op::BOUNCE`]), as soon as
+/// they need one: memory without structure, behind the pages of slots.
+pub const BOUNCE_PAGES: usize = SLOTS_PER_PAGE;
+/// Pages that a process shares with its proxy: first those of slots, then the bounce pages.
+pub const SHARED_PAGES: usize = SLOT_PAGES + BOUNCE_PAGES;
+
+/// Which of the shared pages is the bounce page of slot `index`, if that can have one.
+#[must_use]
+pub const fn bounce_page(index: usize) -> Option<usize> {
+    if index < BOUNCE_PAGES {
+        Some(SLOT_PAGES + index)
+    } else {
+        None
+    }
+}
 
 /// One slot; the first line carries the call, the second what is needed to ring.
 #[repr(C, align(128))]

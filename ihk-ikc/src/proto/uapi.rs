@@ -277,8 +277,9 @@ pub struct CreateProcess {
 /// on version mismatch, ENOMEM if the partition is too small, EINVAL for a malformed image.
 /// The window is then mapped from `window_fd`: MAP_SHARED, PROT_READ|PROT_WRITE, one mapping from
 /// `window_start` to [`super::layout::WINDOW_END`] with file offset = address; all
-/// [`super::slot::SLOT_PAGES`] slot pages, anywhere above, with file offset [`SLOTS_OFFSET`]. Pages
-/// after the first may be touched when [`super::process::op::NEW_WORKER`] has named a slot there.
+/// [`super::slot::SHARED_PAGES`] shared pages, anywhere above, with file offset [`SLOTS_OFFSET`]. Pages
+/// of slots after the first may be touched when [`super::process::op::NEW_WORKER`] has named a slot
+/// there, bounce pages while a [`super::process::op::BOUNCE`] is performed.
 pub const CREATE_PROCESS: u32 = both::<CreateProcess>(0x60);
 
 /// File offset, in the window descriptor, of the first slot page.

@@ -7,6 +7,7 @@ use nix::libc;
 
 use super::named::Named;
 use super::{directory, exe_link, hidden, operation, server, way, Program};
+use crate::cancel;
 use crate::syscall;
 use crate::views::{self, snapshot, sysfs};
 use crate::window;
@@ -16,6 +17,7 @@ use crate::window;
 pub(crate) fn perform(program: &'static Program, request: &Request) -> i64 {
     let Request { number, args } = *request;
     match i64::try_from(number) {
+        Ok(_) if number == op::BOUNCE => bounce(program, args),
         Ok(_) if number >= op::BASE => operation::perform(program, number, args),
         Ok(call) => system_call(program, call, args),
         Err(_) => ENOSYS,
@@ -23,6 +25,22 @@ pub(crate) fn perform(program: &'static Program, request: &Request) -> i64 {
 }
 
 const ENOSYS: i64 = -(libc::ENOSYS as i64);
+
+/// A system call whose data lie in the bounce page of this worker's slot.
+fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6]) -> i64 {
+    let buffer = cancel::own_slot()
+        .and_then(|index| window::bounce_address(program.slots, index as usize, at, bytes));
+    let call = i64::try_from(number).ok().filter(|_| {
+        let known = [op::READ, op::WRITE, op::PREAD64, op::PWRITE64];
+        known.contains(&number) && !way::is_chosen()
+    });
+    match (buffer, call) {
+        (Some(buffer), Some(call)) => {
+            system_call(program, call, [descriptor, buffer, bytes, offset, 0, 0])
+        }
+        _ => op::NOT_BOUNCED,
+    }
+}
 
 fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
     if let Some(named) = Named::by(call, &args) {

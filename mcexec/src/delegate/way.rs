@@ -18,8 +18,10 @@ use crate::window::{self, Window};
 /// How the data of a delegated call travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// Linux faults in the window; the pages around come, too, or 2 MiB at once. The usual one.
+    /// The first use of a little memory through the slot's bounce page, all else as [`Self::Around`].
     #[default]
+    Usual,
+    /// Linux faults in the window; the pages around come, too, or 2 MiB at once.
     Around,
     /// Linux faults in the window for each page.
     Page,
@@ -65,7 +67,8 @@ impl Way {
 /// Linux lacks memory for it.
 pub(crate) fn begin(way: Way, window: Window) -> Result<(), Errno> {
     match way {
-        Way::Around => return Ok(()),
+        Way::Usual => return Ok(()),
+        Way::Around => {}
         Way::Page => window.map_singly()?,
         Way::Before => {}
         Way::Copy => {
@@ -74,6 +77,11 @@ pub(crate) fn begin(way: Way, window: Window) -> Result<(), Errno> {
         }
     }
     CHOSEN.set((way, window)).map_err(|_| Errno::EALREADY)
+}
+
+/// Whether calls travel in another than the usual way.
+pub(super) fn is_chosen() -> bool {
+    CHOSEN.get().is_some()
 }
 
 /// The result of `call`, if the chosen way makes it; `None` if it is to be made as always, perhaps
@@ -123,7 +131,7 @@ mod tests {
     #[test]
     fn ways_have_names() {
         assert_eq!(Way::named(b"page"), Some(Way::Page));
-        assert_eq!(Way::named(b"around"), Some(Way::default()));
+        assert_eq!(Way::named(b"around"), Some(Way::Around));
         assert_eq!(Way::named(b"pages"), None);
     }
 }

@@ -33,6 +33,8 @@ const HELD: u64 = 1 << 10;
 /// The protection key of a leaf.
 const KEY_SHIFT: u32 = 59;
 const KEY: u64 = 0xf << KEY_SHIFT;
+/// Software: see [`PageTable::note_use`].
+const USED: u64 = 1 << 11;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
@@ -385,6 +387,13 @@ impl PageTable {
     pub fn lookup(&self, va: u64) -> Option<Mapping> {
         let (slot, size) = self.leaf_slot(va)?;
         Some(Mapping::of(slot.load(Ordering::Relaxed), size))
+    }
+
+    /// Remembers in the leaf that contains `va` that a delegated call has used it, until the leaf is
+    /// changed; whether that is news.
+    pub fn note_use(&self, va: u64) -> bool {
+        let slot = self.leaf_slot(va).map(|(slot, _)| slot);
+        slot.is_some_and(|slot| slot.fetch_or(USED, Ordering::SeqCst) & USED == 0)
     }
 
     /// The first leaf that begins in, or reaches into, `[from, to)`, and its first address. User

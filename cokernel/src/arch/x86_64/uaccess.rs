@@ -83,11 +83,26 @@ pub(super) fn fixup(rip: u64) -> Option<u64> {
 ///
 /// [`Fault`]; the buffer's contents are undefined then.
 pub fn read_bytes(address: u64, buffer: &mut [u8]) -> Result<(), Fault> {
-    check(address, buffer.len() as u64)?;
+    // SAFETY: the target is a Rust slice.
+    unsafe { read_raw(address, buffer.as_mut_ptr(), buffer.len()) }
+}
+
+/// As [`read_bytes`], into memory that somebody else may write to meanwhile.
+///
+/// # Errors
+///
+/// [`Fault`].
+///
+/// # Safety
+///
+/// The `bytes` from `to` on may be written, and nobody has a reference to them.
+pub unsafe fn read_raw(address: u64, to: *mut u8, bytes: usize) -> Result<(), Fault> {
+    check(address, bytes as u64)?;
     let from = core::ptr::with_exposed_provenance(address as usize);
     let _open = Open::new();
-    // SAFETY: the source is user space's, where faults are caught; the target is a Rust slice.
-    match unsafe { uaccess_copy(buffer.as_mut_ptr(), from, buffer.len()) } {
+    // SAFETY: the source is user space's, where faults are caught; the target by this function's
+    // contract.
+    match unsafe { uaccess_copy(to, from, bytes) } {
         0 => Ok(()),
         _ => Err(Fault),
     }
@@ -99,11 +114,26 @@ pub fn read_bytes(address: u64, buffer: &mut [u8]) -> Result<(), Fault> {
 ///
 /// [`Fault`]; part of the bytes may have been written.
 pub fn write_bytes(address: u64, bytes: &[u8]) -> Result<(), Fault> {
-    check(address, bytes.len() as u64)?;
+    // SAFETY: the source is a Rust slice.
+    unsafe { write_raw(address, bytes.as_ptr(), bytes.len()) }
+}
+
+/// As [`write_bytes`], from memory that somebody else may write to meanwhile.
+///
+/// # Errors
+///
+/// As [`write_bytes`].
+///
+/// # Safety
+///
+/// The `bytes` from `from` on may be read.
+pub unsafe fn write_raw(address: u64, from: *const u8, bytes: usize) -> Result<(), Fault> {
+    check(address, bytes as u64)?;
     let to = core::ptr::with_exposed_provenance_mut(address as usize);
     let _open = Open::new();
-    // SAFETY: the target is user space's, where faults are caught; the source is a Rust slice.
-    match unsafe { uaccess_copy(to, bytes.as_ptr(), bytes.len()) } {
+    // SAFETY: the target is user space's, where faults are caught; the source by this function's
+    // contract.
+    match unsafe { uaccess_copy(to, from, bytes) } {
         0 => Ok(()),
         _ => Err(Fault),
     }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A read or write of little into memory that Linux has never seen: its data travel through a page
+//! that belongs to the slot.
+//!
+//! Mapping a page in the window costs Linux a fault, and its end a revocation; copying up to a page
+//! costs less. A buffer that comes a second time is mapped: from then on Linux's own copy is the only
+//! one. Each leaf of the page table remembers whether it had its first time.
+
+use core::sync::atomic::Ordering;
+
+use ihk_ikc::exposed;
+use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::process::op;
+
+use crate::arch::uaccess;
+use crate::mm::phys;
+use crate::mm::runs::run_of;
+use crate::syscall::errno::Errno;
+use crate::task::process::Process;
+use crate::task::sched;
+use crate::task::thread::Thread;
+
+/// Which way the data go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    /// To the program.
+    In,
+    /// From the program.
+    Out,
+}
+
+impl Direction {
+    /// That of system call `number`, if it is one of those that may travel so.
+    const fn of(number: u64) -> Option<Self> {
+        match number {
+            op::READ | op::PREAD64 => Some(Self::In),
+            op::WRITE | op::PWRITE64 => Some(Self::Out),
+            _ => None,
+        }
+    }
+}
+
+/// As [`super::call`], for any system call; the data of some travel through the bounce page.
+pub fn call(number: u64, args: [u64; 6]) -> i64 {
+    let carried = Direction::of(number).and_then(|direction| carry(direction, number, args));
+    carried.unwrap_or_else(|| super::call(number, args))
+}
+
+/// `None`: the call is to be made in the usual way; nothing has happened yet.
+fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
+    let [descriptor, address, bytes, offset, ..] = args;
+    let at = address % PAGE_BYTES;
+    if bytes == 0 || bytes > PAGE_BYTES - at {
+        return None;
+    }
+    let thread = sched::current();
+    let process = thread.process.as_ref()?;
+    let page = process.slots.bounce_page(thread.slot, at, bytes)?;
+    if !is_first_use(thread, process, address, direction) {
+        return None;
+    }
+    if direction == Direction::Out {
+        // What is not there is for the usual way to tell.
+        page.fill_from(address).ok()?;
+    }
+    let result = super::call(op::BOUNCE, [descriptor, at, bytes, offset, number, 0]);
+    if result == op::NOT_BOUNCED {
+        return None;
+    }
+    match u64::try_from(result) {
+        Ok(moved) if moved > bytes => Some(Errno::EIO.negated()),
+        Ok(moved @ 1..) if direction == Direction::In => {
+            let copied = page.copy_to(address, moved);
+            Some(copied.map_or(Errno::EFAULT.negated(), |()| result))
+        }
+        _ => Some(result),
+    }
+}
+
+/// Whether the page of `address` is there, may be used so, and neither Linux nor this function has
+/// seen it before.
+fn is_first_use(thread: &Thread, process: &Process, address: u64, direction: Direction) -> bool {
+    let page = address & !(PAGE_BYTES - 1);
+    if thread.data.usual_page.load(Ordering::Relaxed) == page {
+        return false;
+    }
+    let is_first = process.space.with(|inner| {
+        let Some(leaf) = inner.table.lookup(address) else {
+            return false;
+        };
+        let rights = leaf.flags;
+        let fits = rights.read
+            && rights.user
+            && !rights.mirrored
+            && (rights.write || direction == Direction::Out);
+        let is_unseen =
+            |run| !exposed::any_set(phys::exposed_bits(), run) && inner.table.note_use(address);
+        fits && run_of(&leaf).is_some_and(is_unseen)
+    });
+    if !is_first {
+        thread.data.usual_page.store(page, Ordering::Relaxed);
+    }
+    is_first
+}
+
+/// A part of a slot's bounce page, for the length of a call.
+pub(super) struct BouncePart {
+    /// In the kernel's map of the partition.
+    pub(super) start: *mut u8,
+    pub(super) bytes: usize,
+}
+
+impl BouncePart {
+    /// Copies the program's bytes from `address` on.
+    fn fill_from(&self, address: u64) -> Result<(), uaccess::Fault> {
+        // SAFETY: `Slots::bounce_page` made it of a frame that stays for as long as the process; the
+        // proxy may write to it meanwhile, which no reference forbids.
+        unsafe { uaccess::read_raw(address, self.start, self.bytes) }
+    }
+
+    /// Copies the first `bytes` of it to the program; `bytes` is no more than the part has.
+    fn copy_to(&self, address: u64, bytes: u64) -> Result<(), uaccess::Fault> {
+        let bytes = self.bytes.min(bytes as usize);
+        // SAFETY: as above.
+        unsafe { uaccess::write_raw(address, self.start, bytes) }
+    }
+}
