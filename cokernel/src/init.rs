@@ -134,6 +134,8 @@ fn init_memory(params: &BootParams, info: &'static mut BootInfo) {
 }
 
 fn go_online() {
+    let server = &ikc::control().servers[arch::cpu_index() as usize];
+    arch::this_cpu().set_server(server.load(Ordering::Relaxed));
     ikc::beat();
     ikc::own_ring().request_doorbell();
     ikc::control().cpus_online.fetch_add(1, Ordering::AcqRel);

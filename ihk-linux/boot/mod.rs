@@ -121,6 +121,9 @@ fn prepare(instance: &Arc<Instance>, steering: &Steering, plan: &Plan) -> Result
         .control
         .default_linux_cpu
         .store(steering.default_linux_cpu(), Ordering::Relaxed);
+    for (word, &server) in running.control.servers.iter().zip(&steering.ikc_map.linux_cpu) {
+        word.store(server.into(), Ordering::Relaxed);
+    }
     running.request_doorbells();
     Ok(running)
 }

@@ -16,5 +16,6 @@ claims!(PARTITION:
     log_stays_readable_until_the_instance_is_destroyed,
     dump_holds_the_whole_partition,
     core_that_is_offline_is_not_taken,
+    workers_run_where_the_map_says,
     many_steering_at_once_leave_nothing_behind,
 );

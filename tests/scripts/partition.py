@@ -198,6 +198,39 @@ def core_that_is_offline_is_not_taken():
     check("rmmod", "ihk")
 
 
+def worker_of(*command):
+    """Where the worker of a program that has made calls may run, and where it last ran; then the program ends."""
+    running = start(*command, program("calls"), "block", "100", stdin=subprocess.PIPE)
+    try:
+        assert running.stdout.readline() == "done\n"
+        allowed = re.search(r"Cpus_allowed_list:\s*(\S+)", read(f"/proc/{running.pid}/status"))[1]
+        # The 39th field; the second one may have blanks, and ends with a parenthesis.
+        last = read(f"/proc/{running.pid}/stat").rpartition(")")[2].split()[39 - 3]
+        return allowed, last
+    finally:
+        running.communicate("", timeout=20)
+
+
+@claim
+def workers_run_where_the_map_says():
+    mcreboot()
+    everywhere, _ = worker_of("mcexec")
+    assert everywhere == "0-1", everywhere
+    for map_text, servers in (("2:1+3:0", "10"), ("2-3:1", "11")):
+        check("ihkosctl", "0", "shutdown")
+        check("ihkosctl", "0", "set", "ikc_map", map_text)
+        check("ihkosctl", "0", "boot")
+        for core, server in enumerate(servers):
+            for command in (["mcexec"], ["mcexec", "0", "sh", "-c", 'exec "$@"', "sh"]):
+                launcher = command[:1] + ["-c", str(core)] + command[1:]
+                assert worker_of(*launcher) == (server, server), (map_text, core, command)
+        # Who was told where to be stays there.
+        other = "0" if servers[0] == "1" else "1"
+        assert worker_of("taskset", "-c", other, "mcexec", "-c", "0") == (other, other)
+        rings_linux()
+    check("mcstop", "-f")
+
+
 @claim
 def many_steering_at_once_leave_nothing_behind():
     check("mcstop", "-f")

@@ -21,8 +21,8 @@ use ihk_ikc::packet::ToLinux;
 use ihk_ikc::process::op;
 use ihk_ikc::slot::{DelegationSlot, Request, SlotError, Wake};
 
-use crate::arch::relax;
 use crate::arch::time::Deadline;
+use crate::arch::{self, relax};
 use crate::mm::cleaner;
 use crate::syscall::errno::Errno;
 use crate::syscall::restart;
@@ -60,6 +60,7 @@ pub fn call(number: u64, args: [u64; 6]) -> i64 {
     }
     let slot = process.slots.slot(thread.slot);
     show_mask(thread, slot);
+    show_server(thread, slot);
     let answer = match post(process, thread.slot, &Request { number, args }) {
         Ok(wake) => wait(thread, process, slot, wake),
         Err(error) => Err(error),
@@ -85,6 +86,15 @@ fn show_mask(thread: &Thread, slot: &DelegationSlot) {
     if thread.data.shown_mask.load(Ordering::Relaxed) != mask {
         slot.blocked.store(mask, Ordering::Relaxed);
         thread.data.shown_mask.store(mask, Ordering::Relaxed);
+    }
+}
+
+/// The worker goes where this CPU is served.
+fn show_server(thread: &Thread, slot: &DelegationSlot) {
+    let server = arch::this_cpu().server();
+    if thread.data.shown_server.load(Ordering::Relaxed) != server {
+        slot.server.store(server, Ordering::Relaxed);
+        thread.data.shown_server.store(server, Ordering::Relaxed);
     }
 }
 

@@ -50,7 +50,7 @@ pub fn beat() {
     );
 }
 
-/// Sends `message` and rings Linux's default CPU. Any CPU, interrupts off.
+/// Sends `message` and rings the Linux CPU that serves this one, or the default one. Any CPU, interrupts off.
 pub fn send(message: &ToLinux) {
     send_ringing(message, None);
 }
@@ -75,7 +75,8 @@ pub fn send_ringing(message: &ToLinux, linux_cpu: Option<u32>) {
     }
 }
 
-/// Rings Linux CPU `linux_cpu`, or the default one if that is `None` or cannot be rung.
+/// Rings Linux CPU `linux_cpu`; for `None` the one that serves this CPU. The default one if there is
+/// none, or it cannot be rung.
 pub fn ring_linux(linux_cpu: Option<u32>) {
     let control = control();
     let target = |cpu: u32| match control.doorbells.get(cpu as usize) {
@@ -83,7 +84,8 @@ pub fn ring_linux(linux_cpu: Option<u32>) {
         None => 0,
     };
     let default = || target(control.default_linux_cpu.load(Ordering::Relaxed));
-    let doorbell = match linux_cpu.map(target) {
+    let server = || arch::this_cpu().server().checked_sub(1);
+    let doorbell = match linux_cpu.or_else(server).map(target) {
         None | Some(0) => default(),
         Some(doorbell) => doorbell,
     };

@@ -7,7 +7,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use cokernel_logic::policy::Policy;
 use cokernel_logic::signals::SignalSet;
@@ -95,6 +95,8 @@ pub struct Process {
 
 /// No thread's mask: some signals cannot be blocked.
 pub const NO_MASK: u64 = u64::MAX;
+/// No CPU of Linux, nor none.
+const NO_SERVER: u32 = u32::MAX;
 
 /// What a thread has beyond its registers.
 pub struct ThreadData {
@@ -104,6 +106,8 @@ pub struct ThreadData {
     pub signals: ThreadSignals,
     /// The mask that its slot shows; none can be [`NO_MASK`].
     pub shown_mask: AtomicU64,
+    /// The CPU of Linux that its slot shows; [`NO_SERVER`] until then.
+    pub shown_server: AtomicU32,
     /// A page whose data do not travel through the bounce page; a hint.
     pub usual_page: AtomicU64,
     /// Zeroed and woken as a futex when the thread ends; 0 = none.
@@ -128,6 +132,7 @@ impl Default for ThreadData {
             tid: 0,
             signals: ThreadSignals::default(),
             shown_mask: AtomicU64::new(NO_MASK),
+            shown_server: AtomicU32::new(NO_SERVER),
             usual_page: AtomicU64::new(0),
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),

@@ -78,6 +78,9 @@ pub struct InstanceControl {
     /// Per co-kernel CPU: counts up whenever the CPU passes through its scheduler, idle loop or
     /// interrupt handler; how ihk.ko tells a hung CPU after it rang it. Writer: that CPU.
     pub heartbeats: [AtomicU64; MAX_CPUS],
+    /// Per co-kernel CPU: the Linux CPU that serves it, plus 1; 0: any, and `default_linux_cpu` is rung.
+    /// Writer: Linux, before boot.
+    pub servers: [AtomicU32; MAX_CPUS],
 }
 
 #[cfg(not(loom))]
@@ -87,5 +90,6 @@ const _: () = {
     assert!(offset_of!(InstanceControl, usage) == 128);
     assert!(offset_of!(InstanceControl, interrupts) == 256);
     assert!(offset_of!(InstanceControl, doorbells) == 256 + 8 * MAX_CPUS);
+    assert!(offset_of!(InstanceControl, servers) == 256 + 16 * MAX_CPUS + 8 * MAX_LINUX_CPUS);
     assert!(size_of::<InstanceControl>() == 12288);
 };

@@ -110,8 +110,13 @@ pub struct DelegationSlot {
     /// Signals the thread blocks during the call, bit n − 1 = signal n. Writer: co-kernel, before
     /// POSTED.
     pub blocked: AtomicU64,
+    /// Linux CPU that serves the co-kernel CPU on which the thread runs, plus 1; 0: any. Writer:
+    /// co-kernel, before POSTED.
+    pub server: AtomicU32,
+    /// Always 0.
+    reserved1: u32,
     /// Keeps slots two lines apart (adjacent-line prefetch).
-    reserved1: [u64; 6],
+    reserved2: [u64; 5],
 }
 
 #[cfg(not(loom))]
@@ -122,6 +127,7 @@ const _: () = {
     assert!(offset_of!(DelegationSlot, last) == 56);
     assert!(offset_of!(DelegationSlot, sleeping_cpu) == 64);
     assert!(offset_of!(DelegationSlot, blocked) == 72);
+    assert!(offset_of!(DelegationSlot, server) == 80);
     assert!(size_of::<DelegationSlot>() * SLOTS_PER_PAGE == 4096);
 };
 
@@ -138,7 +144,9 @@ impl DelegationSlot {
             sleeping_cpu: AtomicU32::new(0),
             worker_tid: AtomicU32::new(0),
             blocked: AtomicU64::new(0),
-            reserved1: [0; 6],
+            server: AtomicU32::new(0),
+            reserved1: 0,
+            reserved2: [0; 5],
         }
     }
 

@@ -13,7 +13,7 @@ use nix::libc;
 use nix::unistd::execve;
 
 use super::way::Way;
-use super::Program;
+use super::{place, Program};
 use crate::cli::Run;
 use crate::prepare::{prepare, Inheritance};
 use crate::program_text::Text;
@@ -59,7 +59,7 @@ pub(super) fn execute(program: &Program, args: [u64; 6]) -> Result<(), Errno> {
     let before = signal::set_mask(mask);
     let waiting = WAITING.swap(0, Ordering::Relaxed) & mask;
     signal::make_wait(waiting);
-    let failed = execve(c"/proc/self/exe", &argv, &environment);
+    let failed = place::without(|| execve(c"/proc/self/exe", &argv, &environment));
     signal::take_back(waiting);
     signal::set_mask(before);
     device::set_close_on_exec(true)?;

@@ -10,12 +10,11 @@
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use ihk_ikc::slot::{DelegationSlot, Request};
-use nix::sched::{sched_getaffinity, CpuSet};
-use nix::unistd::Pid;
+
+use super::place;
 
 /// Looks of a glance, and between two looks at the clock.
 const GLANCE: u32 = 64;
@@ -59,7 +58,7 @@ impl Look {
             return Some(request);
         }
         let began = *self.began.get_or_insert_with(Instant::now);
-        while began.elapsed() < self.budget && UP.load(Ordering::Relaxed) <= cpus() {
+        while began.elapsed() < self.budget && UP.load(Ordering::Relaxed) <= place::cpu_count() {
             if let Some(request) = glance(slot) {
                 self.began = None;
                 return Some(request);
@@ -108,16 +107,6 @@ fn glance(slot: &DelegationSlot) -> Option<Request> {
         spin_loop();
     }
     None
-}
-
-/// How many CPUs Linux lets this process use.
-fn cpus() -> usize {
-    static CPUS: OnceLock<usize> = OnceLock::new();
-    *CPUS.get_or_init(|| {
-        let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
-        let is_allowed = |cpu: &usize| allowed.is_set(*cpu).unwrap_or(false);
-        (0..CpuSet::count()).filter(is_allowed).count().max(1)
-    })
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub(crate) mod mapping;
 pub(crate) mod named;
 pub(crate) mod operation;
 pub(crate) mod perform;
+mod place;
 pub(crate) mod pool;
 #[expect(unsafe_code, reason = "a queue is memory of the program")]
 pub(crate) mod server;

@@ -10,7 +10,7 @@ use nix::sched::sched_getcpu;
 use nix::unistd::gettid;
 
 use super::look::Look;
-use super::{perform, pool, Program};
+use super::{perform, place, pool, Program};
 use crate::{cancel, control, device, mask};
 
 /// Serves the main thread's slot until the process ends.
@@ -39,6 +39,7 @@ fn begin(program: &'static Program, index: usize) -> &'static DelegationSlot {
     let slot = &program.slots[index];
     let tid = gettid().as_raw();
     cancel::set_own_slot(index, slot);
+    place::begin();
     mask::set_worker(index, tid);
     mask::enter_idle(index);
     slot.worker_tid.store(tid.unsigned_abs(), Ordering::Release);
@@ -54,6 +55,7 @@ fn serve_one(
 ) -> bool {
     let request = next(program, index, slot, look);
     mask::enter_call(slot);
+    place::follow(slot);
     let ends = request.number == op::WORKER_EXIT && index != 0;
     let result = if ends {
         0

@@ -30,6 +30,8 @@ pub struct Cpu {
     current: AtomicPtr<Thread>,
     /// The running thread shall give the CPU away before it goes back to user mode.
     resched: AtomicBool,
+    /// The Linux CPU that serves this one, plus 1; 0: any.
+    server: AtomicU32,
     /// Address of the stack pointer for interrupts from user mode, in the task state segment.
     interrupt_stack: AtomicU64,
 }
@@ -51,6 +53,7 @@ impl Cpu {
             node: AtomicU32::new(0),
             current: AtomicPtr::new(core::ptr::null_mut()),
             resched: AtomicBool::new(false),
+            server: AtomicU32::new(0),
             interrupt_stack: AtomicU64::new(0),
         }
     }
@@ -64,6 +67,17 @@ impl Cpu {
     /// NUMA node.
     pub fn node(&self) -> u32 {
         self.node.load(Ordering::Relaxed)
+    }
+
+    /// The Linux CPU that serves this one, plus 1; 0: any.
+    #[inline]
+    pub fn server(&self) -> u32 {
+        self.server.load(Ordering::Relaxed)
+    }
+
+    /// Notes what [`Self::server`] says. The CPU itself, at boot.
+    pub fn set_server(&self, server: u32) {
+        self.server.store(server, Ordering::Relaxed);
     }
 
     /// The running thread, as the scheduler stored it.
