@@ -121,7 +121,8 @@ fn prepare(instance: &Arc<Instance>, steering: &Steering, plan: &Plan) -> Result
         .control
         .default_linux_cpu
         .store(steering.default_linux_cpu(), Ordering::Relaxed);
-    for (word, &server) in running.control.servers.iter().zip(&steering.ikc_map.linux_cpu) {
+    let servers = &steering.ikc_map.linux_cpu;
+    for (word, &server) in running.control.servers.iter().zip(servers) {
         word.store(server.into(), Ordering::Relaxed);
     }
     running.request_doorbells();

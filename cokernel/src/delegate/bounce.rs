@@ -13,6 +13,7 @@ use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
 use crate::arch::uaccess;
+use crate::mm::addr::page_down;
 use crate::mm::phys;
 use crate::mm::runs::run_of;
 use crate::syscall::errno::Errno;
@@ -54,6 +55,9 @@ fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
         return None;
     }
     let thread = sched::current();
+    if is_hinted_usual(thread, address) {
+        return None;
+    }
     let process = thread.process.as_ref()?;
     let page = process.slots.bounce_page(thread.slot, at, bytes)?;
     if !is_first_use(thread, process, address, direction) {
@@ -77,13 +81,14 @@ fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
     }
 }
 
+/// Whether the thread's last call of this kind used the same page in the usual way: a look at one word.
+fn is_hinted_usual(thread: &Thread, address: u64) -> bool {
+    thread.data.usual_page.load(Ordering::Relaxed) == page_down(address)
+}
+
 /// Whether the page of `address` is there, may be used so, and neither Linux nor this function has
 /// seen it before.
 fn is_first_use(thread: &Thread, process: &Process, address: u64, direction: Direction) -> bool {
-    let page = address & !(PAGE_BYTES - 1);
-    if thread.data.usual_page.load(Ordering::Relaxed) == page {
-        return false;
-    }
     let is_first = process.space.with(|inner| {
         let Some(leaf) = inner.table.lookup(address) else {
             return false;
@@ -98,7 +103,10 @@ fn is_first_use(thread: &Thread, process: &Process, address: u64, direction: Dir
         fits && run_of(&leaf).is_some_and(is_unseen)
     });
     if !is_first {
-        thread.data.usual_page.store(page, Ordering::Relaxed);
+        thread
+            .data
+            .usual_page
+            .store(page_down(address), Ordering::Relaxed);
     }
     is_first
 }
