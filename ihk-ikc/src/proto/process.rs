@@ -175,7 +175,7 @@ pub mod op {
     /// file offset `args[3]`; its data lie in the slot's bounce page from byte `args[1]` on. What is
     /// written is there when this is asked; what was read is there with the answer, which is at most
     /// the length. [`NOT_BOUNCED`]: the call was not made.
-    pub const BOUNCE: u64 = BASE + 6;
+    pub const BOUNCE: u64 = BASE + 7;
     /// Answer to [`BOUNCE`] of a proxy that does not want it.
     pub const NOT_BOUNCED: i64 = i64::MIN;
     /// Linux's number of a call that may be bounced.
