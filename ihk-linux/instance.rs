@@ -74,6 +74,11 @@ impl Steering {
         }
     }
 
+    /// The CPUs have changed: who serves whom is said anew.
+    pub(crate) fn forget_map(&mut self) {
+        self.ikc_map.linux_cpu = [0; MAX_IKC_PAIRS];
+    }
+
     /// EBUSY from the start of a boot to the end of a stop, ENODEV after the end of the instance.
     pub(crate) fn require_idle(&self) -> Result {
         if self.is_destroyed {

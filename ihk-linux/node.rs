@@ -145,7 +145,9 @@ pub(crate) fn assign_cpus(instance: &Instance, set: &CpuSet) -> Result {
     change(|node| {
         let mut steering = instance.steering.lock();
         steering.require_idle()?;
-        node.cpus.move_to(set, &mut steering.cpus)
+        node.cpus.move_to(set, &mut steering.cpus)?;
+        steering.forget_map();
+        Ok(())
     })
 }
 
@@ -154,7 +156,9 @@ pub(crate) fn unassign_cpus(instance: &Instance, set: &CpuSet) -> Result {
     change(|node| {
         let mut steering = instance.steering.lock();
         steering.require_idle()?;
-        steering.cpus.move_to(set, &mut node.cpus)
+        steering.cpus.move_to(set, &mut node.cpus)?;
+        steering.forget_map();
+        Ok(())
     })
 }
 

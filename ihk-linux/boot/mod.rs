@@ -69,7 +69,7 @@ struct Plan {
     runs: KVVec<Run>,
     area: BootArea,
     entry: u64,
-    /// Linux's numbers, in the co-kernel's order.
+    /// Linux's numbers in the co-kernel's order, which is ascending.
     cpus: KVec<u32>,
 }
 
@@ -80,6 +80,8 @@ impl Plan {
         for cpu in steering.cpus.iter() {
             cpus.push(cpu.number(), GFP_KERNEL)?;
         }
+        // However they came: the tools, and maps of who serves whom, count them so.
+        cpus.sort_unstable();
         if cpus.is_empty() {
             return Err(ENXIO);
         }

@@ -43,4 +43,5 @@ claims!(PROCESSES:
     clone_stores_ids_and_registers_survive,
     advice_for_fork_is_followed,
     death_between_two_programs_leaves_nothing_behind,
+    processors_of_another_process_are_seen_and_set,
 );

@@ -133,6 +133,7 @@ claims!(PROGRAMS:
     // keys
     keys_are_given_and_taken_back,
     keys_forbid_what_the_thread_says,
+    nothing_read_into_a_forbidden_page_is_lost,
     register_survives_calls_and_signals,
     threads_have_rights_of_their_own,
     handlers_run_on_stacks_that_the_thread_may_not_touch,

@@ -13,9 +13,8 @@ use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
 use crate::arch::uaccess;
-use crate::mm::addr::page_down;
+use crate::mm::addr::{is_user_range, page_down};
 use crate::mm::phys;
-use crate::mm::runs::run_of;
 use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 use crate::task::sched;
@@ -51,7 +50,7 @@ pub fn call(number: u64, args: [u64; 6]) -> i64 {
 fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
     let [descriptor, address, bytes, offset, ..] = args;
     let at = address % PAGE_BYTES;
-    if bytes == 0 || bytes > PAGE_BYTES - at {
+    if bytes == 0 || bytes > PAGE_BYTES - at || !is_user_range(address, bytes) {
         return None;
     }
     let thread = sched::current();
@@ -59,10 +58,10 @@ fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
         return None;
     }
     let process = thread.process.as_ref()?;
-    let page = process.slots.bounce_page(thread.slot, at, bytes)?;
     if !is_first_use(thread, process, address, direction) {
         return None;
     }
+    let page = process.slots.bounce_page(thread.slot, at, bytes)?;
     if direction == Direction::Out {
         // What is not there is for the usual way to tell.
         page.fill_from(address).ok()?;
@@ -86,6 +85,11 @@ fn is_hinted_usual(thread: &Thread, address: u64) -> bool {
     thread.data.usual_page.load(Ordering::Relaxed) == page_down(address)
 }
 
+/// The current thread has unmapped memory: another page may come to where its last one was.
+pub fn forget_hint() {
+    sched::current().data.usual_page.store(0, Ordering::Relaxed);
+}
+
 /// Whether the page of `address` is there, may be used so, and neither Linux nor this function has
 /// seen it before.
 fn is_first_use(thread: &Thread, process: &Process, address: u64, direction: Direction) -> bool {
@@ -97,10 +101,13 @@ fn is_first_use(thread: &Thread, process: &Process, address: u64, direction: Dir
         let fits = rights.read
             && rights.user
             && !rights.mirrored
-            && (rights.write || direction == Direction::Out);
+            && (rights.write || direction == Direction::Out)
+            // Linux does not heed keys, and what it has read must find its place.
+            && (rights.key == 0 || direction == Direction::Out);
+        let inside = address & (leaf.size.bytes() - 1);
         let is_unseen =
-            |run| !exposed::any_set(phys::exposed_bits(), run) && inner.table.note_use(address);
-        fits && run_of(&leaf).is_some_and(is_unseen)
+            |frame| inner.table.note_use(address) && !exposed::is_set(phys::exposed_bits(), frame);
+        fits && phys::frame_number(leaf.pa + inside).is_some_and(is_unseen)
     });
     if !is_first {
         thread

@@ -50,6 +50,10 @@ impl Slots {
     pub(super) fn bounce_page(&self, index: u32, at: u64, bytes: u64) -> Option<BouncePart> {
         let page = slot::bounce_page(index as usize)?;
         if self.frame(page).is_none() {
+            // Nobody needs it: what is kept for tables and stacks is not for this.
+            if !reserve::has_room_for(PAGE_BYTES) {
+                return None;
+            }
             self.add_page(page)?;
         }
         let end = at.checked_add(bytes).filter(|end| *end <= PAGE_BYTES)?;

@@ -58,6 +58,7 @@ fn visit(
     let mut left = 0;
     let mut at = range.start;
     while let Some((address, page)) = space.with(|inner| inner.table.next_mapping(at, range.end)) {
+        let from = at;
         at = address + page.size.bytes();
         let nodes = phys::node_of(page.pa).and_then(|node| wanted(address, &page, node));
         // So much is never free in one piece elsewhere, or not for long.
@@ -66,7 +67,7 @@ fn visit(
             && nodes.is_some()
             && space.with(|inner| inner.table.split(address)).is_ok();
         if is_cut {
-            at = address;
+            at = from;
             continue;
         }
         let stays = nodes.is_some_and(|nodes| {

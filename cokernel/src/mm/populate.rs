@@ -101,6 +101,19 @@ fn alloc_large(at: u64, policy: &Policy) -> Option<Page> {
     Some(Page { frame, size })
 }
 
+/// The node that the page at `at` shall come from: smaller pages of a near one are better than one page of
+/// a far one.
+fn nearest(policy: &Policy, at: u64) -> Place {
+    let place = policy.place(arch::cpu_node(), at / PageSize::Giant.bytes());
+    match place.allowed & 1u64.checked_shl(place.near).unwrap_or(0) {
+        0 => place,
+        near => Place {
+            allowed: near,
+            ..place
+        },
+    }
+}
+
 /// A zeroed page of 1 GiB for `at`, if one fits there within `range`, nothing is there yet, and memory
 /// has one. Clearing it takes a while: nothing is locked, and Linux is served in between.
 fn alloc_giant(space: &AddressSpace, at: u64, range: Range, policy: &Policy) -> Option<Page> {
@@ -116,8 +129,12 @@ fn alloc_giant(space: &AddressSpace, at: u64, range: Range, policy: &Policy) -> 
     if space.with(|inner| inner.has_pages(whole)) {
         return None;
     }
-    let place = policy.place(arch::cpu_node(), at / size.bytes());
-    let (frame, giant) = phys::alloc_giant_at(place)?;
+    let (frame, giant) = phys::alloc_giant_at(nearest(policy, at))?;
+    if !has_room_for(0) {
+        // Somebody else was promised the same.
+        phys::free_giant(frame);
+        return None;
+    }
     for index in 0..BLOCKS_PER_GIANT {
         let block = frame + u64::from(index) * LARGE_PAGE_BYTES;
         for offset in (0..LARGE_PAGE_BYTES).step_by(BREATH_BYTES as usize) {

@@ -5,6 +5,7 @@ use cokernel_logic::vma::Range;
 
 use super::errno::{Errno, SyscallResult};
 use crate::arch::UserFrame;
+use crate::delegate::bounce;
 use crate::mm::addr::{is_page_aligned, page_up, USER_END};
 use crate::mm::unmap;
 use crate::task::process;
@@ -23,6 +24,7 @@ pub fn munmap(frame: &mut UserFrame) -> SyscallResult {
     if !inside.is_empty() {
         let _layout = process.space.lock_layout();
         unmap::unmap(process, inside)?;
+        bounce::forget_hint();
     }
     Ok(0)
 }

@@ -6,8 +6,8 @@
 //! co-kernel and do not come here.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::OnceLock;
 
 use ihk_ikc::slot::DelegationSlot;
 use nix::errno::Errno;
@@ -19,10 +19,14 @@ const SELF: Pid = Pid::from_raw(0);
 /// What this thread has inherited is not known.
 const UNKNOWN: u32 = u32::MAX;
 
-/// The CPUs that workers of this process were told to run on.
-static SERVERS: Mutex<Option<CpuSet>> = Mutex::new(None);
+/// The CPUs that workers of this process were told to run on, a bit each. No lock: a child may be forked
+/// while another thread is here.
+static SERVERS: [AtomicU64; CpuSet::count() / 64] =
+    [const { AtomicU64::new(0) }; CpuSet::count() / 64];
 /// How many those are.
 static SERVER_COUNT: AtomicUsize = AtomicUsize::new(0);
+/// What the process was started with, and how many that are.
+static ALLOWED: OnceLock<(CpuSet, usize)> = OnceLock::new();
 
 thread_local! {
     /// [`DelegationSlot::server`] as this worker follows it.
@@ -31,6 +35,8 @@ thread_local! {
 
 /// This thread has just become a worker, perhaps made by one that has a place.
 pub(super) fn begin() {
+    // By the first worker, before there is anybody to fork.
+    allowed();
     if SERVER_COUNT.load(Ordering::Relaxed) != 0 {
         FOLLOWED.set(UNKNOWN);
     }
@@ -56,9 +62,8 @@ pub(super) fn without<T>(exec: impl FnOnce() -> T) -> T {
 
 /// How many CPUs the workers have.
 pub(super) fn cpu_count() -> usize {
-    static ALLOWED_COUNT: OnceLock<usize> = OnceLock::new();
     match SERVER_COUNT.load(Ordering::Relaxed) {
-        0 => *ALLOWED_COUNT.get_or_init(|| count(allowed()).max(1)),
+        0 => ALLOWED.get().map_or(1, |(_, count)| *count),
         servers => servers,
     }
 }
@@ -85,19 +90,20 @@ fn single(cpu: usize) -> Result<CpuSet, Errno> {
 
 /// Workers run on `cpu` from now on.
 fn note(cpu: usize) {
-    let Ok(mut servers) = SERVERS.lock() else {
-        return;
-    };
-    let servers = servers.get_or_insert_with(CpuSet::new);
-    // It is a CPU of `allowed`, so the set has room for it.
-    let _ = servers.set(cpu);
-    SERVER_COUNT.store(count(servers), Ordering::Relaxed);
+    let bit = 1 << (cpu % 64);
+    let word = SERVERS.get(cpu / 64);
+    if word.is_some_and(|word| word.fetch_or(bit, Ordering::Relaxed) & bit == 0) {
+        SERVER_COUNT.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// What the process was started with; asked before any worker has a place.
 fn allowed() -> &'static CpuSet {
-    static ALLOWED: OnceLock<CpuSet> = OnceLock::new();
-    ALLOWED.get_or_init(|| sched_getaffinity(SELF).unwrap_or_default())
+    let (set, _) = ALLOWED.get_or_init(|| {
+        let set = sched_getaffinity(SELF).unwrap_or_default();
+        (set, count(&set).max(1))
+    });
+    set
 }
 
 fn count(set: &CpuSet) -> usize {

@@ -310,20 +310,18 @@ impl Exchange {
 }
 
 fn sleep(word: &AtomicU32, value: u32) -> i64 {
-    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-    futex_on(word, operation, value)
-}
-
-fn wake(word: &AtomicU32) {
-    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-    futex_on(word, operation, i32::MAX.unsigned_abs());
-}
-
-fn futex_on(word: &AtomicU32, operation: i32, value: u32) -> i64 {
+    let operation = u64::from((libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG).unsigned_abs());
     let word = ptr::from_ref(word).addr() as u64;
-    let operation = u64::from(operation.unsigned_abs());
     let args = [word, operation, u64::from(value), 0, 0, 0];
     syscall::perform(libc::SYS_futex.cast_unsigned(), args)
+}
+
+/// Not by `syscall::perform`: what is to interrupt this thread interrupts what it does next, for this
+/// must happen.
+fn wake(word: &AtomicU32) {
+    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the word is there; nobody is changed by it but who sleeps on it.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, i32::MAX) };
 }
 
 /// The queue at `address` of the program.
