@@ -98,10 +98,11 @@ impl Instance {
     pub(crate) fn detach(&self) {
         self.gone.store(true, Ordering::SeqCst);
         self.requests.fail_all(errno::shutdown());
+        // A round forgets proxies, and the walks would miss the one behind.
+        self.undertaker.dismiss();
         self.for_each_proxy(|proxy| proxy.wake_everybody());
         self.gate.close();
         self.for_each_proxy(|proxy| proxy.gate.close());
-        self.undertaker.dismiss();
         // Proxies and instance refer to each other; this ends the circle.
         let proxies = core::mem::take(&mut *self.proxies.lock());
         drop(proxies);

@@ -164,6 +164,22 @@ fn load_touched(
     pages: &FilePages,
     reading: Reading,
 ) -> Result {
+    match load_block(proxy, source, state, pages, reading) {
+        // A neighbour may be to blame, which cannot be read, or was unmapped meanwhile.
+        Err(error) if pages.count > 1 && error != EINTR => {
+            load_block(proxy, source, state, &pages.only_touched(), reading)
+        }
+        result => result,
+    }
+}
+
+fn load_block(
+    proxy: &Proxy,
+    source: &Source,
+    state: &State,
+    pages: &FilePages,
+    reading: Reading,
+) -> Result {
     let in_file = state.size.div_ceil(PAGE_BYTES).saturating_sub(pages.page);
     if in_file <= pages.touched.into() {
         return Err(EFAULT);

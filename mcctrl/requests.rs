@@ -5,6 +5,7 @@ use crate::errno;
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::wait::{Until, WaitQueue, Woken};
 use crate::patience::LOOK_MS;
+use crate::proto::layout::PAGE_BYTES;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::{prelude::*, sync::Arc, sync::SetOnce, time::msecs_to_jiffies};
 
@@ -44,6 +45,20 @@ pub(crate) struct FilePages {
     pub(crate) count: u32,
     /// Which of them was touched.
     pub(crate) touched: u32,
+}
+
+impl FilePages {
+    /// The touched one without its neighbours.
+    pub(crate) fn only_touched(&self) -> Self {
+        let before = u64::from(self.touched);
+        Self {
+            file: self.file,
+            page: self.page.saturating_add(before),
+            address: self.address.saturating_add(before * PAGE_BYTES),
+            count: 1,
+            touched: 0,
+        }
+    }
 }
 
 impl Answer {

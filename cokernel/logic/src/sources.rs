@@ -3,8 +3,7 @@
 //! it open, and the address at which its first page lies or would lie. So what a source says of an
 //! address stays true when areas are cut or joined.
 
-use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 /// Size of a page.
 const PAGE_BYTES: u64 = 4096;
@@ -47,14 +46,14 @@ impl Source {
     }
 }
 
-/// The sources of an address space. Areas name them by numbers from 1 on.
+/// The sources of an address space. Areas name them by numbers from 1 on. There may be tens of thousands:
+/// trees need no memory in long pieces.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// By number − 1.
-    known: Vec<Option<Source>>,
+    known: BTreeMap<u16, Source>,
     by_place: BTreeMap<(u32, u64), u16>,
     /// Numbers that were used and are free.
-    free: Vec<u16>,
+    free: BTreeSet<u16>,
 }
 
 impl Sources {
@@ -62,17 +61,16 @@ impl Sources {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            known: Vec::new(),
+            known: BTreeMap::new(),
             by_place: BTreeMap::new(),
-            free: Vec::new(),
+            free: BTreeSet::new(),
         }
     }
 
     /// The source of number `number`; `None` for 0 and for numbers that are not used.
     #[must_use]
     pub fn get(&self, number: u16) -> Option<Source> {
-        let index = usize::from(number).checked_sub(1)?;
-        self.known.get(index).copied().flatten()
+        self.known.get(&number).copied()
     }
 
     /// The number of `source`, which counts as the latest that is known of its edition. `None`: there
@@ -80,44 +78,32 @@ impl Sources {
     pub fn add(&mut self, source: Source) -> Option<u16> {
         let place = (source.file, source.base);
         if let Some(&number) = self.by_place.get(&place) {
-            self.set(number, Some(source));
+            self.known.insert(number, source);
             return Some(number);
         }
-        let number = match self.free.pop() {
+        let number = match self.free.pop_first() {
             Some(number) => number,
-            None => {
-                let number = u16::try_from(self.known.len() + 1).ok()?;
-                self.known.push(None);
-                number
-            }
+            None => u16::try_from(self.known.len() + 1).ok()?,
         };
-        self.set(number, Some(source));
+        self.known.insert(number, source);
         self.by_place.insert(place, number);
         Some(number)
     }
 
     /// Notes that source `number` has `edition` now.
     pub fn set_edition(&mut self, number: u16, edition: u64) {
-        if let Some(source) = self.get(number) {
-            self.set(number, Some(Source { edition, ..source }));
+        if let Some(source) = self.known.get_mut(&number) {
+            source.edition = edition;
         }
     }
 
     /// No area has source `number` any more. The number of its file, if no other source is of it.
     pub fn remove(&mut self, number: u16) -> Option<u32> {
-        let Source { file, base, .. } = self.get(number)?;
-        self.set(number, None);
+        let Source { file, base, .. } = self.known.remove(&number)?;
         self.by_place.remove(&(file, base));
-        self.free.push(number);
+        self.free.insert(number);
         let mut others = self.by_place.range((file, 0)..=(file, u64::MAX));
         others.next().is_none().then_some(file)
-    }
-
-    fn set(&mut self, number: u16, source: Option<Source>) {
-        let index = usize::from(number).checked_sub(1);
-        if let Some(place) = index.and_then(|index| self.known.get_mut(index)) {
-            *place = source;
-        }
     }
 }
 

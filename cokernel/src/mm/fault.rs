@@ -60,7 +60,7 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
         Err(FaultError::Mirrored) => {
             mirror::fetch(process, addr, access.write).map_err(|_| FaultError::Mirrored)
         }
-        Err(FaultError::InFile(wanted)) => fetch(process, &wanted),
+        Err(FaultError::InFile(wanted)) => fetch(process, &wanted, addr, access),
         other => other,
     };
     match resolved {
@@ -84,11 +84,18 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
     }
 }
 
-fn fetch(process: &Process, wanted: &Wanted) -> Result<(), FaultError> {
-    named::fetch(process, wanted).map_err(|errno| match errno {
-        Errno::ENOMEM => FaultError::OutOfMemory,
-        _ => FaultError::PastEnd,
-    })
+fn fetch(process: &Process, wanted: &Wanted, addr: u64, access: Access) -> Result<(), FaultError> {
+    match named::fetch(process, wanted) {
+        Ok(()) => Ok(()),
+        Err(Errno::ENOMEM) => Err(FaultError::OutOfMemory),
+        // Another thread may have mapped something else there meanwhile.
+        Err(_) => match resolve(&process.space, addr, access) {
+            Err(FaultError::InFile(again)) if again.is_same_page(wanted) => {
+                Err(FaultError::PastEnd)
+            }
+            _ => Ok(()),
+        },
+    }
 }
 
 /// The protection key that kept the program from `addr`, if that is what a signal says; else 0.

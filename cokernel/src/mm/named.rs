@@ -44,6 +44,14 @@ pub struct Wanted {
     pub touched: u32,
 }
 
+impl Wanted {
+    /// Whether `other` was touched at the same page of the same file.
+    pub fn is_same_page(&self, other: &Self) -> bool {
+        let touched = |it: &Self| (it.file, it.page.wrapping_add(it.touched.into()));
+        touched(self) == touched(other)
+    }
+}
+
 /// From now on the pages of `range`, where none may be yet, come from `source`. Maps the first ones
 /// that are kept; how many are there, from the first on.
 ///
