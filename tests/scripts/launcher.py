@@ -160,13 +160,19 @@ def two_programs_run_at_once_on_two_cores():
         assert (process.returncode, out, error) == (0, "2 seconds\n", ""), (process.returncode, out, error)
 
 
-@claim
-def twelve_programs_at_once_all_end_well():
-    before = idle_usage()
+def run_twelve():
     running = [start("mcexec", "/usr/bin/python3", "-c", f"print(sum(range({i} * 1000)))") for i in range(12)]
     for i, process in enumerate(running):
         out, error = process.communicate(timeout=60)
         assert (process.returncode, out, error) == (0, f"{sum(range(i * 1000))}\n", ""), (i, process.returncode, out, error)
+
+
+@claim
+def twelve_programs_at_once_all_end_well():
+    # The first twelve make the co-kernel's own tables as large as twelve need.
+    run_twelve()
+    before = idle_usage()
+    run_twelve()
     nothing_is_left_of(before)
 
 
