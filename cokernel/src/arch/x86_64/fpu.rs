@@ -26,6 +26,8 @@ const INITIAL_FCW: u16 = 0x37f;
 const INITIAL_MXCSR: u32 = 0x1f80;
 
 static BYTES: AtomicUsize = AtomicUsize::new(LEGACY_BYTES);
+/// Where the register of the protection keys lies in the area; 0: there is none.
+static KEYS_PLACE: AtomicUsize = AtomicUsize::new(0);
 static OPTIMISED: AtomicBool = AtomicBool::new(false);
 /// Per CPU: whose registers it holds (address of the area), 0 = nobody's.
 static OWNERS: spin::Once<PerCpuArray<AtomicUsize>> = spin::Once::new();
@@ -38,6 +40,11 @@ pub(super) fn init(cpus: u32) {
     if features::has_xsave() {
         BYTES.store(features::cpuid(0xd, 0).ebx as usize, Ordering::Relaxed);
         OPTIMISED.store(features::cpuid(0xd, 1).eax & 1 != 0, Ordering::Relaxed);
+    }
+    if features::has_protection_keys() {
+        let place = features::cpuid(0xd, 9).ebx as usize;
+        assert!(place + 4 <= bytes(), "PKRU lies outside the state");
+        KEYS_PLACE.store(place, Ordering::Relaxed);
     }
     OWNERS.call_once(|| PerCpuArray::new(cpus, |_| AtomicUsize::new(0)));
 }
@@ -85,16 +92,15 @@ impl FpuState {
             area.cast::<u16>().write(INITIAL_FCW);
             area.add(MXCSR).cast::<u32>().write(INITIAL_MXCSR);
         }
-        if features::has_protection_keys() {
-            let place = features::cpuid(0xd, 9).ebx as usize;
-            assert!(place + 4 <= bytes(), "PKRU lies outside the state");
-            // SAFETY: the header lies in the area, and so, as just checked, does this state; both are
-            // aligned.
+        let keys = KEYS_PLACE.load(Ordering::Relaxed);
+        if keys != 0 {
+            // SAFETY: the header lies in the area, and so, as `init` has checked, does this state; both
+            // are aligned.
             unsafe {
                 area.add(XSTATE_BV)
                     .cast::<u64>()
                     .write(features::PROTECTION_KEYS);
-                area.add(place).cast::<u32>().write(protection_key::INITIAL);
+                area.add(keys).cast::<u32>().write(protection_key::INITIAL);
             }
         }
         Self {
