@@ -2,8 +2,8 @@
 //! On which CPU of Linux a worker runs: the one that serves its thread's core (`ihkosctl set ikc_map`),
 //! if the process may use that one; else wherever the process may.
 //!
-//! What the process may use is what it was started with, of the CPUs that were there then. A program's own wishes are about cores of the
-//! co-kernel and do not come here.
+//! What the process may use is what it was started with, of the CPUs that were there then. A program's
+//! own wishes are about cores of the co-kernel and do not come here.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
