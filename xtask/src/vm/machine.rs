@@ -17,7 +17,7 @@ use crate::setup::{guest_tree, Environment};
 use crate::vm::options::VmOptions;
 use crate::vm::qemu::{self, Disks};
 use crate::vm::reports::Reports;
-use crate::vm::running::{self, Files, Running};
+use crate::vm::running::{self, EmulatorFailed, Files, Running};
 use crate::vm::streams::{self, Input, Link};
 use crate::vm::{job, spawn};
 
@@ -69,11 +69,22 @@ impl Machine {
         })
     }
 
-    /// Boots, runs `argv` with `stdin` and collects what it writes.
+    /// Boots, runs `argv` with `stdin` and collects what it writes. If QEMU ends itself by a failed assertion of its
+    /// own, it is all done once more: a machine starts from scratch, and nobody has seen what the first one wrote.
     ///
     /// # Errors
     /// The machine did not get as far as the command's end; the message names the console log.
     pub fn run<S: AsRef<std::ffi::OsStr>>(&self, argv: &[S], stdin: &[u8]) -> Result<Outcome> {
+        self.run_once(argv, stdin).or_else(|error| {
+            if !error.is::<EmulatorFailed>() {
+                return Err(error);
+            }
+            crate::ui::warn(&format!("starting it once more: {error}"));
+            self.run_once(argv, stdin)
+        })
+    }
+
+    fn run_once<S: AsRef<std::ffi::OsStr>>(&self, argv: &[S], stdin: &[u8]) -> Result<Outcome> {
         let argv = argv
             .iter()
             .map(|word| word.as_ref().as_bytes().to_vec())

@@ -3,6 +3,8 @@
 
 use anyhow::{bail, Result};
 use guest_init::Report;
+use std::error::Error;
+use std::fmt;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -77,11 +79,16 @@ impl Running {
             }
             Ok(Report::Began) | Err(RecvTimeoutError::Disconnected) => {
                 self.wait_for_power_off()?;
-                bail!(
+                let reason = format!(
                     "the guest went down before the command ended{}: see {}",
                     self.last_words(),
                     self.files.console.display()
-                )
+                );
+                let errors = fs::read_to_string(&self.files.errors).unwrap_or_default();
+                if failed_assertion(&errors).is_some() {
+                    bail!(EmulatorFailed(reason));
+                }
+                bail!(reason)
             }
         }
     }
@@ -133,10 +140,53 @@ impl Running {
     }
 }
 
+/// QEMU found a mistake of its own and ended itself, which says nothing about the guest
+/// (docs/contributing.md, "QEMU ends itself").
+#[derive(Debug)]
+pub(super) struct EmulatorFailed(String);
+
+impl fmt::Display for EmulatorFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for EmulatorFailed {}
+
+/// The line of an assertion of QEMU that did not hold.
+fn failed_assertion(errors: &str) -> Option<&str> {
+    let is_one = |line: &&str| {
+        line.starts_with("qemu-system")
+            && line.ends_with("failed.")
+            && line.contains(": Assertion ")
+    };
+    errors.lines().find(is_one)
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_file(&self.files.job);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::failed_assertion;
+
+    #[test]
+    fn only_assertions_of_the_emulator_are_its_failures() {
+        let failed = "qemu-system-x86_64: system/physmem.c:2671: iotlb_to_section: Assertion `section_index < \
+                      d->map.sections_nb' failed.";
+        assert_eq!(
+            failed_assertion(&format!("a warning\n{failed}\n")),
+            Some(failed)
+        );
+        assert_eq!(
+            failed_assertion("qemu-system-x86_64: warning: no such device\n"),
+            None
+        );
+        assert_eq!(failed_assertion(""), None);
     }
 }
