@@ -5,7 +5,7 @@ use crate::errno;
 use crate::ffi::user;
 use crate::proto::uapi;
 use crate::proxy::Proxy;
-use crate::{adopt, control, copy_in, create, instances, mirror, populate, query, waiting};
+use crate::{adopt, control, copy, create, instances, mirror, populate, query, waiting};
 use kernel::{prelude::*, sync::Arc};
 
 /// Serves `command` for the calling process. ENOTTY for an unknown one.
@@ -34,7 +34,7 @@ fn serve_program(proxy: &Arc<Proxy>, command: u32, argument: usize) -> Result {
         uapi::RING => waiting::ring(proxy, argument),
         uapi::POPULATE => populate::populate(proxy, &*user::read(argument)?),
         uapi::LOAD_PAGES => populate::load_pages(proxy, &*user::read(argument)?),
-        uapi::COPY_IN => copy_in::copy_in(proxy, &*user::read(argument)?),
+        uapi::COPY => copy::serve(proxy, &*user::read(argument)?),
         uapi::CONTROL_WAIT => control::wait(proxy, argument),
         uapi::CORE_WRITTEN => control::die_with_core(argument),
         uapi::SIGNAL => control::forward(proxy, &*user::read(argument)?),
@@ -54,7 +54,7 @@ fn serve_orphan(command: u32, argument: usize) -> Result {
         | uapi::RING
         | uapi::POPULATE
         | uapi::LOAD_PAGES
-        | uapi::COPY_IN
+        | uapi::COPY
         | uapi::QUERY
         | uapi::MIRROR
         | uapi::MAP_WINDOW

@@ -10,7 +10,7 @@
 //! | [`window`], [`fault`], [`block`], [`walk`], [`refusals`] | Linux sees the program's memory |
 //! | [`revoke`], [`pins`], [`gate`] | and stops seeing it |
 //! | [`mirror`] | the program sees memory of Linux |
-//! | [`copy_in`] | Linux reads into the program's memory, for measuring |
+//! | [`copy`] | the program's memory is copied, for measuring |
 //! | [`waiting`], [`control`], [`requests`] | sleeping and waking |
 //! | [`query`] | what the co-kernel tells of programs |
 //! | [`undertaker`] | the end |
@@ -22,8 +22,8 @@ use kernel::prelude::*;
 mod adopt;
 mod block;
 mod control;
-#[allow(unsafe_code, reason = "reads a file into pinned memory")]
-mod copy_in;
+#[allow(unsafe_code, reason = "copies from and to pinned memory")]
+mod copy;
 mod create;
 mod editions;
 mod errno;

@@ -2,8 +2,10 @@
 //! Arguments of ioctls: whole structures to and from user space.
 
 use crate::proto::{process::CreateMailbox, uapi};
-use core::mem::MaybeUninit;
-use kernel::{alloc::flags::__GFP_ZERO, prelude::*, uaccess::UserPtr, uaccess::UserSlice};
+use core::{mem::MaybeUninit, ptr::NonNull};
+use kernel::{
+    alloc::flags::__GFP_ZERO, bindings, prelude::*, uaccess::UserPtr, uaccess::UserSlice,
+};
 
 /// Structures made of integers only, without padding: every byte pattern is a value and every byte
 /// of a value may be shown to user space.
@@ -19,6 +21,8 @@ unsafe impl Plain for uapi::CreateProcess {}
 unsafe impl Plain for uapi::StartProcess {}
 // SAFETY: as above.
 unsafe impl Plain for uapi::Populate {}
+// SAFETY: as above.
+unsafe impl Plain for uapi::CopyData {}
 // SAFETY: as above.
 unsafe impl Plain for uapi::ForwardSignal {}
 // SAFETY: as above.
@@ -72,6 +76,31 @@ pub(crate) fn write_words(address: usize, words: &[u64]) -> Result {
     UserSlice::new(UserPtr::from_addr(address), bytes.len())
         .writer()
         .write_slice(bytes)
+}
+
+/// Copies `bytes` bytes from user space to `memory`. EFAULT for a bad address, with part copied.
+///
+/// # Safety
+///
+/// `memory` is valid for writes of `bytes` bytes, which may change under others' eyes.
+pub(crate) unsafe fn copy_from(address: usize, memory: NonNull<u8>, bytes: usize) -> Result {
+    let source = core::ptr::with_exposed_provenance(address);
+    // SAFETY: the caller's promise; Linux checks the other side.
+    let left =
+        unsafe { bindings::_copy_from_user(memory.as_ptr().cast(), source, bytes as c_ulong) };
+    (left == 0).then_some(()).ok_or(EFAULT)
+}
+
+/// Copies `bytes` bytes of `memory` to user space. EFAULT for a bad address, with part copied.
+///
+/// # Safety
+///
+/// `memory` is valid for reads of `bytes` bytes, which others may change meanwhile.
+pub(crate) unsafe fn copy_to(address: usize, memory: NonNull<u8>, bytes: usize) -> Result {
+    let target = core::ptr::with_exposed_provenance_mut(address);
+    // SAFETY: as above.
+    let left = unsafe { bindings::_copy_to_user(target, memory.as_ptr().cast(), bytes as c_ulong) };
+    (left == 0).then_some(()).ok_or(EFAULT)
 }
 
 /// Whether a byte can be read at `address`; faults the page in.

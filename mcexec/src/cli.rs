@@ -31,7 +31,8 @@ Options:
   --way=WAY      For measurement: how data of delegated calls travel: around (map
                  the page that Linux touches, with its neighbours), page
                  (that page only), before (map the buffer of a read before the
-                 call), copy (no mapping: copy what a read brings)
+                 call), copy (no mapping: copy the data of read, write,
+                 pread64, pwrite64 and simple ioctls)
   -h, --help     Print help
   -V, --version  Print version
 

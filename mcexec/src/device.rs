@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::uapi::{
-    self, AdoptProcess, ControlEvent, CreateProcess, ForwardSignal, MirrorPage, Populate, Query,
-    StartProcess, WindowPart,
+    self, AdoptProcess, ControlEvent, CopyData, CreateProcess, ForwardSignal, MirrorPage, Populate,
+    Query, StartProcess, WindowPart,
 };
 use ihk_ikc::view::VIEW_WORDS;
 use ihk_ikc::ABI_VERSION;
@@ -296,20 +296,23 @@ pub(crate) fn load_pages(
     read_file(uapi::LOAD_PAGES, order)
 }
 
-/// Reads a file into memory that the program may write.
+/// Copies from or to the program's memory at `address`, or finds out whether it could: `what` is one
+/// of [`uapi::copy`].
 ///
 /// # Errors
 ///
-/// See [`uapi::COPY_IN`].
-pub(crate) fn copy_in(fd: RawFd, file_offset: u64, address: u64, bytes: u64) -> Result<(), Errno> {
-    let order = Populate {
-        fd,
-        detail: 0,
-        file_offset,
-        address,
-        bytes,
-    };
-    read_file(uapi::COPY_IN, order)
+/// See [`uapi::COPY`].
+pub(crate) fn copy(what: u32, address: u64, buffer: &mut [u8]) -> Result<(), Errno> {
+    exchange(
+        uapi::COPY,
+        &mut CopyData {
+            address,
+            buffer: buffer.as_mut_ptr().expose_provenance() as u64,
+            bytes: buffer.len() as u64,
+            what,
+            reserved: 0,
+        },
+    )
 }
 
 fn read_file(number: u32, mut order: Populate) -> Result<(), Errno> {

@@ -26,4 +26,8 @@ claims!(LAUNCHER:
     many_programs_one_after_the_other_leave_nothing_behind,
     programs_see_linuxs_time,
     reads_bring_the_same_bytes_in_every_way_that_can_be_measured,
+    calls_do_the_same_in_every_way_that_can_be_measured,
+    a_copying_mcexec_fails_and_succeeds_as_others_do,
+    the_first_use_of_a_little_memory_maps_nothing_and_the_second_does,
+    ways_map_what_they_say,
 );

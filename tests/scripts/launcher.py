@@ -192,11 +192,55 @@ def programs_see_linuxs_time():
     assert first <= middle + 0.001 and middle <= time.time() + 0.001, (first, middle)
 
 
+WAYS = [[]] + [[f"--way={way}"] for way in ("around", "page", "before", "copy")]
+
+
 @claim
 def reads_bring_the_same_bytes_in_every_way_that_can_be_measured():
     # The program compares what it reads with what it has written.
-    for way in ("around", "page", "before", "copy"):
-        check("mcexec", f"--way={way}", program("reads"), "fresh", "1", "4097", "3000000")
+    for way in WAYS:
+        check("mcexec", *way, program("reads"), "fresh", "1", "4097", "3000000")
+
+
+@claim
+def calls_do_the_same_in_every_way_that_can_be_measured():
+    for name in check(program("ways")).split():
+        for launcher in ([], *(["mcexec", *way] for way in WAYS)):
+            result = run(*launcher, program("ways"), name)
+            assert (result.returncode, result.stderr) == (0, ""), (launcher, name, result.stdout, result.stderr)
+
+
+@claim
+def a_copying_mcexec_fails_and_succeeds_as_others_do():
+    for name in check(program("files")).split():
+        check("mcexec", "--way=copy", program("files"), name)
+
+
+def pages_seen(*way):
+    """For each call, how many pages mcexec has mapped: after one's first use, its second, the first of five."""
+    out = check("mcexec", *way, program("ways"), "seen")
+    return {call: " ".join(counts) for call, *counts in map(str.split, out.splitlines())}
+
+
+READS, WRITES = ("read", "pread64"), ("write", "pwrite64")
+
+
+@claim
+def the_first_use_of_a_little_memory_maps_nothing_and_the_second_does():
+    moving = dict.fromkeys(READS + WRITES, "0 1 5")
+    assert pages_seen() == moving | {"ioctl": "1 1 5"}, pages_seen()
+    # Without that page of the slot the first use would be seen.
+    everything = dict.fromkeys(READS + WRITES + ("ioctl",), "1 1 5")
+    assert pages_seen("--way=around") == everything, pages_seen("--way=around")
+
+
+@claim
+def ways_map_what_they_say():
+    calls = READS + WRITES + ("ioctl",)
+    assert pages_seen("--way=copy") == dict.fromkeys(calls, "0 0 0"), pages_seen("--way=copy")
+    assert pages_seen("--way=before") == dict.fromkeys(calls, "1 1 5"), pages_seen("--way=before")
+    singly = dict.fromkeys(READS + WRITES, "1 1 5") | {"ioctl": "1 1 1"}
+    assert pages_seen("--way=page") == singly, pages_seen("--way=page")
 
 
 os.chdir("/root")

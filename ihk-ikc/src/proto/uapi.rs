@@ -302,7 +302,7 @@ pub const WAIT: u32 = none(0x62);
 /// Argument = slot index. Tell the co-kernel that this slot's answer is there (it set WAITER).
 pub const RING: u32 = none(0x63);
 
-/// Argument of [`POPULATE`], [`LOAD_PAGES`] and [`COPY_IN`].
+/// Argument of [`POPULATE`] and [`LOAD_PAGES`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Populate {
@@ -327,9 +327,34 @@ pub const POPULATE: u32 = write::<Populate>(0x64);
 /// [`super::process::op::LOAD_PAGES`]. EINVAL, ENOMEM as [`POPULATE`]; EFAULT: the file ends before, or
 /// is not what is mapped there.
 pub const LOAD_PAGES: u32 = write::<Populate>(0x68);
-/// For measuring: read a file into memory that the program has and may write; any address and offset,
-/// early end at that of the file. EINVAL, ENODEV, EACCES as [`POPULATE`]; EFAULT.
-pub const COPY_IN: u32 = write::<Populate>(0x67);
+/// Argument of [`COPY`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CopyData {
+    /// Address in the program, any.
+    pub address: u64,
+    /// Address in the caller; of no meaning to [`copy::LOOK`].
+    pub buffer: u64,
+    /// Length.
+    pub bytes: u64,
+    /// One of [`copy`].
+    pub what: u32,
+    /// 0.
+    pub reserved: u32,
+}
+/// What [`COPY`] shall do.
+pub mod copy {
+    /// Copy to memory that the program may write.
+    pub const TO_PROGRAM: u32 = 0;
+    /// Copy from memory that the program may read.
+    pub const FROM_PROGRAM: u32 = 1;
+    /// Only find out whether [`TO_PROGRAM`] would.
+    pub const LOOK: u32 = 2;
+}
+/// For measuring: copy between the caller and memory that the program has, mapping nothing. EINVAL
+/// outside the window, EFAULT where the program has no such memory at the moment or the caller has
+/// none; part may have been copied.
+pub const COPY: u32 = write::<CopyData>(0x67);
 
 /// What the control thread is told by [`CONTROL_WAIT`].
 #[repr(C)]
@@ -453,6 +478,7 @@ const _: () = {
     assert!(size_of::<Usage>() == 56 + 2048);
     assert!(size_of::<CreateProcess>() == 1128);
     assert!(size_of::<Populate>() == 32);
+    assert!(size_of::<CopyData>() == 32);
     assert!(size_of::<ForwardSignal>() == 32);
     assert!(super::layout::MAX_LINUX_CPUS == 8 * 64);
 };

@@ -2,6 +2,7 @@
 //! Delegated calls on the proxy's side: [`worker`] takes them from a slot, [`perform`] does what
 //! they ask. Most are performed as they are; each exception has a file here.
 
+mod copied;
 pub(crate) mod directory;
 pub(crate) mod exe_link;
 pub(crate) mod execute;

@@ -2,18 +2,14 @@
 //! For measurement (`mcexec --way=WAY`): ways for a delegated call's data to travel other than the usual one, so that
 //! they can be compared. A program that executes another goes on in the usual way.
 
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use ihk_ikc::layout::PAGE_BYTES;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::memfd::{memfd_create, MFdFlags};
-use nix::unistd::ftruncate;
 
-use crate::device;
-use crate::syscall;
-use crate::window::{self, Window};
+use super::copied;
+use crate::window::Window;
 
 /// How the data of a delegated call travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,24 +23,12 @@ pub(crate) enum Way {
     Page,
     /// The buffer of a call is mapped in the window before the call is made.
     Before,
-    /// As in the original design: into a buffer of mcexec's, and copied from there. Only `read` and
-    /// `pread64`; for programs that do not fork, because what is copied goes to pages that are there.
+    /// As in the original design: through a buffer of mcexec's, see [`copied`].
     Copy,
 }
 
-/// Where copied data lies in between.
-struct Bounce {
-    fd: OwnedFd,
-    address: u64,
-}
-
-/// Most bytes a copied call reads.
-const BOUNCE_BYTES: u64 = 16 << 20;
-
 /// What [`begin`] was told; unset in the usual way.
 static CHOSEN: OnceLock<(Way, Window)> = OnceLock::new();
-/// One copied call at a time.
-static BOUNCE: Mutex<Option<Bounce>> = Mutex::new(None);
 
 impl Way {
     /// The way of that name.
@@ -68,13 +52,8 @@ impl Way {
 pub(crate) fn begin(way: Way, window: Window) -> Result<(), Errno> {
     match way {
         Way::Usual => return Ok(()),
-        Way::Around => {}
         Way::Page => window.map_singly()?,
-        Way::Before => {}
-        Way::Copy => {
-            let bounce = Bounce::new()?;
-            *BOUNCE.lock().map_err(|_| Errno::EIO)? = Some(bounce);
-        }
+        Way::Around | Way::Before | Way::Copy => {}
     }
     CHOSEN.set((way, window)).map_err(|_| Errno::EALREADY)
 }
@@ -97,30 +76,8 @@ pub(super) fn carry(call: libc::c_long, args: [u64; 6]) -> Option<i64> {
             let _ = window.map_now(first, bytes);
             None
         }
-        Way::Copy if reads => BOUNCE.lock().ok()?.as_ref().map(|it| it.read(call, args)),
+        Way::Copy => copied::carry(call, args),
         _ => None,
-    }
-}
-
-impl Bounce {
-    fn new() -> Result<Self, Errno> {
-        let fd = device::move_up(memfd_create(c"mcexec-bounce", MFdFlags::MFD_CLOEXEC)?)?;
-        ftruncate(&fd, BOUNCE_BYTES.cast_signed())?;
-        let address = window::map_shared(&fd, 0, BOUNCE_BYTES, 0)? as u64;
-        Ok(Self { fd, address })
-    }
-
-    /// Makes the call with our memory, and has mcctrl copy what came into the program's frames.
-    fn read(&self, call: libc::c_long, mut args: [u64; 6]) -> i64 {
-        let target = args[1];
-        args[1] = self.address;
-        args[2] = args[2].min(BOUNCE_BYTES);
-        let result = syscall::perform(call.cast_unsigned(), args);
-        let Ok(bytes @ 1..) = u64::try_from(result) else {
-            return result;
-        };
-        let copied = device::copy_in(self.fd.as_raw_fd(), 0, target, bytes);
-        super::answer(copied.map(|()| result))
     }
 }
 

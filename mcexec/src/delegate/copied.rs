@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `mcexec --way=copy`: the data of a call travel through memory of mcexec's, and mcctrl copies them from or to
+//! the program's frames, which are not mapped.
+//!
+//! So travel the data of `read`, `write`, `pread64`, `pwrite64` and of those ioctls whose argument is known to be
+//! plain data of a known length. All other calls are made in the usual way, and so is a call whose buffer mcctrl
+//! cannot copy as a whole: not there yet, shared with a forked process, mirrored, or wrong. Linux's own copy then
+//! finds the pages, or the error.
+
+use std::cell::RefCell;
+
+use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::uapi::copy;
+use nix::libc;
+
+use crate::device;
+use crate::syscall;
+
+/// Most bytes that are copied; longer calls are made in the usual way.
+const MOST_BYTES: u64 = 16 << 20;
+
+thread_local! {
+    /// Where this worker's data lie in between; grows with the calls.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Which way data go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    ToProgram,
+    FromProgram,
+}
+
+/// The data of a call.
+#[derive(Debug, PartialEq, Eq)]
+struct Data {
+    /// The argument that is their address.
+    index: usize,
+    bytes: u64,
+    direction: Direction,
+    /// The result is how many bytes were moved; otherwise any that is no error means all.
+    is_counted: bool,
+}
+
+/// The result of `call`; `None`: it is to be made in the usual way, nothing has happened yet.
+pub(super) fn carry(call: libc::c_long, mut args: [u64; 6]) -> Option<i64> {
+    let data = Data::of(call, &args)?;
+    let address = args[data.index];
+    BUFFER.with(|buffer| {
+        let mut buffer = buffer.try_borrow_mut().ok()?;
+        let whole = room(&mut buffer, address, data.bytes)?;
+        let what = match data.direction {
+            Direction::FromProgram => copy::FROM_PROGRAM,
+            Direction::ToProgram => copy::LOOK,
+        };
+        device::copy(what, address, whole).ok()?;
+        args[data.index] = whole.as_mut_ptr().expose_provenance() as u64;
+        let result = syscall::perform(call.cast_unsigned(), args);
+        match whole.get_mut(..data.moved(result)) {
+            Some(moved) if data.direction == Direction::ToProgram && !moved.is_empty() => {
+                let copied = device::copy(copy::TO_PROGRAM, address, moved);
+                Some(super::answer(copied.map(|()| result)))
+            }
+            _ => Some(result),
+        }
+    })
+}
+
+/// So much of `buffer`, with the same place in a page as `address` has: direct transfers want that.
+fn room(buffer: &mut Vec<u8>, address: u64, bytes: u64) -> Option<&mut [u8]> {
+    let page = usize::try_from(PAGE_BYTES).ok()?;
+    let place = usize::try_from(address % PAGE_BYTES).ok()?;
+    let bytes = usize::try_from(bytes).ok()?;
+    if buffer.len() < bytes + 2 * page {
+        buffer.resize(bytes + 2 * page, 0);
+    }
+    let start = buffer.as_ptr().align_offset(page) + place;
+    buffer.get_mut(start..start + bytes)
+}
+
+impl Data {
+    /// The data of `call`, if they are copied.
+    fn of(call: libc::c_long, args: &[u64; 6]) -> Option<Self> {
+        use Direction::{FromProgram, ToProgram};
+        let (index, bytes, direction) = match call {
+            libc::SYS_read | libc::SYS_pread64 => (1, args[2], ToProgram),
+            libc::SYS_write | libc::SYS_pwrite64 => (1, args[2], FromProgram),
+            libc::SYS_ioctl => {
+                let (bytes, direction) = argument_of(args[1])?;
+                (2, bytes, direction)
+            }
+            _ => return None,
+        };
+        (1..=MOST_BYTES).contains(&bytes).then_some(Self {
+            index,
+            bytes,
+            direction,
+            is_counted: index == 1,
+        })
+    }
+
+    /// How many bytes a call with that result has moved.
+    fn moved(&self, result: i64) -> usize {
+        let moved = match u64::try_from(result) {
+            Ok(count) if self.is_counted => count.min(self.bytes),
+            Ok(_) => self.bytes,
+            Err(_) => 0,
+        };
+        usize::try_from(moved).unwrap_or(0)
+    }
+}
+
+/// Length and direction of the argument of ioctl `command`. Only what is known by name: neither the
+/// length that many commands carry in their number nor its direction can be trusted, and a structure may
+/// have more behind it.
+fn argument_of(command: u64) -> Option<(u64, Direction)> {
+    /// `struct termios` as the kernel has it, without the speeds.
+    const TERMIOS_BYTES: u64 = 36;
+    const WINSIZE_BYTES: u64 = size_of::<libc::winsize>() as u64;
+    const INT_BYTES: u64 = size_of::<libc::c_int>() as u64;
+    use Direction::{FromProgram, ToProgram};
+    // Linux takes the lower half only.
+    let known = match command & u64::from(u32::MAX) {
+        libc::TCGETS => (TERMIOS_BYTES, ToProgram),
+        libc::TCSETS | libc::TCSETSW | libc::TCSETSF => (TERMIOS_BYTES, FromProgram),
+        libc::TIOCGWINSZ => (WINSIZE_BYTES, ToProgram),
+        libc::TIOCSWINSZ => (WINSIZE_BYTES, FromProgram),
+        libc::FIONREAD | libc::TIOCOUTQ | libc::TIOCGPGRP | libc::TIOCGSID => {
+            (INT_BYTES, ToProgram)
+        }
+        libc::FIONBIO | libc::FIOASYNC | libc::TIOCSPGRP => (INT_BYTES, FromProgram),
+        _ => return None,
+    };
+    Some(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{room, Data, Direction, MOST_BYTES, PAGE_BYTES};
+    use nix::libc;
+
+    fn of(call: libc::c_long, second: u64, third: u64) -> Option<Data> {
+        Data::of(call, &[0, second, third, 0, 0, 0])
+    }
+
+    #[test]
+    fn calls_have_data() {
+        let read = of(libc::SYS_read, 4096, 10).expect("copied");
+        assert_eq!((read.index, read.bytes), (1, 10));
+        assert_eq!(read.direction, Direction::ToProgram);
+        let write = of(libc::SYS_pwrite64, 4096, MOST_BYTES).expect("copied");
+        assert_eq!(write.direction, Direction::FromProgram);
+        let ioctl = of(libc::SYS_ioctl, libc::FIONREAD | 1 << 40, 4096).expect("copied");
+        assert_eq!((ioctl.index, ioctl.bytes), (2, 4));
+    }
+
+    #[test]
+    fn other_calls_go_the_usual_way() {
+        assert_eq!(of(libc::SYS_read, 4096, 0), None);
+        assert_eq!(of(libc::SYS_read, 4096, MOST_BYTES + 1), None);
+        assert_eq!(of(libc::SYS_readv, 4096, 1), None);
+        assert_eq!(of(libc::SYS_ioctl, libc::SIOCGIFCONF, 4096), None);
+    }
+
+    #[test]
+    fn room_lies_as_the_programs_memory_does() {
+        let mut buffer = Vec::new();
+        for (address, bytes) in [(0x5000, 512), (0x4fff, 9000), (7, 1)] {
+            let room = room(&mut buffer, address, bytes).expect("room");
+            assert_eq!(room.len() as u64, bytes);
+            let place = room.as_ptr().addr() as u64 % PAGE_BYTES;
+            assert_eq!(place, address % PAGE_BYTES);
+        }
+    }
+
+    #[test]
+    fn results_tell_what_was_moved() {
+        let read = of(libc::SYS_read, 4096, 10).expect("copied");
+        assert_eq!((read.moved(3), read.moved(99), read.moved(-4)), (3, 10, 0));
+        let ioctl = of(libc::SYS_ioctl, libc::TIOCGWINSZ, 4096).expect("copied");
+        assert_eq!((ioctl.moved(0), ioctl.moved(-25)), (8, 0));
+    }
+}
