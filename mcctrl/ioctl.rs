@@ -30,7 +30,7 @@ fn serve_program(proxy: &Arc<Proxy>, command: u32, argument: usize) -> Result {
     match command {
         uapi::START => control::start(proxy, &*user::read(argument)?),
         uapi::START_ADOPTED => control::start_adopted(proxy),
-        uapi::WAIT => waiting::wait(proxy, argument),
+        uapi::WAIT => waiting::wait(proxy, uapi::Wait::of_argument(argument as u64)),
         uapi::RING => waiting::ring(proxy, argument),
         uapi::POPULATE => populate::populate(proxy, &*user::read(argument)?),
         uapi::LOAD_PAGES => populate::load_pages(proxy, &*user::read(argument)?),

@@ -2,27 +2,35 @@
 //! Workers that sleep until the program asks something (WAIT), and the way back (RING).
 
 use crate::errno;
-use crate::ffi::wait::{Until, Woken};
+use crate::ffi::wait::{Deadline, Until, Woken};
 use crate::proto::packet::ToCokernel;
 use crate::proto::slot::{MAX_SLOTS, SLOTS_PER_PAGE};
+use crate::proto::uapi::Wait;
 use crate::proxy::Proxy;
 use kernel::prelude::*;
 
-/// Sleeps until the ASLEEP flag of slot `slot` is cleared. The flag is looked at after the task has
+/// Sleeps until the ASLEEP flag of the slot is cleared. The flag is looked at after the task has
 /// queued itself, and the co-kernel rings after it has cleared it, so no request is slept through.
-/// EINTR for a signal, ESHUTDOWN if the instance died.
-pub(crate) fn wait(proxy: &Proxy, slot: usize) -> Result {
+/// EINTR for a signal, ETIMEDOUT, ESHUTDOWN if the instance died.
+pub(crate) fn wait(proxy: &Proxy, wait: Wait) -> Result {
+    let slot = wait.slot as usize;
     let worker = proxy.workers.get(slot).ok_or(EINVAL)?;
+    let deadline = (wait.limit_us != 0).then(|| Deadline::after_us(wait.limit_us));
     loop {
         let mut look = Look::Asleep;
-        let woken = worker.wait(Until::Signal, None, || {
+        let is_woken = || {
             look = look_at(proxy, slot);
             look != Look::Asleep
-        });
+        };
+        let woken = match deadline {
+            Some(deadline) => worker.wait_precisely(Until::Signal, deadline, is_woken),
+            None => worker.wait(Until::Signal, None, is_woken),
+        };
         match (woken, look) {
             (_, Look::Awake) => return Ok(()),
             (_, Look::Gone) => return Err(errno::shutdown()),
             (Woken::Signal, _) => return Err(EINTR),
+            (Woken::Timeout, _) => return Err(ETIMEDOUT),
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 //! Sleeping until a condition holds. The condition is looked at after the task has queued itself,
 //! so a wake-up between the look and the sleep is not lost.
 
+use super::extra_bindings;
 use kernel::{bindings, prelude::*, sync::LockClassKey, time::Jiffies, types::Opaque};
 
 /// What may end a sleep besides the condition and the time limit.
@@ -24,6 +25,19 @@ pub(crate) enum Woken {
     Signal,
     /// The time is over.
     Timeout,
+}
+
+/// A moment, in nanoseconds of the monotonic clock.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(bindings::ktime_t);
+
+impl Deadline {
+    /// `us` microseconds from now.
+    pub(crate) fn after_us(us: u32) -> Self {
+        // SAFETY: reads a clock.
+        let now = unsafe { bindings::ktime_get() };
+        Self(now.saturating_add(i64::from(us) * 1000))
+    }
 }
 
 /// Tasks that wait for the same thing.
@@ -66,7 +80,39 @@ impl WaitQueue {
         &self,
         until: Until,
         limit: Option<Jiffies>,
+        condition: impl FnMut() -> bool,
+    ) -> Woken {
+        let mut left = limit.map_or(c_long::MAX, |jiffies| {
+            c_long::try_from(jiffies).unwrap_or(c_long::MAX)
+        });
+        self.wait_by(until, condition, || {
+            // SAFETY: process context, no lock held: required of callers of a sleeping function.
+            left = unsafe { bindings::schedule_timeout(left) };
+            left == 0
+        })
+    }
+
+    /// As [`Self::wait`], but ends at `deadline`, to the microsecond.
+    pub(crate) fn wait_precisely(
+        &self,
+        until: Until,
+        deadline: Deadline,
+        condition: impl FnMut() -> bool,
+    ) -> Woken {
+        self.wait_by(until, condition, || {
+            let mut expires = deadline.0;
+            let mode = bindings::hrtimer_mode_HRTIMER_MODE_ABS;
+            // SAFETY: as in `wait`; `expires` is only read, and lives until the call is over.
+            unsafe { extra_bindings::schedule_hrtimeout(&mut expires, mode) == 0 }
+        })
+    }
+
+    /// `sleep` is called with the task's state set, and says whether the time is over.
+    fn wait_by(
+        &self,
+        until: Until,
         mut condition: impl FnMut() -> bool,
+        mut sleep: impl FnMut() -> bool,
     ) -> Woken {
         let state = match until {
             Until::Signal => TASK_INTERRUPTIBLE,
@@ -76,9 +122,7 @@ impl WaitQueue {
         let entry = Opaque::<bindings::wait_queue_entry>::uninit();
         // SAFETY: `entry` is memory for an entry of the current task.
         unsafe { bindings::init_wait_entry(entry.get(), 0) };
-        let mut left = limit.map_or(c_long::MAX, |jiffies| {
-            c_long::try_from(jiffies).unwrap_or(c_long::MAX)
-        });
+        let mut is_over = false;
         let woken = loop {
             // SAFETY: queue and entry are initialised; the entry leaves the queue below, before
             // this frame does.
@@ -90,11 +134,10 @@ impl WaitQueue {
             if pending != 0 {
                 break Woken::Signal;
             }
-            if left == 0 {
+            if is_over {
                 break Woken::Timeout;
             }
-            // SAFETY: process context, no lock held: required of callers of a sleeping function.
-            left = unsafe { bindings::schedule_timeout(left) };
+            is_over = sleep();
         };
         // SAFETY: as for `prepare_to_wait_event`.
         unsafe { bindings::finish_wait(self.head.get(), entry.get()) };

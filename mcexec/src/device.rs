@@ -8,6 +8,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::uapi::{
@@ -234,13 +235,19 @@ pub(crate) fn start(entry: u64, stack: u64) -> Result<(), Errno> {
     exchange(uapi::START, &mut StartProcess { entry, stack })
 }
 
-/// Sleeps until slot `index` has a request.
+/// Sleeps until slot `index` has a request, at most for `limit` (of less than an hour).
 ///
 /// # Errors
 ///
-/// `EINTR`, or `ESHUTDOWN` if the instance died.
-pub(crate) fn wait(index: usize) -> Result<(), Errno> {
-    plain(uapi::WAIT, index).map(drop)
+/// `EINTR`, `ETIMEDOUT`, or `ESHUTDOWN` if the instance died.
+pub(crate) fn wait(index: usize, limit: Option<Duration>) -> Result<(), Errno> {
+    let limit_us = limit.map_or(0, |limit| limit.as_micros().clamp(1, u32::MAX.into()));
+    let wait = uapi::Wait {
+        slot: u32::try_from(index).map_err(|_| Errno::EINVAL)?,
+        limit_us: u32::try_from(limit_us).unwrap_or(u32::MAX),
+    };
+    let argument = usize::try_from(wait.argument()).map_err(|_| Errno::EINVAL)?;
+    plain(uapi::WAIT, argument).map(drop)
 }
 
 /// Tells the co-kernel that slot `index` has an answer.

@@ -124,6 +124,21 @@ static double delegated_after_pause(void)
 	return median(v, 200);
 }
 
+// The same after pauses of 1 to 5 ms that nobody can foretell.
+static double delegated_after_random_pause(void)
+{
+	double v[200], cost = clock_cost();
+	uint64_t state = now_ns();
+	for (int i = 0; i < 200; i++) {
+		state = state * 6364136223846793005u + 1442695040888963407u;
+		pause_ns(1000000 + (state >> 33) % 4000000);
+		uint64_t t = begin_batch(1);
+		delegated_call();
+		v[i] = end_batch(t) - cost;
+	}
+	return median(v, 200);
+}
+
 static char *fresh(size_t bytes)
 {
 	char *p = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -361,6 +376,8 @@ static double measure(const char *name)
 		return per_call(50000, delegated_call);
 	if (!strcmp(name, "null_delegated_1ms"))
 		return delegated_after_pause();
+	if (!strcmp(name, "null_delegated_asleep"))
+		return delegated_after_random_pause();
 	if (!strcmp(name, "pread_4k_reused"))
 		return pread_reused(4 << 10);
 	if (!strcmp(name, "pread_64k_reused"))

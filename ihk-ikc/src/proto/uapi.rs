@@ -296,9 +296,37 @@ pub struct StartProcess {
 }
 /// Run the program; the caller becomes the worker of slot 0.
 pub const START: u32 = write::<StartProcess>(0x61);
-/// Argument = slot index. Sleep until that slot's ASLEEP flag is cleared by a request, or EINTR.
-/// ESHUTDOWN if the instance died.
+/// Argument = [`Wait`]. Sleep until that slot's ASLEEP flag is cleared by a request, or EINTR. ETIMEDOUT if
+/// that took too long, ESHUTDOWN if the instance died.
 pub const WAIT: u32 = none(0x62);
+
+/// Argument of [`WAIT`]: the slot's index in the lower half, how long to sleep at most in the upper one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Index of the slot.
+    pub slot: u32,
+    /// At most so many microseconds; 0: for ever.
+    pub limit_us: u32,
+}
+
+impl Wait {
+    /// As it is passed.
+    #[must_use]
+    pub const fn argument(self) -> u64 {
+        (self.limit_us as u64) << 32 | self.slot as u64
+    }
+
+    /// What was passed.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    pub const fn of_argument(argument: u64) -> Self {
+        Self {
+            slot: argument as u32,
+            limit_us: (argument >> 32) as u32,
+        }
+    }
+}
+
 /// Argument = slot index. Tell the co-kernel that this slot's answer is there (it set WAITER).
 pub const RING: u32 = none(0x63);
 
@@ -479,6 +507,17 @@ const _: () = {
     assert!(size_of::<CreateProcess>() == 1128);
     assert!(size_of::<Populate>() == 32);
     assert!(size_of::<CopyData>() == 32);
+    let wait = Wait {
+        slot: 1023,
+        limit_us: u32::MAX,
+    };
+    assert!(matches!(
+        Wait::of_argument(wait.argument()),
+        Wait {
+            slot: 1023,
+            limit_us: u32::MAX
+        }
+    ));
     assert!(size_of::<ForwardSignal>() == 32);
     assert!(super::layout::MAX_LINUX_CPUS == 8 * 64);
 };

@@ -5,7 +5,8 @@
 //! again at once is answered without either side sleeping, also when many workers share few CPUs,
 //! so that a worker serves its thread in bursts. Beyond the glance each worker learns from its own
 //! past, as KVM's halt polling does: if a request came soon after it had gone to sleep it looks
-//! longer next time, if it came late it looks shorter. While more workers are up than Linux has CPUs
+//! longer next time, if it came late it looks shorter. A worker that sleeps may have itself woken when
+//! the next request is due ([`super::expect`]). While more workers are up than Linux has CPUs
 //! for them, looking would take the CPU from somebody's call, so there is nothing but the glance.
 
 use std::hint::spin_loop;
@@ -13,7 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ihk_ikc::slot::{DelegationSlot, Request};
+use nix::errno::Errno;
 
+use super::expect::{Due, Expectation};
 use super::place;
 
 /// Looks of a glance, and between two looks at the clock.
@@ -31,8 +34,22 @@ static UP: AtomicUsize = AtomicUsize::new(0);
 /// What a worker has learnt.
 pub(super) struct Look {
     budget: Duration,
-    /// When it began to look for the request that did not come in time.
-    began: Option<Instant>,
+    expectation: Expectation,
+    /// The wait for a request that did not come at once.
+    waiting: Option<Waiting>,
+}
+
+/// A wait that goes on.
+struct Waiting {
+    began: Instant,
+    /// Times are since then. How long to look before the next sleep.
+    until: Duration,
+    /// The worker has slept.
+    slept: bool,
+    /// When the request is due that the worker sleeps, or has slept, until.
+    due: Option<Due>,
+    /// When it was up again, if it has been woken because a request is due.
+    up: Option<Duration>,
 }
 
 impl Look {
@@ -47,7 +64,8 @@ impl Look {
         UP.fetch_add(1, Ordering::Relaxed);
         Self {
             budget: SHORTEST,
-            began: None,
+            expectation: Expectation::new(),
+            waiting: None,
         }
     }
 
@@ -57,29 +75,96 @@ impl Look {
             self.learn();
             return Some(request);
         }
-        let began = *self.began.get_or_insert_with(Instant::now);
-        while began.elapsed() < self.budget && UP.load(Ordering::Relaxed) <= place::cpu_count() {
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Waiting::begin(self.budget));
+        while waiting.goes_on() && UP.load(Ordering::Relaxed) <= place::cpu_count() {
             if let Some(request) = glance(slot) {
-                self.began = None;
+                self.learn();
                 return Some(request);
             }
         }
         None
     }
 
-    /// Runs `sleep`, in which the worker is not up.
-    pub(super) fn asleep<T>(sleep: impl FnOnce() -> T) -> T {
+    /// Runs `sleep`, in which the worker is not up, with how long it may take; `ETIMEDOUT` says that it took so long.
+    pub(super) fn asleep(
+        &mut self,
+        sleep: impl FnOnce(Option<Duration>) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let limit = self.sleep_for();
         UP.fetch_sub(1, Ordering::Relaxed);
-        let result = sleep();
+        let result = sleep(limit);
         UP.fetch_add(1, Ordering::Relaxed);
+        if result == Err(Errno::ETIMEDOUT) {
+            self.wake_up();
+            return Ok(());
+        }
         result
     }
 
-    /// A request came after a sleep, if there was one.
-    fn learn(&mut self) {
-        if let Some(began) = self.began.take() {
-            self.budget = next_budget(self.budget, began.elapsed());
+    /// How long to sleep: until the next request is due, or, if that is not known or past, for ever.
+    fn sleep_for(&mut self) -> Option<Duration> {
+        let waiting = self.waiting.as_mut()?;
+        waiting.slept = true;
+        if waiting.up.is_some() {
+            self.expectation.missed();
+            waiting.due = None;
+            return None;
         }
+        let due = self.expectation.due()?;
+        waiting.due = Some(due);
+        due.from.checked_sub(waiting.began.elapsed())
+    }
+
+    /// It is time for the request that is due.
+    fn wake_up(&mut self) {
+        if let Some(Waiting {
+            began,
+            until,
+            due: Some(due),
+            up,
+            ..
+        }) = self.waiting.as_mut()
+        {
+            *up = Some(began.elapsed());
+            *until = due.until;
+        }
+    }
+
+    /// A request came. One that came while the worker was looking for the first time says nothing.
+    fn learn(&mut self) {
+        let Some(waiting) = self.waiting.take() else {
+            return;
+        };
+        if !waiting.slept {
+            return;
+        }
+        let waited = waiting.began.elapsed();
+        self.budget = next_budget(self.budget, waited);
+        match (waiting.due, waiting.up) {
+            (Some(_), Some(up)) => self.expectation.was_up(waited.saturating_sub(up)),
+            (Some(due), None) if waited <= due.until => self.expectation.was_late(),
+            _ => {}
+        }
+        self.expectation.came(waited);
+    }
+}
+
+impl Waiting {
+    fn begin(budget: Duration) -> Self {
+        Self {
+            began: Instant::now(),
+            until: budget,
+            slept: false,
+            due: None,
+            up: None,
+        }
+    }
+
+    /// Whether to look further.
+    fn goes_on(&self) -> bool {
+        self.began.elapsed() < self.until
     }
 }
 

@@ -6,6 +6,7 @@ mod copied;
 pub(crate) mod directory;
 pub(crate) mod exe_link;
 pub(crate) mod execute;
+mod expect;
 #[expect(unsafe_code, reason = "fork")]
 pub(crate) mod fork;
 pub(crate) mod hidden;

@@ -83,7 +83,7 @@ fn next(program: &Program, index: usize, slot: &DelegationSlot, look: &mut Look)
         if !slot.set_asleep() {
             continue;
         }
-        match Look::asleep(|| device::wait(index)) {
+        match look.asleep(|limit| device::wait(index, limit)) {
             Ok(()) | Err(Errno::EINTR) => {}
             Err(_) => control::cokernel_gone(program.os),
         }

@@ -50,7 +50,7 @@ const fn row(
 }
 
 /// All rows, in the order of the table.
-pub const ROWS: [Row; 22] = [
+pub const ROWS: [Row; 23] = [
     row("control", "arithmetic only", Kind::Control, None, None),
     row("null_local", "getpid", Kind::Program, Some(1.0), Some(0.5)),
     row(
@@ -66,6 +66,13 @@ pub const ROWS: [Row; 22] = [
         Kind::Program,
         Some(40.0),
         Some(28.0),
+    ),
+    row(
+        "null_delegated_asleep",
+        "lseek after pauses of 1 to 5 ms, irregular",
+        Kind::Program,
+        None,
+        None,
     ),
     row(
         "null_delegated_2cpu",
