@@ -2,7 +2,7 @@
 //! Structures in partition memory, which both kernels use at the same time.
 
 use crate::ffi::pages;
-use crate::proto::layout::Region;
+use crate::proto::layout::{Region, PAGE_BYTES};
 use core::ops::Deref;
 use core::ptr::NonNull;
 use kernel::prelude::*;
@@ -53,18 +53,38 @@ pub(crate) unsafe fn clear(region: Region) {
     unsafe { pages::to_virtual(region.phys).write_bytes(0, region.bytes as usize) };
 }
 
-/// Copies `bytes` to the start of `region`; they must fit.
+/// Puts `bytes` at the start of `region`, in which they must fit, and zeroes behind them.
+///
+/// Pages that have their content already are left alone. After the first boot these are those with
+/// code, and whoever writes where instructions were fetched from makes the machine look for each
+/// write whether it holds them still.
 ///
 /// # Safety
 ///
 /// `region` must be ours, and no one may look at it.
 pub(crate) unsafe fn fill(region: Region, bytes: &[u8]) -> Result {
-    if bytes.len() as u64 > region.bytes {
+    let length = usize::try_from(region.bytes).map_err(|_| E2BIG)?;
+    if bytes.len() > length {
         return Err(E2BIG);
     }
-    // SAFETY: the caller's promise, and the length is checked.
-    unsafe {
-        core::ptr::copy_nonoverlapping(bytes.as_ptr(), pages::to_virtual(region.phys), bytes.len());
+    // SAFETY: the caller's promise.
+    let target = unsafe { core::slice::from_raw_parts_mut(pages::to_virtual(region.phys), length) };
+    for (index, old) in target.chunks_mut(PAGE_BYTES as usize).enumerate() {
+        let start = bytes.len().min(index * PAGE_BYTES as usize);
+        let end = bytes.len().min(start + old.len());
+        let new = bytes.get(start..end).unwrap_or_default();
+        put(old, new);
     }
     Ok(())
+}
+
+/// Makes `old` hold `new`, which is no longer, and zeroes.
+fn put(old: &mut [u8], new: &[u8]) {
+    let (first, rest) = old.split_at_mut(new.len());
+    if *first != *new {
+        first.copy_from_slice(new);
+    }
+    if rest.iter().any(|byte| *byte != 0) {
+        rest.fill(0);
+    }
 }

@@ -82,6 +82,14 @@ impl BootArea {
         }
     }
 
+    /// All but the image.
+    pub(crate) fn behind_image(&self) -> Region {
+        Region {
+            phys: self.image.phys + self.image.bytes,
+            bytes: self.whole.bytes - self.image.bytes,
+        }
+    }
+
     /// Top of the boot stack of CPU `index`.
     pub(crate) fn stack_top(&self, index: u64) -> u64 {
         self.stacks.phys + (index + 1) * STACK_BYTES

@@ -111,8 +111,8 @@ fn prepare(instance: &Arc<Instance>, steering: &Steering, plan: &Plan) -> Result
     }
     // SAFETY: the area lies in memory of this instance, whose CPUs stand still.
     unsafe {
-        shared::clear(plan.area.whole);
         shared::fill(plan.area.image, image.bytes())?;
+        shared::clear(plan.area.behind_image());
         params::write(instance.number, plan, &apic_ids, &steering.kargs);
     }
     let ranges = params::memory_ranges(&plan.runs)?;
