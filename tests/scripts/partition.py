@@ -232,6 +232,28 @@ def workers_run_where_the_map_says():
 
 
 @claim
+def programs_see_the_processors_of_the_latest_boot():
+    mcreboot()
+    seen = ("mcexec", "cat", "/sys/devices/system/cpu/online", "/sys/devices/system/node/node0/meminfo")
+    tree = "/run/ihk/os0/sys/devices/system/cpu/online"
+    before = check(*seen)
+    assert before.split()[0] == "0-1" and before.split()[-2] == str(512 << 10), before
+    written = os.stat(tree).st_mtime_ns
+    check("ihkosctl", "0", "shutdown")
+    check("ihkosctl", "0", "boot")
+    # The same tree, not one that was written again.
+    assert check(*seen) == before and os.stat(tree).st_mtime_ns == written
+    check("ihkosctl", "0", "shutdown")
+    check("ihkosctl", "0", "release", "cpu", "3")
+    check("ihkosctl", "0", "release", "mem", "128M@0")
+    check("ihkosctl", "0", "boot")
+    after = check(*seen)
+    assert after.split()[0] == "0" and after.split()[-2] == str(384 << 10), after
+    check("mcstop", "-f")
+    assert not os.path.exists("/run/ihk/os0")
+
+
+@claim
 def many_steering_at_once_leave_nothing_behind():
     check("mcstop", "-f")
     before_kib = available_kib()

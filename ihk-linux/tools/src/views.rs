@@ -20,13 +20,17 @@ use crate::record::FOLDER;
 const MODEL: &str = "/sys/devices/system/cpu/cpu0";
 const CPUS: &str = "/sys/devices/system/cpu";
 const NODES: &str = "/sys/devices/system/node";
+/// Folders of Linux whose files the tree copies as they are.
+const COPIED: [&str; 2] = ["vulnerabilities", "smt"];
+/// The file that tells of what the tree was made; written last.
+const MADE_OF: &str = "made-of";
 
 fn folder(os: u32) -> PathBuf {
     Path::new(FOLDER).join(format!("os{os}"))
 }
 
-/// Writes the tree of `os`, which has just been booted. Without mcctrl.ko there are no programs, and
-/// nothing is written.
+/// Writes the tree of `os`, which has just been booted, unless it is there since an earlier boot and
+/// would be the same. Without mcctrl.ko there are no programs, and nothing is written.
 ///
 /// # Errors
 ///
@@ -37,13 +41,19 @@ pub fn write(os: &Mcos) -> Result {
     };
     let memory = os.memory().unwrap_or_default();
     let folder = folder(os.number());
-    forget(os.number());
     let tree = Tree {
         places: place::places(&cpus),
         cpus,
         memory,
     };
+    let made_of = tree.made_of();
+    let stamp = folder.join(MADE_OF);
+    if fs::read_to_string(&stamp).is_ok_and(|before| before == made_of) {
+        return Ok(());
+    }
+    forget(os.number());
     tree.write(&folder)
+        .and_then(|()| put(&stamp, &made_of))
         .map_err(|error| Failure::refused(folder.display(), plain(&error)))
 }
 
@@ -69,6 +79,25 @@ impl Tree {
         put(&folder.join("proc/cpuinfo"), &self.cpuinfo(&template))
     }
 
+    /// All that the tree depends on and that may differ between two boots of an instance.
+    fn made_of(&self) -> String {
+        let mut text = format!("version {}\n", env!("CARGO_PKG_VERSION"));
+        for (cpu, place) in self.cpus.iter().zip(&self.places) {
+            text += &format!(
+                "cpu {} {} {} {place:?}\n",
+                cpu.linux_cpu, cpu.apic_id, cpu.node
+            );
+        }
+        text += &format!("memory {:?}\n", self.memory.bytes);
+        for name in COPIED {
+            let folder = Path::new(CPUS).join(name);
+            for (name, content) in plain_files(&folder) {
+                text += &format!("{} {content}", name.display());
+            }
+        }
+        text
+    }
+
     fn all(&self) -> Vec<usize> {
         (0..self.cpus.len()).collect()
     }
@@ -85,7 +114,7 @@ impl Tree {
         put(&folder.join("offline"), "\n")?;
         put(&folder.join("isolated"), "\n")?;
         put(&folder.join("kernel_max"), "255\n")?;
-        for name in ["vulnerabilities", "smt"] {
+        for name in COPIED {
             copy_files(&Path::new(CPUS).join(name), &folder.join(name))?;
         }
         for cpu in self.all() {
@@ -281,24 +310,36 @@ fn list(numbers: &[usize]) -> String {
     ranges.iter().map(text).collect::<Vec<_>>().join(",") + "\n"
 }
 
-/// Copies the plain files of Linux's folder `from`, if it has it.
+/// Names and texts of the plain files of Linux's folder `from`, if it has it.
+fn plain_files(from: &Path) -> Vec<(PathBuf, String)> {
+    let entries = fs::read_dir(from).into_iter().flatten().flatten();
+    let mut files: Vec<(PathBuf, String)> = entries
+        .filter_map(|entry| {
+            let text = fs::read_to_string(entry.path()).ok()?;
+            Some((entry.file_name().into(), text))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
 fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
-    let Ok(entries) = fs::read_dir(from) else {
-        return Ok(());
-    };
-    for entry in entries.flatten() {
-        if let Ok(text) = fs::read_to_string(entry.path()) {
-            put(&to.join(entry.file_name()), &text)?;
-        }
+    for (name, text) in plain_files(from) {
+        put(&to.join(name), &text)?;
     }
     Ok(())
 }
 
+/// Writes a file, and makes its folder if there is none yet.
 fn put(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+    let written = fs::write(path, text);
+    match (&written, path.parent()) {
+        (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder)?;
+            fs::write(path, text)
+        }
+        _ => written,
     }
-    fs::write(path, text)
 }
 
 #[cfg(test)]
@@ -331,6 +372,23 @@ mod tests {
         assert_eq!(tree(2).mask(&[1]), "2\n");
         assert_eq!(tree(8).mask(&[1]), "02\n");
         assert_eq!(tree(34).mask(&[0, 33]), "00000002,00000001\n");
+    }
+
+    #[test]
+    fn a_tree_of_other_processors_or_memory_is_made_of_something_else() {
+        let first = tree(2).made_of();
+        assert_eq!(first, tree(2).made_of());
+        assert_ne!(first, tree(3).made_of());
+        let mut other = tree(2);
+        other.memory.bytes[1] = 1 << 21;
+        assert_ne!(first, other.made_of());
+        let mut other = tree(2);
+        other.cpus[1].node = 1;
+        assert_ne!(first, other.made_of());
+        // What changes while it runs is no part of it.
+        let mut other = tree(2);
+        other.cpus[1].busy_ns = 5;
+        assert_eq!(first, other.made_of());
     }
 
     #[test]
