@@ -3,7 +3,7 @@
 //! published to every booted instance, and again whenever Linux moves it.
 
 use crate::ffi::irq::{self, Domain, Line};
-use crate::ffi::lock::IrqLock;
+use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::{apic, cpu, hotplug};
 use crate::proto::control::InstanceControl;
 use crate::proto::layout::MAX_LINUX_CPUS;

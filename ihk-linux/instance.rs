@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One co-kernel instance: what it owns and how it stands.
 
-use crate::ffi::lock::IrqLock;
+use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::{cpu, workqueue};
 use crate::image::Image;
 use crate::kmsg::Log;

@@ -16,7 +16,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{rcu, Arc};
 
-use crate::ffi::lock::IrqLock;
+use crate::ffi::irq_lock::IrqLock;
 
 /// One CPU of a booted instance.
 pub(crate) struct CpuLink {

@@ -9,7 +9,7 @@ pub(crate) mod cpu;
 pub(crate) mod device;
 pub(crate) mod hotplug;
 pub(crate) mod irq;
-pub(crate) mod lock;
+pub(crate) mod irq_lock;
 pub(crate) mod low_page;
 pub(crate) mod module_ref;
 pub(crate) mod notifier;

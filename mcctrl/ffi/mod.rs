@@ -5,6 +5,7 @@
 pub(crate) mod errand;
 pub(crate) mod file;
 pub(crate) mod ihk;
+#[path = "../../ihk-linux/ffi/irq_lock.rs"]
 pub(crate) mod irq_lock;
 pub(crate) mod mm;
 pub(crate) mod notifier;

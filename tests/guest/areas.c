@@ -2,8 +2,8 @@
 // Claims about areas: flags of mmap, advice, locks, limits, stacks that grow, hostile sizes and addresses.
 #define _GNU_SOURCE
 #include "claims.h"
+#include "faults.h"
 
-#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -14,35 +14,6 @@
 
 enum { PAGE = 4096, MEGABYTE = 1 << 20, ANONYMOUS = MAP_PRIVATE | MAP_ANONYMOUS, READ_WRITE = PROT_READ | PROT_WRITE };
 enum { NOBODY = 65534 };
-
-static sigjmp_buf escape;
-static siginfo_t last_fault;
-
-static void on_fault(int number, siginfo_t *info, void *context)
-{
-	(void)number, (void)context;
-	last_fault = *info;
-	siglongjmp(escape, 1);
-}
-
-static void catch_faults(void)
-{
-	static char handler_stack[64 * 1024];
-	stack_t stack = { .ss_sp = handler_stack, .ss_size = sizeof handler_stack };
-	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-
-	REQUIRE(sigaltstack(&stack, NULL) == 0 && sigaction(SIGSEGV, &action, NULL) == 0);
-}
-
-static int reads(const volatile char *address)
-{
-	return sigsetjmp(escape, 1) ? 0 : ((void)*address, 1);
-}
-
-static int writes(volatile char *address)
-{
-	return sigsetjmp(escape, 1) ? 0 : (*address = 1, 1);
-}
 
 static char *map_with(size_t bytes, int protection, int flags)
 {
@@ -308,7 +279,7 @@ static void stack_limit_can_change(void)
 {
 	catch_faults();
 	set_limit(RLIMIT_STACK, 2 * MEGABYTE);
-	REQUIRE(deep(1000) == 1001 && (sigsetjmp(escape, 1) || (deep(4000), 0)));
+	REQUIRE(deep(1000) == 1001 && FAULTS(deep(4000)));
 	set_limit(RLIMIT_STACK, 6 * MEGABYTE);
 	REQUIRE(deep(4000) == 4001);
 }
@@ -318,7 +289,7 @@ static void stacks_count_as_address_space(void)
 	catch_faults();
 	REQUIRE(deep(100) == 101);
 	set_limit(RLIMIT_AS, MEGABYTE);
-	REQUIRE(sigsetjmp(escape, 1) || (deep(4000), 0));
+	REQUIRE(FAULTS(deep(4000)));
 	set_limit(RLIMIT_AS, RLIM_INFINITY);
 	REQUIRE(deep(4000) == 4001);
 }

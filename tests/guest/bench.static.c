@@ -3,6 +3,8 @@
 // Usage: bench NAME…   prints one line per name: "NAME NANOSECONDS CALLS BATCHES", the median of its batches, of CALLS
 // calls each. Marks for the instruction counter (xtask/counter) bracket each batch.
 #define _GNU_SOURCE
+#include "measure.h"
+
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -14,26 +16,13 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BATCHES = 9 };
 static int scratch_file;
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
 // What has been measured since the last result.
 static uint64_t calls_per_batch, batches;
-
-static void mark(void)
-{
-	__asm__ volatile("xchg %%bx, %%bx" ::: "memory");
-}
 
 static uint64_t begin_batch(uint64_t calls)
 {
@@ -92,18 +81,7 @@ static void local_call(void) { syscall(SYS_getpid); }
 static void delegated_call(void) { syscall(SYS_lseek, scratch_file, 0, SEEK_SET); }
 
 // The control row: nothing but arithmetic, must not differ between the two kernels.
-static void compute(void)
-{
-	static volatile uint64_t sink;
-	uint64_t x = 88172645463325252ull;
-	for (int i = 0; i < 2000; i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-	}
-	sink = x;
-	(void)sink;
-}
+static void compute(void) { compute_steps(2000); }
 
 static void pause_ns(uint64_t ns)
 {

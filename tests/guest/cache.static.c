@@ -3,6 +3,8 @@
 // Usage: cache LENGTH…   reads so many bytes of a file on tmpfs; prints lines "LENGTH CALLS", then "ioctl = CALLS" and
 // "no call = CALLS", in the order in which they were made, each call between two marks.
 #define _GNU_SOURCE
+#include "measure.h"
+
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,11 +28,6 @@ static void fail(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static void mark(void)
-{
-	__asm__ volatile("xchg %%bx, %%bx" ::: "memory");
 }
 
 static void fill_caches(void)

@@ -2,10 +2,10 @@
 // Claims about mappings of devices: memory behind PCI, registers, and what is in neither kernel's page cache.
 #define _GNU_SOURCE
 #include "claims.h"
+#include "faults.h"
 
 #include <fcntl.h>
 #include <glob.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -15,28 +15,6 @@
 enum { PAGE = 4096, BYTES = 1 << 20, WORDS = BYTES / 8 };
 
 static const int RW = PROT_READ | PROT_WRITE;
-
-static sigjmp_buf trapped;
-
-static void on_trap(int signal)
-{
-	siglongjmp(trapped, signal);
-}
-
-/* The signal that touching `byte` ends in; 0 if it does not. */
-static int signal_of(volatile char *byte, int write)
-{
-	struct sigaction action = { .sa_handler = on_trap };
-	REQUIRE(sigaction(SIGBUS, &action, NULL) == 0 && sigaction(SIGSEGV, &action, NULL) == 0);
-	int signal = sigsetjmp(trapped, 1);
-	if (signal == 0) {
-		if (write)
-			*byte = 1;
-		else
-			(void)*byte;
-	}
-	return signal;
-}
 
 /* Opens the memory of the PCI device that has nothing else, by the name `resource` in its folder. */
 static int open_memory(const char *resource, int flags)

@@ -3,30 +3,19 @@
 // Marks for the instruction counter (xtask/counter) bracket each round.
 // Runs on the Linux side; the program is either measured natively or is mcexec itself.
 #define _GNU_SOURCE
+#include "measure.h"
+
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
 
 static int by_value(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 	return (x > y) - (x < y);
-}
-
-static void mark(void)
-{
-	__asm__ volatile("xchg %%bx, %%bx" ::: "memory");
 }
 
 static uint64_t run_once(char **argv)

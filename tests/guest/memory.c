@@ -2,9 +2,9 @@
 // Claims about the program's address space: mmap, munmap, mprotect, mremap, madvise, brk, the stack.
 #define _GNU_SOURCE
 #include "claims.h"
+#include "faults.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -12,37 +12,6 @@
 #include <unistd.h>
 
 enum { PAGE = 4096, MEGABYTE = 1 << 20, ANONYMOUS = MAP_PRIVATE | MAP_ANONYMOUS, READ_WRITE = PROT_READ | PROT_WRITE };
-
-static sigjmp_buf escape;
-static siginfo_t last_fault;
-
-static void on_fault(int signal, siginfo_t *info, void *context)
-{
-	(void)signal, (void)context;
-	last_fault = *info;
-	siglongjmp(escape, 1);
-}
-
-/* Makes faults come back to FAULTS(). The handler's stack is its own, for the claims about the stack. */
-static void catch_faults(void)
-{
-	static char handler_stack[64 * 1024];
-	stack_t stack = { .ss_sp = handler_stack, .ss_size = sizeof handler_stack };
-	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-	REQUIRE(sigaltstack(&stack, NULL) == 0 && sigaction(SIGSEGV, &action, NULL) == 0);
-}
-
-#define FAULTS(statement) (sigsetjmp(escape, 1) ? 1 : ((void)(statement), 0))
-
-static int reads(const volatile char *address)
-{
-	return !FAULTS(*address);
-}
-
-static int writes(volatile char *address)
-{
-	return !FAULTS(*address = 1);
-}
 
 static char *map(size_t bytes, int protection)
 {

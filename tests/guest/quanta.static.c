@@ -1,35 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 // Fixed work again and again, each time timed: what a core is kept from its work by (`cargo xtask bench noise`).
 // Usage: quanta SECONDS   prints lines "NANOSECONDS COUNT": how many quanta took so long, rounded to 100 ns.
+#include "measure.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { LOOPS = 4000, ROUND_NS = 100, PLACES = 1 << 20 };
 // By time in units of ROUND_NS; the last place has all that took longer, and is printed as the longest of them.
 static uint32_t counts[PLACES];
 static uint64_t longest;
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
-static void compute(void)
-{
-	static volatile uint64_t sink;
-	uint64_t x = 88172645463325252ull;
-	for (int i = 0; i < LOOPS; i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-	}
-	sink = x;
-	(void)sink;
-}
 
 int main(int argc, char **argv)
 {
@@ -42,7 +23,7 @@ int main(int argc, char **argv)
 		counts[i] = 0; // Touched now, not while it counts.
 	uint64_t last = now_ns(), end = last + (uint64_t)seconds * 1000000000ull;
 	while (last < end) {
-		compute();
+		compute_steps(LOOPS);
 		uint64_t now = now_ns(), place = (now - last) / ROUND_NS;
 		counts[place < PLACES ? place : PLACES - 1]++;
 		longest = place > longest ? place : longest;

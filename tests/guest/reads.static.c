@@ -4,13 +4,14 @@
 // for the instruction counter (xtask/counter) bracket. The file lies on tmpfs; "fresh" reads each time into another buffer,
 // which the program has touched but no call has used, "reused" always into the same one.
 #define _GNU_SOURCE
+#include "measure.h"
+
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BATCHES = 7, FILE_BYTES = 10 << 20, LARGE_PAGE = 2 << 20, MOST_BUFFERS = 16, POOL_BYTES = 32 << 20 };
@@ -21,13 +22,6 @@ static void fail(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
 static unsigned char byte_at(size_t offset) { return (unsigned char)(offset * 7 + (offset >> 12)); }
@@ -76,11 +70,6 @@ static void check(const struct pool *pool, size_t used, size_t length)
 				fprintf(stderr, "reads: length %zu, buffer %zu, byte %zu: wrong\n", length, i, at);
 				exit(1);
 			}
-}
-
-static void mark(void)
-{
-	__asm__ volatile("xchg %%bx, %%bx" ::: "memory");
 }
 
 static double batch(size_t length, int is_fresh, size_t *reads)

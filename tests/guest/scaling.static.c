@@ -3,13 +3,14 @@
 // Usage: scaling calls|sequential|random THREADS…   prints lines "THREADS RATE", the median of the batches: calls per
 // second, or MB/s of reads of 4 KiB from a file on tmpfs, each thread from a part of its own or at random places.
 #define _GNU_SOURCE
+#include "measure.h"
+
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BATCHES = 5, MOST_THREADS = 64, BATCH_US = 100000, READ_BYTES = 4096, FILE_READS = 4096 };
@@ -25,13 +26,6 @@ static void fail(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
 static void make_file(void)

@@ -2,13 +2,13 @@
 // Claims about shared mappings of files and shared memory: one memory for the program, for system calls and for others.
 #define _GNU_SOURCE
 #include "claims.h"
+#include "faults.h"
 
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -23,28 +23,6 @@
 #include <unistd.h>
 
 enum { PAGE = 4096, PAGES = 64, BYTES = PAGES * PAGE };
-
-static sigjmp_buf trapped;
-
-static void on_trap(int signal)
-{
-	siglongjmp(trapped, signal);
-}
-
-/* The signal that touching `byte` ends in; 0 if it does not. */
-static int signal_of(volatile char *byte, int write)
-{
-	struct sigaction action = { .sa_handler = on_trap };
-	REQUIRE(sigaction(SIGBUS, &action, NULL) == 0 && sigaction(SIGSEGV, &action, NULL) == 0);
-	int signal = sigsetjmp(trapped, 1);
-	if (signal == 0) {
-		if (write)
-			*byte = 1;
-		else
-			(void)*byte;
-	}
-	return signal;
-}
 
 /* An unlinked file of `bytes` zeroes in `folder`. */
 static int new_file(const char *folder, size_t bytes)

@@ -5,12 +5,12 @@
 // A task is CALLS times (a system call, LOOPS steps of computation). MODE: "plain" makes the calls as usual; "flexsc"
 // posts a task's calls, computes, and collects the results of earlier tasks; "sakura" posts the task as a function.
 #include "mckernel.h"
+#include "measure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BATCHES = 5, FIRST_TASKS = 50, MOST_TASKS = 1000, BATCH_NS = 20000000, ENTRIES = 256, OUTSTANDING = 128 };
@@ -28,33 +28,13 @@ static void fail(const char *what, long code)
 	exit(1);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
-static void compute(int loops)
-{
-	static __thread volatile uint64_t sink;
-	uint64_t x = 88172645463325252ull;
-	for (int i = 0; i < loops; i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-	}
-	sink = x;
-	(void)sink;
-}
-
 static int64_t do_task(void *argument)
 {
 	const struct task *task = argument;
 	int64_t sum = 0;
 	for (int i = 0; i < task->calls; i++) {
 		sum += syscall(SYS_getppid);
-		compute(task->loops);
+		compute_steps(task->loops);
 	}
 	return sum;
 }
@@ -91,7 +71,7 @@ static void flexsc(struct task *task)
 	static const struct mk_call call = { SYS_getppid, { 0 } };
 	for (int i = 0; i < task->calls; i++)
 		remember(mk_post(queue, &call, 0), parent);
-	compute(task->calls * task->loops);
+	compute_steps(task->calls * task->loops);
 }
 
 static void sakura(struct task *task)

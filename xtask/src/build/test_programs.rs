@@ -15,7 +15,7 @@ use crate::setup::{cache, chroot::Chroot, Environment};
 use crate::ui;
 
 /// What the C programs share.
-const HEADER: &str = "claims.h";
+const HEADERS: [&str; 3] = ["claims.h", "faults.h", "measure.h"];
 /// A program that includes this is linked with the library.
 const LIBRARY_HEADER: &str = "mckernel.h";
 const PLACE: &str = "usr/local/lib/mckernel-tests";
@@ -69,7 +69,8 @@ fn program_name(file: &str) -> Option<&str> {
 
 fn compile(environment: &Environment, source: &Path, name: &str, program: &Path) -> Result<()> {
     let text = fs::read_to_string(source)?;
-    let header = fs::read_to_string(source.with_file_name(HEADER))?;
+    let headers = HEADERS.map(|header| fs::read_to_string(source.with_file_name(header)));
+    let headers = headers.into_iter().collect::<Result<String, _>>()?;
     let root = environment.build_root.to_string_lossy();
     let library = if text.contains(LIBRARY_HEADER) {
         library_version()?
@@ -79,7 +80,7 @@ fn compile(environment: &Environment, source: &Path, name: &str, program: &Path)
     let key = cache::key(&[
         name,
         &text,
-        &header,
+        &headers,
         &library,
         &root,
         &C_FLAGS.concat(),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A spin lock that keeps interrupts off: for what interrupt handlers share with everybody else.
+//! A spin lock that keeps interrupts off: for what interrupt handlers share with everybody else. mcctrl compiles
+//! this file, too.
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
@@ -39,7 +40,7 @@ impl<T> IrqLock<T> {
     }
 }
 
-/// Access to the data; unlocks when dropped.
+/// Access to the data; unlocks when dropped, on the CPU that took it.
 pub(crate) struct IrqGuard<'a, T> {
     lock: &'a IrqLock<T>,
     flags: usize,
