@@ -168,12 +168,21 @@ impl AddressSpace {
 
     /// Forgets translations of `range` on every CPU that may have them.
     pub fn flush(&self, range: Range) {
-        tlb::shootdown(&self.hardware, range.start, range.end);
+        self.flush_pages(range, PageSize::Small);
+    }
+
+    /// As [`Self::flush`], where no page was smaller than `size`: fewer addresses to name, and a flush that
+    /// names them leaves what else the CPUs know.
+    pub fn flush_pages(&self, range: Range, size: PageSize) {
+        tlb::shootdown(&self.hardware, range.start, range.end, size);
     }
 
     /// Forgets the translation of the page at `address` on every CPU that may have it.
     pub fn flush_page(&self, address: u64) {
-        tlb::shootdown(&self.hardware, address, address + PAGE_BYTES);
+        self.flush(Range {
+            start: address,
+            end: address + PAGE_BYTES,
+        });
     }
 
     /// Runs `f` on areas and table. Short, no user memory, no waiting.
@@ -240,24 +249,29 @@ impl Inner {
     }
 
     /// Takes pages out of `range`, ascending, until it is empty or [`MAX_RUNS`] runs of frames are
-    /// gathered: the frames, and how far it came. Cuts large pages at the edges. The translation
-    /// caches still know the pages: flush before the frames are used again.
+    /// gathered. Cuts large pages at the edges. The translation caches still know the pages: flush
+    /// before the frames are used again.
     ///
     /// # Errors
     ///
     /// `ENOMEM`: no frame to cut a large page; nothing was taken.
-    pub fn take_pages(&mut self, range: Range) -> Result<(RunList, u64), Errno> {
+    pub fn take_pages(&mut self, range: Range) -> Result<Taken, Errno> {
         self.cut_edges(range)?;
-        let mut runs = RunList::new();
+        let (mut frames, mut smallest) = (RunList::new(), PageSize::Giant);
         let end = self.table.take_each(range.start, range.end, |old| {
-            runs.add(&old);
-            if runs.len() < MAX_RUNS {
+            frames.add(&old);
+            smallest = smallest.min(old.size);
+            if frames.len() < MAX_RUNS {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
             }
         });
-        Ok((runs, end.break_value().unwrap_or(range.end)))
+        Ok(Taken {
+            frames,
+            smallest,
+            end: end.break_value().unwrap_or(range.end),
+        })
     }
 
     /// The pages that lie in `range`, or reach into it.
@@ -407,6 +421,16 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// What [`Inner::take_pages`] took.
+pub struct Taken {
+    /// The frames.
+    pub frames: RunList,
+    /// The size of the smallest page among them.
+    pub smallest: PageSize,
+    /// How far it came.
+    pub end: u64,
 }
 
 /// A page of memory, wherever it is mapped.

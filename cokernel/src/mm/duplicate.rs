@@ -66,11 +66,13 @@ pub fn discard(space: &AddressSpace) {
         };
         // The edges of the window cut no page, so this cannot fail.
         let taken = space.with(|inner| inner.take_pages(rest));
-        let (frames, end) = taken.unwrap_or_else(|_| (RunList::new(), rest.end));
-        for &run in frames.as_slice() {
+        let Ok(taken) = taken else {
+            return;
+        };
+        for &run in taken.frames.as_slice() {
             share::release(run, quarantine::free_or_keep);
         }
-        at = end;
+        at = taken.end;
     }
 }
 

@@ -46,14 +46,17 @@ pub fn empty(process: &Process, range: Range) -> Result<(), Errno> {
             start: at,
             end: range.end,
         };
-        let (frames, end) = process.space.with(|inner| inner.take_pages(rest))?;
-        let part = Range { start: at, end };
-        if !frames.is_empty() {
-            process.space.flush(part);
-            linux_had_some |= revoke::release(process, part, &frames);
+        let taken = process.space.with(|inner| inner.take_pages(rest))?;
+        let part = Range {
+            start: at,
+            end: taken.end,
+        };
+        if !taken.frames.is_empty() {
+            process.space.flush_pages(part, taken.smallest);
+            linux_had_some |= revoke::release(process, part, &taken.frames);
         }
         ikc::beat();
-        at = end;
+        at = taken.end;
     }
     if linux_had_some && range.bytes() >= LARGE_PAGE_BYTES {
         window::drop_tables(range);

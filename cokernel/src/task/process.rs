@@ -419,10 +419,12 @@ impl Process {
             };
             // The edges of the window cut no page, so this cannot fail.
             let taken = self.space.with(|inner| inner.take_pages(rest));
-            let (frames, end) = taken.unwrap_or_else(|_| (RunList::new(), window.end));
-            revoke::free_unexposed(&frames, limbo);
+            let Ok(taken) = taken else {
+                return;
+            };
+            revoke::free_unexposed(&taken.frames, limbo);
             ikc::beat();
-            at = end;
+            at = taken.end;
         }
     }
 

@@ -46,7 +46,7 @@ const KERNEL_HALF: usize = 256;
 type Table = [AtomicU64; ENTRIES as usize];
 
 /// Size of a leaf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PageSize {
     /// 4 KiB.
     Small,
@@ -475,7 +475,7 @@ impl PageTable {
         } else {
             va + PAGE_BYTES
         };
-        tlb::shootdown(&self.space, va, end);
+        tlb::shootdown(&self.space, va, end, PageSize::Small);
         self.retired.append(&mut below);
         Ok(())
     }

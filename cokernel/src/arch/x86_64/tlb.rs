@@ -7,9 +7,10 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ihk_ikc::layout::{MAX_CPUS, PAGE_BYTES};
+use ihk_ikc::layout::MAX_CPUS;
 use x86_64::PhysAddr;
 
+use super::paging::PageSize;
 use super::time::Deadline;
 use super::{apic, cpu, paging};
 use crate::sync::SpinLock;
@@ -81,6 +82,8 @@ impl Space {
 /// What the CPUs in [`PENDING`] shall flush. Written under [`REQUEST`] only.
 static START: AtomicU64 = AtomicU64::new(0);
 static END: AtomicU64 = AtomicU64::new(0);
+/// Bytes of the pages.
+static STEP: AtomicU64 = AtomicU64::new(0);
 /// `LEAVE` in [`END`]: who idles on the root in [`START`] shall load the kernel's own.
 const LEAVE: u64 = u64::MAX;
 static PENDING: CpuSet = CpuSet::new();
@@ -97,25 +100,24 @@ pub fn flush_all() {
     paging::load_root(paging::loaded_root());
 }
 
-/// Flushes `[start, end)` on this CPU.
-pub fn flush_range(start: u64, end: u64) {
-    if end.saturating_sub(start) / PAGE_BYTES > MAX_SINGLE_PAGES {
+/// Flushes `[start, end)` on this CPU, whose pages have at least `step` bytes: one address of each is enough.
+fn flush_range(start: u64, end: u64, step: u64) {
+    let first = start & !(step - 1);
+    if end.saturating_sub(first) / step > MAX_SINGLE_PAGES {
         return flush_all();
     }
-    (start..end)
-        .step_by(PAGE_BYTES as usize)
-        .for_each(flush_page);
+    (first..end).step_by(step as usize).for_each(flush_page);
 }
 
-/// Flushes `[start, end)` of `space` on every CPU that has it loaded, and waits until that is done.
-/// The caller changed the tables before, with full barriers.
-pub fn shootdown(space: &Space, start: u64, end: u64) {
+/// Flushes `[start, end)` of `space`, where no page was smaller than `size`, on every CPU that has it loaded,
+/// and waits until that is done. The caller changed the tables before, with full barriers.
+pub fn shootdown(space: &Space, start: u64, end: u64, size: PageSize) {
     let me = cpu::cpu_index();
     if space.cpus.contains(me) {
-        flush_range(start, end);
+        flush_range(start, end, size.bytes());
     }
     if space.cpus.iter().any(|cpu| cpu != me) {
-        request(space, start, end);
+        request(space, start, end, size.bytes());
     }
 }
 
@@ -127,15 +129,16 @@ pub fn retire(space: &Space) {
         space.cpus.remove(me);
     }
     if space.cpus.iter().any(|cpu| cpu != me) {
-        request(space, space.root.as_u64(), LEAVE);
+        request(space, space.root.as_u64(), LEAVE, 0);
     }
 }
 
-fn request(space: &Space, start: u64, end: u64) {
+fn request(space: &Space, start: u64, end: u64, step: u64) {
     let me = cpu::cpu_index();
     let _guard = REQUEST.lock();
     START.store(start, Ordering::Relaxed);
     END.store(end, Ordering::Relaxed);
+    STEP.store(step, Ordering::Relaxed);
     for other in space.cpus.iter().filter(|other| *other != me) {
         PENDING.add(other);
         apic::send_ipi(other);
@@ -159,7 +162,7 @@ pub fn serve() {
     if end == LEAVE {
         leave(PhysAddr::new(start));
     } else {
-        flush_range(start, end);
+        flush_range(start, end, STEP.load(Ordering::Relaxed));
     }
     PENDING.remove(me);
 }
