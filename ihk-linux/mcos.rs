@@ -8,7 +8,8 @@ use crate::ffi::{cpu, user};
 use crate::image::Image;
 use crate::instance::{Instance, Steering};
 use crate::node;
-use crate::proto::uapi::{self, IkcMap, StopOptions, Text, Usage};
+use crate::proto::control::NodeCounters;
+use crate::proto::uapi::{self, IkcMap, NodeUsage, StopOptions, Text, Usage};
 use crate::proto::ABI_VERSION;
 use crate::service;
 use crate::stop::{probe, stop, Cause};
@@ -168,7 +169,8 @@ fn text(bytes: &[u8]) -> Result<KBox<Text>> {
 }
 
 fn usage(running: &crate::running::Running) -> Result<KBox<Usage>> {
-    let counters = &running.control.usage;
+    let control = &running.control;
+    let counters = &control.usage;
     let mut usage = KBox::new(
         Usage {
             frames_total: counters.frames_total.load(Ordering::Relaxed),
@@ -179,11 +181,21 @@ fn usage(running: &crate::running::Running) -> Result<KBox<Usage>> {
             slots: counters.slots.load(Ordering::Relaxed),
             cpu_count: running.cpus.len() as u64,
             interrupts: [0; crate::proto::layout::MAX_CPUS],
+            nodes: control.nodes.each_ref().map(node_usage),
+            frames_set_aside: control.frames_set_aside.load(Ordering::Relaxed),
         },
         GFP_KERNEL,
     )?;
-    for (target, counter) in usage.interrupts.iter_mut().zip(&running.control.interrupts) {
+    for (target, counter) in usage.interrupts.iter_mut().zip(&control.interrupts) {
         *target = counter.load(Ordering::Relaxed);
     }
     Ok(usage)
+}
+
+fn node_usage(counters: &NodeCounters) -> NodeUsage {
+    NodeUsage {
+        frames_total: counters.frames_total.load(Ordering::Relaxed),
+        frames_free: counters.frames_free.load(Ordering::Relaxed),
+        blocks_free: counters.blocks_free.load(Ordering::Relaxed),
+    }
 }

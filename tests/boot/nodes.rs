@@ -25,4 +25,5 @@ claims!(NODES:
     bound_areas_have_a_home_node,
     policy_calls_fail_as_on_linux,
     a_binding_is_strict,
+    each_node_has_figures_of_its_own,
 );

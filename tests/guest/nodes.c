@@ -15,6 +15,7 @@
 #define SYS_set_mempolicy_home_node 450
 #endif
 #define BOUND_TO_NODE_1 "--bound-to-node-1"
+#define HOLD_ON_NODE_1 "--hold-on-node-1"
 
 static const char *own_path;
 
@@ -243,6 +244,20 @@ static void policy_calls_fail_as_on_linux(void)
 	REQUIRE_ERROR(bind_area(memory, 3 * PAGE, MPOL_BIND, 1, 0), EFAULT);
 }
 
+/* Has 64 MiB of node 1 until its input ends. */
+static int hold_on_node_1(void)
+{
+	char *memory;
+	char end;
+
+	REQUIRE(set_policy(MPOL_BIND, 2) == 0);
+	memory = map(64 * MEGABYTE, MAP_POPULATE);
+	REQUIRE(node_of(memory) == 1);
+	puts("held");
+	fflush(stdout);
+	return read(STDIN_FILENO, &end, 1) != 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct claim claims[] = {
@@ -260,5 +275,7 @@ int main(int argc, char **argv)
 	own_path = argv[0];
 	if (argc == 2 && strcmp(argv[1], BOUND_TO_NODE_1) == 0)
 		return !is_bound_to_node_1();
+	if (argc == 2 && strcmp(argv[1], HOLD_ON_NODE_1) == 0)
+		return hold_on_node_1();
 	return RUN_CLAIMS(claims, argc, argv);
 }

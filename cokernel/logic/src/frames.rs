@@ -90,17 +90,20 @@ impl Place {
 struct Node {
     /// The first block of each list.
     heads: [u32; LISTS],
-    /// Frames managed.
-    total: u64,
-    /// Of these, free and zero.
+    /// Frames managed, and free ones.
+    stats: FrameStats,
+    /// Of the free ones, zero.
     zeros: u64,
+    /// Wholly free blocks in the lists.
+    whole_blocks: u64,
 }
 
 impl Node {
     const EMPTY: Self = Self {
         heads: [NONE; LISTS],
-        total: 0,
+        stats: FrameStats { total: 0, free: 0 },
         zeros: 0,
+        whole_blocks: 0,
     };
 
     fn partial(&self) -> u32 {
@@ -115,7 +118,7 @@ impl Node {
     }
 
     fn lacks_zeros(&self) -> bool {
-        self.zeros < (self.total / ZERO_FRACTION).min(MOST_ZEROS)
+        self.zeros < (self.stats.total / ZERO_FRACTION).min(MOST_ZEROS)
     }
 }
 
@@ -124,13 +127,13 @@ pub struct Frames {
     blocks: Box<[Block]>,
     nodes: [Node; MAX_NODES as usize],
     stats: FrameStats,
-    /// Wholly free blocks in the lists.
-    whole: u64,
     giants: Giants,
     /// The whole block that is being cleaned, or [`NONE`]: it hangs in no list, lest somebody breaks it.
     held: u32,
     /// Nodes that may have something to clean: bit n = node n.
     to_clean: u64,
+    /// See [`Self::take_changed`].
+    changed: u64,
 }
 
 impl Frames {
@@ -142,10 +145,10 @@ impl Frames {
             blocks: blocks.into_boxed_slice(),
             nodes: [Node::EMPTY; MAX_NODES as usize],
             stats: FrameStats::default(),
-            whole: 0,
             giants: Giants::default(),
             held: NONE,
             to_clean: 0,
+            changed: 0,
         }
     }
 
@@ -180,7 +183,9 @@ impl Frames {
             let is_zero = self.change(first + index, |block| block.take(0, FRAMES_PER_BLOCK));
             zero[(index / 64) as usize] |= u64::from(is_zero) << (index % 64);
         }
-        self.stats.free -= u64::from(BLOCKS_PER_GIANT * FRAMES_PER_BLOCK);
+        self.count_free(first, |free| {
+            free - u64::from(BLOCKS_PER_GIANT * FRAMES_PER_BLOCK)
+        });
         Some(Giant {
             first: first * FRAMES_PER_BLOCK,
             zero,
@@ -196,8 +201,8 @@ impl Frames {
 
     /// How many blocks are wholly free.
     #[must_use]
-    pub const fn whole_blocks(&self) -> u64 {
-        self.whole
+    pub fn whole_blocks(&self) -> u64 {
+        self.nodes.iter().map(|node| node.whole_blocks).sum()
     }
 
     /// Bytes of heap that [`Self::new`] takes for `blocks` blocks.
@@ -219,7 +224,7 @@ impl Frames {
             self.free_run(frame, take)?;
             self.stats.total += u64::from(take);
             let node = self.blocks[(frame / FRAMES_PER_BLOCK) as usize].node;
-            self.nodes[node as usize].total += u64::from(take);
+            self.nodes[node as usize].stats.total += u64::from(take);
             self.to_clean |= 1 << node;
             frame += take;
         }
@@ -253,7 +258,7 @@ impl Frames {
         let find = |node| self.find(node, count, rather_zero);
         let (number, start) = place.nodes().find_map(find)?;
         let is_zero = self.change(number, |block| block.take(start, count));
-        self.stats.free -= u64::from(count);
+        self.count_free(number, |free| free - u64::from(count));
         Some(Run {
             first: number * FRAMES_PER_BLOCK + start,
             count,
@@ -297,7 +302,7 @@ impl Frames {
             return Err(FreeError::AlreadyFree);
         }
         self.change(number, |block| block.put(start, count, false));
-        self.stats.free += u64::from(count);
+        self.count_free(number, |free| free + u64::from(count));
         Ok(())
     }
 
@@ -428,7 +433,7 @@ impl Frames {
     fn link(&mut self, number: u32, kind: Kind) {
         let Block { node, giant, .. } = self.blocks[number as usize];
         if kind != Kind::Partial {
-            self.whole += 1;
+            self.nodes[node as usize].whole_blocks += 1;
             self.giants.block_came(giant);
         }
         let list = self.blocks[number as usize].list(kind);
@@ -450,7 +455,7 @@ impl Frames {
             ..
         } = self.blocks[number as usize];
         if kind != Kind::Partial {
-            self.whole -= 1;
+            self.nodes[node as usize].whole_blocks -= 1;
             self.giants.block_went(giant);
         }
         let list = self.blocks[number as usize].list(kind);
@@ -463,10 +468,38 @@ impl Frames {
         }
     }
 
+    /// Changes the numbers of free frames, of all and of the node of block `number`.
+    fn count_free(&mut self, number: u32, change: impl Fn(u64) -> u64) {
+        let node = self.blocks[number as usize].node;
+        let of_node = &mut self.nodes[node as usize].stats.free;
+        *of_node = change(*of_node);
+        self.stats.free = change(self.stats.free);
+        self.changed |= 1 << node;
+    }
+
     /// How much there is.
     #[must_use]
     pub const fn stats(&self) -> FrameStats {
         self.stats
+    }
+
+    /// How much node `node` has, and how many of its blocks are wholly free.
+    #[must_use]
+    pub fn node_stats(&self, node: u32) -> (FrameStats, u64) {
+        let node = &self.nodes[node.min(MAX_NODES - 1) as usize];
+        (node.stats, node.whole_blocks)
+    }
+
+    /// Something else changed for the node of `frame`, see [`Self::take_changed`]: which node.
+    pub fn note_change(&mut self, frame: u32) -> u32 {
+        let node = self.node_of(frame).unwrap_or(0);
+        self.changed |= 1 << node;
+        node
+    }
+
+    /// Nodes of which something was given or taken since the last call: bit n = node n.
+    pub const fn take_changed(&mut self) -> u64 {
+        core::mem::replace(&mut self.changed, 0)
     }
 }
 
@@ -493,6 +526,16 @@ mod tests {
             assert_eq!(frames.alloc_large(only(node)), None);
         }
         assert_eq!(frames.whole_blocks(), 0);
+        let free = FRAMES_PER_BLOCK - 1;
+        let expected = FrameStats {
+            total: 1024,
+            free: free.into(),
+        };
+        assert_eq!(
+            [0, 1].map(|node| frames.node_stats(node)),
+            [(expected, 0); 2]
+        );
+        assert_eq!((frames.take_changed(), frames.take_changed()), (3, 0));
         while frames.alloc_small(only(1)).is_some() {}
         let spilled = frames.alloc_small(Place::near(1)).unwrap();
         assert_eq!(frames.node_of(spilled), Some(0));

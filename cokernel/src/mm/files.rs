@@ -85,7 +85,7 @@ pub fn keep(edition: u64, page: u64, frame: u32) -> Kept {
     let mut kept = kept.lock();
     let before = kept.chunks();
     let inserted = kept.insert(edition, page, frame);
-    phys::may_be_reclaimed(kept.chunks() - before);
+    phys::set_aside(kept.chunks() - before);
     let (frame, outcome) = match inserted {
         Inserted::Full => return Kept::No,
         Inserted::There(other) => (other, Kept::There(other)),
@@ -120,12 +120,12 @@ pub fn forget(edition: u64) {
     let mut kept = kept.lock();
     let before = kept.chunks();
     kept.forget(edition, drop_frame);
-    phys::used_again(before - kept.chunks());
+    phys::take_up(before - kept.chunks());
 }
 
 /// Frees at least `count` frames that no process has, if there are so many; whether there were.
 pub fn reclaim(count: u64) -> bool {
-    if idle_pages() < count {
+    if phys::reclaimable() < count {
         return false;
     }
     shrink(count.saturating_add(SURPLUS)) >= count
@@ -133,14 +133,7 @@ pub fn reclaim(count: u64) -> bool {
 
 /// Frees all frames that no process has, for who needs large pages; whether there were any.
 pub fn reclaim_all() -> bool {
-    idle_pages() != 0 && shrink(u64::MAX) != 0
-}
-
-/// Kept pages that no process has. Looking for some where there are none would take long: the lists of
-/// chunks count as reclaimable, too, but go only with their pages.
-fn idle_pages() -> u64 {
-    let chunks = KEPT.get().map_or(0, |kept| kept.lock().chunks());
-    phys::reclaimable().saturating_sub(chunks)
+    phys::reclaimable() != 0 && shrink(u64::MAX) != 0
 }
 
 fn shrink(count: u64) -> u64 {
@@ -149,7 +142,7 @@ fn shrink(count: u64) -> u64 {
     let before = kept.chunks();
     let pages = kept.shrink(count, share::is_idle, drop_frame);
     let chunks = before - kept.chunks();
-    phys::used_again(chunks);
+    phys::take_up(chunks);
     pages + chunks
 }
 

@@ -11,6 +11,7 @@ use bootloader_api::BootInfo;
 pub use cokernel_logic::frames::{FrameStats, Giant, Place, BLOCKS_PER_GIANT};
 use cokernel_logic::frames::{Frames, FRAMES_PER_BLOCK, MAX_NODES};
 use ihk_ikc::boot::{BootParams, MemoryRange};
+use ihk_ikc::control::NodeCounters;
 use ihk_ikc::layout::{DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES};
 use spin::Once;
 use x86_64::PhysAddr;
@@ -46,6 +47,9 @@ static TO_CLEAN: AtomicU64 = AtomicU64::new(0);
 static SET_ASIDE: AtomicU64 = AtomicU64::new(0);
 /// See [`may_be_reclaimed`]. Changed under the lock of the frames.
 static RECLAIMABLE: AtomicU64 = AtomicU64::new(0);
+/// The same by node.
+static RECLAIMABLE_AT: [AtomicU64; MAX_NODES as usize] =
+    [const { AtomicU64::new(0) }; MAX_NODES as usize];
 
 /// Learns where the partition lies; the direct map is usable from now on. The boot CPU, once.
 pub fn init_ranges(params: &'static BootParams) {
@@ -259,33 +263,43 @@ pub fn free_run(address: PhysAddr, count: u32) {
     with(|frames| frames.free_run(frame, count)).expect("frame freed twice");
 }
 
-/// `count` frames are kept for the next thread: the usage counters call them free, because nothing
-/// uses them, though programs cannot have them.
+/// `count` frames are kept for the next thread, or list pages that may be reclaimed: the usage counters
+/// call them free, because nothing uses them, though programs cannot have them, and no node's.
 pub fn set_aside(count: u64) {
-    with(|_| SET_ASIDE.fetch_add(count, Ordering::Relaxed));
+    if count != 0 {
+        with(|_| SET_ASIDE.fetch_add(count, Ordering::Relaxed));
+    }
 }
 
 /// `count` frames that were set aside are used again.
 pub fn take_up(count: u64) {
-    with(|_| SET_ASIDE.fetch_sub(count, Ordering::Relaxed));
-}
-
-/// `count` frames are in use only because somebody may want their content again: the usage counters
-/// call them free.
-pub fn may_be_reclaimed(count: u64) {
     if count != 0 {
-        with(|_| RECLAIMABLE.fetch_add(count, Ordering::Relaxed));
+        with(|_| SET_ASIDE.fetch_sub(count, Ordering::Relaxed));
     }
 }
 
-/// `count` frames may no longer be reclaimed.
-pub fn used_again(count: u64) {
+/// `count` frames of the block of `frame` are in use only because somebody may want their content
+/// again: the usage counters call them free.
+pub fn may_be_reclaimed(frame: u32, count: u64) {
+    change_reclaimable(frame, count, AtomicU64::fetch_add);
+}
+
+/// `count` frames of the block of `frame` may no longer be reclaimed.
+pub fn used_again(frame: u32, count: u64) {
+    change_reclaimable(frame, count, AtomicU64::fetch_sub);
+}
+
+fn change_reclaimable(frame: u32, count: u64, change: fn(&AtomicU64, u64, Ordering) -> u64) {
     if count != 0 {
-        with(|_| RECLAIMABLE.fetch_sub(count, Ordering::Relaxed));
+        with(|frames| {
+            let node = frames.note_change(frame);
+            change(&RECLAIMABLE_AT[node as usize], count, Ordering::Relaxed);
+            change(&RECLAIMABLE, count, Ordering::Relaxed);
+        });
     }
 }
 
-/// See [`may_be_reclaimed`].
+/// How many frames [`may_be_reclaimed`].
 pub fn reclaimable() -> u64 {
     RECLAIMABLE.load(Ordering::Relaxed)
 }
@@ -394,24 +408,38 @@ fn with<R>(body: impl FnOnce(&mut Frames) -> R) -> R {
     let mut frames = frames.lock();
     let result = body(&mut frames);
     TO_CLEAN.store(frames.to_clean(), Ordering::Relaxed);
-    publish(frames.stats());
+    publish(&mut frames);
     result
 }
 
 /// Called under the lock of the frames, so that the last word is the latest.
-fn publish(stats: FrameStats) {
+fn publish(frames: &mut Frames) {
+    let stats = frames.stats();
     TOTAL.store(stats.total, Ordering::Relaxed);
     FREE.store(stats.free, Ordering::Relaxed);
-    if let Some(control) = ikc::try_control() {
-        control
-            .usage
-            .frames_total
-            .store(stats.total, Ordering::Relaxed);
-        control.usage.frames_free.store(
-            stats.free + SET_ASIDE.load(Ordering::Relaxed) + reclaimable(),
-            Ordering::Relaxed,
-        );
+    let Some(control) = ikc::try_control() else {
+        return;
+    };
+    let set_aside = SET_ASIDE.load(Ordering::Relaxed);
+    let usage = &control.usage;
+    usage.frames_total.store(stats.total, Ordering::Relaxed);
+    let free = stats.free + set_aside + reclaimable();
+    usage.frames_free.store(free, Ordering::Relaxed);
+    control.frames_set_aside.store(set_aside, Ordering::Relaxed);
+    let mut changed = frames.take_changed();
+    while changed != 0 {
+        let node = changed.trailing_zeros();
+        changed &= changed - 1;
+        publish_node(&control.nodes[node as usize], frames, node);
     }
+}
+
+fn publish_node(counters: &NodeCounters, frames: &Frames, node: u32) {
+    let (stats, blocks) = frames.node_stats(node);
+    let free = stats.free + RECLAIMABLE_AT[node as usize].load(Ordering::Relaxed);
+    counters.frames_total.store(stats.total, Ordering::Relaxed);
+    counters.frames_free.store(free, Ordering::Relaxed);
+    counters.blocks_free.store(blocks, Ordering::Relaxed);
 }
 
 fn ranges() -> &'static [MemoryRange] {
@@ -432,5 +460,7 @@ fn range_at(address: u64) -> Option<&'static MemoryRange> {
     (address - range.region.phys < range.region.bytes).then_some(range)
 }
 
+/// Each node has its counters.
+const _: () = assert!(MAX_NODES as usize == ihk_ikc::layout::MAX_NODES);
 /// Large pages and blocks are the same size.
 const _: () = assert!(FRAMES_PER_BLOCK as u64 * PAGE_BYTES == LARGE_PAGE_BYTES);

@@ -67,8 +67,10 @@ pub fn add(run: FrameRun) -> Result<(), Overflow> {
     if frames(run).any(is_full) {
         return Err(Overflow);
     }
-    let woken = frames(run).filter(|&frame| counts.raise(frame)).count();
-    phys::used_again(woken as u64);
+    for part in blocks_of(run) {
+        let woken = frames(part).filter(|&frame| counts.raise(frame)).count();
+        phys::used_again(part.first, woken as u64);
+    }
     Ok(())
 }
 
@@ -81,8 +83,8 @@ pub fn release(run: FrameRun, mut free: impl FnMut(FrameRun)) {
     let mut own = runs::RunList::new();
     {
         let mut counts = COUNTS.lock();
-        let mut idle = 0;
         for part in blocks_of(run) {
+            let mut idle = 0;
             if !counts.has_shared(part) {
                 own.push(part);
                 continue;
@@ -94,8 +96,8 @@ pub fn release(run: FrameRun, mut free: impl FnMut(FrameRun)) {
                     Lowered::Shared => {}
                 }
             }
+            phys::may_be_reclaimed(part.first, idle);
         }
-        phys::may_be_reclaimed(idle);
     }
     own.as_slice().iter().copied().for_each(&mut free);
 }
@@ -104,7 +106,7 @@ pub fn release(run: FrameRun, mut free: impl FnMut(FrameRun)) {
 pub fn keep(frame: u32) {
     let mut counts = COUNTS.lock();
     counts.mark(frame, true);
-    phys::may_be_reclaimed(1);
+    phys::may_be_reclaimed(frame, 1);
 }
 
 /// `frame` is kept no longer. `true`: nobody else has it, free it.
@@ -113,7 +115,7 @@ pub fn let_go(frame: u32) -> bool {
     counts.mark(frame, false);
     match counts.lower(frame) {
         Lowered::Own => {
-            phys::used_again(1);
+            phys::used_again(frame, 1);
             true
         }
         Lowered::Shared | Lowered::Idle => false,

@@ -3,7 +3,7 @@
 //! Lies in the boot area; every word has one writer, named at the word.
 
 use super::atomic::{AtomicU32, AtomicU64};
-use super::layout::{MAX_CPUS, MAX_LINUX_CPUS};
+use super::layout::{MAX_CPUS, MAX_LINUX_CPUS, MAX_NODES};
 
 /// What the co-kernel says of itself in [`InstanceControl::state`].
 pub mod state {
@@ -46,6 +46,17 @@ pub struct UsageCounters {
     pub slots: AtomicU64,
 }
 
+/// What the co-kernel has of a node's memory, for `ihkosctl query usage`. All written by the co-kernel.
+#[repr(C)]
+pub struct NodeCounters {
+    /// 4 KiB frames the co-kernel manages.
+    pub frames_total: AtomicU64,
+    /// Of these, free.
+    pub frames_free: AtomicU64,
+    /// Aligned blocks of 2 MiB that are wholly free.
+    pub blocks_free: AtomicU64,
+}
+
 /// The control words of one instance.
 #[repr(C, align(4096))]
 pub struct InstanceControl {
@@ -81,6 +92,11 @@ pub struct InstanceControl {
     /// Per co-kernel CPU: the Linux CPU that serves it, plus 1; 0: any, and `default_linux_cpu` is rung.
     /// Writer: Linux, before boot.
     pub servers: [AtomicU32; MAX_CPUS],
+    /// Per node. Writer: co-kernel.
+    pub nodes: [NodeCounters; MAX_NODES],
+    /// Frames that `usage.frames_free` counts and no node's `frames_free` does: kept for the next
+    /// thread, or lists that go with pages nobody has. Writer: co-kernel.
+    pub frames_set_aside: AtomicU64,
 }
 
 #[cfg(not(loom))]
@@ -91,5 +107,6 @@ const _: () = {
     assert!(offset_of!(InstanceControl, interrupts) == 256);
     assert!(offset_of!(InstanceControl, doorbells) == 256 + 8 * MAX_CPUS);
     assert!(offset_of!(InstanceControl, servers) == 256 + 16 * MAX_CPUS + 8 * MAX_LINUX_CPUS);
+    assert!(offset_of!(InstanceControl, nodes) == 256 + 20 * MAX_CPUS + 8 * MAX_LINUX_CPUS);
     assert!(size_of::<InstanceControl>() == 12288);
 };

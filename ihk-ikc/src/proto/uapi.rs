@@ -133,6 +133,18 @@ pub mod status {
     pub const HUNGUP: u32 = 5;
 }
 
+/// What the co-kernel has of a node's memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct NodeUsage {
+    /// Frames it manages; 0: it has nothing there.
+    pub frames_total: u64,
+    /// Of these, free.
+    pub frames_free: u64,
+    /// Aligned blocks of 2 MiB that are wholly free.
+    pub blocks_free: u64,
+}
+
 /// Answer of [`QUERY_USAGE`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +165,10 @@ pub struct Usage {
     pub cpu_count: u64,
     /// Interrupts since boot, per co-kernel CPU.
     pub interrupts: [u64; super::layout::MAX_CPUS],
+    /// By node.
+    pub nodes: [NodeUsage; MAX_NODES],
+    /// Frames that are free, but no node's: kept for the next thread.
+    pub frames_set_aside: u64,
 }
 
 /// Argument of [`READ_KMSG`].
@@ -503,7 +519,7 @@ const _: () = {
     assert!(size_of::<MemorySpec>() == 512);
     assert!(size_of::<LoadImage>() == 352);
     assert!(size_of::<Text>() == 1032);
-    assert!(size_of::<Usage>() == 56 + 2048);
+    assert!(size_of::<Usage>() == 64 + 2048 + 64 * 24);
     assert!(size_of::<CreateProcess>() == 1128);
     assert!(size_of::<Populate>() == 32);
     assert!(size_of::<CopyData>() == 32);

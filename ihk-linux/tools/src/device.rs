@@ -8,8 +8,10 @@ use std::os::fd::AsRawFd;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ihk_ikc::layout::{MAX_CPUS, MAX_INSTANCES};
-use ihk_ikc::uapi::{self, CpuSet, IkcMap, LoadImage, MemorySpec, Query, StopOptions, Text, Usage};
+use ihk_ikc::layout::{MAX_CPUS, MAX_INSTANCES, MAX_NODES};
+use ihk_ikc::uapi::{
+    self, CpuSet, IkcMap, LoadImage, MemorySpec, NodeUsage, Query, StopOptions, Text, Usage,
+};
 use ihk_ikc::view::{what, CpuView, VIEW_WORDS};
 use ihk_ikc::ABI_VERSION;
 use nix::errno::Errno;
@@ -387,6 +389,12 @@ impl Mcos {
             slots: 0,
             cpu_count: 0,
             interrupts: [0; MAX_CPUS],
+            nodes: [NodeUsage {
+                frames_total: 0,
+                frames_free: 0,
+                blocks_free: 0,
+            }; MAX_NODES],
+            frames_set_aside: 0,
         };
         self.device.read(uapi::QUERY_USAGE, blank)
     }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
+use ihk_ikc::uapi::Usage;
 use ihk_tools::device::{Call, Mcos};
 use ihk_tools::failure::{run_tool, say, say_json, Failure, Result};
 use ihk_tools::operand::{parse_cpus, parse_memory, print_cpus, print_memory};
@@ -194,6 +196,30 @@ fn release_memory(os: &Mcos, text: &str) -> Result {
     done.map_err(|errno| Failure::refused(what, reason(Action::Unassign, errno)))
 }
 
+/// What the co-kernel has of a node's memory.
+#[derive(serde::Serialize)]
+struct Node {
+    node: usize,
+    bytes_total: u64,
+    bytes_free: u64,
+    /// In aligned blocks of 2 MiB that are wholly free.
+    bytes_free_large: u64,
+}
+
+/// The nodes where the co-kernel has memory.
+fn nodes_of(usage: &Usage) -> Vec<Node> {
+    let there = usage.nodes.iter().enumerate();
+    there
+        .filter(|(_, counters)| counters.frames_total != 0)
+        .map(|(node, counters)| Node {
+            node,
+            bytes_total: counters.frames_total * PAGE_BYTES,
+            bytes_free: counters.frames_free * PAGE_BYTES,
+            bytes_free_large: counters.blocks_free * LARGE_PAGE_BYTES,
+        })
+        .collect()
+}
+
 fn print_usage(os: &Mcos, json: bool) -> Result {
     #[derive(serde::Serialize)]
     struct Answer<'a> {
@@ -204,12 +230,15 @@ fn print_usage(os: &Mcos, json: bool) -> Result {
         threads: u64,
         slots: u64,
         interrupts: &'a [u64],
+        nodes: Vec<Node>,
+        frames_set_aside: u64,
     }
     let usage = answer("query usage", os.usage())?;
     let cpus = usize::try_from(usage.cpu_count)
         .unwrap_or(usize::MAX)
         .min(usage.interrupts.len());
     let interrupts = usage.interrupts.get(..cpus).unwrap_or_default();
+    let nodes = nodes_of(&usage);
     if json {
         return say_json(&Answer {
             frames_total: usage.frames_total,
@@ -219,6 +248,8 @@ fn print_usage(os: &Mcos, json: bool) -> Result {
             threads: usage.threads,
             slots: usage.slots,
             interrupts,
+            nodes,
+            frames_set_aside: usage.frames_set_aside,
         });
     }
     let rows = [
@@ -228,13 +259,23 @@ fn print_usage(os: &Mcos, json: bool) -> Result {
         ("processes", usage.processes),
         ("threads", usage.threads),
         ("slots", usage.slots),
+        ("frames_set_aside", usage.frames_set_aside),
     ];
     let mut text: String = rows
         .iter()
-        .map(|(name, value)| format!("{name:14} {value}\n"))
+        .map(|(name, value)| format!("{name:16} {value}\n"))
         .collect();
     let counts: Vec<_> = interrupts.iter().map(u64::to_string).collect();
-    text += &format!("{:14} {}\n", "interrupts", counts.join(" "));
+    text += &format!("{:16} {}\n", "interrupts", counts.join(" "));
+    for node in nodes {
+        text += &format!(
+            "{:16} {} bytes, {} free, {} of these in large blocks\n",
+            format!("node {}", node.node),
+            node.bytes_total,
+            node.bytes_free,
+            node.bytes_free_large
+        );
+    }
     say(text)
 }
 
