@@ -38,7 +38,7 @@ struct Part {
     bytes: u64,
     /// See [`Editions`](crate::editions::Editions); 0: not to be shared.
     edition: u64,
-    /// Number of the file, if the pages were touched; else 0.
+    /// Number of the file, if the pages come where none are and areas have it; 0: in place of what is there.
     file: u32,
 }
 
@@ -70,11 +70,11 @@ pub(crate) fn populate(proxy: &Proxy, order: &Populate) -> Result {
     check(proxy, order)?;
     let source = Source::open(order.fd)?;
     let pages = order.bytes.div_ceil(PAGE_BYTES);
-    let there = match name(proxy, order, &source, pages)? {
-        None => 0,
-        Some(there) if order.detail != 0 => there,
+    let (there, file) = match name(proxy, order, &source, pages)? {
+        None => (0, 0),
+        Some((there, file)) if order.detail != 0 => (there, file),
         // The others come when they are touched, but what a last page has beyond the order is zero.
-        Some(_) => order.bytes / PAGE_BYTES,
+        Some((_, file)) => (order.bytes / PAGE_BYTES, file),
     };
     let mut done = there.min(pages).saturating_mul(PAGE_BYTES);
     while done < order.bytes {
@@ -82,7 +82,7 @@ pub(crate) fn populate(proxy: &Proxy, order: &Populate) -> Result {
             return Err(EINTR);
         }
         let state = source.state()?;
-        let Some(part) = next_part(proxy, order, done, &state)? else {
+        let Some(part) = next_part(proxy, order, file, done, &state)? else {
             break;
         };
         load(proxy, &source, &state, &part, Reading::Call)?;
@@ -102,9 +102,14 @@ fn check(proxy: &Proxy, order: &Populate) -> Result {
     }
 }
 
-/// Has the co-kernel note where `pages` pages come from; how many are there already. `None`: they must
-/// all come now, because of the file or of what is there.
-fn name(proxy: &Proxy, order: &Populate, source: &Source, pages: u64) -> Result<Option<u64>> {
+/// Has the co-kernel note where `pages` pages come from: how many are there already, and the number of the
+/// file. `None`: they must all come now, because of the file or of what is there.
+fn name(
+    proxy: &Proxy,
+    order: &Populate,
+    source: &Source,
+    pages: u64,
+) -> Result<Option<(u64, u32)>> {
     if !source.has_page_cache() || pages == 0 {
         return Ok(None);
     }
@@ -123,7 +128,7 @@ fn name(proxy: &Proxy, order: &Populate, source: &Source, pages: u64) -> Result<
     let asked = proxy.instance.ask(proxy.cpu(), Until::Condition, question);
     let named = asked.and_then(|answer| answer.into_result().map(|()| answer.words));
     match named {
-        Ok(there) => Ok(Some(there.into())),
+        Ok(there) => Ok(Some((there.into(), file))),
         Err(error) => {
             files.remove(file);
             if error == EEXIST {
@@ -196,9 +201,16 @@ fn load_block(
     load(proxy, source, state, &part, reading)
 }
 
-/// What to load when `done` bytes of `order` are there; `None` past the end of the file. A page that
-/// is wanted in part belongs to the process alone.
-fn next_part(proxy: &Proxy, order: &Populate, done: u64, state: &State) -> Result<Option<Part>> {
+/// What to load when `done` bytes of `order` are there; `None` past the end of the file. Whole pages of
+/// `file`, if it has a number, leave those alone that are there: another thread may have touched, and
+/// written, them already. A page that is wanted in part belongs to the process alone.
+fn next_part(
+    proxy: &Proxy,
+    order: &Populate,
+    file: u32,
+    done: u64,
+    state: &State,
+) -> Result<Option<Part>> {
     let offset = order.file_offset.saturating_add(done);
     let wanted = order.bytes.saturating_sub(done);
     let in_file = state.size.saturating_sub(offset);
@@ -218,7 +230,7 @@ fn next_part(proxy: &Proxy, order: &Populate, done: u64, state: &State) -> Resul
         pages: pages as u32,
         bytes: wanted.min(pages.saturating_mul(PAGE_BYTES)),
         edition,
-        file: 0,
+        file: if whole == 0 { 0 } else { file },
     }))
 }
 

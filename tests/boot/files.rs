@@ -45,6 +45,7 @@ mod demand {
         children_touch_what_parents_did_not,
         children_of_vfork_touch_and_map,
         threads_touch_at_once,
+        early_writes_are_kept,
         files_in_memory_come_page_by_page,
         words_of_untouched_pages_are_compared,
         large_mappings_may_be_written,

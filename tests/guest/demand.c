@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -322,6 +323,50 @@ static void files_in_memory_come_page_by_page(void)
 	REQUIRE(memory != MAP_FAILED && are(memory, 0, 59, 0));
 }
 
+enum { SMALL = 8 };
+static char *arena;
+static atomic_int present, written[SMALL];
+
+/* Writes the number of the round into pages of the mapping, once each, as soon as they hold what the file does. */
+static void *write_early(void *unused)
+{
+	for (int n = 0, round; (round = atomic_load(&present)) >= 0; n = (n + 1) % SMALL) {
+		volatile int *page = (volatile int *)(arena + n * PAGE);
+		if (written[n] == round || page[0] != word_of(n))
+			continue;
+		page[1] = round;
+		atomic_store(&written[n], round);
+	}
+	return unused;
+}
+
+/* What another thread writes while mmap is still on its way stays. */
+static void early_writes_are_kept(void)
+{
+	char name[] = "/dev/shm/demand-XXXXXX";
+	int file = mkstemp(name), seen = 0;
+	pthread_t writer;
+	REQUIRE(file >= 0 && unlink(name) == 0);
+	fill(file);
+	arena = mmap(NULL, SMALL * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(arena != MAP_FAILED);
+	REQUIRE(pthread_create(&writer, NULL, write_early, NULL) == 0);
+	for (int round = 1; round <= 500; round++) {
+		atomic_store(&present, round);
+		REQUIRE(mmap(arena, SMALL * PAGE, RW, MAP_PRIVATE | MAP_FIXED, file, 0) == arena);
+		usleep(round % 2 ? 0 : 300);
+		for (int n = 0; n < SMALL; n++) {
+			if (atomic_load(&written[n]) != round)
+				continue;
+			seen++;
+			REQUIRE(((volatile int *)(arena + n * PAGE))[1] == round);
+		}
+		REQUIRE(mmap(arena, SMALL * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == arena);
+	}
+	atomic_store(&present, -1);
+	REQUIRE(pthread_join(writer, NULL) == 0 && seen != 0);
+}
+
 static void words_of_untouched_pages_are_compared(void)
 {
 	char *memory = map(new_file(), RW);
@@ -358,6 +403,7 @@ static const struct claim claims[] = {
 	CLAIM(children_of_vfork_touch_and_map),
 	CLAIM(threads_touch_at_once),
 	CLAIM(files_in_memory_come_page_by_page),
+	CLAIM(early_writes_are_kept),
 	CLAIM(words_of_untouched_pages_are_compared),
 	CLAIM(large_mappings_may_be_written),
 };

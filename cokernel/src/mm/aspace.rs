@@ -9,7 +9,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use cokernel_logic::policy::{Mode, Policy};
 use cokernel_logic::sources::{Source, Sources};
@@ -36,7 +36,8 @@ const MAX_RUNS: usize = 8192;
 
 /// See the module documentation.
 pub struct AddressSpace {
-    layout: AtomicBool,
+    /// Address of the thread that holds the layout lock; 0: nobody.
+    layout: AtomicUsize,
     inner: SpinLock<Inner>,
     /// The table as the hardware sees it.
     pub hardware: Arc<tlb::Space>,
@@ -89,11 +90,11 @@ pub enum LockNew {
 }
 
 /// The right to move areas; given back on drop.
-pub struct LayoutGuard<'a>(&'a AtomicBool);
+pub struct LayoutGuard<'a>(&'a AtomicUsize);
 
 impl Drop for LayoutGuard<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        self.0.store(0, Ordering::Release);
     }
 }
 
@@ -118,7 +119,7 @@ impl AddressSpace {
             keys: 1,
         };
         Some(Self {
-            layout: AtomicBool::new(false),
+            layout: AtomicUsize::new(0),
             inner: SpinLock::new(inner),
             hardware,
             window: Range {
@@ -158,12 +159,28 @@ impl AddressSpace {
 
     /// Waits for the right to move areas. Its holder may wait for Linux, but never for ever.
     pub fn lock_layout(&self) -> LayoutGuard<'_> {
-        while self.layout.swap(true, Ordering::Acquire) {
+        let me = this_thread();
+        let take = || {
+            self.layout
+                .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
+        };
+        while take().is_err() {
             relax();
             crate::ikc::poll();
             sched::yield_now();
         }
         LayoutGuard(&self.layout)
+    }
+
+    /// Waits while another thread moves areas; whether one did. As [`Self::lock_layout`], but for who may have
+    /// the right already.
+    pub fn await_layout(&self) -> bool {
+        let holder = self.layout.load(Ordering::Acquire);
+        if holder == 0 || holder == this_thread() {
+            return false;
+        }
+        drop(self.lock_layout());
+        true
     }
 
     /// Forgets translations of `range` on every CPU that may have them.
@@ -197,6 +214,11 @@ impl AddressSpace {
             && range.end % PAGE_BYTES == 0
             && self.window.covers(&range)
     }
+}
+
+/// What the layout lock knows the current thread by.
+fn this_thread() -> usize {
+    core::ptr::from_ref(sched::current()).addr()
 }
 
 impl Inner {

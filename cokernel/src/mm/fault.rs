@@ -64,6 +64,8 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
         other => other,
     };
     match resolved {
+        // Another thread is at it, and what it makes is what counts: it faults again.
+        Err(error) if error.may_be_passing() && await_layout(process) => FaultOutcome::Resolved,
         Ok(()) => {
             tlb::flush_page(addr);
             FaultOutcome::Resolved
@@ -82,6 +84,12 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
         }
         Err(FaultError::OutOfMemory) => signal(SIGBUS, BUS_ADRERR),
     }
+}
+
+/// Waits for a thread of `process` that changes what lies where; whether there was one. Who holds a lock
+/// must not wait.
+fn await_layout(process: &Process) -> bool {
+    !mirror::must_not_wait() && !process.is_dying() && process.space.await_layout()
 }
 
 fn fetch(process: &Process, wanted: &Wanted, addr: u64, access: Access) -> Result<(), FaultError> {
@@ -165,6 +173,13 @@ enum FaultError {
     PastEnd,
     /// Linux must load these pages of a file.
     InFile(Wanted),
+}
+
+impl FaultError {
+    /// Whether it may come from a change that is under way: areas are replaced in steps.
+    const fn may_be_passing(&self) -> bool {
+        !matches!(self, Self::OutOfMemory)
+    }
 }
 
 fn resolve(space: &AddressSpace, addr: u64, access: Access) -> Result<(), FaultError> {
