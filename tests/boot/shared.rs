@@ -11,6 +11,7 @@ mod program {
         LazyLock::new(|| Reports::of(linux_only(), "programs", &["shared"]));
 
     claims!(REPORTS:
+        signals_keep_no_page_away,
         disk_files_are_coherent,
         dev_shm_is_coherent,
         tmpfs_is_coherent,

@@ -669,7 +669,37 @@ static void one_of_many_words_wakes(void)
 	REQUIRE_ERROR(wait_for_any(&other, 1, NULL), EAGAIN);
 }
 
+static void *ring_all_the_time(void *target)
+{
+	while (!atomic_load(&stop)) {
+		pthread_kill(*(pthread_t *)target, SIGUSR1);
+		usleep(20);
+	}
+	return NULL;
+}
+
+/* Signals come all the time; neither the program nor a call finds a page missing because of one. */
+static void signals_keep_no_page_away(void)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+	pthread_t self = pthread_self(), ringer;
+	REQUIRE(sigaction(SIGUSR1, &action, NULL) == 0);
+	REQUIRE(pthread_create(&ringer, NULL, ring_all_the_time, &self) == 0);
+	for (int round = 0; round < 20; round++) {
+		int file = new_file("/dev/shm", BYTES);
+		char *memory = map(file, BYTES, RW);
+		for (size_t at = 0; at < BYTES; at += 2 * PAGE) {
+			REQUIRE(syscall(SYS_getcpu, memory + at, NULL, NULL) == 0);
+			memory[at + PAGE] = 1;
+		}
+		REQUIRE(munmap(memory, BYTES) == 0 && close(file) == 0);
+	}
+	atomic_store(&stop, 1);
+	REQUIRE(pthread_join(ringer, NULL) == 0 && rung == SIGUSR1);
+}
+
 static const struct claim claims[] = {
+	CLAIM(signals_keep_no_page_away),
 	CLAIM(disk_files_are_coherent),
 	CLAIM(dev_shm_is_coherent),
 	CLAIM(tmpfs_is_coherent),

@@ -60,7 +60,7 @@ pub fn fetch(process: &Process, address: u64, write: bool) -> Result<(), Errno> 
         return Err(Errno::EFAULT);
     }
     let page = page_down(address);
-    let result = delegate::call(op::MIRROR, [page, u64::from(write), 0, 0, 0, 0]);
+    let result = delegate::ask(op::MIRROR, [page, u64::from(write), 0, 0, 0, 0]);
     match Errno::from_linux(result) {
         _ if result == 0 => {
             await_packet(&process.space, page, write);
@@ -213,13 +213,13 @@ pub fn rights(protection: Protection) -> u64 {
         | bit(protection.exec, prot::EXEC)
 }
 
-/// Has the worker perform `operation`; its answer.
+/// Has the worker perform `operation`, again if a signal kept it from beginning; its answer.
 ///
 /// # Errors
 ///
 /// The worker's.
 pub fn ask(operation: u64, args: [u64; 6]) -> Result<u64, Errno> {
-    match delegate::call(operation, args) {
+    match delegate::ask(operation, args) {
         result @ 0.. => Ok(result.unsigned_abs()),
         result => Err(Errno::from_linux(result)),
     }

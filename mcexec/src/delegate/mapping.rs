@@ -13,7 +13,7 @@ use nix::sys::stat::{fstat, SFlag};
 
 use super::operation::borrow;
 use super::perform::raw;
-use super::{answer, Program};
+use super::Program;
 use crate::device;
 use crate::image::page_up;
 use crate::views::files;
@@ -23,18 +23,35 @@ const MAP_PRIVATE: u64 = libc::MAP_PRIVATE.cast_unsigned() as u64;
 /// Size of Linux's `struct robust_list_head`.
 const ROBUST_HEAD_BYTES: u64 = 24;
 
+/// What an operation answers.
+type Done = Result<i64, Refusal>;
+
+/// The answer of an operation that was not performed: a negative errno, or one of Linux's internal codes if a
+/// signal kept a call from beginning, which are no errno.
+#[derive(Debug, PartialEq, Eq)]
+struct Refusal(i64);
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        Self(-i64::from(errno as i32))
+    }
+}
+
 /// Does what operation `number` asks for; `None` if it is none of these.
 #[must_use]
 pub(super) fn perform(program: &Program, number: u64, args: [u64; 6]) -> Option<i64> {
     let [first, second, third, ..] = args;
     let window = program.window;
-    let done = match number {
+    let done: Done = match number {
         op::MAP_FILE => map_file(program, args),
         op::UNMAP_FILE => window
             .part(first, second)
             .and_then(|_| device::map_window(first, second))
-            .map(|()| 0),
-        op::MIRROR => device::mirror(first, second).map(|()| 0),
+            .map(|()| 0)
+            .map_err(Refusal::from),
+        op::MIRROR => device::mirror(first, second)
+            .map(|()| 0)
+            .map_err(Refusal::from),
         op::REMAP_FILE => remap_file(program, args),
         op::ADVISE_FILE => call(program, libc::SYS_madvise, [first, second, third]),
         op::PROTECT_FILE => call(program, libc::SYS_mprotect, [first, second, third]),
@@ -46,36 +63,36 @@ pub(super) fn perform(program: &Program, number: u64, args: [u64; 6]) -> Option<
         )),
         _ => return None,
     };
-    Some(answer(done))
+    Some(done.unwrap_or_else(|Refusal(code)| code))
 }
 
 /// Calls Linux about a part of the window: address, bytes, and one thing more.
-fn call(program: &Program, number: libc::c_long, args: [u64; 3]) -> Result<i64, Errno> {
+fn call(program: &Program, number: libc::c_long, args: [u64; 3]) -> Done {
     let [address, bytes, more] = args;
     program.window.part(address, bytes)?;
     checked(raw(number, [address, bytes, more, 0, 0, 0]))
 }
 
-fn checked(result: i64) -> Result<i64, Errno> {
-    match i32::try_from(result) {
-        Ok(errno @ -4095..=-1) => Err(Errno::from_raw(-errno)),
+const fn checked(result: i64) -> Done {
+    match result {
+        -4095..=-1 => Err(Refusal(result)),
         _ => Ok(result),
     }
 }
 
-fn map_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
+fn map_file(program: &Program, args: [u64; 6]) -> Done {
     let [address, bytes, prot, flags, fd, offset] = args;
     program.window.part(address, bytes)?;
     let number = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
     if number == device::descriptor() {
-        return Err(Errno::EBADF);
+        return Err(Errno::EBADF.into());
     }
     // Private pages of devices would be Linux's memory; private zeroes need none of it.
     let stat = fstat(borrow(number)?)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
     let private = flags & u64::from(libc::MAP_TYPE.cast_unsigned()) == MAP_PRIVATE;
     if kind == SFlag::S_IFCHR && private {
-        return Err(Errno::ENODEV);
+        return Err(Errno::ENODEV.into());
     }
     let args = [address, bytes, prot, flags, fd, offset];
     checked(raw(libc::SYS_mmap, args))?;
@@ -85,7 +102,7 @@ fn map_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
 }
 
 /// Linux moves or grows its mapping. Whatever becomes free is the window again, also if it fails.
-fn remap_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
+fn remap_file(program: &Program, args: [u64; 6]) -> Done {
     let [old, old_bytes, new, new_bytes, ..] = args;
     let window = program.window;
     window.part(old, old_bytes)?;
@@ -121,20 +138,33 @@ fn remap_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
 }
 
 /// The bytes of shared memory `id`, whole pages.
-fn shm_size(id: u64) -> Result<i64, Errno> {
+fn shm_size(id: u64) -> Done {
     let mut state = [0_u64; size_of::<libc::shmid_ds>() / 8];
     let address = ptr::from_mut(&mut state).expose_provenance() as u64;
     let command = u64::from(libc::IPC_STAT.cast_unsigned());
     checked(raw(libc::SYS_shmctl, [id, command, address, 0, 0, 0]))?;
     let bytes = state[offset_of!(libc::shmid_ds, shm_segsz) / 8];
-    i64::try_from(page_up(bytes).max(PAGE_BYTES)).map_err(|_| Errno::ENOMEM)
+    i64::try_from(page_up(bytes).max(PAGE_BYTES)).map_err(|_| Errno::ENOMEM.into())
 }
 
-fn attach(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
+fn attach(program: &Program, args: [u64; 6]) -> Done {
     let [id, address, flags, bytes, ..] = args;
     program.window.part(address, bytes)?;
     let flags = flags | u64::from(libc::SHM_REMAP.cast_unsigned());
     checked(raw(libc::SYS_shmat, [id, address, flags, 0, 0, 0]))?;
     program.window.forget_rights(address, bytes);
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_has_not_begun_is_no_success() {
+        let not_begun = -513;
+        assert_eq!(checked(not_begun), Err(Refusal(not_begun)));
+        assert_eq!(checked(-12), Err(Errno::ENOMEM.into()));
+        assert_eq!(checked(7 << 32), Ok(7 << 32));
+    }
 }
