@@ -20,6 +20,9 @@ use crate::proto::packet::ToCokernel;
 use crate::proxy::Proxy;
 use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
 
+/// Most runs of an order: they fit into one page.
+const MOST_RUNS: u32 = PAGE_BYTES as u32 / size_of::<FrameRun>() as u32;
+
 /// One order of the co-kernel.
 #[derive(Clone, Copy)]
 pub(crate) struct Revocation {
@@ -123,13 +126,18 @@ fn is_sane(order: &Revocation) -> bool {
         && order.end % PAGE_BYTES == 0
         && order.start < order.end
         && order.end <= WINDOW_END
+        && order.runs % PAGE_BYTES == 0
+        && order.run_count <= MOST_RUNS
 }
 
-/// R3. A run that lies outside the partition ends the work: the bits of the rest stay set, which
-/// costs memory and harms nobody.
+/// R3. A run that lies outside the partition ends the work, and so does the end of the instance: the
+/// bits of the rest stay set, which costs memory and harms nobody.
 fn release_frames(proxy: &Arc<Proxy>, alone: &Alone<'_>, order: &Revocation) {
     let partition = alone.partition();
     for index in 0..order.run_count {
+        if proxy.instance.is_gone() {
+            return;
+        }
         let Some(run) = read_run(&partition, order.runs, index) else {
             pr_err!(
                 "os {}: revocation names frames outside the partition\n",
