@@ -2,7 +2,7 @@
 //! The co-kernel's log: read from the ring while an instance runs, from a copy afterwards.
 
 use crate::ffi::pages;
-use crate::ffi::user;
+use crate::ffi::user::Draft;
 use crate::proto::kmsg::{readable, KmsgRing};
 use crate::proto::layout::Region;
 use crate::proto::uapi::ReadKmsg;
@@ -50,7 +50,7 @@ impl LiveLog {
         &self,
         from: u64,
         limit: u64,
-        mut copy: impl FnMut(u64, *const u8, usize) -> Result,
+        mut copy: impl FnMut(*const u8, usize) -> Result,
     ) -> Result<(u64, u64)> {
         let capacity = self.text.bytes;
         let (start, bytes) = readable(from, self.written(), capacity);
@@ -59,19 +59,18 @@ impl LiveLog {
         while done < bytes {
             let at = start.wrapping_add(done) % capacity;
             let piece = (bytes - done).min(capacity - at);
-            copy(done, pages::to_virtual(self.text.phys + at), piece as usize)?;
+            copy(pages::to_virtual(self.text.phys + at), piece as usize)?;
             done += piece;
         }
         Ok((start, bytes))
     }
 
-    fn read(&self, request: &mut ReadKmsg) -> Result {
-        let buffer = request.buffer;
-        let (start, bytes) = self.pieces(request.from, request.bytes, |offset, from, length| {
-            let to = usize::try_from(buffer.wrapping_add(offset)).map_err(|_| EFAULT)?;
+    fn read(&self, request: &mut ReadKmsg, answer: &mut Draft) -> Result {
+        let limit = answer.room();
+        let (start, bytes) = self.pieces(request.from, limit, |from, length| {
             // SAFETY: the piece lies in the text area, which is ours; the co-kernel may overwrite
             // it meanwhile, which the reader sees as newer text.
-            unsafe { user::copy_out(to, from, length) }
+            unsafe { answer.add(from, length) }
         })?;
         (request.from, request.bytes) = (start, bytes);
         Ok(())
@@ -80,7 +79,7 @@ impl LiveLog {
     /// A copy of what is in the ring.
     fn save(&self) -> Result<SavedLog> {
         let mut text = KVVec::with_capacity(self.text.bytes as usize, GFP_KERNEL)?;
-        let (start, _) = self.pieces(0, u64::MAX, |_, from, length| {
+        let (start, _) = self.pieces(0, u64::MAX, |from, length| {
             // SAFETY: the piece lies in the text area, which is ours; the CPUs are stopped.
             let piece = unsafe { core::slice::from_raw_parts(from, length) };
             Ok(text.extend_from_slice(piece, GFP_KERNEL)?)
@@ -96,15 +95,14 @@ struct SavedLog {
 }
 
 impl SavedLog {
-    fn read(&self, request: &mut ReadKmsg) -> Result {
+    fn read(&self, request: &mut ReadKmsg, answer: &mut Draft) -> Result {
         let end = self.start + self.text.len() as u64;
         let from = request.from.clamp(self.start, end);
-        let bytes = request.bytes.min(end - from);
+        let bytes = answer.room().min(end - from);
         let first = (from - self.start) as usize;
         let piece = self.text.get(first..first + bytes as usize).ok_or(EINVAL)?;
-        let to = usize::try_from(request.buffer).map_err(|_| EFAULT)?;
         // SAFETY: the piece is ours.
-        unsafe { user::copy_out(to, piece.as_ptr(), piece.len())? };
+        unsafe { answer.add(piece.as_ptr(), piece.len())? };
         (request.from, request.bytes) = (from, bytes);
         Ok(())
     }
@@ -139,11 +137,16 @@ impl Log {
     }
 
     /// Serves READ_KMSG.
-    pub(crate) fn read(&self, live: Option<&LiveLog>, request: &mut ReadKmsg) -> Result {
+    pub(crate) fn read(
+        &self,
+        live: Option<&LiveLog>,
+        request: &mut ReadKmsg,
+        answer: &mut Draft,
+    ) -> Result {
         request.from = request.from.max(self.cleared);
         match (live, &self.saved) {
-            (Some(live), _) => live.read(request),
-            (None, Some(saved)) => saved.read(request),
+            (Some(live), _) => live.read(request, answer),
+            (None, Some(saved)) => saved.read(request, answer),
             (None, None) => {
                 request.bytes = 0;
                 Ok(())

@@ -4,12 +4,13 @@
 
 use crate::boot;
 use crate::ffi::device::{DeviceFile, OpenFile, Operations};
+use crate::ffi::user::Draft;
 use crate::ffi::{cpu, user};
 use crate::image::Image;
 use crate::instance::{Instance, Steering};
 use crate::node;
 use crate::proto::control::NodeCounters;
-use crate::proto::uapi::{self, IkcMap, NodeUsage, StopOptions, Text, Usage};
+use crate::proto::uapi::{self, IkcMap, NodeUsage, ReadKmsg, ReadMemory, StopOptions, Text, Usage};
 use crate::proto::ABI_VERSION;
 use crate::service;
 use crate::stop::{probe, stop, Cause};
@@ -57,66 +58,117 @@ fn steer(this: &Arc<Instance>, file: &OpenFile, command: u32, argument: usize) -
             boot::boot(this, &mut steering)
         }
         uapi::SHUTDOWN => shut_down(this, &*user::read(argument)?),
-        _ => {
-            let mut steering = this.steering.lock();
-            if steering.is_destroyed {
-                return Err(ENODEV);
-            }
-            match command {
-                uapi::LOAD | uapi::SET_KARGS | uapi::SET_IKC_MAP => {
-                    steering.require_idle()?;
-                    prepare(&mut steering, command, argument)
-                }
-                _ => query(&mut steering, command, argument),
-            }
-        }
+        uapi::LOAD | uapi::SET_KARGS | uapi::SET_IKC_MAP => prepare(this, command, argument),
+        _ => query(this, command, argument),
     }
+}
+
+/// Does `work` with the steering lock. User memory is no part of it: touching that may take as long as it
+/// likes, and who shuts the instance down would wait.
+fn with_steering<R>(
+    this: &Arc<Instance>,
+    work: impl FnOnce(&mut Steering) -> Result<R>,
+) -> Result<R> {
+    let mut steering = this.steering.lock();
+    if steering.is_destroyed {
+        return Err(ENODEV);
+    }
+    work(&mut steering)
 }
 
 /// What the next boot uses.
-fn prepare(steering: &mut Steering, command: u32, argument: usize) -> Result {
+fn prepare(this: &Arc<Instance>, command: u32, argument: usize) -> Result {
+    // What is replaced is freed without the lock.
     match command {
-        uapi::LOAD => steering.image = Some(Image::load(&*user::read(argument)?)?),
-        uapi::SET_KARGS => steering.kargs = kargs(&*user::read(argument)?)?,
+        uapi::LOAD => {
+            let request = user::read(argument)?;
+            with_steering(this, |steering| steering.require_idle())?;
+            let image = Image::load(&request)?;
+            with_steering(this, |steering| {
+                steering.require_idle()?;
+                Ok(steering.image.replace(image))
+            })
+            .map(drop)
+        }
+        uapi::SET_KARGS => {
+            let text = user::read(argument)?;
+            with_steering(this, |steering| {
+                steering.require_idle()?;
+                let kargs = kargs(&text)?;
+                Ok(core::mem::replace(&mut steering.kargs, kargs))
+            })
+            .map(drop)
+        }
         uapi::SET_IKC_MAP => {
             let map: KBox<IkcMap> = user::read(argument)?;
-            check_map(&map, steering.cpus.iter().count())?;
-            steering.ikc_map = map;
-        }
-        _ => return Err(ENOTTY),
-    }
-    Ok(())
-}
-
-fn query(steering: &mut Steering, command: u32, argument: usize) -> Result {
-    let live = steering.running.as_deref();
-    match command {
-        uapi::QUERY_OS_CPU => user::write(argument, &steering.cpus.set()),
-        uapi::QUERY_OS_MEMORY => user::write(argument, &steering.memory.spec()),
-        uapi::QUERY_USAGE => user::write(argument, &*usage(live.ok_or(ENODEV)?)?),
-        uapi::READ_KMSG => {
-            let mut request = user::read(argument)?;
-            steering
-                .log
-                .read(live.map(|running| &running.log), &mut request)?;
-            user::write(argument, &*request)
-        }
-        uapi::CLEAR_KMSG => {
-            steering.log.clear(live.map(|running| &running.log));
-            Ok(())
-        }
-        uapi::GET_IKC_MAP => user::write(argument, &*steering.ikc_map),
-        uapi::GET_BUILD_ID => {
-            let image = steering.image.as_ref().ok_or(ENOENT)?;
-            user::write(argument, &*text(image.build_id())?)
-        }
-        uapi::READ_MEMORY => {
-            let mut request = user::read(argument)?;
-            steering.memory.copy_out(&mut request)?;
-            user::write(argument, &*request)
+            with_steering(this, |steering| {
+                steering.require_idle()?;
+                check_map(&map, steering.cpus.iter().count())?;
+                Ok(core::mem::replace(&mut steering.ikc_map, map))
+            })
+            .map(drop)
         }
         _ => Err(ENOTTY),
     }
+}
+
+fn query(this: &Arc<Instance>, command: u32, argument: usize) -> Result {
+    match command {
+        uapi::QUERY_OS_CPU => {
+            let cpus = with_steering(this, |steering| Ok(steering.cpus.set()))?;
+            user::write(argument, &cpus)
+        }
+        uapi::QUERY_OS_MEMORY => {
+            let memory = with_steering(this, |steering| Ok(steering.memory.spec()))?;
+            user::write(argument, &memory)
+        }
+        uapi::QUERY_USAGE => {
+            let usage = with_steering(this, |steering| {
+                usage(steering.running.as_deref().ok_or(ENODEV)?)
+            })?;
+            user::write(argument, &*usage)
+        }
+        uapi::READ_KMSG => read_kmsg(this, argument),
+        uapi::CLEAR_KMSG => with_steering(this, |steering| {
+            let live = steering.running.as_deref();
+            steering.log.clear(live.map(|running| &running.log));
+            Ok(())
+        }),
+        uapi::GET_IKC_MAP => {
+            let map = with_steering(this, |steering| Ok(*steering.ikc_map))?;
+            user::write(argument, &map)
+        }
+        uapi::GET_BUILD_ID => {
+            let text = with_steering(this, |steering| {
+                text(steering.image.as_ref().ok_or(ENOENT)?.build_id())
+            })?;
+            user::write(argument, &*text)
+        }
+        uapi::READ_MEMORY => read_memory(this, argument),
+        _ => Err(ENOTTY),
+    }
+}
+
+fn read_kmsg(this: &Arc<Instance>, argument: usize) -> Result {
+    let mut request: KBox<ReadKmsg> = user::read(argument)?;
+    let mut answer = Draft::new(request.bytes)?;
+    with_steering(this, |steering| {
+        let live = steering.running.as_deref().map(|running| &running.log);
+        steering.log.read(live, &mut request, &mut answer)
+    })?;
+    answer.copy_out(request.buffer)?;
+    user::write(argument, &*request)
+}
+
+fn read_memory(this: &Arc<Instance>, argument: usize) -> Result {
+    let mut request: KBox<ReadMemory> = user::read(argument)?;
+    let mut answer = Draft::new(request.bytes)?;
+    with_steering(this, |steering| {
+        steering.memory.copy_out(request.offset, &mut answer)
+    })?;
+    request.bytes = answer.bytes();
+    answer.copy_out(request.buffer)?;
+    user::write(argument, &*request)
 }
 
 fn shut_down(this: &Arc<Instance>, options: &StopOptions) -> Result {

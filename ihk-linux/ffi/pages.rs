@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Memory from Linux's page allocator: 2 MiB blocks for partitions, page-table pages for booting.
 
-use super::user;
+use super::user::Draft;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use core::ptr::{addr_of, addr_of_mut, NonNull};
 use kernel::bindings;
@@ -107,15 +107,14 @@ impl Block {
         })
     }
 
-    /// Copies `bytes` bytes from `offset` on to user address `to`; a co-kernel may write them
-    /// meanwhile.
-    pub(crate) fn copy_out(&self, offset: usize, to: usize, bytes: usize) -> Result {
+    /// Adds `bytes` bytes from `offset` on to `answer`; a co-kernel may write them meanwhile.
+    pub(crate) fn copy_out(&self, offset: usize, bytes: usize, answer: &mut Draft) -> Result {
         let end = offset.checked_add(bytes).ok_or(EINVAL)?;
         if end as u64 > LARGE_PAGE_BYTES {
             return Err(EINVAL);
         }
         // SAFETY: inside the folio, which is ours.
-        unsafe { user::copy_out(to, to_virtual(self.phys()).wrapping_add(offset), bytes) }
+        unsafe { answer.add(to_virtual(self.phys()).wrapping_add(offset), bytes) }
     }
 }
 

@@ -4,8 +4,9 @@
 
 use super::giants;
 use crate::ffi::pages::{self, Block};
+use crate::ffi::user::Draft;
 use crate::proto::layout::{LARGE_PAGE_BYTES, MAX_NODES};
-use crate::proto::uapi::{MemorySpec, ReadMemory};
+use crate::proto::uapi::MemorySpec;
 use kernel::prelude::*;
 
 /// End of ZONE_DMA: memory below is left to devices that reach no further.
@@ -145,29 +146,21 @@ impl BlockSet {
         self.move_to(&self.spec(), target)
     }
 
-    /// Serves READ_MEMORY: copies a part of the memory, seen as one piece, to user space.
-    pub(crate) fn copy_out(&self, request: &mut ReadMemory) -> Result {
-        let mut skip = request.offset;
-        let mut done = 0;
+    /// Serves READ_MEMORY: copies the memory, seen as one piece, from `offset` on as far as there is room.
+    pub(crate) fn copy_out(&self, offset: u64, answer: &mut Draft) -> Result {
+        let mut skip = offset;
         for block in self.blocks.iter() {
             if skip >= LARGE_PAGE_BYTES {
                 skip -= LARGE_PAGE_BYTES;
                 continue;
             }
-            let bytes = (LARGE_PAGE_BYTES - skip).min(request.bytes - done);
-            let to = request.buffer.checked_add(done).ok_or(EFAULT)?;
-            block.copy_out(
-                skip as usize,
-                usize::try_from(to).map_err(|_| EFAULT)?,
-                bytes as usize,
-            )?;
-            done += bytes;
+            let bytes = (LARGE_PAGE_BYTES - skip).min(answer.room());
+            block.copy_out(skip as usize, bytes as usize, answer)?;
             skip = 0;
-            if done == request.bytes {
+            if answer.room() == 0 {
                 break;
             }
         }
-        request.bytes = done;
         Ok(())
     }
 

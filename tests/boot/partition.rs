@@ -13,6 +13,7 @@ claims!(PARTITION:
     group_may_run_programs_and_nothing_else,
     service_may_go_and_come_back_while_the_cokernel_runs,
     two_instances_run_side_by_side,
+    stuck_reader_delays_nobody,
     log_stays_readable_until_the_instance_is_destroyed,
     dump_holds_the_whole_partition,
     core_that_is_offline_is_not_taken,

@@ -5,6 +5,7 @@
 import os
 import re
 import subprocess
+import time
 
 from scene import (CPUS, MEMORY, available_kib, check, claim, hello_works, is_one_clear_line, mcreboot,
                    memory_is_back, online_cpus, program, run,
@@ -155,6 +156,22 @@ def two_instances_run_side_by_side():
     assert check("ihkconfig", "0", "query", "cpu") == "2-3\n"
     assert check("ihkconfig", "0", "query", "mem") == "512M@0\n"
     release_by_hand()
+
+
+@claim
+def stuck_reader_delays_nobody():
+    mcreboot()
+    reader = start(program("stuck_reader"))
+    assert reader.stdout.readline() == "reading\n", reader.communicate()
+    time.sleep(0.5)
+    assert reader.poll() is None, reader.returncode
+    for query in ("cpu", "mem", "usage"):
+        asked = run("ihkosctl", "0", "query", query, timeout=10)
+        assert asked.returncode == 0, asked
+    hello_works()
+    reader.kill()
+    reader.communicate(timeout=10)
+    check("mcstop", "-f")
 
 
 @claim
