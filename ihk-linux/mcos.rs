@@ -30,6 +30,11 @@ impl DeviceFile for Instance {
             uapi::GET_ABI_VERSION => Ok(ABI_VERSION as isize),
             uapi::GET_STATUS => Ok(probe(this) as isize),
             _ if is_for_service(command) => service::ioctl(this, command, argument),
+            // Who may run programs may know who serves them.
+            uapi::GET_IKC_MAP => {
+                steer(this, file, command, argument)?;
+                Ok(0)
+            }
             _ => {
                 user::require_admin()?;
                 steer(this, file, command, argument)?;

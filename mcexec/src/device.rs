@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::uapi::{
-    self, AdoptProcess, ControlEvent, CopyData, CreateProcess, ForwardSignal, MirrorPage, Populate,
-    Query, StartProcess, WindowPart,
+    self, AdoptProcess, ControlEvent, CopyData, CreateProcess, ForwardSignal, IkcMap, MirrorPage,
+    Populate, Query, StartProcess, WindowPart, MAX_IKC_PAIRS,
 };
 use ihk_ikc::view::VIEW_WORDS;
 use ihk_ikc::ABI_VERSION;
@@ -349,6 +349,19 @@ pub(crate) fn mirror(address: u64, write: u64) -> Result<(), Errno> {
 /// See [`uapi::MAP_WINDOW`], and `ENOMEM`.
 pub(crate) fn map_window(start: u64, bytes: u64) -> Result<(), Errno> {
     exchange(uapi::MAP_WINDOW, &mut WindowPart { start, bytes })
+}
+
+/// Which Linux CPU serves which core, each plus 1; 0: any.
+///
+/// # Errors
+///
+/// The instance is gone.
+pub(crate) fn servers() -> Result<Vec<u16>, Errno> {
+    let mut map = IkcMap {
+        linux_cpu: [0; MAX_IKC_PAIRS],
+    };
+    exchange(uapi::GET_IKC_MAP, &mut map)?;
+    Ok(map.linux_cpu.to_vec())
 }
 
 /// Sleeps until something concerns the whole process.

@@ -18,6 +18,7 @@ claims!(PARTITION:
     dump_holds_the_whole_partition,
     core_that_is_offline_is_not_taken,
     workers_run_where_the_map_says,
+    servers_of_call_queues_run_wherever_the_map_says,
     programs_see_the_processors_of_the_latest_boot,
     many_steering_at_once_leave_nothing_behind,
 );

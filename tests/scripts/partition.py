@@ -4,6 +4,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import time
 
@@ -245,6 +246,29 @@ def workers_run_where_the_map_says():
         other = "0" if servers[0] == "1" else "1"
         assert worker_of("taskset", "-c", other, "mcexec", "0", "taskset", "-c", "0") == (other, other)
         rings_linux()
+    check("mcstop", "-f")
+
+
+@claim
+def servers_of_call_queues_run_wherever_the_map_says():
+    mcreboot()
+    check("ihkosctl", "0", "shutdown")
+    check("ihkosctl", "0", "set", "ikc_map", "2:1+3:0")
+    check("ihkosctl", "0", "boot")
+    running = start("mcexec", "taskset", "-c", "0", program("webserver"), "0", "1", cwd="/root")
+    try:
+        port = int(running.stdout.readline().split()[1])
+        tasks = [read(f"{task.path}/status") for task in os.scandir(f"/proc/{running.pid}/task")]
+        places = [re.search(r"Cpus_allowed_list:\s*(\S+)", task)[1] for task in tasks]
+        # Workers have one place each; who serves a queue may go to both, and no further.
+        assert "1" in places and "0-1" in places, places
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as visitor:
+            visitor.sendall(b"GET /missing HTTP/1.0\r\n\r\n")
+            assert b" 404 " in visitor.recv(100)
+        assert running.wait(timeout=20) == 0
+    finally:
+        running.kill()
+        running.communicate()
     check("mcstop", "-f")
 
 

@@ -263,7 +263,7 @@ pub const READ_KMSG: u32 = both::<ReadKmsg>(0x2c);
 pub const CLEAR_KMSG: u32 = none(0x2d);
 /// Which Linux CPU serves which co-kernel CPU.
 pub const SET_IKC_MAP: u32 = write::<IkcMap>(0x2e);
-/// See [`SET_IKC_MAP`].
+/// See [`SET_IKC_MAP`]; for everybody who may open the device.
 pub const GET_IKC_MAP: u32 = read::<IkcMap>(0x2f);
 /// Build id of the loaded image.
 pub const GET_BUILD_ID: u32 = read::<Text>(0x30);

@@ -28,7 +28,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{getgroups, getresgid, getresuid, Gid, ResGid, ResUid};
 
-use super::{perform, Program};
+use super::{perform, place, Program};
 use crate::function::{Call, Caller, Functions};
 use crate::{signal, syscall, window};
 
@@ -186,6 +186,7 @@ fn start(program: &'static Program, args: [u64; 6]) -> Result<Pair, Errno> {
         exchange: exchange.clone(),
     };
     let body = move || {
+        place::roam();
         let runner = Runner {
             held_back,
             stack: args[3],

@@ -30,6 +30,7 @@ pub(super) fn serve(program: &'static Program, index: usize, began: impl FnOnce(
     let mut look = Look::new();
     while serve_one(program, index, slot, &mut look) {}
     mask::set_worker(index, 0);
+    place::end();
     // The slot may have another worker as soon as this is seen.
     slot.worker_tid.store(0, Ordering::Release);
 }
@@ -39,7 +40,11 @@ fn begin(program: &'static Program, index: usize) -> &'static DelegationSlot {
     let slot = &program.slots[index];
     let tid = gettid().as_raw();
     cancel::set_own_slot(index, slot);
-    place::begin();
+    if index == 0 {
+        place::begin_alone();
+    } else {
+        place::begin();
+    }
     mask::set_worker(index, tid);
     mask::enter_idle(index);
     slot.worker_tid.store(tid.unsigned_abs(), Ordering::Release);
