@@ -42,11 +42,15 @@ impl Direction {
 
 /// As [`super::call`], for any system call; the data of some travel through the bounce page.
 pub fn call(number: u64, args: [u64; 6]) -> i64 {
-    let carried = Direction::of(number).and_then(|direction| carry(direction, number, args));
+    let carried = Direction::of(number)
+        .filter(|_| !is_hinted_usual(sched::current(), args[1]))
+        .and_then(|direction| carry(direction, number, args));
     carried.unwrap_or_else(|| super::call(number, args))
 }
 
-/// `None`: the call is to be made in the usual way; nothing has happened yet.
+/// `None`: the call is to be made in the usual way; nothing has happened yet. Out of line: most calls do not
+/// come here, and would have its variables on their stack.
+#[inline(never)]
 fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
     let [descriptor, address, bytes, offset, ..] = args;
     let at = address % PAGE_BYTES;
@@ -54,9 +58,6 @@ fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
         return None;
     }
     let thread = sched::current();
-    if is_hinted_usual(thread, address) {
-        return None;
-    }
     let process = thread.process.as_ref()?;
     if !is_first_use(thread, process, address, direction) {
         return None;

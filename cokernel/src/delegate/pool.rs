@@ -209,11 +209,12 @@ pub fn mark_current(inherited: bool) {
     }
 }
 
-/// Tells the worker of `slot`, which serves no thread, to end. A slot that is broken stays as it is.
-fn send_home(process: &Process, slot: u32) {
+/// Tells the worker of slot `index`, which serves no thread, to end. A slot that is broken stays as it is.
+fn send_home(process: &Process, index: u32) {
     let request = Request {
         number: op::WORKER_EXIT,
         args: [0; 6],
     };
-    let _ = super::post(process, slot, &request);
+    let slot = process.slots.slot(index);
+    let _ = super::post(process, index, slot, &request);
 }

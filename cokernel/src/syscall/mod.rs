@@ -71,15 +71,20 @@ fn route(row: &Row, frame: &mut UserFrame) -> i64 {
         }
         Route::Refuse(errno) => {
             if row.is_first_refusal() {
-                klog!(
-                    "system call {} ({}) refused: {errno:?}",
-                    row.name,
-                    row.number
-                );
+                tell_refusal(row, errno);
             }
             errno.negated()
         }
     }
+}
+
+#[cold]
+fn tell_refusal(row: &Row, errno: Errno) {
+    klog!(
+        "system call {} ({}) refused: {errno:?}",
+        row.name,
+        row.number
+    );
 }
 
 /// Has the worker perform `number`, for local calls that end up there.

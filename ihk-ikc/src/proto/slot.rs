@@ -157,6 +157,7 @@ impl DelegationSlot {
     /// # Errors
     ///
     /// [`SlotError::BadState`] if the old state was not FREE or DONE: the proxy broke the protocol.
+    #[inline]
     pub fn post(&self, request: &Request) -> Result<Wake, SlotError> {
         let [head @ .., last] = request.args;
         self.number.store(request.number, Ordering::Relaxed);
@@ -176,8 +177,12 @@ impl DelegationSlot {
     /// # Errors
     ///
     /// [`SlotError::BadState`] for a state that cannot follow POSTED.
+    #[inline]
     pub fn poll(&self) -> Result<Option<i64>, SlotError> {
         let state = self.state.load(Ordering::Acquire);
+        if state == POSTED {
+            return Ok(None); // what nearly every look sees
+        }
         match state & !ASLEEP {
             DONE => Ok(Some(self.last.load(Ordering::Relaxed))),
             _ if state & PHASE == POSTED && state & !(PHASE | WAITER | CANCEL) == 0 => Ok(None),
@@ -212,6 +217,7 @@ impl DelegationSlot {
 
     /// The request, if one waits.
     #[must_use]
+    #[inline]
     pub fn take(&self) -> Option<Request> {
         if self.state.load(Ordering::Acquire) & PHASE != POSTED {
             return None;
@@ -234,6 +240,7 @@ impl DelegationSlot {
     }
 
     /// Answers the request that [`Self::take`] returned.
+    #[inline]
     pub fn finish(&self, result: i64) -> Wake {
         self.last.store(result, Ordering::Relaxed);
         if self.state.swap(DONE, Ordering::AcqRel) & WAITER != 0 {

@@ -20,6 +20,7 @@ const ZERO_DEVICE: (u64, u64) = (1, 5);
 
 /// Does what operation `number` asks for.
 #[must_use]
+#[inline(never)]
 pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) -> i64 {
     let [first, second, third, ..] = args;
     let window = program.window;

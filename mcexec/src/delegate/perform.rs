@@ -27,6 +27,7 @@ pub(crate) fn perform(program: &'static Program, request: &Request) -> i64 {
 const ENOSYS: i64 = -(libc::ENOSYS as i64);
 
 /// A system call whose data lie in the bounce page of this worker's slot.
+#[inline(never)]
 fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6]) -> i64 {
     let buffer = cancel::own_slot()
         .and_then(|index| window::bounce_address(program.slots, index as usize, at, bytes));
@@ -121,7 +122,12 @@ fn read_again(call: libc::c_long, args: [u64; 6]) -> i64 {
 
 /// The call as it is.
 pub(super) fn raw(call: libc::c_long, args: [u64; 6]) -> i64 {
-    way::carry(call, args).unwrap_or_else(|| syscall::perform(call.cast_unsigned(), args))
+    if way::is_chosen() {
+        if let Some(result) = way::carry(call, args) {
+            return result;
+        }
+    }
+    syscall::perform(call.cast_unsigned(), args)
 }
 
 /// Calls that change who the thread is to Linux.

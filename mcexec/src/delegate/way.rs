@@ -65,6 +65,7 @@ pub(super) fn is_chosen() -> bool {
 
 /// The result of `call`, if the chosen way makes it; `None` if it is to be made as always, perhaps
 /// with something prepared.
+#[cold]
 pub(super) fn carry(call: libc::c_long, args: [u64; 6]) -> Option<i64> {
     let (way, window) = CHOSEN.get()?;
     let reads = matches!(call, libc::SYS_read | libc::SYS_pread64);

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use nix::errno::Errno;
@@ -24,6 +25,8 @@ const MOST_REMEMBERED: usize = 64;
 type Key = (u64, u64);
 
 static REMEMBERED: Mutex<BTreeMap<Key, View>> = Mutex::new(BTreeMap::new());
+/// Whether there has ever been one in [`REMEMBERED`].
+static HAS_ANY: AtomicBool = AtomicBool::new(false);
 
 /// The views. Held over a fork, so that the child finds them whole.
 pub(crate) fn remembered() -> MutexGuard<'static, BTreeMap<Key, View>> {
@@ -69,6 +72,7 @@ pub(super) fn put(fd: RawFd, view: View, text: &[u8]) -> Result<(), Errno> {
     };
     duplicate(readable.as_raw_fd(), fd, flags)?;
     let mut views = remembered();
+    HAS_ANY.store(true, Ordering::Relaxed);
     views.insert((status.dev(), status.ino()), view);
     if views.len() > MOST_REMEMBERED {
         views.pop_first();
@@ -88,7 +92,8 @@ fn duplicate(from: RawFd, to: RawFd, flags: i32) -> Result<(), Errno> {
 /// Makes the text of `fd` anew if it is a view: it is about to be read from the beginning again.
 pub(crate) fn renew(fd: u64) {
     let Ok(fd) = RawFd::try_from(fd) else { return };
-    if remembered().is_empty() {
+    // Every read from a beginning comes here, and few programs have views open.
+    if !HAS_ANY.load(Ordering::Relaxed) {
         return;
     }
     let Some(status) = borrow(fd).and_then(|fd| fstat(fd).ok()) else {
