@@ -378,7 +378,9 @@ impl Frames {
             let zero = |block: &Block| block.find_zero(count);
             let any = |block: &Block| block.find_free(count);
             let in_zero = || self.find_broken(head, false, zero);
-            let in_any = || self.find_broken(head, whole.is_none(), any);
+            // Rather a longer search than a broken GiB.
+            let breaks = |number: u32| self.giants.is_free(self.blocks[number as usize].giant);
+            let in_any = || self.find_broken(head, whole.is_none_or(breaks), any);
             rather_zero.then(in_zero).flatten().or_else(in_any)
         };
         broken.or_else(|| whole.map(|number| (number, 0)))
@@ -546,6 +548,22 @@ mod tests {
         let mut frames = Frames::new(2);
         frames.add(0, 1024).unwrap();
         frames
+    }
+
+    #[test]
+    fn no_giant_is_broken_while_another_block_has_room() {
+        let others = u32::try_from(RUN_SEARCH).unwrap() + 1;
+        let mut frames = Frames::new(BLOCKS_PER_GIANT + others);
+        frames.set_giant(0);
+        frames.add(0, BLOCKS_PER_GIANT * FRAMES_PER_BLOCK).unwrap();
+        // Only the block that was broken first, and is looked at last, has 64 adjacent frames.
+        for block in BLOCKS_PER_GIANT..BLOCKS_PER_GIANT + others {
+            let free = if block == BLOCKS_PER_GIANT { 64 } else { 63 };
+            frames.add(block * FRAMES_PER_BLOCK, free).unwrap();
+        }
+        let run = frames.alloc_run(64, ANYWHERE).unwrap();
+        assert_eq!(run, BLOCKS_PER_GIANT * FRAMES_PER_BLOCK);
+        assert!(frames.alloc_giant(ANYWHERE).is_some());
     }
 
     #[test]

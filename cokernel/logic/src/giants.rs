@@ -67,6 +67,12 @@ impl Giants {
         }
     }
 
+    /// Whether GiB `number`, if that is one, is wholly free.
+    pub(crate) fn is_free(&self, number: u32) -> bool {
+        let giant = self.0.get(number as usize);
+        giant.is_some_and(|giant| giant.whole == BLOCKS_PER_GIANT)
+    }
+
     /// The first block of a GiB of `node` that is wholly free.
     pub(crate) fn find(&self, node: usize) -> Option<u32> {
         let is_free =
