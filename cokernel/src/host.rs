@@ -45,6 +45,7 @@ pub fn handle(message: ToCokernel, cpu: u32) {
         } => {
             let info = signal::Info {
                 signal,
+                errno: 0,
                 code,
                 first: sender,
                 second: value,

@@ -45,9 +45,17 @@ impl SignalSet {
     pub const EMPTY: Self = Self(0);
     /// What no mask can block.
     pub const UNBLOCKABLE: Self = Self(bit(SIGKILL) | bit(SIGSTOP));
+    /// What stops a process by default: sent, they take back a SIGCONT that waits, and it takes back them.
+    pub const STOP: Self = Self(bit(SIGSTOP) | bit(SIGTSTP) | bit(SIGTTIN) | bit(SIGTTOU));
     /// Raised by the thread's own instructions; delivered before all others.
     pub const SYNCHRONOUS: Self =
         Self(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGTRAP) | bit(SIGFPE) | bit(SIGSYS));
+
+    /// Only `signal`; nothing for numbers that are no signal.
+    #[must_use]
+    pub const fn of(signal: u32) -> Self {
+        Self(bit(signal))
+    }
 
     /// Whether `signal` is in the set; false for numbers that are no signal.
     #[must_use]
@@ -81,6 +89,19 @@ impl SignalSet {
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// What a signal that is sent takes back of those that wait: stopping and continuing undo each
+    /// other.
+    #[must_use]
+    pub const fn undone_by(signal: u32) -> Self {
+        if signal == SIGCONT {
+            Self::STOP
+        } else if Self::STOP.contains(signal) {
+            Self::of(SIGCONT)
+        } else {
+            Self::EMPTY
+        }
     }
 
     /// The lowest signal of the set.
@@ -169,6 +190,13 @@ mod tests {
         assert_eq!(pending.next_deliverable(SignalSet::EMPTY), Some(SIGSEGV));
         pending.remove(SIGSEGV);
         assert_eq!(pending.next_deliverable(SignalSet::EMPTY), Some(SIGHUP));
+    }
+
+    #[test]
+    fn stopping_and_continuing_undo_each_other() {
+        assert_eq!(SignalSet::undone_by(SIGCONT), SignalSet::STOP);
+        assert_eq!(SignalSet::undone_by(SIGTSTP), SignalSet::of(SIGCONT));
+        assert!(SignalSet::undone_by(SIGHUP).is_empty());
     }
 
     #[test]

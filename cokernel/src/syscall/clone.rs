@@ -15,6 +15,7 @@ pub mod flag {
     pub(in crate::syscall) const FS: u64 = 0x200;
     pub(in crate::syscall) const FILES: u64 = 0x400;
     pub(in crate::syscall) const SIGHAND: u64 = 0x800;
+    pub(in crate::syscall) const PIDFD: u64 = 0x1000;
     pub(in crate::syscall) const VFORK: u64 = 0x4000;
     pub(in crate::syscall) const PTRACE: u64 = 0x2000;
     pub(in crate::syscall) const THREAD: u64 = 0x1_0000;
@@ -25,6 +26,8 @@ pub mod flag {
     pub(in crate::syscall) const DETACHED: u64 = 0x40_0000;
     pub(in crate::syscall) const UNTRACED: u64 = 0x80_0000;
     pub(in crate::syscall) const CHILD_SETTID: u64 = 0x100_0000;
+    pub(in crate::syscall) const IO: u64 = 0x8000_0000;
+    pub(in crate::syscall) const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 }
 
 /// What makes a child a thread; the worker that stands for it shares all that with the others.
@@ -46,22 +49,29 @@ struct Request {
     flags: u64,
     exit_signal: u64,
     stack: u64,
+    pidfd: u64,
     parent_tid: u64,
     child_tid: u64,
     tls: u64,
 }
 
-/// clone(2).
+/// clone(2). A descriptor of the child goes where its id would.
 pub fn clone(frame: &mut UserFrame) -> SyscallResult {
     let [flags, stack, parent_tid, child_tid, tls, _] = frame.args();
     let request = Request {
         flags: flags & 0xffff_ffff & !EXIT_SIGNAL,
         exit_signal: flags & EXIT_SIGNAL,
         stack,
+        pidfd: parent_tid,
         parent_tid,
         child_tid,
         tls,
     };
+    if request.flags & flag::PIDFD != 0
+        && request.flags & (flag::PARENT_SETTID | flag::DETACHED) != 0
+    {
+        return Err(Errno::EINVAL);
+    }
     perform(frame, &request)
 }
 
@@ -74,7 +84,8 @@ const WORDS: usize = 11;
 pub fn clone3(frame: &mut UserFrame) -> SyscallResult {
     let [address, bytes, ..] = frame.args();
     let words = read_args(address, bytes)?;
-    let [flags, _, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, rest @ ..] = words;
+    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, rest @ ..] =
+        words;
     if exit_signal != 0 && flags & flag::THREAD != 0 || (stack == 0) != (stack_bytes == 0) {
         return Err(Errno::EINVAL);
     }
@@ -85,6 +96,7 @@ pub fn clone3(frame: &mut UserFrame) -> SyscallResult {
         flags,
         exit_signal,
         stack: stack.wrapping_add(stack_bytes),
+        pidfd,
         parent_tid,
         child_tid,
         tls,
@@ -134,6 +146,7 @@ fn fork_as(frame: &UserFrame, request: &Request) -> SyscallResult {
         flags: request.flags,
         exit_signal: request.exit_signal,
         stack: request.stack,
+        pidfd: request.pidfd,
         parent_tid: request.parent_tid,
         child_tid: request.child_tid,
         tls: request.tls,
@@ -156,7 +169,8 @@ fn check(flags: u64) -> Result<(), Errno> {
     let has = |flag| flags & flag != 0;
     let lonely_thread = has(flag::THREAD) && !has(flag::SIGHAND);
     let lonely_handlers = has(flag::SIGHAND) && !has(flag::VM);
-    if lonely_thread || lonely_handlers {
+    let shared_and_cleared = has(flag::SIGHAND) && has(flag::CLEAR_SIGHAND);
+    if lonely_thread || lonely_handlers || shared_and_cleared {
         return Err(Errno::EINVAL);
     }
     Ok(())

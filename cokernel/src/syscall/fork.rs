@@ -13,7 +13,7 @@ use ihk_ikc::process::op;
 use super::clone::flag;
 use super::errno::{Errno, SyscallResult};
 use super::rlimit;
-use super::user::write_u32;
+use super::user::{uint, write_u32};
 use crate::arch::UserFrame;
 use crate::delegate::{self, Slots};
 use crate::mm::addr::USER_END;
@@ -31,8 +31,15 @@ const KNOWN: u64 = flag::VM
     | flag::SETTLS
     | flag::PARENT_SETTID
     | flag::CHILD_SETTID
-    | flag::CHILD_CLEARTID;
+    | flag::CHILD_CLEARTID
+    | flag::PIDFD
+    | flag::CLEAR_SIGHAND
+    | MEANINGLESS;
+/// Nobody traces here, and who shares an I/O context with whom cannot be seen.
+const MEANINGLESS: u64 = flag::PTRACE | flag::UNTRACED | flag::IO;
 const SIGCHLD: u64 = 17;
+/// Number of pidfd_open(2).
+const SYS_PIDFD_OPEN: u64 = 434;
 
 /// What clone is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +50,8 @@ pub struct Wish {
     pub exit_signal: u64,
     /// Stack pointer of the child; 0 = the parent's.
     pub stack: u64,
+    /// Where the parent finds a descriptor of the child, if the flags say so.
+    pub pidfd: u64,
     /// Where the parent finds the child's id, if the flags say so.
     pub parent_tid: u64,
     /// Where the child finds its id, or has it zeroed when it ends, if the flags say so.
@@ -58,6 +67,7 @@ impl Wish {
             flags,
             exit_signal: SIGCHLD,
             stack: 0,
+            pidfd: 0,
             parent_tid: 0,
             child_tid: 0,
             tls: 0,
@@ -96,10 +106,21 @@ pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
         // As in Linux, the child exists whether or not this can be told.
         let _ = write_u32(wish.parent_tid, pid);
     }
+    if wish.has(flag::PIDFD) {
+        give_pidfd(pid, wish.pidfd);
+    }
     if let Some(release) = release {
         release.wait(process);
     }
     Ok(u64::from(pid))
+}
+
+/// Has the proxy open a descriptor of its child `pid`, whose number goes to `address`. As with the id,
+/// the child exists whether or not this can be told.
+fn give_pidfd(pid: u32, address: u64) {
+    if let Ok(fd) = super::forward(SYS_PIDFD_OPEN, [u64::from(pid), 0, 0, 0, 0, 0]) {
+        let _ = write_u32(address, uint(fd));
+    }
 }
 
 /// Has the worker fork.
@@ -137,14 +158,23 @@ fn prepare(
         phys::free_small(revoke_array);
         slots.frames().for_each(phys::free_small);
     })?;
+    let signals = process.signals.inherit();
+    let cleared = if wish.has(flag::CLEAR_SIGHAND) {
+        signals.clear_handlers()
+    } else {
+        SignalSet::EMPTY
+    };
     let parts = Parts {
         slots,
         revoke_array,
-        signals: process.signals.inherit(),
+        signals,
+        // The proxy goes on sending them here.
+        awaited: cleared.0,
         blocked: SignalSet::EMPTY,
         read_as_files: process.read_as_files.load(Ordering::Relaxed),
         proxy_mask: process.proxy_mask.load(Ordering::Relaxed),
         main_proxy_mask: process.main_proxy_mask.load(Ordering::Relaxed),
+        barriers: process.barriers.load(Ordering::Relaxed),
         limits: *process.limits.lock(),
         ledger: Ledger::of_child(process.pid),
         newborn: Some(Box::new(newborn(frame, wish))),

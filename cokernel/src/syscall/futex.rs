@@ -52,9 +52,7 @@ pub fn futex(frame: &mut UserFrame) -> SyscallResult {
     let (op, value, value3) = (uint(op), uint(value), uint(value3));
     let realtime = op & CLOCK_REALTIME != 0;
     let command = op & !(PRIVATE | CLOCK_REALTIME);
-    if command & !OP_MASK != 0
-        || realtime && !matches!(command, op::WAIT | op::WAIT_BITSET | op::LOCK_PI2)
-    {
+    if command & !OP_MASK != 0 || realtime && !matches!(command, op::WAIT_BITSET | op::LOCK_PI2) {
         return Err(Errno::ENOSYS);
     }
     let private = op & PRIVATE != 0;

@@ -40,7 +40,7 @@ pub fn tkill(frame: &mut UserFrame) -> SyscallResult {
 /// tgkill(2).
 pub fn tgkill(frame: &mut UserFrame) -> SyscallResult {
     let [pid, tid, signal, ..] = frame.args();
-    if int(pid) != process::current().pid {
+    if int(pid) != process::current().pid || int(tid) <= 0 {
         return elsewhere(frame);
     }
     to_thread(frame, int(tid), signal, false)
@@ -53,8 +53,9 @@ pub fn rt_sigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
     if int(pid) != process.pid || proxy_mask::is_read_as_file(process, uint(signal)) {
         return elsewhere(frame);
     }
-    if let Some(signal) = checked(signal)? {
-        queued(signal::send_to_process(process, given(signal, info)?))?;
+    let given = given(uint(signal), info)?;
+    if checked(signal)?.is_some() {
+        queued(signal::send_to_process(process, given))?;
     }
     Ok(0)
 }
@@ -63,20 +64,17 @@ pub fn rt_sigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
 pub fn rt_tgsigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
     let [pid, tid, signal, info, ..] = frame.args();
     let process = process::current();
-    if int(pid) != process.pid {
+    if int(pid) != process.pid || int(tid) <= 0 {
         return elsewhere(frame);
     }
+    let given = given(uint(signal), info)?;
     let target = process
         .threads()
         .into_iter()
         .find(|thread| thread.data.tid == int(tid))
         .ok_or(Errno::ESRCH)?;
-    if let Some(signal) = checked(signal)? {
-        queued(signal::send_to_thread(
-            process,
-            &target,
-            given(signal, info)?,
-        ))?;
+    if checked(signal)?.is_some() {
+        queued(signal::send_to_thread(process, &target, given))?;
     }
     Ok(0)
 }
@@ -121,6 +119,7 @@ fn from_us(signal: u32, code: i32, pid: i32) -> Info {
     let uid = delegate::ask(SYS_GETUID, [0; 6]).unsigned_abs();
     Info {
         signal,
+        errno: 0,
         code,
         first: as_value(pid) | uid << 32,
         second: 0,
@@ -129,9 +128,10 @@ fn from_us(signal: u32, code: i32, pid: i32) -> Info {
 
 /// What the program itself says of the signal; to itself it may say anything.
 fn given(signal: u32, info: u64) -> Result<Info, Errno> {
-    let [_, code, first, second] = read_words::<4>(info)?;
+    let [head, code, first, second] = read_words::<4>(info)?;
     Ok(Info {
         signal,
+        errno: int(head >> 32),
         code: int(code),
         first,
         second,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Resource limits on memory: Linux cannot enforce them, it does not see the memory.
+//! Resource limits on memory: Linux cannot enforce them, it does not see the memory. That on CPU time is
+//! in [`crate::task::cpu_timer`].
 
 use cokernel_logic::vma::{Attributes, Protection, Range};
 
@@ -8,12 +9,14 @@ use crate::delegate;
 use crate::task::process::Process;
 
 /// `RLIMIT_*` numbers.
+pub const CPU: usize = 0;
+/// See [`CPU`].
 pub const DATA: usize = 2;
-/// See [`DATA`].
+/// See [`CPU`].
 pub const STACK: usize = 3;
-/// See [`DATA`].
+/// See [`CPU`].
 pub const MEMLOCK: usize = 8;
-/// See [`DATA`].
+/// See [`CPU`].
 pub const AS: usize = 9;
 
 /// Number of geteuid(2).

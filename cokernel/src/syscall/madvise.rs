@@ -18,7 +18,7 @@ enum Deed {
     /// Nothing: a hint, but one that locked areas refuse if so said.
     Hint { not_locked: bool },
     /// The program's view is emptied; what is shared is still there.
-    Drop { lazily: bool },
+    Drop { lazily: bool, also_locked: bool },
     /// What is shared becomes zero for everybody.
     Remove,
     /// A child of fork has it, or not.
@@ -45,9 +45,10 @@ const fn deed(advice: i32) -> Result<Deed, Errno> {
         14 | 15 => Ok(Deed::LargePages(advice == 14)),
         // COLD PAGEOUT
         20 | 21 => Ok(Deed::Hint { not_locked: true }),
-        // DONTNEED, FREE
-        4 | 8 => Ok(Deed::Drop {
+        // DONTNEED, FREE, DONTNEED_LOCKED
+        4 | 8 | 24 => Ok(Deed::Drop {
             lazily: advice == 8,
+            also_locked: advice == 24,
         }),
         // REMOVE
         9 => Ok(Deed::Remove),
@@ -113,8 +114,11 @@ fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
     let refused = match deed {
         Deed::Hint { not_locked } => not_locked && what.locked,
         // Of a file that is not known the contents cannot come again.
-        Deed::Drop { lazily: false } => what.locked || !is_anonymous(what.kind) && what.source == 0,
-        Deed::Drop { lazily: true } => what.locked || !is_anonymous(what.kind) || what.shared,
+        Deed::Drop {
+            lazily: false,
+            also_locked,
+        } => what.locked && !also_locked || !is_anonymous(what.kind) && what.source == 0,
+        Deed::Drop { lazily: true, .. } => what.locked || !is_anonymous(what.kind) || what.shared,
         Deed::Remove => what.locked || !what.shared,
         Deed::WipeByFork(wipe) => wipe && (what.shared || !is_anonymous(what.kind)),
         Deed::OmitByFork(_) | Deed::LargePages(_) | Deed::Fill { .. } => false,

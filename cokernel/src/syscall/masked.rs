@@ -10,6 +10,13 @@ use super::user::read_words;
 use crate::arch::UserFrame;
 use crate::task::{process, proxy_mask, sched};
 
+/// Linux's numbers of calls.
+const SYS_POLL: u64 = 7;
+const SYS_EPOLL_WAIT: u64 = 232;
+const SYS_PPOLL: u64 = 271;
+const SYS_EPOLL_PWAIT: u64 = 281;
+const SYS_EPOLL_PWAIT2: u64 = 441;
+
 /// pselect6(2): the last argument points to the mask's address and size.
 pub fn pselect6(frame: &mut UserFrame) -> SyscallResult {
     let mut args = frame.args();
@@ -53,12 +60,34 @@ fn wait(number: u64, args: [u64; 6], mask: u64, bytes: u64) -> SyscallResult {
         thread.request_return_work();
         proxy_mask::sync_for_wait(process::current());
         if thread.data.signals.has_deliverable(process::current()) {
-            return Err(Errno::EINTR);
+            return look_once(number, args);
         }
     }
-    super::forward(number, args).map_err(|errno| match errno {
+    let result = super::forward(number, args).map_err(|errno| match errno {
         // What may come while the call waits must end it, even if the worker has not begun.
         Errno::ERESTARTNOINTR => Errno::ERESTARTNOHAND,
         other => other,
-    })
+    });
+    if !matches!(result, Err(Errno::EINTR | Errno::ERESTARTNOHAND)) {
+        // Only a wait that a signal has ended shows that signal to the program.
+        sched::current().data.signals.put_mask_back();
+    }
+    result
+}
+
+/// A signal waits already: what is ready goes before it, as on Linux, and then the signal goes on
+/// waiting. pselect6 would need a time limit in the program's memory, and ends by the signal.
+fn look_once(number: u64, [first, second, third, ..]: [u64; 6]) -> SyscallResult {
+    let ready = match number {
+        SYS_PPOLL => super::forward(SYS_POLL, [first, second, 0, 0, 0, 0])?,
+        SYS_EPOLL_PWAIT | SYS_EPOLL_PWAIT2 => {
+            super::forward(SYS_EPOLL_WAIT, [first, second, third, 0, 0, 0])?
+        }
+        _ => 0,
+    };
+    if ready == 0 {
+        return Err(Errno::EINTR);
+    }
+    sched::current().data.signals.put_mask_back();
+    Ok(ready)
 }

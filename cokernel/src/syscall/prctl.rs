@@ -5,7 +5,7 @@
 use core::sync::atomic::Ordering;
 
 use super::errno::{Errno, SyscallResult};
-use super::user::{int, uint, write_words};
+use super::user::{int, uint, write_u32, write_words};
 use crate::arch::UserFrame;
 use crate::delegate::pool;
 use crate::task::sched;
@@ -20,7 +20,10 @@ const NO_NEW_PRIVS: i32 = 38;
 const CAP_AMBIENT: i32 = 47;
 const PR_GET_SECCOMP: i32 = 21;
 const PR_GET_TID_ADDRESS: i32 = 40;
-const PR_GET_THP_DISABLE: i32 = 42;
+const PR_GET_TSC: i32 = 25;
+const PR_SET_TSC: i32 = 26;
+/// The time stamp counter can be read.
+const TSC_ENABLED: u32 = 1;
 const PR_SET_PTRACER: i32 = 0x5961_6d61;
 
 /// Personality flags that change how memory is laid out or protected.
@@ -33,7 +36,8 @@ pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
     let [option, argument, ..] = frame.args();
     match int(option) {
         // PDEATHSIG, DUMPABLE, KEEPCAPS, NAME, CAPBSET, SECUREBITS, TIMERSLACK, CHILD_SUBREAPER,
-        // NO_NEW_PRIVS, CAP_AMBIENT, SPECULATION_CTRL (asking), PTRACER
+        // NO_NEW_PRIVS, CAP_AMBIENT, SPECULATION_CTRL (asking), PTRACER; what changes nothing here but can
+        // be asked for again: TIMING, TASK_PERF_EVENTS, MCE_KILL, THP_DISABLE, IO_FLUSHER
         PR_SET_NAME => {
             pool::mark_current(false);
             super::forward(frame.number(), frame.args())
@@ -42,10 +46,30 @@ pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
             pool::mark_current(true);
             super::forward(frame.number(), frame.args())
         }
-        1..=4 | 7 | 16 | 23 | 27 | 30 | 36 | 37 | 39 | 52 | PR_SET_PTRACER => {
-            super::forward(frame.number(), frame.args())
+        1..=4
+        | 7
+        | 13
+        | 14
+        | 16
+        | 23
+        | 27
+        | 30..=34
+        | 36
+        | 37
+        | 39
+        | 41
+        | 42
+        | 52
+        | 57
+        | 58
+        | PR_SET_PTRACER => super::forward(frame.number(), frame.args()),
+        PR_GET_SECCOMP => Ok(0),
+        PR_GET_TSC => {
+            write_u32(argument, TSC_ENABLED)?;
+            Ok(0)
         }
-        PR_GET_SECCOMP | PR_GET_THP_DISABLE => Ok(0),
+        // To fault on reading it cannot be asked for.
+        PR_SET_TSC if argument == u64::from(TSC_ENABLED) => Ok(0),
         PR_GET_TID_ADDRESS => {
             let address = sched::current()
                 .data

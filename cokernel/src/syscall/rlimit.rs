@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Resource limits: those on memory are kept here, the others are Linux's.
+//! Resource limits: those on memory are kept here, that on CPU time here too, the others are Linux's.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -7,10 +7,11 @@ use core::sync::atomic::Ordering;
 use ihk_ikc::process::op;
 
 use super::errno::{Errno, SyscallResult};
-use super::limits::{self, AS, DATA, MEMLOCK, STACK};
+use super::limits::{self, AS, CPU, DATA, MEMLOCK, STACK};
 use super::user::{int, read_words, write_words};
 use crate::arch::UserFrame;
 use crate::delegate;
+use crate::task::cpu_timer;
 use crate::task::process::{self, Process};
 
 /// Number of prlimit64(2).
@@ -41,6 +42,9 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
     let kept = usize::try_from(resource)
         .ok()
         .filter(|number| matches!(*number, DATA | STACK | MEMLOCK | AS));
+    if resource == CPU as u64 && new != 0 {
+        return limit_cpu(pid, new, old);
+    }
     let target = kept.and_then(|number| Some((number, whose(int(pid))?)));
     let Some((number, process)) = target else {
         return super::forward(SYS_PRLIMIT64, [pid, resource, new, old, 0, 0]);
@@ -66,6 +70,18 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
     }
     if old != 0 {
         write_words(old, &before)?;
+    }
+    Ok(0)
+}
+
+/// A new limit of CPU time. Linux has the say, and counts what the proxy uses; the co-kernel counts the
+/// program's own time ([`cpu_timer`]).
+fn limit_cpu(pid: u64, new: u64, old: u64) -> SyscallResult {
+    let wanted = read_words::<2>(new)?;
+    super::forward(SYS_PRLIMIT64, [pid, CPU as u64, new, old, 0, 0])?;
+    if let Some(process) = whose(int(pid)) {
+        process.limits.lock()[CPU] = wanted;
+        cpu_timer::limit(&process, wanted);
     }
     Ok(0)
 }

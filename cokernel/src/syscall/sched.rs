@@ -2,6 +2,7 @@
 //! Where and when a thread runs. CPU numbers are the co-kernel's own.
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use cokernel_logic::vma::Range;
 
@@ -95,10 +96,18 @@ fn may_move(sched_setaffinity: u64, tid: u64) -> Result<(), Errno> {
     }
 }
 
-const MEMBARRIER_QUERY: i32 = 0;
-const MEMBARRIER_GLOBAL: i32 = 1;
-const MEMBARRIER_PRIVATE_EXPEDITED: i32 = 8;
-const MEMBARRIER_REGISTER_PRIVATE_EXPEDITED: i32 = 16;
+/// Commands of membarrier(2). Each kind that asks for registration has the bit above its own for that.
+mod barrier {
+    pub(super) const QUERY: u64 = 0;
+    pub(super) const GLOBAL: u64 = 1;
+    pub(super) const PRIVATE: u64 = 8;
+    pub(super) const REGISTER_PRIVATE: u64 = 16;
+    pub(super) const SYNC_CORE: u64 = 32;
+    pub(super) const REGISTER_SYNC_CORE: u64 = 64;
+    pub(super) const REGISTRATIONS: u64 = 512;
+    pub(super) const ALL: u64 =
+        GLOBAL | PRIVATE | REGISTER_PRIVATE | SYNC_CORE | REGISTER_SYNC_CORE | REGISTRATIONS;
+}
 
 /// membarrier(2), among the program's own threads.
 pub fn membarrier(frame: &mut UserFrame) -> SyscallResult {
@@ -106,16 +115,22 @@ pub fn membarrier(frame: &mut UserFrame) -> SyscallResult {
     if uint(flags) != 0 {
         return Err(Errno::EINVAL);
     }
-    match int(command) {
-        MEMBARRIER_QUERY => Ok((MEMBARRIER_GLOBAL
-            | MEMBARRIER_PRIVATE_EXPEDITED
-            | MEMBARRIER_REGISTER_PRIVATE_EXPEDITED)
-            .unsigned_abs()
-            .into()),
-        MEMBARRIER_REGISTER_PRIVATE_EXPEDITED => Ok(0),
-        MEMBARRIER_GLOBAL | MEMBARRIER_PRIVATE_EXPEDITED => {
-            // An interrupt of every CPU that runs the program is a barrier there.
-            process::current().space.flush(Range { start: 0, end: 0 });
+    let process = process::current();
+    let registered = process.barriers.load(Ordering::Relaxed);
+    match u64::from(uint(command)) {
+        barrier::QUERY => Ok(barrier::ALL),
+        barrier::REGISTRATIONS => Ok(registered),
+        command @ (barrier::REGISTER_PRIVATE | barrier::REGISTER_SYNC_CORE) => {
+            process.barriers.fetch_or(command, Ordering::Relaxed);
+            Ok(0)
+        }
+        command @ (barrier::PRIVATE | barrier::SYNC_CORE) if registered & command << 1 == 0 => {
+            Err(Errno::EPERM)
+        }
+        barrier::GLOBAL | barrier::PRIVATE | barrier::SYNC_CORE => {
+            // An interrupt of every CPU that runs the program is a barrier there, and its return
+            // serialises the instruction stream.
+            process.space.flush(Range { start: 0, end: 0 });
             Ok(0)
         }
         _ => Err(Errno::EINVAL),

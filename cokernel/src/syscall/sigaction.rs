@@ -13,7 +13,7 @@ use crate::arch::UserFrame;
 use crate::delegate;
 use crate::task::process::{self, Process};
 use crate::task::proxy_mask;
-use crate::task::signal::{flag, Action, DEFAULT_HANDLER, IGNORE_HANDLER};
+use crate::task::signal::{self, flag, Action, DEFAULT_HANDLER, IGNORE_HANDLER};
 
 /// Size of the kernel's signal sets.
 pub const SET_BYTES: u64 = 8;
@@ -22,16 +22,22 @@ pub const SET_BYTES: u64 = 8;
 pub fn rt_sigaction(frame: &mut UserFrame) -> SyscallResult {
     let [signal, new, old, set_bytes, ..] = frame.args();
     let signal = uint(signal);
+    if set_bytes != SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let wanted = match new {
+        0 => None,
+        address => Some(decode(read_words(address)?)),
+    };
     let fixed = signal == SIGKILL || signal == SIGSTOP;
-    if set_bytes != SET_BYTES || !is_valid(signal) || fixed && new != 0 {
+    if !is_valid(signal) || fixed && wanted.is_some() {
         return Err(Errno::EINVAL);
     }
     let process = process::current();
-    let before = match new {
-        0 => process.signals.action(signal),
-        _ => {
-            let action = decode(read_words(new)?);
-            let before = process.signals.set_action(signal, action);
+    let before = match wanted {
+        None => process.signals.action(signal),
+        Some(action) => {
+            let before = signal::set_action(process, signal, action);
             proxy_mask::sync_for_wait(process);
             tell_proxy(signal, &before, &action);
             before
@@ -49,7 +55,7 @@ pub fn rt_sigaction(frame: &mut UserFrame) -> SyscallResult {
 fn decode([handler, flags, restorer, mask]: [u64; 4]) -> Action {
     Action {
         handler,
-        flags,
+        flags: flags & flag::ALL,
         restorer,
         mask: SignalSet(mask).without(SignalSet::UNBLOCKABLE),
     }

@@ -20,11 +20,11 @@ pub fn sigaltstack(frame: &mut UserFrame) -> SyscallResult {
     let signals = &sched::current().data.signals;
     let before = signals.stack();
     if new != 0 {
-        let stack = decode(read_words(new)?)?;
+        let wanted = read_words(new)?;
         if before.size != 0 && before.contains(frame.rsp) {
             return Err(Errno::EPERM);
         }
-        signals.set_stack(stack);
+        signals.set_stack(decode(wanted)?);
     }
     if old != 0 {
         write_words(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Interval timers that run while the process does: ITIMER_VIRTUAL and ITIMER_PROF. The time a
+//! Interval timers that run while the process does: ITIMER_VIRTUAL and ITIMER_PROF; and RLIMIT_CPU. The time a
 //! thread is on a CPU counts for both; how much of it the co-kernel itself used is not known.
 //!
 //! Only CPUs that run a thread of a process with such a timer are interrupted for it. Lock order: the
@@ -7,7 +7,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use cokernel_logic::signals::number::{SIGPROF, SIGVTALRM};
+use cokernel_logic::signals::number::{SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU};
 
 use crate::arch::{self, timer};
 use crate::sync::SpinLock;
@@ -19,6 +19,9 @@ use crate::task::{sched, thread::Thread};
 const SI_KERNEL: i32 = 0x80;
 /// CPU time is looked at no more often, ns.
 const SHORTEST_NS: u64 = 1_000_000;
+const NS_PER_S: u64 = 1_000_000_000;
+/// Later than any CPU time.
+const NEVER: u64 = u64::MAX;
 
 /// Which clock, in the order of their numbers on Linux (minus one).
 #[derive(Clone, Copy, Debug)]
@@ -45,25 +48,109 @@ struct Timer {
     end: u64,
 }
 
+impl Timer {
+    /// Whether it is due at `now`; then it begins anew.
+    fn strike(&mut self, now: u64) -> bool {
+        let due = self.end != 0 && self.end <= now;
+        if due {
+            self.end = match self.interval {
+                0 => 0,
+                interval => now.saturating_add(interval),
+            };
+        }
+        due
+    }
+}
+
+/// RLIMIT_CPU, as CPU time of the process in ns; [`NEVER`]: no limit.
+#[derive(Clone, Copy)]
+struct Limit {
+    /// SIGXCPU comes, and again each second.
+    soft: u64,
+    /// SIGKILL comes.
+    hard: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Timers {
+    /// By [`Which`].
+    intervals: [Timer; 2],
+    limit: Limit,
+}
+
 /// The timers of a process.
-#[derive(Default)]
 pub struct CpuTimers {
-    timers: SpinLock<[Timer; 2]>,
+    timers: SpinLock<Timers>,
     armed: AtomicBool,
+}
+
+impl Limit {
+    fn of([soft, hard]: [u64; 2]) -> Self {
+        // Linux ends a process whose limit is 0 as if it was one second.
+        let ns = |seconds: u64| seconds.max(1).saturating_mul(NS_PER_S);
+        Self {
+            soft: ns(soft),
+            hard: ns(hard),
+        }
+    }
+
+    /// The signal that is due at `now`.
+    fn strike(&mut self, now: u64) -> Option<u32> {
+        if now >= self.hard {
+            return Some(SIGKILL);
+        }
+        (now >= self.soft).then(|| {
+            self.soft = self.soft.saturating_add(NS_PER_S);
+            SIGXCPU
+        })
+    }
+}
+
+impl Timers {
+    /// CPU time at which something is due.
+    fn next(&self) -> Option<u64> {
+        let ends = self.intervals.iter().map(|timer| timer.end);
+        let limits = [self.limit.soft, self.limit.hard];
+        ends.filter(|end| *end != 0)
+            .chain(limits.into_iter().filter(|end| *end != NEVER))
+            .min()
+    }
+}
+
+impl CpuTimers {
+    /// No timer; RLIMIT_CPU is `limit`, soft and hard, in seconds.
+    pub fn limited(limit: [u64; 2]) -> Self {
+        let timers = Timers {
+            intervals: Default::default(),
+            limit: Limit::of(limit),
+        };
+        Self {
+            armed: AtomicBool::new(timers.next().is_some()),
+            timers: SpinLock::new(timers),
+        }
+    }
+
+    /// Changes the timers; what `change` says.
+    fn with<T>(&self, change: impl FnOnce(&mut Timers) -> T) -> T {
+        let mut timers = self.timers.lock();
+        let result = change(&mut timers);
+        self.armed.store(timers.next().is_some(), Ordering::SeqCst);
+        result
+    }
 }
 
 /// What is left of a timer of `process`.
 pub fn get(process: &Process, which: Which) -> Setting {
     let now = process.cpu_ns();
-    setting(&process.cpu_timers.timers.lock()[which as usize], now)
+    let timers = *process.cpu_timers.timers.lock();
+    setting(&timers.intervals[which as usize], now)
 }
 
 /// Sets a timer of `process`, the current one; what it was.
 pub fn set(process: &Process, which: Which, wanted: Setting) -> Setting {
     let now = process.cpu_ns();
-    let before = {
-        let mut timers = process.cpu_timers.timers.lock();
-        let timer = &mut timers[which as usize];
+    let before = process.cpu_timers.with(|timers| {
+        let timer = &mut timers.intervals[which as usize];
         let before = setting(timer, now);
         *timer = Timer {
             interval: wanted.interval,
@@ -72,16 +159,26 @@ pub fn set(process: &Process, which: Which, wanted: Setting) -> Setting {
                 left => now.saturating_add(left),
             },
         };
-        let armed = timers.iter().any(|timer| timer.end != 0);
-        process.cpu_timers.armed.store(armed, Ordering::SeqCst);
         before
-    };
+    });
+    notice(process);
+    before
+}
+
+/// RLIMIT_CPU of `process` is `wanted` from now on, soft and hard, in seconds.
+pub fn limit(process: &Process, wanted: [u64; 2]) {
+    let limit = Limit::of(wanted);
+    process.cpu_timers.with(|timers| timers.limit = limit);
+    notice(process);
+}
+
+/// Threads of `process` that run have their CPU interrupted in time from now on.
+fn notice(process: &Process) {
     for thread in process.threads() {
         // Those that run elsewhere pass `before_return`.
         thread.request_return_work();
         sched::kick(&thread);
     }
-    before
 }
 
 fn setting(timer: &Timer, now: u64) -> Setting {
@@ -116,16 +213,15 @@ pub fn look() {
     }
     let now = process.cpu_ns();
     let (due, next) = strike(&process.cpu_timers, now);
-    for (signal, due) in [SIGVTALRM, SIGPROF].into_iter().zip(due) {
-        if due {
-            let info = Info {
-                signal,
-                code: SI_KERNEL,
-                first: 0,
-                second: 0,
-            };
-            signal::send_to_process(process, info);
-        }
+    for signal in due.into_iter().flatten() {
+        let info = Info {
+            signal,
+            errno: 0,
+            code: SI_KERNEL,
+            first: 0,
+            second: 0,
+        };
+        signal::send_to_process(process, info);
     }
     if let Some(next) = next {
         // Other CPUs may run for the process, too.
@@ -134,21 +230,15 @@ pub fn look() {
     }
 }
 
-/// Which timers are due at `now`, and when the next one will be.
-fn strike(timers: &CpuTimers, now: u64) -> ([bool; 2], Option<u64>) {
-    let mut all = timers.timers.lock();
-    let mut due = [false; 2];
-    for (timer, due) in all.iter_mut().zip(&mut due) {
-        *due = timer.end != 0 && timer.end <= now;
-        if *due {
-            timer.end = match timer.interval {
-                0 => 0,
-                interval => now.saturating_add(interval),
-            };
-        }
-    }
-    let ends = all.iter().map(|timer| timer.end).filter(|end| *end != 0);
-    let next = ends.min();
-    timers.armed.store(next.is_some(), Ordering::SeqCst);
-    (due, next)
+/// The signals that are due at `now`, and when the next one will be.
+fn strike(timers: &CpuTimers, now: u64) -> ([Option<u32>; 3], Option<u64>) {
+    timers.with(|timers| {
+        let [virtual_, profiling] = &mut timers.intervals;
+        let due = [
+            virtual_.strike(now).then_some(SIGVTALRM),
+            profiling.strike(now).then_some(SIGPROF),
+            timers.limit.strike(now),
+        ];
+        (due, timers.next())
+    })
 }

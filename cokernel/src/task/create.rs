@@ -63,6 +63,8 @@ fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
         revoke_array,
         signals: ProcessSignals::new(SignalSet(image.ignored_signals)),
         blocked: SignalSet(image.blocked_signals).without(SignalSet::UNBLOCKABLE),
+        awaited: 0,
+        barriers: 0,
         limits: image.rlimits,
         ledger: Ledger::of_program(image.pid),
         read_as_files: 0,

@@ -15,6 +15,8 @@ const FIRST_REALTIME: u32 = 32;
 pub struct Info {
     /// Signal number.
     pub signal: u32,
+    /// `si_errno`: 0 but for what a program says itself.
+    pub errno: i32,
     /// `si_code`.
     pub code: i32,
     /// Bytes 16–23: sender's pid and uid, or the faulting address.
@@ -46,8 +48,16 @@ impl Pending {
         room
     }
 
+    /// The first one of the number that `choose` finds among those that wait.
+    pub(super) fn take_first(
+        &mut self,
+        choose: impl FnOnce(SignalSet) -> Option<u32>,
+    ) -> Option<Info> {
+        self.take(choose(self.set)?)
+    }
+
     /// The first one of that number.
-    pub(super) fn take(&mut self, signal: u32) -> Option<Info> {
+    fn take(&mut self, signal: u32) -> Option<Info> {
         if !self.set.contains(signal) {
             return None;
         }
@@ -59,9 +69,9 @@ impl Pending {
         info
     }
 
-    /// Drops all of that number.
-    pub(super) fn forget(&mut self, signal: u32) {
-        self.queue.retain(|info| info.signal != signal);
-        self.set.remove(signal);
+    /// Drops all of `signals`.
+    pub(super) fn forget(&mut self, signals: SignalSet) {
+        self.queue.retain(|info| !signals.contains(info.signal));
+        self.set = self.set.without(signals);
     }
 }

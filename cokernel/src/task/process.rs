@@ -26,6 +26,7 @@ use crate::mm::runs::RunList;
 use crate::mm::{phys, populate, revoke};
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
+use crate::syscall::limits::CPU;
 use crate::task::affinity::Affinity;
 use crate::task::clock::CpuClock;
 use crate::task::cpu_timer::CpuTimers;
@@ -68,6 +69,8 @@ pub struct Process {
     blocked_at_start: SignalSet,
     /// Timers of CPU time.
     pub cpu_timers: CpuTimers,
+    /// The kinds of membarrier(2) that it has registered for, by their bits.
+    pub barriers: AtomicU64,
     /// Signals that one of its signalfds reads: Linux keeps them while all threads block them.
     pub read_as_files: AtomicU64,
     /// What Linux keeps pending for it; see [`super::proxy_mask`].
@@ -177,11 +180,12 @@ impl Process {
             pool: Pool::new(),
             revoke_array: parts.revoke_array,
             signals: parts.signals,
-            awaited: AtomicU64::new(0),
+            awaited: AtomicU64::new(parts.awaited),
             limits: SpinLock::new(parts.limits),
             untold_limits: AtomicU64::new(0),
             blocked_at_start: parts.blocked,
-            cpu_timers: CpuTimers::default(),
+            cpu_timers: CpuTimers::limited(parts.limits[CPU]),
+            barriers: AtomicU64::new(parts.barriers),
             read_as_files: AtomicU64::new(parts.read_as_files),
             proxy_mask: AtomicU64::new(parts.proxy_mask),
             main_proxy_mask: AtomicU64::new(parts.main_proxy_mask),

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use cokernel_logic::signals::number::SIGSEGV;
 use cokernel_logic::signals::SignalSet;
 
-use super::signal::{flag, Action, Info, SignalStack};
+use super::signal::{flag, Action, Info, SignalStack, Trap};
 use crate::arch::{fpu, protection_key, uaccess, UserFrame};
 use crate::mm::fault::SEGV_PKUERR;
 use crate::syscall::errno::Errno;
@@ -29,6 +29,7 @@ const UCONTEXT: usize = 8;
 const STACK: usize = UCONTEXT + 16;
 const REGISTERS: usize = UCONTEXT + 40;
 const SELECTORS: usize = REGISTERS + 144;
+const TRAP: usize = SELECTORS + 8;
 const FPSTATE: usize = REGISTERS + 184;
 const MASK: usize = UCONTEXT + 296;
 const SIGINFO: usize = UCONTEXT + 304;
@@ -60,6 +61,7 @@ pub fn push(
     action: &Action,
     mask: SignalSet,
     stack: SignalStack,
+    trap: Trap,
 ) -> Result<(), Errno> {
     if action.flags & flag::RESTORER == 0 {
         return Err(Errno::EFAULT);
@@ -76,7 +78,8 @@ pub fn push(
     if overflows {
         return Err(Errno::EFAULT);
     }
-    let bytes = encode(frame, info, action, mask, &stack, fpstate);
+    let mut bytes = encode(frame, info, action, mask, &stack, fpstate);
+    put_trap(&mut bytes, trap, mask);
     // The stack of the handler may have a key that the thread could not touch.
     protection_key::deny_nothing();
     uaccess::write_bytes(fpstate, &state).map_err(|_| Errno::EFAULT)?;
@@ -195,6 +198,7 @@ fn encode(
     put(&mut bytes, FPSTATE, fpstate);
     put(&mut bytes, MASK, mask.0);
     bytes[SIGINFO..SIGINFO + 4].copy_from_slice(&info.signal.to_le_bytes());
+    bytes[SIGINFO + 4..SIGINFO + 8].copy_from_slice(&info.errno.to_le_bytes());
     bytes[SIGINFO + 8..SIGINFO + 12].copy_from_slice(&info.code.to_le_bytes());
     put(&mut bytes, SIGINFO + 16, info.first);
     let second = if (info.signal, info.code) == (SIGSEGV, SEGV_PKUERR) {
@@ -204,6 +208,16 @@ fn encode(
     };
     put(&mut bytes, second, info.second);
     bytes
+}
+
+/// What the handler learns of the exception, and the lower half of the mask, which is there twice.
+fn put_trap(bytes: &mut [u8], trap: Trap, mask: SignalSet) {
+    for (index, word) in [trap.error, trap.number, mask.0, trap.address]
+        .into_iter()
+        .enumerate()
+    {
+        put(bytes, TRAP + index * 8, word);
+    }
 }
 
 /// `ss_flags` of `stack` for a thread whose stack pointer is `sp`.

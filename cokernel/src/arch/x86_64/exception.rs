@@ -9,10 +9,12 @@ use super::uaccess;
 use crate::mm::addr::USER_END;
 use crate::mm::fault::{self, Access, FaultOutcome};
 use crate::panic;
-use crate::task::{sched, signal};
+use crate::task::sched;
+use crate::task::signal::{self, Trap};
 
 /// Bits of a page fault's error code.
 mod page_fault {
+    pub(super) const PRESENT: u64 = 1 << 0;
     pub(super) const WRITE: u64 = 1 << 1;
     pub(super) const MALFORMED_TABLE: u64 = 1 << 3;
     pub(super) const EXEC: u64 = 1 << 4;
@@ -49,10 +51,17 @@ mod code {
 pub(super) fn from_user(vector: u64, error: u64, frame: &mut UserFrame) {
     let rip = frame.rip;
     let (signo, code, addr) = match vector {
-        vector::PAGE_FAULT => match user_page_fault(fault_address(), error) {
-            FaultOutcome::Resolved => return,
-            FaultOutcome::Signal { signo, code, addr } => (signo, code, addr),
-        },
+        vector::PAGE_FAULT => {
+            // Before anything else may fault.
+            let address = fault_address();
+            match user_page_fault(address, error) {
+                FaultOutcome::Resolved => return,
+                FaultOutcome::Signal { signo, code, addr } => {
+                    remember_page_fault(address, error);
+                    (signo, code, addr)
+                }
+            }
+        }
         vector::DIVIDE => (SIGFPE, code::FPE_INTDIV, rip),
         vector::X87 | vector::SIMD => (SIGFPE, floating_point_code(vector), rip),
         vector::DEBUG => (SIGTRAP, debug_code(), rip),
@@ -62,8 +71,31 @@ pub(super) fn from_user(vector: u64, error: u64, frame: &mut UserFrame) {
         vector::ALIGNMENT => (SIGBUS, code::BUS_ADRALN, 0),
         _ => (SIGSEGV, SI_KERNEL, 0),
     };
+    if vector != vector::PAGE_FAULT {
+        let signals = &sched::current().data.signals;
+        signals.set_trap(Trap {
+            number: vector,
+            error,
+            ..signals.trap()
+        });
+    }
     signal::raise_fault(signo, code, addr);
     sched::current().request_return_work();
+}
+
+/// What the handler will find in its `sigcontext`. Of the kernel's half of the address space, a program
+/// must not learn what is there (Linux's `set_signal_archinfo`).
+fn remember_page_fault(address: u64, error: u64) {
+    let hidden = if address >= USER_END {
+        page_fault::PRESENT
+    } else {
+        0
+    };
+    sched::current().data.signals.set_trap(Trap {
+        number: vector::PAGE_FAULT,
+        error: error | hidden,
+        address,
+    });
 }
 
 /// The kernel's own exception.

@@ -90,6 +90,8 @@ pub(super) fn find(address: u64, private: bool) -> Result<Queue, Errno> {
                     address,
                 }))
             }
+            // Where there is nothing, only the process's own words may be asked for.
+            None if !private => None,
             // Under the lock of its bucket nobody can wait for Linux.
             Some(area) if area.attributes.source != 0 && inner.table.lookup(address).is_none() => {
                 None
@@ -203,8 +205,8 @@ pub(super) fn sleep(process: &Process, limit: Limit, is_woken: impl Fn() -> bool
             sched::cancel_block();
             return Ok(0);
         }
-        if process.is_dying() || process.is_frozen() || thread.data.signals.has_deliverable(process)
-        {
+        // Stopping the process does not end the wait: its time limit goes on.
+        if process.is_dying() || thread.data.signals.has_deliverable(process) {
             sched::cancel_block();
             thread.request_return_work();
             return Err(limit.interrupted());

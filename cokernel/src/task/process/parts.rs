@@ -27,6 +27,8 @@ pub struct Parts {
     pub revoke_array: PhysAddr,
     /// Inherited dispositions.
     pub signals: ProcessSignals,
+    /// See [`Process::awaited`].
+    pub awaited: u64,
     /// Signals the main thread blocks at first.
     pub blocked: SignalSet,
     /// See [`Process::read_as_files`].
@@ -35,6 +37,8 @@ pub struct Parts {
     pub proxy_mask: u64,
     /// See [`Process::main_proxy_mask`].
     pub main_proxy_mask: u64,
+    /// See [`Process::barriers`].
+    pub barriers: u64,
     /// Limits.
     pub limits: [[u64; 2]; RLIMITS],
     /// See [`Process::ledger`].

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What signals do to a thread before it goes back to user mode.
 
+use core::sync::atomic::Ordering;
+
 use cokernel_logic::signals::number::{SIGSEGV, SIGSTOP};
-use cokernel_logic::signals::{default_action, leaves_core, DefaultAction};
+use cokernel_logic::signals::{default_action, leaves_core, DefaultAction, SignalSet};
 use ihk_ikc::process::op;
 
 use super::{flag, Action, Info, SignalStack, DEFAULT_HANDLER, IGNORE_HANDLER};
@@ -26,13 +28,14 @@ pub fn raise_fault(signal: u32, code: i32, address: u64) {
     };
     let blocked = thread.data.signals.mask().contains(signal);
     if blocked || process.signals.action(signal).handler == IGNORE_HANDLER {
-        process.signals.set_action(signal, Action::default());
+        super::set_action(process, signal, Action::default());
         let mut mask = thread.data.signals.mask();
         mask.remove(signal);
         thread.data.signals.set_mask(mask);
     }
     let info = Info {
         signal,
+        errno: 0,
         code,
         first: address,
         second: fault::key_of(process, signal, code, address),
@@ -87,9 +90,17 @@ fn default(process: &Process, frame: &UserFrame, info: &Info) {
     match default_action(info.signal) {
         DefaultAction::Ignore | DefaultAction::Continue => {}
         DefaultAction::Stop => {
-            // Linux stops the proxy, mcctrl sees it and freezes us.
+            // Linux stops the proxy, mcctrl sees it and freezes us. Whoever waits for the process
+            // learns which signal it was, and an orphaned process group is not stopped by most of
+            // them. One that the proxy would send on here would come for ever.
+            let awaited = SignalSet(process.awaited.load(Ordering::Relaxed));
+            let signal = if awaited.contains(info.signal) {
+                SIGSTOP
+            } else {
+                info.signal
+            };
             let pid = u64::from_ne_bytes(i64::from(process.pid).to_ne_bytes());
-            delegate::call(SYS_KILL, [pid, u64::from(SIGSTOP), 0, 0, 0, 0]);
+            delegate::call(SYS_KILL, [pid, u64::from(signal), 0, 0, 0, 0]);
         }
         DefaultAction::Terminate => die(process, frame, info),
     }
@@ -103,11 +114,13 @@ fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info
         let mut own = signals.own.lock();
         (own.saved_mask.take().unwrap_or(signals.mask()), own.stack)
     };
-    if signal_frame::push(frame, info, action, mask, stack).is_err() {
+    let trap = signals.trap();
+    if signal_frame::push(frame, info, action, mask, stack, trap).is_err() {
         return fail(process, frame, info);
     }
     if action.flags & flag::RESETHAND != 0 {
-        process.signals.set_action(
+        super::set_action(
+            process,
             info.signal,
             Action {
                 handler: DEFAULT_HANDLER,

@@ -29,6 +29,10 @@ pub mod flag {
     pub const NOCLDSTOP: u64 = 1;
     /// Children that end leave nothing to wait for.
     pub const NOCLDWAIT: u64 = 2;
+    /// The handler wants to know about the signal; all do here.
+    pub const SIGINFO: u64 = 4;
+    /// Tagged addresses; means nothing on x86, but is kept.
+    pub const EXPOSE_TAGBITS: u64 = 0x800;
     /// The restorer is valid; required on x86-64.
     pub const RESTORER: u64 = 0x0400_0000;
     /// Run on the signal stack.
@@ -39,6 +43,16 @@ pub mod flag {
     pub const NODEFER: u64 = 0x4000_0000;
     /// Back to the default action when the handler runs.
     pub const RESETHAND: u64 = 0x8000_0000;
+    /// All that Linux keeps of an action's flags.
+    pub const ALL: u64 = NOCLDSTOP
+        | NOCLDWAIT
+        | SIGINFO
+        | EXPOSE_TAGBITS
+        | RESTORER
+        | ONSTACK
+        | RESTART
+        | NODEFER
+        | RESETHAND;
 }
 /// `si_code` of tkill(2) and tgkill(2).
 pub const SI_TKILL: i32 = -6;
@@ -75,6 +89,18 @@ impl SignalStack {
     }
 }
 
+/// An exception, as handlers see it in their `sigcontext`. It stays what it was until the next one, as
+/// on Linux.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trap {
+    /// Vector number.
+    pub number: u64,
+    /// The CPU's error code.
+    pub error: u64,
+    /// Address of the last page fault (CR2).
+    pub address: u64,
+}
+
 /// The signals of a process.
 pub struct ProcessSignals(SpinLock<Shared>);
 
@@ -106,6 +132,7 @@ struct Own {
     awaited: SignalSet,
     pending: Pending,
     stack: SignalStack,
+    trap: Trap,
 }
 
 impl ProcessSignals {
@@ -138,6 +165,20 @@ impl ProcessSignals {
         }))
     }
 
+    /// Gives every signal that has a handler its default action; which they were.
+    pub fn clear_handlers(&self) -> SignalSet {
+        let mut shared = self.0.lock();
+        let mut cleared = SignalSet::EMPTY;
+        for (signal, action) in (1..).zip(&mut shared.actions) {
+            if !matches!(action.handler, DEFAULT_HANDLER | IGNORE_HANDLER) {
+                *action = Action::default();
+                cleared.add(signal);
+            }
+        }
+        shared.defaults = shared.defaults.union(cleared);
+        cleared
+    }
+
     /// The action of `signal`, a valid number.
     pub fn action(&self, signal: u32) -> Action {
         self.0.lock().actions[signal as usize - 1]
@@ -149,11 +190,11 @@ impl ProcessSignals {
     }
 
     /// Sets the action of a valid `signal`; the one before. What is to be ignored from now on and
-    /// already waits is dropped.
-    pub fn set_action(&self, signal: u32, action: Action) -> Action {
+    /// already waits for the process as a whole is dropped.
+    fn set_action(&self, signal: u32, action: Action) -> Action {
         let mut shared = self.0.lock();
         if is_ignored(signal, &action) {
-            shared.pending.forget(signal);
+            shared.pending.forget(SignalSet::of(signal));
         }
         if action.handler == DEFAULT_HANDLER {
             shared.defaults.add(signal);
@@ -165,6 +206,11 @@ impl ProcessSignals {
 
     fn is_ignored(&self, signal: u32) -> bool {
         is_ignored(signal, &self.action(signal))
+    }
+
+    /// Drops what waits of `signals`.
+    fn forget(&self, signals: SignalSet) {
+        self.0.lock().pending.forget(signals);
     }
 }
 
@@ -200,15 +246,15 @@ impl ThreadSignals {
         self.own.lock().awaited = awaited;
     }
 
-    /// Takes a signal of `set` that waits, the lowest first.
+    /// Takes a signal of `set` that waits: the thread's own before the process's, as on Linux, and
+    /// the lowest of them first.
     pub fn take_of(&self, process: &Process, set: SignalSet) -> Option<Info> {
         let mut shared = process.signals.0.lock();
         let mut own = self.own.lock();
-        let waiting = own.pending.set.union(shared.pending.set);
-        let signal = SignalSet(waiting.0 & set.0).first()?;
+        let lowest = |waiting: SignalSet| SignalSet(waiting.0 & set.0).first();
         own.pending
-            .take(signal)
-            .or_else(|| shared.pending.take(signal))
+            .take_first(lowest)
+            .or_else(|| shared.pending.take_first(lowest))
     }
 
     /// Whether `signal` would concern the thread if it came now.
@@ -217,9 +263,24 @@ impl ThreadSignals {
     }
 
     /// Ends what [`Self::set_mask_for_now`] began; whether it did.
-    fn put_mask_back(&self) -> bool {
+    pub fn put_mask_back(&self) -> bool {
         let saved = self.own.lock().saved_mask.take();
         saved.inspect(|mask| self.set_mask(*mask)).is_some()
+    }
+
+    /// Drops what waits of `signals` for this thread.
+    fn forget(&self, signals: SignalSet) {
+        self.own.lock().pending.forget(signals);
+    }
+
+    /// Remembers the exception that the thread's last fault began with.
+    pub fn set_trap(&self, trap: Trap) {
+        self.own.lock().trap = trap;
+    }
+
+    /// The exception that the thread's last fault began with.
+    pub fn trap(&self) -> Trap {
+        self.own.lock().trap
     }
 
     /// The signal stack.
@@ -246,19 +307,27 @@ impl ThreadSignals {
         own.pending.set.union(shared.pending.set)
     }
 
-    /// Takes the next signal to deliver.
+    /// Takes the next signal to deliver: the thread's own before the process's, as on Linux.
     fn take(&self, process: &Process) -> Option<Info> {
         let mut shared = process.signals.0.lock();
         let mut own = self.own.lock();
-        let signal = own
-            .pending
-            .set
-            .union(shared.pending.set)
-            .next_deliverable(self.mask())?;
+        let mask = self.mask();
         own.pending
-            .take(signal)
-            .or_else(|| shared.pending.take(signal))
+            .take_first(|set| set.next_deliverable(mask))
+            .or_else(|| shared.pending.take_first(|set| set.next_deliverable(mask)))
     }
+}
+
+/// Sets the action of a valid `signal` of `process`; the one before. What is to be ignored from now on
+/// and already waits, for the process or a thread, is dropped.
+pub fn set_action(process: &Process, signal: u32, action: Action) -> Action {
+    let before = process.signals.set_action(signal, action);
+    if is_ignored(signal, &action) {
+        for thread in process.threads() {
+            thread.data.signals.forget(SignalSet::of(signal));
+        }
+    }
+    before
 }
 
 fn is_ignored(signal: u32, action: &Action) -> bool {

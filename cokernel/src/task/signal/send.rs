@@ -4,6 +4,7 @@
 use alloc::sync::Arc;
 
 use cokernel_logic::signals::number::{SIGPIPE, SIGXFSZ};
+use cokernel_logic::signals::SignalSet;
 
 use super::{Info, RESERVED, SI_TKILL};
 use crate::task::process::Process;
@@ -13,6 +14,7 @@ use crate::task::thread::Thread;
 /// Sends a signal to the process as a whole; whether there was room for it. Any context.
 pub fn send_to_process(process: &Process, info: Info) -> bool {
     let threads = process.threads();
+    undo(process, info.signal);
     let blocked = threads
         .iter()
         .all(|thread| thread.data.signals.mask().contains(info.signal));
@@ -33,6 +35,7 @@ pub fn send_to_process(process: &Process, info: Info) -> bool {
 
 /// Sends a signal to one thread; whether there was room for it. Any context.
 pub fn send_to_thread(process: &Process, thread: &Arc<Thread>, info: Info) -> bool {
+    undo(process, info.signal);
     let blocked = thread.data.signals.mask().contains(info.signal);
     if process.signals.is_ignored(info.signal) && !blocked {
         return true;
@@ -61,6 +64,17 @@ pub fn send_from_worker(process: &Process, thread: &Arc<Thread>, info: Info) -> 
         send_to_process(process, info)
     } else {
         send_to_thread(process, thread, info)
+    }
+}
+
+/// Takes back what waits of the signals that `signal` undoes, blocked or ignored as it may be itself.
+fn undo(process: &Process, signal: u32) {
+    let undone = SignalSet::undone_by(signal);
+    if !undone.is_empty() {
+        process.signals.forget(undone);
+        for thread in process.threads() {
+            thread.data.signals.forget(undone);
+        }
     }
 }
 
