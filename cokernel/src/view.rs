@@ -97,6 +97,9 @@ fn tell_process(records: &mut Records, process: &Process) {
         peak_bytes,
         break_start,
         break_now,
+        pending: process.signals.waiting().0,
+        ignored: process.signals.ignored().0,
+        caught: process.signals.caught().0,
     };
     records.add(&view.words());
 }
@@ -211,6 +214,8 @@ fn tell_threads(records: &mut Records, process: &Process, from: u64) {
             state: state_of(process, &thread),
             cpu: thread.cpu().into(),
             cpu_ns: thread.data.clock.ns(),
+            pending: thread.data.signals.waiting().0,
+            blocked: thread.data.signals.mask().0,
         };
         if !records.add(&view.words()) {
             return;

@@ -124,6 +124,8 @@ claims!(PROGRAMS:
     shared_futexes_want_memory,
     locked_pages_are_dropped_only_if_so_said,
     wishes_that_change_nothing_are_kept,
+    status_tells_of_signals,
+    waiting_tells_how_long_a_child_computed,
     // directed
     tgkill_from_outside_reaches_its_thread,
     tkill_from_outside_reaches_its_thread,

@@ -311,6 +311,48 @@ static void wishes_that_change_nothing_are_kept(void)
 	REQUIRE(prctl(PR_GET_TIMING) == PR_TIMING_STATISTICAL && prctl(PR_TASK_PERF_EVENTS_DISABLE) == 0);
 }
 
+static void waiting_tells_how_long_a_child_computed(void)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		while (clock() < CLOCKS_PER_SEC / 5)
+			;
+		_exit(0);
+	}
+	struct rusage usage;
+	REQUIRE(wait4(child, NULL, 0, &usage) == child);
+	REQUIRE(usage.ru_utime.tv_sec * 1000000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec > 150000);
+}
+
+/* A set of signals in the status of the process. */
+static uint64_t status_line(const char *name)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	REQUIRE(file != NULL);
+	char line[256];
+	while (fgets(line, sizeof line, file) && strncmp(line, name, strlen(name)))
+		;
+	fclose(file);
+	return strtoull(line + strlen(name) + 1, NULL, 16);
+}
+
+static uint64_t bit(int signal)
+{
+	return 1ul << (signal - 1);
+}
+
+static void status_tells_of_signals(void)
+{
+	handle(SIGTERM, count, 0);
+	REQUIRE(signal(SIGUSR2, SIG_IGN) != SIG_ERR);
+	block(SIGUSR1);
+	block(SIGRTMIN);
+	REQUIRE(raise(SIGUSR1) == 0 && kill(getpid(), SIGRTMIN) == 0);
+	REQUIRE(status_line("SigPnd") == bit(SIGUSR1) && status_line("ShdPnd") == bit(SIGRTMIN));
+	REQUIRE(status_line("SigBlk") == (bit(SIGUSR1) | bit(SIGRTMIN)));
+	REQUIRE(status_line("SigIgn") == bit(SIGUSR2) && status_line("SigCgt") == bit(SIGTERM));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct claim claims[] = {
@@ -330,6 +372,8 @@ int main(int argc, char **argv)
 		CLAIM(shared_futexes_want_memory),
 		CLAIM(locked_pages_are_dropped_only_if_so_said),
 		CLAIM(wishes_that_change_nothing_are_kept),
+		CLAIM(status_tells_of_signals),
+		CLAIM(waiting_tells_how_long_a_child_computed),
 	};
 	return RUN_CLAIMS(claims, argc, argv);
 }

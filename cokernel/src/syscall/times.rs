@@ -76,6 +76,19 @@ pub fn getrusage(frame: &mut UserFrame) -> SyscallResult {
     Ok(result)
 }
 
+/// wait4(2): the time of a child that ended on the co-kernel is known here.
+pub fn wait4(frame: &mut UserFrame) -> SyscallResult {
+    let [_, _, _, usage, ..] = frame.args();
+    let child = super::forward(frame.number(), frame.args())?;
+    if let Some(ticks) = process::current().ledger.take_child(int(child)) {
+        let ns = ticks_to_ns(ticks);
+        if usage != 0 {
+            write_words(usage, &[ns / NS_PER_S, ns % NS_PER_S / 1000])?;
+        }
+    }
+    Ok(child)
+}
+
 /// times(2): user time of the process and of its children are the first and third word.
 pub fn times(frame: &mut UserFrame) -> SyscallResult {
     let [buffer, ..] = frame.args();

@@ -18,6 +18,9 @@ use crate::sync::SpinLock;
 /// with nothing of its predecessor.
 const LONGEST_EXEC_NS: u64 = 10_000_000_000;
 
+/// Most children whose time is kept for the moment they are waited for.
+const MOST_UNWAITED: usize = 1024;
+
 /// See the module documentation. Times are ticks.
 #[derive(Default)]
 pub struct Ledger {
@@ -28,6 +31,8 @@ pub struct Ledger {
     placement: Placement,
     /// Of children that have ended, and theirs.
     children: AtomicU64,
+    /// By process id: the same of each child that has not been waited for, if not too many came since.
+    unwaited: SpinLock<BTreeMap<i32, u64>>,
     /// The parent has got its own, or an exec carries it over.
     is_settled: AtomicBool,
 }
@@ -68,6 +73,7 @@ struct Carried {
     before: u64,
     placement: Placement,
     children: u64,
+    unwaited: BTreeMap<i32, u64>,
 }
 
 /// By process id: who is just executing another program.
@@ -98,6 +104,7 @@ impl Ledger {
                 before: carried.before,
                 placement: carried.placement,
                 children: AtomicU64::new(carried.children),
+                unwaited: SpinLock::new(carried.unwaited),
                 is_settled: AtomicBool::new(false),
             },
             None => Self::default(),
@@ -112,6 +119,11 @@ impl Ledger {
     /// That of the main thread when it begins.
     pub const fn placement(&self) -> Placement {
         self.placement
+    }
+
+    /// That of child `pid`, which has been waited for, and of its children; once.
+    pub fn take_child(&self, pid: i32) -> Option<u64> {
+        self.unwaited.lock().remove(&pid)
     }
 
     /// Of children that have ended, and theirs.
@@ -129,6 +141,7 @@ pub fn carry_over(process: &Process, placement: Placement) {
         before: process.cpu_ticks(),
         placement,
         children: process.ledger.children(),
+        unwaited: process.ledger.unwaited.lock().clone(),
     };
     OVER_EXEC.lock().insert(process.pid, carried);
 }
@@ -147,5 +160,11 @@ pub fn settle(process: &Process) {
     if let Some(parent) = process::find_by_pid(process.ledger.parent) {
         let ticks = process.cpu_ticks() + process.ledger.children();
         parent.ledger.children.fetch_add(ticks, Ordering::Relaxed);
+        let mut unwaited = parent.ledger.unwaited.lock();
+        if unwaited.len() >= MOST_UNWAITED {
+            // Nobody waits for them, or not here.
+            unwaited.clear();
+        }
+        unwaited.insert(process.pid, ticks);
     }
 }

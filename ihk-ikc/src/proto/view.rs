@@ -79,6 +79,12 @@ records! {
         break_start,
         /// Present program break.
         break_now,
+        /// Signals that wait for the process as a whole, bit n − 1 = signal n, as below.
+        pending,
+        /// Signals it ignores.
+        ignored,
+        /// Signals it has handlers for.
+        caught,
     }
 
     /// An area, or the part of it that was looked at.
@@ -115,6 +121,10 @@ records! {
         cpu,
         /// CPU time, ns.
         cpu_ns,
+        /// Signals that wait for it.
+        pending,
+        /// Signals it blocks.
+        blocked,
     }
 
     /// The co-kernel.
@@ -190,7 +200,7 @@ pub mod thread_state {
 const _: () = {
     assert!(AreaView::WORDS == 5);
     assert!(RunView::WORDS == 2);
-    assert!(ThreadView::WORDS == 5);
+    assert!(ThreadView::WORDS == 7);
     assert!(CpuView::WORDS == 4);
     assert!(ProcessView::WORDS <= VIEW_WORDS && MachineView::WORDS <= VIEW_WORDS);
 };

@@ -11,6 +11,10 @@ use super::{ask, Subject};
 use crate::inherited;
 
 const PAGE: u64 = 4096;
+/// The C library's own signals, of which the proxy sends one to itself.
+const RESERVED: u64 = 3 << 31;
+/// The signals that `stat` tells of: those without the real-time ones.
+const OLD_SIGNALS: u64 = 0x7fff_ffff;
 /// Nanoseconds of a clock tick as user space counts them.
 const NS_PER_TICK: u64 = 10_000_000;
 
@@ -113,8 +117,8 @@ pub(super) fn statm(known: &Known) -> Vec<u8> {
 /// `status` from Linux's `text`.
 pub(super) fn status(known: &Known, text: &str) -> Vec<u8> {
     let lines = text.lines().map(|line| {
-        let name = line.split(':').next().unwrap_or_default();
-        match status_value(known, name) {
+        let (name, given) = line.split_once(':').unwrap_or((line, ""));
+        match status_value(known, name).or_else(|| signals(known, name, given)) {
             Some(value) => format!("{name}:\t{value}\n"),
             None => format!("{line}\n"),
         }
@@ -143,6 +147,21 @@ fn status_value(known: &Known, name: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("{:8} kB", bytes / 1024))
+}
+
+/// A line about signals. What waits may wait in Linux (`given`) or in the co-kernel.
+fn signals(known: &Known, name: &str, given: &str) -> Option<String> {
+    let thread = known.thread?;
+    let in_linux = u64::from_str_radix(given.trim(), 16).unwrap_or(0) & !RESERVED;
+    let set = match name {
+        "SigPnd" => thread.pending | in_linux,
+        "ShdPnd" => known.process.pending | in_linux,
+        "SigBlk" => thread.blocked,
+        "SigIgn" => known.process.ignored,
+        "SigCgt" => known.process.caught,
+        _ => return None,
+    };
+    Some(format!("{set:016x}"))
 }
 
 /// CPUs 0 to `count` − 1 as a list.
@@ -177,6 +196,8 @@ mod field {
     pub(super) const NUM_THREADS: usize = 20;
     pub(super) const VSIZE: usize = 23;
     pub(super) const RSS: usize = 24;
+    /// What waits; blocked, ignored and caught signals follow.
+    pub(super) const SIGNALS: usize = 31;
     pub(super) const PROCESSOR: usize = 39;
     pub(super) const START_BRK: usize = 47;
 }
@@ -206,6 +227,16 @@ pub(super) fn stat(known: &Known, subject: Subject, text: &str) -> Vec<u8> {
     set(field::START_BRK, known.process.break_start.to_string());
     if let Some(thread) = known.thread {
         set(field::PROCESSOR, thread.cpu.to_string());
+        let process = &known.process;
+        let sets = [
+            thread.pending,
+            thread.blocked,
+            process.ignored,
+            process.caught,
+        ];
+        for (number, signals) in (field::SIGNALS..).zip(sets) {
+            set(number, (signals & OLD_SIGNALS).to_string());
+        }
     }
     format!("{head}) {}\n", fields.join(" ")).into_bytes()
 }
@@ -255,12 +286,15 @@ mod tests {
             process: ProcessView {
                 threads: 3,
                 cpu_ns: 70_000_000,
+                caught: 0x4000,
                 ..ProcessView::default()
             },
             thread: Some(ThreadView {
                 tid: 7,
                 cpu: 1,
                 cpu_ns: 20_000_000,
+                pending: 2,
+                blocked: 0x10,
                 ..ThreadView::default()
             }),
             lines: vec![Line {
@@ -278,11 +312,14 @@ mod tests {
 
     #[test]
     fn what_the_cokernel_knows_replaces_what_linux_says() {
-        let text = "Name:\ta\nVmRSS:\t    9 kB\nThreads:\t9\nCpus_allowed_list:\t0-9\n";
+        let text =
+            "Name:\ta\nVmRSS:\t    9 kB\nThreads:\t9\nSigPnd:\t0000000080000001\nSigBlk:\t0\n\
+                    SigCgt:\t0000000180000000\nCpus_allowed_list:\t0-9\n";
         let shown = String::from_utf8(status(&known(), text)).unwrap();
         assert_eq!(
             shown,
-            "Name:\ta\nVmRSS:\t       8 kB\nThreads:\t3\nCpus_allowed_list:\t0-1\n"
+            "Name:\ta\nVmRSS:\t       8 kB\nThreads:\t3\nSigPnd:\t0000000000000003\nSigBlk:\t0000000000000010\n\
+             SigCgt:\t0000000000004000\nCpus_allowed_list:\t0-1\n"
         );
         assert_eq!(statm(&known()), b"4 2 0 0 0 4 0\n");
     }

@@ -204,6 +204,32 @@ impl ProcessSignals {
         core::mem::replace(&mut shared.actions[signal as usize - 1], action)
     }
 
+    /// What waits for the process as a whole.
+    pub fn waiting(&self) -> SignalSet {
+        self.0.lock().pending.set
+    }
+
+    /// The signals that it wants to be ignored.
+    pub fn ignored(&self) -> SignalSet {
+        self.with_handlers(|handler| handler == IGNORE_HANDLER)
+    }
+
+    /// The signals that have handlers.
+    pub fn caught(&self) -> SignalSet {
+        self.with_handlers(|handler| !matches!(handler, DEFAULT_HANDLER | IGNORE_HANDLER))
+    }
+
+    fn with_handlers(&self, wanted: impl Fn(u64) -> bool) -> SignalSet {
+        let shared = self.0.lock();
+        let mut set = SignalSet::EMPTY;
+        for (signal, action) in (1..).zip(&shared.actions) {
+            if wanted(action.handler) {
+                set.add(signal);
+            }
+        }
+        set
+    }
+
     fn is_ignored(&self, signal: u32) -> bool {
         is_ignored(signal, &self.action(signal))
     }
@@ -271,6 +297,11 @@ impl ThreadSignals {
     /// Drops what waits of `signals` for this thread.
     fn forget(&self, signals: SignalSet) {
         self.own.lock().pending.forget(signals);
+    }
+
+    /// What waits for this thread.
+    pub fn waiting(&self) -> SignalSet {
+        self.own.lock().pending.set
     }
 
     /// Remembers the exception that the thread's last fault began with.
