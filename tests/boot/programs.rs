@@ -120,6 +120,7 @@ claims!(PROGRAMS:
     cpu_time_is_limited,
     limits_of_cpu_time_survive_exec,
     children_can_have_descriptors_and_no_handlers,
+    children_can_have_namespaces,
     barriers_want_registration,
     shared_futexes_want_memory,
     locked_pages_are_dropped_only_if_so_said,

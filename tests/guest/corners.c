@@ -266,6 +266,27 @@ static void children_can_have_descriptors_and_no_handlers(void)
 	REQUIRE_ERROR(syscall(SYS_clone3, &wish, sizeof wish), EINVAL);
 }
 
+static pid_t start_in(uint64_t namespaces)
+{
+	struct clone_args wish = { .flags = namespaces, .exit_signal = SIGCHLD };
+	return (pid_t)syscall(SYS_clone3, &wish, sizeof wish);
+}
+
+static void children_can_have_namespaces(void)
+{
+	char before[64], after[64];
+	REQUIRE(gethostname(before, sizeof before) == 0);
+	pid_t child = start_in(CLONE_NEWPID | CLONE_NEWUTS);
+	if (child == 0)
+		_exit(getpid() == 1 && getppid() == 0 && sethostname("inner", 5) == 0 ? 3 : 1);
+	REQUIRE(child > 1 && WEXITSTATUS(status_of(child)) == 3);
+	REQUIRE(gethostname(after, sizeof after) == 0 && strcmp(before, after) == 0);
+	child = start_in(CLONE_NEWUSER | CLONE_NEWNET);
+	if (child == 0)
+		_exit(getuid() == 65534 && getpid() != 1 ? 3 : 1);
+	REQUIRE(child > 1 && WEXITSTATUS(status_of(child)) == 3);
+}
+
 static long membarrier(int command)
 {
 	return syscall(SYS_membarrier, command, 0, 0);
@@ -368,6 +389,7 @@ int main(int argc, char **argv)
 		CLAIM(cpu_time_is_limited),
 		CLAIM(limits_of_cpu_time_survive_exec),
 		CLAIM(children_can_have_descriptors_and_no_handlers),
+		CLAIM(children_can_have_namespaces),
 		CLAIM(barriers_want_registration),
 		CLAIM(shared_futexes_want_memory),
 		CLAIM(locked_pages_are_dropped_only_if_so_said),

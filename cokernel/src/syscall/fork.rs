@@ -34,6 +34,7 @@ const KNOWN: u64 = flag::VM
     | flag::CHILD_CLEARTID
     | flag::PIDFD
     | flag::CLEAR_SIGHAND
+    | flag::NAMESPACES
     | MEANINGLESS;
 /// Nobody traces here, and who shares an I/O context with whom cannot be seen.
 const MEANINGLESS: u64 = flag::PTRACE | flag::UNTRACED | flag::IO;
@@ -86,8 +87,10 @@ impl Wish {
 ///
 /// `EINVAL` for what Linux refuses or is not supported, `ENOMEM`, `EAGAIN`, as fork(2).
 pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
+    // Users would have to be the first namespace, and process ids cannot be the second.
+    let users_and_ids = wish.has(flag::NEWUSER | flag::NEWPID);
     let bad_tls = wish.has(flag::SETTLS) && wish.tls >= USER_END;
-    if wish.flags & !KNOWN != 0 || wish.exit_signal != SIGCHLD {
+    if wish.flags & !KNOWN != 0 || wish.exit_signal != SIGCHLD || users_and_ids {
         return Err(Errno::EINVAL);
     }
     if bad_tls {
@@ -131,7 +134,8 @@ fn bring_up(process: &Process, unborn: Unborn, wish: &Wish) -> Result<u32, Errno
     } else {
         0
     };
-    let result = delegate::call(op::FORK, [number, tid_address, 0, 0, 0, 0]);
+    let namespaces = wish.flags & flag::NAMESPACES;
+    let result = delegate::call(op::FORK, [number, tid_address, namespaces, 0, 0, 0]);
     if let Some(unborn) = nursery::take(number, process.handle) {
         unborn.discard();
     }

@@ -60,7 +60,7 @@ fn wait(number: u64, args: [u64; 6], mask: u64, bytes: u64) -> SyscallResult {
         thread.request_return_work();
         proxy_mask::sync_for_wait(process::current());
         if thread.data.signals.has_deliverable(process::current()) {
-            return look_once(number, args);
+            return look_once(number, args, SignalSet(set));
         }
     }
     let result = super::forward(number, args).map_err(|errno| match errno {
@@ -77,7 +77,10 @@ fn wait(number: u64, args: [u64; 6], mask: u64, bytes: u64) -> SyscallResult {
 
 /// A signal waits already: what is ready goes before it, as on Linux, and then the signal goes on
 /// waiting. pselect6 would need a time limit in the program's memory, and ends by the signal.
-fn look_once(number: u64, [first, second, third, ..]: [u64; 6]) -> SyscallResult {
+fn look_once(number: u64, [first, second, third, ..]: [u64; 6], mask: SignalSet) -> SyscallResult {
+    // The signal must not interrupt the look.
+    let signals = &sched::current().data.signals;
+    signals.put_mask_back();
     let ready = match number {
         SYS_PPOLL => super::forward(SYS_POLL, [first, second, 0, 0, 0, 0])?,
         SYS_EPOLL_PWAIT | SYS_EPOLL_PWAIT2 => {
@@ -86,8 +89,8 @@ fn look_once(number: u64, [first, second, third, ..]: [u64; 6]) -> SyscallResult
         _ => 0,
     };
     if ready == 0 {
+        signals.set_mask_for_now(mask);
         return Err(Errno::EINTR);
     }
-    sched::current().data.signals.put_mask_back();
     Ok(ready)
 }

@@ -194,8 +194,8 @@ pub mod op {
     /// [`worker_tid`](super::super::slot::DelegationSlot::worker_tid).
     pub const WORKER_EXIT: u64 = BASE + 17;
     /// Fork: a child of this process stands for the process prepared as `args[0]`
-    /// ([`super::super::uapi::ADOPT_PROCESS`]) and finds its id at address `args[1]`, if that is
-    /// not 0. The answer, its id, comes when it is about to run.
+    /// ([`super::super::uapi::ADOPT_PROCESS`]), finds its id at address `args[1]`, if that is
+    /// not 0, and has the namespaces `args[2]` (Linux's clone flags) of its own. The answer, its id, comes when it is about to run.
     pub const FORK: u64 = BASE + 32;
     /// Become the program at path `args[1]` (an address, as are the next two) relative to directory
     /// `args[0]`, with arguments `args[2]`, environment `args[3]`, flags `args[4]` as execveat has

@@ -8,19 +8,45 @@ use std::io::{Read, Write};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
+use nix::sched::{setns, unshare, CloneFlags};
 use nix::sys::wait::waitpid;
 use nix::unistd::{fork as fork_process, pipe2, ForkResult, Pid};
 
 use super::{worker, Program};
+/// The process ids that children of this thread get.
+const CHILDRENS_NAMESPACE: &str = "/proc/thread-self/ns/pid_for_children";
+
 use crate::{cancel, control, device, mask, signal, views, window};
 
-/// Forks; the child's id. The child serves the process prepared as `unborn` and stores its id at
-/// address `tid_address` of the program, if that is not 0.
+/// What the child of a fork is to be.
+#[derive(Clone, Copy)]
+pub(super) struct Wish {
+    /// The prepared process it serves.
+    pub(super) unborn: u64,
+    /// Address of the program where it stores its id; 0 = nowhere.
+    pub(super) tid_address: u64,
+    /// Namespaces it has of its own.
+    pub(super) namespaces: CloneFlags,
+}
+
+/// Forks; the child's id.
 ///
 /// # Errors
 ///
 /// What fork(2) says, or what the child met on its way.
-pub(super) fn fork(program: &Program, unborn: u64, tid_address: u64) -> Result<i64, Errno> {
+pub(super) fn fork(program: &Program, wish: Wish) -> Result<i64, Errno> {
+    if !wish.namespaces.contains(CloneFlags::CLONE_NEWPID) {
+        return fork_here(program, wish);
+    }
+    // A process never changes its own: this thread's children get a new one, for this time only.
+    let usual = File::open(CHILDRENS_NAMESPACE).map_err(|_| Errno::EAGAIN)?;
+    unshare(CloneFlags::CLONE_NEWPID)?;
+    let result = fork_here(program, wish);
+    setns(&usual, CloneFlags::CLONE_NEWPID)?;
+    result
+}
+
+fn fork_here(program: &Program, wish: Wish) -> Result<i64, Errno> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|_| Errno::EAGAIN)?;
     let mask = signal::set_mask(u64::MAX);
     let locks = (
@@ -35,7 +61,7 @@ pub(super) fn fork(program: &Program, unborn: u64, tid_address: u64) -> Result<i
     let result = match forked {
         Ok(ForkResult::Child) => {
             drop(reader);
-            become_child(program, unborn, tid_address, mask, writer.into())
+            become_child(program, wish, mask, writer.into())
         }
         Ok(ForkResult::Parent { child }) => {
             drop(writer);
@@ -62,14 +88,8 @@ fn hear_of(child: Pid, mut reader: File) -> Result<i64, Errno> {
     Err(Errno::from_raw(errno))
 }
 
-fn become_child(
-    program: &Program,
-    unborn: u64,
-    tid_address: u64,
-    mask: u64,
-    mut writer: File,
-) -> ! {
-    let settled = settle(program, unborn, tid_address);
+fn become_child(program: &Program, wish: Wish, mask: u64, mut writer: File) -> ! {
+    let settled = settle(program, wish);
     let errno = settled.as_ref().err().map_or(0, |errno| *errno as i32);
     let told = writer.write_all(&errno.to_ne_bytes());
     drop(writer);
@@ -86,12 +106,14 @@ fn become_child(
 }
 
 /// Everything up to the point where the child's program runs.
-fn settle(program: &Program, unborn: u64, tid_address: u64) -> Result<Program, Errno> {
-    let (window_fd, slots_fd) = device::adopt(unborn)?;
+fn settle(program: &Program, wish: Wish) -> Result<Program, Errno> {
+    // While it has one thread only, as Linux wants for some of them.
+    unshare(wish.namespaces.difference(CloneFlags::CLONE_NEWPID))?;
+    let (window_fd, slots_fd) = device::adopt(wish.unborn)?;
     let (window, slots) = program.window.map_again(&window_fd, &slots_fd)?;
-    if tid_address != 0 {
+    if wish.tid_address != 0 {
         // As in Linux, an address that is not there harms nobody.
-        let _ = window::write(tid_address, &std::process::id().to_ne_bytes());
+        let _ = window::write(wish.tid_address, &std::process::id().to_ne_bytes());
     }
     cancel::forget_control(None);
     mask::forget_workers();

@@ -6,6 +6,8 @@ use std::os::fd::{BorrowedFd, RawFd};
 use ihk_ikc::process::{op, prot};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::libc;
+use nix::sched::CloneFlags;
 use nix::sys::stat::{fstat, FileStat, SFlag};
 use nix::sys::statvfs::{fstatvfs, FsFlags};
 
@@ -36,7 +38,17 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         op::LOAD_FILE => return answer(load_file(program, args)),
         op::LOAD_PAGES => load_pages(args),
         op::DISPOSITION => signal::set_disposition(first, second, third),
-        op::FORK => return answer(fork::fork(program, first, second)),
+        op::FORK => {
+            let wish = fork::Wish {
+                unborn: first,
+                tid_address: second,
+                // Linux's bits that are namespaces; the co-kernel sends no others.
+                namespaces: CloneFlags::from_bits_truncate(
+                    libc::c_int::try_from(third).unwrap_or(0),
+                ),
+            };
+            return answer(fork::fork(program, wish));
+        }
         op::QUEUE_SERVE => return answer(server::serve(program, args)),
         op::QUEUE_FUTEX => return server::futex(args),
         op::EXEC => execute::execute(program, args),
