@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// Computes without any call for so many seconds of the time-stamp counter's clock, or for ever without an argument.
+// Computes without any call for so many seconds of the time-stamp counter's clock, or, without an argument, for ever after
+// it has said so.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +10,12 @@ int main(int argc, char **argv)
 {
 	struct timespec start, now;
 	volatile uint64_t rounds = 0;
-	if (argc < 2)
+	if (argc < 2) {
+		puts("for ever");
+		fflush(stdout);
 		for (;;)
 			rounds++;
+	}
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	do {
 		for (int i = 0; i < 100000; i++)

@@ -46,8 +46,9 @@ def without_image():
 def running():
     mcreboot()
     # The program outlives this function and ends with the machine or by mcstop -f.
-    start("mcexec", program("compute"))
-    wait_until(lambda: usage()["processes"] == 1, "the program is there")
+    computing = start("mcexec", program("compute"))
+    # All that it will ever touch is there when it has said this.
+    assert computing.stdout.readline() == "for ever\n" and usage()["processes"] == 1, usage()
 
 
 STATES = {
