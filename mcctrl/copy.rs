@@ -31,6 +31,9 @@ pub(crate) fn serve(proxy: &Proxy, order: &CopyData) -> Result {
         _ => return Err(EINVAL),
     };
     let window = (proxy.window_start, WINDOW_END);
+    if order.bytes > copy::MOST_BYTES {
+        return Err(EINVAL);
+    }
     if order.reserved != 0 || !within(order.address, order.bytes, window) {
         return Err(EINVAL);
     }
@@ -92,6 +95,8 @@ fn find(
 fn pin(proxy: &Proxy, address: u64, most: u64, access: Access) -> Result<Piece> {
     let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
     let partition = inside.partition();
+    // Until the pin is there nobody who lets go of a frame may take its mark off.
+    let _inserting = proxy.instance.begin_insertion();
     let found = find(proxy, &partition, (address, most), access)?;
     let (at, bytes) = found;
     let offset = address % PAGE_BYTES;

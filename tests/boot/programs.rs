@@ -121,6 +121,8 @@ claims!(PROGRAMS:
     limits_of_cpu_time_survive_exec,
     children_can_have_descriptors_and_no_handlers,
     children_can_have_namespaces,
+    stop_comes_after_a_handler_that_is_reset,
+    stop_comes_to_children_of_who_has_waited_for_it,
     barriers_want_registration,
     shared_futexes_want_memory,
     locked_pages_are_dropped_only_if_so_said,

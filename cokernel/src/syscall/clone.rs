@@ -26,11 +26,10 @@ pub mod flag {
     pub(in crate::syscall) const DETACHED: u64 = 0x40_0000;
     pub(in crate::syscall) const UNTRACED: u64 = 0x80_0000;
     pub(in crate::syscall) const CHILD_SETTID: u64 = 0x100_0000;
-    /// Namespaces of the child's own: mounts, cgroups, host name, IPC, users, processes, network.
+    /// Namespaces of the child's own: mounts, cgroups, host name, IPC, network. Not of users and
+    /// processes: the co-kernel knows both by the ids that its first processes had.
     pub(in crate::syscall) const NAMESPACES: u64 =
-        0x2_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | NEWUSER | NEWPID | 0x4000_0000;
-    pub(in crate::syscall) const NEWUSER: u64 = 0x1000_0000;
-    pub(in crate::syscall) const NEWPID: u64 = 0x2000_0000;
+        0x2_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x4000_0000;
     pub(in crate::syscall) const IO: u64 = 0x8000_0000;
     pub(in crate::syscall) const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 }

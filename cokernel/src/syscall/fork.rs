@@ -87,10 +87,8 @@ impl Wish {
 ///
 /// `EINVAL` for what Linux refuses or is not supported, `ENOMEM`, `EAGAIN`, as fork(2).
 pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
-    // Users would have to be the first namespace, and process ids cannot be the second.
-    let users_and_ids = wish.has(flag::NEWUSER | flag::NEWPID);
     let bad_tls = wish.has(flag::SETTLS) && wish.tls >= USER_END;
-    if wish.flags & !KNOWN != 0 || wish.exit_signal != SIGCHLD || users_and_ids {
+    if wish.flags & !KNOWN != 0 || wish.exit_signal != SIGCHLD {
         return Err(Errno::EINVAL);
     }
     if bad_tls {
@@ -121,7 +119,8 @@ pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
 /// Has the proxy open a descriptor of its child `pid`, whose number goes to `address`. As with the id,
 /// the child exists whether or not this can be told.
 fn give_pidfd(pid: u32, address: u64) {
-    if let Ok(fd) = super::forward(SYS_PIDFD_OPEN, [u64::from(pid), 0, 0, 0, 0, 0]) {
+    let fd = delegate::ask(SYS_PIDFD_OPEN, [u64::from(pid), 0, 0, 0, 0, 0]);
+    if let Ok(fd) = u64::try_from(fd) {
         let _ = write_u32(address, uint(fd));
     }
 }
@@ -172,8 +171,8 @@ fn prepare(
         slots,
         revoke_array,
         signals,
-        // The proxy goes on sending them here.
-        awaited: cleared.0,
+        // The proxy goes on sending them here, as does its parent's.
+        awaited: cleared.0 | process.awaited.load(Ordering::Relaxed),
         blocked: SignalSet::EMPTY,
         read_as_files: process.read_as_files.load(Ordering::Relaxed),
         proxy_mask: process.proxy_mask.load(Ordering::Relaxed),

@@ -78,6 +78,11 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
 /// program's own time ([`cpu_timer`]).
 fn limit_cpu(pid: u64, new: u64, old: u64) -> SyscallResult {
     let wanted = read_words::<2>(new)?;
+    // Linux reads the words again: another thread may have changed them.
+    let raises = |process: &Process| wanted[1] > process.limits.lock()[CPU][1];
+    if whose(int(pid)).is_some_and(|process| raises(&process)) && !limits::is_root() {
+        return Err(Errno::EPERM);
+    }
     super::forward(SYS_PRLIMIT64, [pid, CPU as u64, new, old, 0, 0])?;
     if let Some(process) = whose(int(pid)) {
         process.limits.lock()[CPU] = wanted;

@@ -394,6 +394,8 @@ pub mod copy {
     pub const FROM_PROGRAM: u32 = 1;
     /// Only find out whether [`TO_PROGRAM`] would.
     pub const LOOK: u32 = 2;
+    /// Most bytes of an order.
+    pub const MOST_BYTES: u64 = 16 << 20;
 }
 /// For measuring: copy between the caller and memory that the program has, mapping nothing. EINVAL
 /// outside the window, EFAULT where the program has no such memory at the moment or the caller has

@@ -16,9 +16,6 @@ use nix::libc;
 use crate::device;
 use crate::syscall;
 
-/// Most bytes that are copied; longer calls are made in the usual way.
-const MOST_BYTES: u64 = 16 << 20;
-
 thread_local! {
     /// Where this worker's data lie in between; grows with the calls.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -91,7 +88,8 @@ impl Data {
             }
             _ => return None,
         };
-        (1..=MOST_BYTES).contains(&bytes).then_some(Self {
+        // Longer ones go the usual way.
+        (1..=copy::MOST_BYTES).contains(&bytes).then_some(Self {
             index,
             bytes,
             direction,
@@ -136,7 +134,7 @@ fn argument_of(command: u64) -> Option<(u64, Direction)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{room, Data, Direction, MOST_BYTES, PAGE_BYTES};
+    use super::{copy, room, Data, Direction, PAGE_BYTES};
     use nix::libc;
 
     fn of(call: libc::c_long, second: u64, third: u64) -> Option<Data> {
@@ -148,7 +146,7 @@ mod tests {
         let read = of(libc::SYS_read, 4096, 10).expect("copied");
         assert_eq!((read.index, read.bytes), (1, 10));
         assert_eq!(read.direction, Direction::ToProgram);
-        let write = of(libc::SYS_pwrite64, 4096, MOST_BYTES).expect("copied");
+        let write = of(libc::SYS_pwrite64, 4096, copy::MOST_BYTES).expect("copied");
         assert_eq!(write.direction, Direction::FromProgram);
         let ioctl = of(libc::SYS_ioctl, libc::FIONREAD | 1 << 40, 4096).expect("copied");
         assert_eq!((ioctl.index, ioctl.bytes), (2, 4));
@@ -157,7 +155,7 @@ mod tests {
     #[test]
     fn other_calls_go_the_usual_way() {
         assert_eq!(of(libc::SYS_read, 4096, 0), None);
-        assert_eq!(of(libc::SYS_read, 4096, MOST_BYTES + 1), None);
+        assert_eq!(of(libc::SYS_read, 4096, copy::MOST_BYTES + 1), None);
         assert_eq!(of(libc::SYS_readv, 4096, 1), None);
         assert_eq!(of(libc::SYS_ioctl, libc::SIOCGIFCONF, 4096), None);
     }

@@ -8,14 +8,11 @@ use std::io::{Read, Write};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
-use nix::sched::{setns, unshare, CloneFlags};
+use nix::sched::{unshare, CloneFlags};
 use nix::sys::wait::waitpid;
 use nix::unistd::{fork as fork_process, pipe2, ForkResult, Pid};
 
 use super::{worker, Program};
-/// The process ids that children of this thread get.
-const CHILDRENS_NAMESPACE: &str = "/proc/thread-self/ns/pid_for_children";
-
 use crate::{cancel, control, device, mask, signal, views, window};
 
 /// What the child of a fork is to be.
@@ -35,18 +32,6 @@ pub(super) struct Wish {
 ///
 /// What fork(2) says, or what the child met on its way.
 pub(super) fn fork(program: &Program, wish: Wish) -> Result<i64, Errno> {
-    if !wish.namespaces.contains(CloneFlags::CLONE_NEWPID) {
-        return fork_here(program, wish);
-    }
-    // A process never changes its own: this thread's children get a new one, for this time only.
-    let usual = File::open(CHILDRENS_NAMESPACE).map_err(|_| Errno::EAGAIN)?;
-    unshare(CloneFlags::CLONE_NEWPID)?;
-    let result = fork_here(program, wish);
-    setns(&usual, CloneFlags::CLONE_NEWPID)?;
-    result
-}
-
-fn fork_here(program: &Program, wish: Wish) -> Result<i64, Errno> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|_| Errno::EAGAIN)?;
     let mask = signal::set_mask(u64::MAX);
     let locks = (
@@ -108,7 +93,7 @@ fn become_child(program: &Program, wish: Wish, mask: u64, mut writer: File) -> !
 /// Everything up to the point where the child's program runs.
 fn settle(program: &Program, wish: Wish) -> Result<Program, Errno> {
     // While it has one thread only, as Linux wants for some of them.
-    unshare(wish.namespaces.difference(CloneFlags::CLONE_NEWPID))?;
+    unshare(wish.namespaces)?;
     let (window_fd, slots_fd) = device::adopt(wish.unborn)?;
     let (window, slots) = program.window.map_again(&window_fd, &slots_fd)?;
     if wish.tid_address != 0 {

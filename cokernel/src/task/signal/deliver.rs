@@ -119,6 +119,9 @@ fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info
         return fail(process, frame, info);
     }
     if action.flags & flag::RESETHAND != 0 {
+        // The proxy is not told, and goes on sending it here.
+        let bit = SignalSet::of(info.signal).0;
+        process.awaited.fetch_or(bit, Ordering::Relaxed);
         super::set_action(
             process,
             info.signal,
