@@ -164,8 +164,9 @@ fn first_glance(number: u64, wake: Wake) -> u32 {
     }
 }
 
-/// Polls for an answer that has not come at the first look, then sleeps for it. Others that want the CPU get it at once if the worker
-/// had to be woken; if it was up, a quick call is waited for, because two switches cost more.
+/// Polls for an answer that has not come at the first look, then sleeps for it. Others that want the
+/// CPU get it at once if the worker had to be woken; if it was up, a quick call is waited for, because
+/// two switches cost more.
 #[inline(never)]
 fn wait(
     thread: &Thread,
