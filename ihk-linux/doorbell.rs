@@ -4,7 +4,7 @@
 
 use crate::ffi::irq::{self, Domain, Line};
 use crate::ffi::irq_lock::IrqLock;
-use crate::ffi::{apic, cpu, hotplug};
+use crate::ffi::{apic, compat, cpu, hotplug};
 use crate::proto::control::InstanceControl;
 use crate::proto::layout::MAX_LINUX_CPUS;
 use crate::running;
@@ -118,7 +118,7 @@ pub(crate) fn publish_all(control: &InstanceControl) {
 }
 
 /// A co-kernel rang: look at all of them.
-extern "C" fn rung(_irq: c_int, _cookie: *mut c_void) -> irq::HandlerResult {
+extern "C" fn rung(_irq: c_int, _cookie: *mut c_void) -> compat::HandlerResult {
     running::for_each(running::Running::drain);
-    irq::HANDLED
+    compat::HANDLED
 }

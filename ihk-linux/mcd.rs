@@ -13,7 +13,7 @@ use kernel::sync::Arc;
 /// An open /dev/mcd0; it has no state.
 pub(crate) struct Mcd;
 
-static OPERATIONS: Operations = Operations::of::<Mcd>(&crate::THIS_MODULE);
+static OPERATIONS: Operations = Operations::of::<Mcd>();
 
 impl DeviceFile for Mcd {
     fn operations() -> &'static Operations {

@@ -18,7 +18,7 @@ use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-static OPERATIONS: Operations = Operations::of::<Instance>(&crate::THIS_MODULE);
+static OPERATIONS: Operations = Operations::of::<Instance>();
 
 impl DeviceFile for Instance {
     fn operations() -> &'static Operations {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The table of functions that ihk.ko calls: from C ABI to safe functions and back.
 
+use crate::ffi::compat::this_module;
 use crate::proto::packet::Packet;
 use crate::service_abi::{PacketWords, Service};
 use crate::{inbox, instances, ioctl};
@@ -13,7 +14,7 @@ unsafe impl Sync for Shared {}
 /// What mcctrl gives ihk.ko.
 pub(crate) static SERVICE: Shared = Shared(Service {
     abi_version: crate::proto::ABI_VERSION,
-    owner: crate::THIS_MODULE.as_ptr().cast(),
+    owner: this_module().cast(),
     attach,
     detach,
     programs,

@@ -2,6 +2,7 @@
 //! Character devices. The kernel crate's misc device leaves the owner of its file operations
 //! empty, so that a module could be unloaded under an open file; hence our own.
 
+use super::compat;
 use core::ptr::addr_of_mut;
 use kernel::bindings;
 use kernel::error::to_result;
@@ -25,10 +26,10 @@ pub(crate) struct Operations(bindings::file_operations);
 unsafe impl Sync for Operations {}
 
 impl Operations {
-    /// Those of `T`, owned by `module`.
-    pub(crate) const fn of<T: DeviceFile>(module: &ThisModule) -> Self {
+    /// Those of `T`, owned by this module.
+    pub(crate) const fn of<T: DeviceFile>() -> Self {
         Self(bindings::file_operations {
-            owner: module.as_ptr(),
+            owner: compat::this_module(),
             open: Some(open::<T>),
             release: Some(release::<T>),
             unlocked_ioctl: Some(ioctl::<T>),

@@ -2,7 +2,7 @@
 //! Interrupt lines of our own: a child of the vector domain, so that we are told where a line's
 //! vector moves (affinity, CPU hot-unplug).
 
-use super::{apic, cpu};
+use super::{apic, compat::HandlerResult, cpu};
 use kernel::bindings;
 use kernel::error::{from_err_ptr, to_result};
 use kernel::prelude::*;
@@ -153,11 +153,6 @@ impl Drop for Domain {
 
 /// What a line calls in hard interrupt context.
 pub(crate) type Handler = extern "C" fn(irq: c_int, cookie: *mut c_void) -> HandlerResult;
-/// See [`HANDLED`].
-pub(crate) type HandlerResult = bindings::irqreturn_t;
-
-/// What a [`Handler`] returns.
-pub(crate) const HANDLED: HandlerResult = bindings::irqreturn_IRQ_HANDLED;
 
 /// One interrupt line with its handler.
 pub(crate) struct Line {

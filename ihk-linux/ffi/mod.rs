@@ -5,6 +5,7 @@
 //! it gives it back.
 
 pub(crate) mod apic;
+pub(crate) mod compat;
 pub(crate) mod cpu;
 pub(crate) mod device;
 pub(crate) mod hotplug;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! References to modules: a module that is held cannot be unloaded.
 
+use super::compat;
 use kernel::bindings;
 
 /// A module held.
@@ -15,7 +16,7 @@ impl ModuleRef {
     /// Holds this module. `None` if it is being unloaded.
     pub(crate) fn this() -> Option<Self> {
         // SAFETY: our own module exists while our code runs.
-        unsafe { Self::get(crate::THIS_MODULE.as_ptr()) }
+        unsafe { Self::get(compat::this_module()) }
     }
 
     /// Holds `module`. `None` if it is being unloaded.

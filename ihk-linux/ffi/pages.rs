@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Memory from Linux's page allocator: 2 MiB blocks for partitions, page-table pages for booting.
 
+use super::compat;
 use super::user::Draft;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use core::ptr::{addr_of, addr_of_mut, NonNull};
@@ -45,10 +46,8 @@ impl Block {
     pub(crate) fn allocate(node: u32) -> Option<Self> {
         let node = c_int::try_from(node).ok()?;
         // SAFETY: the caller checked that `node` has memory (`node_bytes`).
-        let page = unsafe {
-            bindings::__alloc_pages_noprof(BLOCK_FLAGS, BLOCK_ORDER, node, core::ptr::null_mut())
-        };
-        NonNull::new(page).map(Self)
+        let folio = unsafe { compat::folio_of_node(BLOCK_FLAGS, BLOCK_ORDER, node) };
+        folio.map(Self)
     }
 
     /// Takes the block at `phys`, a multiple of 2 MiB, of `node`; what Linux has in it moves elsewhere.

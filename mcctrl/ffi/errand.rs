@@ -60,7 +60,7 @@ pub(crate) fn give<T: Errands>(owner: &Arc<T>) -> bool {
     }
     // The code that runs later must still be there.
     // SAFETY: the module is alive while its code runs.
-    if !unsafe { bindings::try_module_get(crate::THIS_MODULE.as_ptr()) } {
+    if !unsafe { bindings::try_module_get(super::compat::this_module()) } {
         return false;
     }
     let errand = owner.errand();
@@ -107,7 +107,7 @@ unsafe extern "C" fn run<T: Errands>(head: *mut bindings::callback_head) {
 
 fn put_module() {
     // SAFETY: `give` has got a reference for this one.
-    unsafe { bindings::module_put(crate::THIS_MODULE.as_ptr()) };
+    unsafe { bindings::module_put(super::compat::this_module()) };
 }
 
 /// Whether the interrupt that is being served came while its CPU was in user space.

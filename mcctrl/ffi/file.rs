@@ -55,7 +55,7 @@ unsafe impl Sync for Operations {}
 
 /// The owner keeps the module loaded while a window is open or mapped.
 static WINDOW_FILE: Operations = Operations(bindings::file_operations {
-    owner: crate::THIS_MODULE.as_ptr(),
+    owner: super::compat::this_module(),
     mmap: Some(mmap),
     release: Some(release),
     ..pin_init::zeroed()

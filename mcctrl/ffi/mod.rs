@@ -2,6 +2,8 @@
 //! The only place of mcctrl that names C functions and kernel structures. Each file turns one
 //! mechanism of Linux into a type that safe code cannot misuse.
 
+#[path = "../../ihk-linux/ffi/compat.rs"]
+pub(crate) mod compat;
 pub(crate) mod errand;
 pub(crate) mod file;
 pub(crate) mod ihk;

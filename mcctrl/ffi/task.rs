@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The calling task: who it is and which signals wait for it.
 
-use super::extra_bindings;
+use super::{compat::effective_user, extra_bindings};
 use core::ptr::NonNull;
 use kernel::{bindings, error::to_result, prelude::*, sync::aref::ARef, task::Task};
 
@@ -62,7 +62,8 @@ impl ProcessId {
         let me = Task::current_raw();
         // SAFETY: `current` is valid, and lives as long as this function runs in it.
         let me: &Task = unsafe { &*me.cast() };
-        task.euid() == me.euid() && task.uid() == me.euid()
+        let mine = effective_user(me);
+        effective_user(&task) == mine && task.uid() == mine
     }
 
     /// The process dies of SIGKILL, if it still lives. Any context.

@@ -9,6 +9,7 @@ mod few_cpus;
 mod files;
 mod fuzz;
 mod giants;
+mod kernels;
 mod kill;
 mod launcher;
 mod matrix;

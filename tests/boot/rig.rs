@@ -19,7 +19,9 @@ fn stock_kernel_runs_a_command_with_the_promised_environment() {
     );
     let text = outcome.succeeded().out();
     let (release, rest) = text.split_once('\n').expect("lines");
-    assert!(release.starts_with("7.2."), "{release}");
+    let series = VmOptions::default().wanted().series;
+    let series = series.unwrap_or_else(|| xtask::setup::catalogue::KNOWN[0].name.into());
+    assert!(release.starts_with(&format!("{series}.")), "{release}");
     let expected =
         "/root\nHOME=/root\nLANG=C.UTF-8\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
                     PWD=/root\nSHLVL=1\nTERM=dumb\n_=/usr/bin/env\n4\nunknown\nlo\n";

@@ -43,4 +43,5 @@ def stopping_gives_everything_back():
     assert online_cpus() == cpus_before and not os.path.exists("/dev/mcos0"), online_cpus()
 
 
-run_all()
+if __name__ == "__main__":
+    run_all()

@@ -9,5 +9,6 @@ pub mod commands;
 pub mod paths;
 pub mod setup;
 pub mod syscalls;
+mod testing;
 pub mod ui;
 pub mod vm;

@@ -24,6 +24,12 @@ pub fn guest_overlay() -> PathBuf {
     target().join("guest")
 }
 
+/// What travels into guests with the kernel `release` besides.
+#[must_use]
+pub fn modules_overlay(release: &str) -> PathBuf {
+    target().join("guest-modules").join(release)
+}
+
 /// Logs of build steps.
 #[must_use]
 pub fn logs() -> PathBuf {

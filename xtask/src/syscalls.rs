@@ -11,7 +11,7 @@ use crate::setup::kernel::Kernel;
 
 const TABLE: &str = "cokernel/src/syscall/table.rs";
 const PAGE: &str = "docs/syscalls.md";
-/// The kernel's list, in its prepared source.
+/// The kernel's list, in its headers.
 const NUMBERS: &str = "arch/x86/include/generated/uapi/asm/unistd_64.h";
 
 /// Calls that would act on the proxy instead of the program if they were just performed by a worker: memory, signal
@@ -84,7 +84,7 @@ struct Row {
 pub fn check(kernel: &Kernel, update: bool) -> Result<()> {
     let text = fs::read_to_string(paths::repository().join(TABLE)).context(TABLE)?;
     let rows = rows(&text);
-    let header = kernel.source().join(NUMBERS);
+    let header = kernel.headers().join(NUMBERS);
     let header = fs::read_to_string(&header).with_context(|| header.display().to_string())?;
     compare(&rows, &numbers(&header))?;
     let page = page(&rows);
@@ -168,7 +168,7 @@ fn page(rows: &[Row]) -> String {
     let mut page = format!(
         "# System calls\n\n\
          Generated from `{TABLE}` by `cargo xtask check --update`; do not edit.\n\n\
-         Of Linux 7.2's {} system calls on x86-64, {} are done by the co-kernel, {} by the proxy on Linux as they\n\
+         Of Linux's {} system calls on x86-64, {} are done by the co-kernel, {} by the proxy on Linux as they\n\
          are, and {} are refused. A number without a row is `ENOSYS`.\n\n\
          * **local**: done in the file named, below `cokernel/src/syscall/`\n\
          * **delegated**: performed by the calling thread's worker, with the very same arguments\n\

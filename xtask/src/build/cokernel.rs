@@ -12,7 +12,7 @@ use std::process::Command;
 
 use crate::build::output;
 use crate::paths;
-use crate::setup::Environment;
+use crate::setup::buildroot;
 use crate::ui;
 
 const TARGET: &str = "x86_64-unknown-none";
@@ -22,15 +22,17 @@ const IMAGE: &str = "usr/lib/ihk/cokernel.elf";
 ///
 /// # Errors
 /// It does not build.
-pub fn build(environment: &Environment) -> Result<()> {
+pub fn build() -> Result<()> {
     if !paths::repository().join("cokernel/Cargo.toml").exists() {
         return Ok(());
     }
     let target = paths::target().join("cokernel");
+    let build_root = buildroot::prepare()?;
     ui::step("co-kernel", || {
-        ui::run_logged("co-kernel", &mut cargo(&environment.build_root, &target)?)
+        ui::run_logged("co-kernel", &mut cargo(&build_root, &target)?)
     })?;
-    output::install(&target.join(TARGET).join("release/cokernel"), IMAGE)?;
+    let built = target.join(TARGET).join("release/cokernel");
+    output::install(&built, &paths::guest_overlay(), IMAGE)?;
     Ok(())
 }
 

@@ -8,12 +8,14 @@ mod sync;
 pub mod test_programs;
 pub mod tools;
 
-use anyhow::Result;
+use anyhow::{bail, Result};
 use clap::ValueEnum;
 use std::fs;
+use std::thread;
 
 use crate::paths;
-use crate::setup::{cache, Environment};
+use crate::setup::cache;
+use crate::setup::catalogue::Wanted;
 
 /// The parts that can be built on their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,33 +28,71 @@ pub enum Part {
     Tools,
 }
 
-/// Builds `parts`; an unchanged part costs a moment.
+/// Builds `parts` for the kernel `wanted`, and makes what is missing for that; an unchanged part costs a moment. What
+/// does not depend on each other goes on at the same time, the modules first: they wait longest for what they need.
 ///
 /// # Errors
 /// The first part that does not build; its log is named.
-pub fn build(environment: &Environment, parts: &[Part]) -> Result<()> {
+pub fn build(wanted: &Wanted, parts: &[Part]) -> Result<()> {
     fs::create_dir_all(paths::target())?;
     let _lock = cache::lock(
         &paths::target().join("xtask.lock"),
         "another run is building in this clone",
     )?;
-    for part in parts {
-        match part {
-            Part::Cokernel => cokernel::build(environment)?,
-            Part::Modules => modules::build(environment)?,
-            Part::Tools => {
-                tools::build(environment)?;
-                test_programs::build(environment)?;
+    let works: Vec<Work<'_>> = parts
+        .iter()
+        .map(|part| -> Work<'_> {
+            match part {
+                Part::Cokernel => Box::new(|| later(cokernel::build)),
+                Part::Modules => Box::new(|| modules::build(wanted)),
+                Part::Tools => Box::new(|| {
+                    later(tools::build)?;
+                    later(test_programs::build)
+                }),
             }
-        }
-    }
-    Ok(())
+        })
+        .collect();
+    at_once(works)
+}
+
+/// Something to do.
+pub(crate) type Work<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
+
+/// Does all of it at the same time.
+///
+/// # Errors
+/// The first error, in the order of `works`; all have ended by then.
+pub(crate) fn at_once(works: Vec<Work<'_>>) -> Result<()> {
+    let results: Vec<Result<()>> = thread::scope(|scope| {
+        let threads: Vec<_> = works.into_iter().map(|work| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread died")))
+            .collect()
+    });
+    results.into_iter().collect()
+}
+
+/// Does `work`, and what it starts, behind others that want the same CPUs: for what nobody waits for yet.
+pub(crate) fn later<T>(work: impl FnOnce() -> Result<T> + Send) -> Result<T>
+where
+    T: Send,
+{
+    const BEHIND: i32 = 10;
+    // A thread of its own, because the priority stays with it.
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let _ = rustix::process::nice(BEHIND);
+            work()
+        });
+        thread.join().unwrap_or_else(|_| bail!("a thread died"))
+    })
 }
 
 /// Builds everything.
 ///
 /// # Errors
 /// As [`build`].
-pub fn build_all(environment: &Environment) -> Result<()> {
-    build(environment, Part::value_variants())
+pub fn build_all(wanted: &Wanted) -> Result<()> {
+    build(wanted, Part::value_variants())
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! ihk.ko and mcctrl.ko: Kbuild in the build root, against the prepared source of the stock kernel.
+//! ihk.ko and mcctrl.ko: Kbuild in the build root, against the prepared source of a stock kernel.
 
 use anyhow::{Context, Result};
 use std::fs;
@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::build::{output, sync::sync};
 use crate::paths;
-use crate::setup::{cache, chroot::Chroot, host, kernel, Environment};
+use crate::setup::catalogue::Wanted;
+use crate::setup::kernel::{self, Kernel, Prepared};
+use crate::setup::{buildroot, cache, chroot::Chroot, host};
 use crate::ui;
 
 /// Module folders in the order in which they are built: each sees the symbols of those before it.
@@ -22,7 +24,7 @@ const BINDINGS: &str = include_str!("../../setup/bindings.sh");
 ///
 /// # Errors
 /// One does not build.
-pub fn build(environment: &Environment) -> Result<()> {
+pub fn build(wanted: &Wanted) -> Result<()> {
     let present: Vec<&str> = MODULES
         .into_iter()
         .filter(|name| paths::repository().join(name).join("Kbuild").exists())
@@ -30,8 +32,10 @@ pub fn build(environment: &Environment) -> Result<()> {
     if present.is_empty() {
         return Ok(());
     }
-    let folder = paths::target().join("kbuild");
-    let mut content = environment.kernel.source().to_string_lossy().into_owned();
+    let kernel = kernel::stock(wanted)?;
+    let target = Target::of(kernel)?;
+    let folder = target.folder.clone();
+    let mut content = target.prepared.objects.to_string_lossy().into_owned();
     for name in present.iter().chain([&SHARED]) {
         content.push_str(&sync(&paths::repository().join(name), &folder.join(name))?);
     }
@@ -39,42 +43,65 @@ pub fn build(environment: &Environment) -> Result<()> {
     if fs::read_to_string(&stamp).is_ok_and(|built| built == content) {
         return Ok(());
     }
-    compile(environment, &folder, &present)?;
+    compile(&target, &present)?;
     fs::write(stamp, content)?;
     Ok(())
 }
 
-fn compile(environment: &Environment, folder: &Path, present: &[&str]) -> Result<()> {
-    let chroot = Chroot::new(&environment.build_root)
-        .bind(&environment.kernel.source(), "/linux")
+/// The kernel that is built for, with what, and where.
+struct Target {
+    kernel: Kernel,
+    prepared: Prepared,
+    build_root: PathBuf,
+    folder: PathBuf,
+    /// What travels into guests with this kernel.
+    overlay: PathBuf,
+    /// The modules' folder in a guest.
+    inside: PathBuf,
+}
+
+impl Target {
+    fn of(kernel: Kernel) -> Result<Self> {
+        Ok(Self {
+            prepared: kernel.prepared()?,
+            build_root: buildroot::prepare()?,
+            folder: paths::target().join("kbuild").join(&kernel.release),
+            overlay: paths::modules_overlay(&kernel.release),
+            inside: Path::new("usr/lib/modules").join(&kernel.release),
+            kernel,
+        })
+    }
+}
+
+fn compile(target: &Target, present: &[&str]) -> Result<()> {
+    let folder = &target.folder;
+    let chroot = Chroot::new(&target.build_root)
+        .bind(&target.prepared.source, "/source")
+        .bind(&target.prepared.objects, "/linux")
         .bind(folder, "/src");
     let mut symbols = Vec::new();
     let mut changed = false;
     for name in present {
-        bindings(environment, &chroot, &folder.join(name), name)?;
-        make(&chroot, name, &symbols)?;
+        bindings(target, &chroot, &folder.join(name), name)?;
+        make(target, &chroot, name, &symbols)?;
         symbols.push(format!("/src/{name}/Module.symvers"));
-        changed |= install(environment, &folder.join(name))?;
+        changed |= install(target, &folder.join(name))?;
     }
-    if changed
-        || !paths::guest_overlay()
-            .join(modules_folder(environment))
-            .join("modules.dep")
-            .exists()
-    {
-        depmod(environment, folder)?;
+    let index = target.overlay.join(&target.inside).join("modules.dep");
+    if changed || !index.exists() {
+        depmod(target)?;
     }
     Ok(())
 }
 
 /// Runs bindgen if the module asks for it and its questions have changed.
-fn bindings(environment: &Environment, chroot: &Chroot, folder: &Path, name: &str) -> Result<()> {
+fn bindings(target: &Target, chroot: &Chroot, folder: &Path, name: &str) -> Result<()> {
     let Ok(header) = fs::read_to_string(folder.join("bindings.h")) else {
         return Ok(());
     };
     let arguments = fs::read_to_string(folder.join("bindings.args"))
         .with_context(|| format!("{name}/bindings.args"))?;
-    let key = cache::key(&[&header, &arguments, BINDINGS, &environment.kernel.release]);
+    let key = cache::key(&[&header, &arguments, BINDINGS, &target.kernel.release]);
     let stamp = folder.join("extra_bindings.key");
     if fs::read_to_string(&stamp).is_ok_and(|made| made == key)
         && folder.join("extra_bindings.rs").exists()
@@ -83,14 +110,14 @@ fn bindings(environment: &Environment, chroot: &Chroot, folder: &Path, name: &st
     }
     let mut command = chroot.command("sh");
     ui::logged(
-        &format!("bindings of {name}"),
+        &format!("bindings of {name} for {}", target.kernel.id.version),
         command.args(["-c", BINDINGS, "bindings.sh", &format!("/src/{name}")]),
     )?;
     fs::write(stamp, key)?;
     Ok(())
 }
 
-fn make(chroot: &Chroot, name: &str, symbols: &[String]) -> Result<()> {
+fn make(target: &Target, chroot: &Chroot, name: &str, symbols: &[String]) -> Result<()> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let mut make = chroot.command("make");
     make.args([
@@ -99,46 +126,45 @@ fn make(chroot: &Chroot, name: &str, symbols: &[String]) -> Result<()> {
         "CC=x86_64-linux-gnu-gcc-14",
         &format!("-j{jobs}"),
     ]);
-    make.arg(format!("LOCALVERSION={}", kernel::FLAVOUR))
-        .arg(format!("M=/src/{name}"));
+    make.arg(format!(
+        "LOCALVERSION={}",
+        target.kernel.id.flavour.suffix()
+    ))
+    .arg(format!("M=/src/{name}"));
     make.arg(format!("KBUILD_EXTRA_SYMBOLS={}", symbols.join(" ")))
         .arg("modules");
-    ui::logged(&format!("module {name}"), &mut make)
-}
-
-fn modules_folder(environment: &Environment) -> PathBuf {
-    Path::new("usr/lib/modules").join(&environment.kernel.release)
+    ui::logged(
+        &format!("module {name} for {}", target.kernel.release),
+        &mut make,
+    )
 }
 
 /// Takes each built module over; says whether one of them is new.
-fn install(environment: &Environment, folder: &Path) -> Result<bool> {
+fn install(target: &Target, folder: &Path) -> Result<bool> {
     let mut changed = false;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "ko") {
             let name = path.file_name().context("module name")?;
-            let inside = modules_folder(environment).join("extra").join(name);
-            changed |= output::install(&path, &inside.to_string_lossy())?;
+            let inside = target.inside.join("extra").join(name);
+            changed |= output::install(&path, &target.overlay, &inside.to_string_lossy())?;
         }
     }
     Ok(changed)
 }
 
 /// Makes the index that modprobe in the guest will read: of the stock modules and ours together.
-fn depmod(environment: &Environment, folder: &Path) -> Result<()> {
-    let release = &environment.kernel.release;
-    let inside = modules_folder(environment);
-    let all = folder.join("depmod").join(&inside);
+fn depmod(target: &Target) -> Result<()> {
+    let Target { folder, inside, .. } = target;
+    let release = &target.kernel.release;
+    let all = folder.join("depmod").join(inside);
     if !all.join("modules.order").exists() {
         fs::create_dir_all(&all)?;
         host::as_root("cp", |command| {
-            command
-                .arg("-rT")
-                .arg(environment.kernel.modules())
-                .arg(&all)
+            command.arg("-rT").arg(target.kernel.modules()).arg(&all)
         })?;
     }
-    let ours = paths::guest_overlay().join(&inside);
+    let ours = target.overlay.join(inside);
     host::as_root("rm", |command| command.arg("-rf").arg(all.join("extra")))?;
     host::as_root("cp", |command| {
         command
@@ -146,7 +172,7 @@ fn depmod(environment: &Environment, folder: &Path) -> Result<()> {
             .arg(ours.join("extra"))
             .arg(all.join("extra"))
     })?;
-    let chroot = Chroot::new(&environment.build_root).bind(folder, "/src");
+    let chroot = Chroot::new(&target.build_root).bind(folder, "/src");
     let script = "ln -sfn usr/lib /src/depmod/lib && depmod -b /src/depmod \"$1\"";
     ui::run_logged(
         "depmod",
@@ -155,7 +181,8 @@ fn depmod(environment: &Environment, folder: &Path) -> Result<()> {
     for entry in fs::read_dir(&all)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if name.starts_with("modules.") {
-            output::install(&all.join(&name), &inside.join(&name).to_string_lossy())?;
+            let place = inside.join(&name);
+            output::install(&all.join(&name), &target.overlay, &place.to_string_lossy())?;
         }
     }
     Ok(())

@@ -5,15 +5,13 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
 
-use crate::paths;
-
-/// Copies `from` to `inside` of the guest's overlay if that changed; the old file is replaced whole, since another run
+/// Copies `from` to `inside` of an overlay of the guest if that changed; the old file is replaced whole, since another run
 /// may just be reading it.
 ///
 /// # Errors
 /// One of the files cannot be read or written.
-pub fn install(from: &Path, inside: &str) -> Result<bool> {
-    let to = paths::guest_overlay().join(inside);
+pub fn install(from: &Path, overlay: &Path, inside: &str) -> Result<bool> {
+    let to = overlay.join(inside);
     let content = fs::read(from).with_context(|| from.display().to_string())?;
     if fs::read(&to).is_ok_and(|present| present == content) {
         return Ok(false);

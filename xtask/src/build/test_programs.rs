@@ -11,7 +11,7 @@ use std::process::Command;
 
 use crate::build::{output, tools};
 use crate::paths;
-use crate::setup::{cache, chroot::Chroot, Environment};
+use crate::setup::{buildroot, cache, chroot::Chroot};
 use crate::ui;
 
 /// What the C programs share.
@@ -33,13 +33,14 @@ const RUST_FLAGS: [&str; 6] = [
 ///
 /// # Errors
 /// One does not compile.
-pub fn build(environment: &Environment) -> Result<()> {
+pub fn build() -> Result<()> {
     let sources = paths::repository().join("tests/guest");
     let Ok(entries) = fs::read_dir(&sources) else {
         return Ok(());
     };
     let built = paths::target().join("test-programs");
     fs::create_dir_all(&built)?;
+    let build_root = buildroot::prepare()?;
     for entry in entries {
         let source = entry?.path();
         let name = source
@@ -48,8 +49,9 @@ pub fn build(environment: &Environment) -> Result<()> {
             .to_string_lossy()
             .into_owned();
         if let Some(program) = program_name(&name) {
-            compile(environment, &source, &name, &built.join(program))?;
-            output::install(&built.join(program), &format!("{PLACE}/{program}"))?;
+            compile(&build_root, &source, &name, &built.join(program))?;
+            let inside = format!("{PLACE}/{program}");
+            output::install(&built.join(program), &paths::guest_overlay(), &inside)?;
         }
     }
     Ok(())
@@ -67,11 +69,11 @@ fn program_name(file: &str) -> Option<&str> {
     )
 }
 
-fn compile(environment: &Environment, source: &Path, name: &str, program: &Path) -> Result<()> {
+fn compile(build_root: &Path, source: &Path, name: &str, program: &Path) -> Result<()> {
     let text = fs::read_to_string(source)?;
     let headers = HEADERS.map(|header| fs::read_to_string(source.with_file_name(header)));
     let headers = headers.into_iter().collect::<Result<String, _>>()?;
-    let root = environment.build_root.to_string_lossy();
+    let root = build_root.to_string_lossy();
     let library = if text.contains(LIBRARY_HEADER) {
         library_version()?
     } else {
@@ -93,7 +95,7 @@ fn compile(environment: &Environment, source: &Path, name: &str, program: &Path)
     let mut compiler = if name.ends_with(".rs") {
         rustc(source, program)
     } else {
-        gcc(environment, name, program, !library.is_empty())?
+        gcc(build_root, name, program, !library.is_empty())?
     };
     ui::run_logged(&format!("test program {name}"), &mut compiler)?;
     fs::write(stamp, key)?;
@@ -125,14 +127,9 @@ fn rustc(source: &Path, program: &Path) -> Command {
     rustc
 }
 
-fn gcc(
-    environment: &Environment,
-    name: &str,
-    program: &Path,
-    with_library: bool,
-) -> Result<Command> {
+fn gcc(build_root: &Path, name: &str, program: &Path, with_library: bool) -> Result<Command> {
     let archive = tools::library();
-    let chroot = Chroot::new(&environment.build_root)
+    let chroot = Chroot::new(build_root)
         .bind(&paths::repository().join("tests/guest"), "/src")
         .bind(
             &paths::repository().join("libmckernel/include"),

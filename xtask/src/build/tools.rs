@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 
 use crate::build::output;
 use crate::paths;
-use crate::setup::Environment;
 use crate::ui;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -36,7 +35,7 @@ pub fn library() -> PathBuf {
 ///
 /// # Errors
 /// One does not build.
-pub fn build(_: &Environment) -> Result<()> {
+pub fn build() -> Result<()> {
     let programs = programs()?;
     ui::step("tools", || {
         let mut cargo = Command::new("cargo");
@@ -60,7 +59,7 @@ pub fn build(_: &Environment) -> Result<()> {
     })?;
     for (_, name, folder) in &programs {
         let built = target_folder().join(TARGET).join("release").join(name);
-        output::install(&built, &format!("{folder}/{name}"))?;
+        output::install(&built, &paths::guest_overlay(), &format!("{folder}/{name}"))?;
     }
     Ok(())
 }

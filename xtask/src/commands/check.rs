@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::paths;
-use crate::setup::Environment;
+use crate::setup::kernel;
 use crate::syscalls;
 use crate::ui;
+use crate::vm::options::KernelOption;
 
 /// Check format, lints, documentation, licence headers and spin loops
 #[derive(Debug, Args)]
@@ -18,12 +19,15 @@ pub(super) struct Check {
     /// Write what is generated (docs/syscalls.md) instead of comparing it
     #[arg(long)]
     update: bool,
+    #[command(flatten)]
+    kernel: KernelOption,
 }
 
 impl Check {
     pub(super) fn run(self) -> Result<i32> {
         let mut failed = Vec::new();
-        let table = || syscalls::check(&Environment::prepare()?.kernel, self.update);
+        let wanted = self.kernel.wanted();
+        let table = || syscalls::check(&kernel::stock(&wanted)?, self.update);
         let checks: [(&str, &dyn Fn() -> Result<()>); 6] = [
             ("format", &format),
             ("clippy", &clippy),

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 
 use super::vm;
 use crate::ui;
+use crate::vm::options::KernelOption;
 use crate::vm::{Machine, VmOptions};
 
 const TOUR: &str = include_str!("../../setup/tour.sh");
@@ -17,11 +18,16 @@ pub(super) struct Demo {
     /// A program of the guest and its arguments; none: a guided tour
     #[arg(last = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
+    #[command(flatten)]
+    kernel: KernelOption,
 }
 
 impl Demo {
     pub(super) fn run(self) -> Result<i32> {
-        let machine = Machine::new(VmOptions::default())?;
+        let machine = Machine::new(VmOptions {
+            kernel: Some(self.kernel.wanted()),
+            ..VmOptions::default()
+        })?;
         let command = if self.program.is_empty() {
             ["bash", "-c", TOUR].map(OsString::from).into()
         } else {

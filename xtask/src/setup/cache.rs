@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Entries of the cache: each named by what it was made from, made under a lock, and there whole or not at all.
+//! Entries of the cache: each named by what it was made from, made under a lock of its own, and there whole or not at
+//! all. Whoever needs an entry asks for it: the first one makes it, the others wait, within a run and between runs; so
+//! steps overlap as far as what they need allows.
 
-use anyhow::{Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use fs2::FileExt;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use crate::paths;
 use crate::setup::host;
+use crate::ui;
+
+/// What came of an entry in this run; whoever asks again gets the same.
+type Outcome = Arc<Mutex<Option<Result<PathBuf, String>>>>;
+
+static ENTRIES: Mutex<BTreeMap<String, Outcome>> = Mutex::new(BTreeMap::new());
 
 /// Twelve hexadecimal digits that stand for the content of `parts`.
 #[must_use]
@@ -26,28 +36,86 @@ pub fn key(parts: &[&str]) -> String {
         .collect()
 }
 
-/// The entry `name`; if it is missing, `make` makes it at the path it is given, which is renamed at the end.
+/// Where the entry `name` is, or will be.
 ///
 /// # Errors
-/// Those of `make`, or the cache is not writable.
-pub fn entry(name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+/// There is no place for a cache.
+pub fn path(name: &str) -> Result<PathBuf> {
+    Ok(paths::cache()?.join(name))
+}
+
+/// The entry `name`; if it is missing, `make` makes it at the path it is given, which is renamed at the end. `mib` is
+/// about how large it becomes, in MiB.
+///
+/// # Errors
+/// Those of `make`; the cache is not writable, or there is no room.
+pub fn entry(name: &str, mib: u64, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let outcome = {
+        let mut entries = ENTRIES.lock().map_err(|_| anyhow!("a thread died"))?;
+        entries.entry(name.to_string()).or_default().clone()
+    };
+    let mut outcome = outcome.lock().map_err(|_| anyhow!("a thread died"))?;
+    let result = outcome
+        .get_or_insert_with(|| find_or_make(name, mib, make).map_err(|error| format!("{error:#}")));
+    result.clone().map_err(anyhow::Error::msg)
+}
+
+fn find_or_make(name: &str, mib: u64, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let cache = paths::cache()?;
     let path = cache.join(name);
     if path.exists() {
         return Ok(path);
     }
-    fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
-    let _lock = lock(&cache.join("lock"), "another run is preparing the cache")?;
+    let locks = cache.join("locks");
+    fs::create_dir_all(&locks).with_context(|| cache.display().to_string())?;
+    let _in_use = share(&cache)?;
+    let lock_file = locks.join(name);
+    let _lock = lock(&lock_file, &format!("another run is making {name}"))?;
     if path.exists() {
         return Ok(path);
     }
     let unfinished = cache.join(format!("{name}.tmp"));
     remove(&unfinished)?;
-    make(&unfinished)?;
+    require_room(&cache, name, mib)?;
+    if let Err(error) = make(&unfinished) {
+        remove(&unfinished)?;
+        return Err(explain(&cache, error));
+    }
     host::as_root("mv", |command| {
         command.arg("-T").arg(&unfinished).arg(&path)
     })?;
     Ok(path)
+}
+
+/// Free space of the file system with the cache, in MiB.
+///
+/// # Errors
+/// It cannot be asked.
+pub fn free_mib(cache: &Path) -> Result<u64> {
+    let existing = cache.ancestors().find(|path| path.exists());
+    let folder = existing.unwrap_or(Path::new("/"));
+    Ok(fs2::available_space(folder).with_context(|| folder.display().to_string())? >> 20)
+}
+
+fn require_room(cache: &Path, name: &str, mib: u64) -> Result<()> {
+    let free = free_mib(cache)?;
+    ensure!(
+        free >= mib,
+        "{}: no room for {name}: it needs about {mib} MiB, {free} MiB are free",
+        cache.display()
+    );
+    Ok(())
+}
+
+/// A step that fails because the disk is full has rarely the words for it.
+fn explain(cache: &Path, error: anyhow::Error) -> anyhow::Error {
+    const NEARLY_NOTHING_MIB: u64 = 16;
+    match free_mib(cache) {
+        Ok(free) if free < NEARLY_NOTHING_MIB => {
+            error.context(format!("{}: the disk is full", cache.display()))
+        }
+        _ => error,
+    }
 }
 
 /// Removes a file or tree of root's, if it is there.
@@ -63,20 +131,48 @@ pub fn remove(path: &Path) -> Result<()> {
     })
 }
 
+/// Removes the whole cache, which nobody may be filling; how many MiB that freed.
+///
+/// # Errors
+/// Another run is filling it, or it cannot be removed.
+pub fn clear() -> Result<u64> {
+    let cache = paths::cache()?;
+    if !cache.exists() {
+        return Ok(0);
+    }
+    let users = open(&cache.join("users"))?;
+    ensure!(
+        users.try_lock_exclusive().is_ok(),
+        "{}: another run is filling it",
+        cache.display()
+    );
+    let before = free_mib(&cache)?;
+    remove(&cache)?;
+    Ok(free_mib(&cache)?.saturating_sub(before))
+}
+
+/// Says that the cache is being filled for as long as the returned value lives.
+fn share(cache: &Path) -> Result<File> {
+    let users = open(&cache.join("users"))?;
+    FileExt::lock_shared(&users).with_context(|| cache.display().to_string())?;
+    Ok(users)
+}
+
 /// Takes the lock file for as long as the returned value lives; says `reason` if that means waiting.
 ///
 /// # Errors
 /// The lock file cannot be made.
 pub fn lock(path: &Path, reason: &str) -> Result<File> {
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .open(path)
-        .with_context(|| path.display().to_string())?;
+    let file = open(path)?;
     if file.try_lock_exclusive().is_err() {
-        eprintln!("xtask: {reason}; waiting");
+        ui::say(&format!("xtask: {reason}; waiting"));
         file.lock_exclusive()
             .with_context(|| path.display().to_string())?;
     }
     Ok(file)
+}
+
+fn open(path: &Path) -> Result<File> {
+    let file = File::options().create(true).append(true).open(path);
+    file.with_context(|| path.display().to_string())
 }

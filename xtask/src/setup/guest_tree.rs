@@ -1,61 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The guest's root: a Debian 13 tree with the stock kernel's modules, as one ext4 image.
+//! The guest's root: a Debian 13 tree as one ext4 image.
 
 use anyhow::{ensure, Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::setup::{buildroot, cache, chroot::Chroot, host, Environment};
+use crate::setup::apt::Apt;
+use crate::setup::chroot::Chroot;
+use crate::setup::{base_tree, cache, host};
 use crate::ui;
 
+/// Those that the base tree lacks.
 const PACKAGES: &str =
-    "bash,coreutils,python3,perl,gcc,libc6-dev,make,gawk,bc,xz-utils,bzip2,zstd,file,procps,strace,gdb,kmod,\
-                        iproute2,util-linux,busybox-static,numactl,sqlite3,git,stress-ng";
-
-const FIRST_INIT: &str = include_str!("../../setup/first-init.sh");
-
-/// Installs the packages named in `$1`.
-const INSTALL: &str = "apt-get -qq update; apt-get --yes --no-install-recommends install $1";
-
-/// Adds the kernel's modules and the first program that runs to the tree mounted on `/mnt`; `$1` = kernel release.
-const FINISH: &str = r#"
-rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/* /etc/resolv.conf
-mkdir -p "/usr/lib/modules/$1"
-cp -a /mnt/. "/usr/lib/modules/$1/"
-printf %s "$2" >/sbin/first-init
-chmod 755 /sbin/first-init
-"#;
+    "bash coreutils python3 perl gcc libc6-dev make gawk bc bzip2 file procps strace gdb iproute2 util-linux numactl \
+     sqlite3 git stress-ng";
 
 /// Turns the tree mounted on `/tree` into the image /out/`$1`; no journal and no lazy work, as it is thrown away.
 const MAKE_IMAGE: &str =
-    "mkfs.ext4 -F -q -d /tree -O '^has_journal,^resize_inode' -E lazy_itable_init=0 \"/out/$1\" 8G && chmod 644 \"/out/$1\"";
+    "rmdir /tree/apt || true; mkfs.ext4 -F -q -d /tree -O '^has_journal,^resize_inode' -E lazy_itable_init=0 \"/out/$1\" 8G && chmod 644 \"/out/$1\"";
 
-/// The root image with the additional Debian packages `install`.
+/// About what tree and image take, MiB.
+pub const MIB: [u64; 2] = [1200, 1200];
+
+/// Names of the tree and of the image in the cache.
+#[must_use]
+pub fn names(extra: &str) -> [String; 2] {
+    let tree = cache::key(&[&base_tree::name(), PACKAGES]);
+    let image = cache::key(&[&tree, extra, MAKE_IMAGE]);
+    [format!("guest-tree-{tree}"), format!("guest-{image}.ext4")]
+}
+
+/// The root image, the same for every kernel, with the additional Debian packages `install`.
 ///
 /// # Errors
 /// A package is unknown, or the image could not be made; the cache then stays as it was.
-pub fn image(environment: &Environment, install: &[String]) -> Result<PathBuf> {
+pub fn image(install: &[String]) -> Result<PathBuf> {
     let mut extra = install.to_vec();
     extra.sort();
     extra.dedup();
     check_names(&extra)?;
     let extra = extra.join(" ");
-    let base = base_tree()?;
-    let kernel = environment.kernel.modules();
-    let key = cache::key(&[
-        PACKAGES,
-        &extra,
-        INSTALL,
-        FINISH,
-        FIRST_INIT,
-        MAKE_IMAGE,
-        &kernel.to_string_lossy(),
-    ]);
-    cache::entry(&format!("guest-{key}.ext4"), |image| {
-        let tree = image.with_extension("tree");
-        let result = fill(environment, &base, &tree, &extra)
-            .and_then(|()| make_image(environment, &tree, image));
-        cache::remove(&tree)?;
+    let [_, name] = names(&extra);
+    let tree = tree()?;
+    cache::entry(&name, MIB[1], |image| {
+        if extra.is_empty() {
+            return make_image(&tree, image);
+        }
+        let larger = image.with_extension("tree");
+        let result = fill(&tree, &larger, &extra).and_then(|()| make_image(&larger, image));
+        cache::remove(&larger)?;
         result
     })
 }
@@ -71,38 +64,28 @@ fn check_names(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn base_tree() -> Result<PathBuf> {
-    cache::entry(&format!("guest-tree-{}", cache::key(&[PACKAGES])), |tree| {
-        host::prepare()?;
-        buildroot::debootstrap("guest tree", PACKAGES, tree)
+fn tree() -> Result<PathBuf> {
+    let [name, _] = names("");
+    cache::entry(&name, MIB[0], |tree| {
+        base_tree::copy_to(tree)?;
+        Apt::of_debian()?.install("guest tree", tree, PACKAGES)
     })
 }
 
-/// Makes `tree`: the base, the additional packages, the kernel's modules and the first program that runs.
-fn fill(environment: &Environment, base: &Path, tree: &Path, packages: &str) -> Result<()> {
-    cache::remove(tree)?;
+/// Makes `larger`: the tree and the additional packages.
+fn fill(tree: &Path, larger: &Path, packages: &str) -> Result<()> {
+    cache::remove(larger)?;
     host::as_root("cp", |command| {
-        command.arg("-a").arg("--").arg(base).arg(tree)
+        command
+            .args(["-a", "--reflink=auto", "--"])
+            .arg(tree)
+            .arg(larger)
     })?;
-    let chroot = Chroot::new(tree).bind(&environment.kernel.modules(), "/mnt");
-    if !packages.is_empty() {
-        chroot.share_resolver()?;
-        let name: String = format!("installing {packages}").chars().take(80).collect();
-        ui::logged(
-            &name,
-            chroot.command("sh").args(["-ec", INSTALL, "sh", packages]),
-        )?;
-    }
-    let release = &environment.kernel.release;
-    ui::run_logged(
-        "guest tree",
-        chroot
-            .command("sh")
-            .args(["-ec", FINISH, "sh", release, FIRST_INIT]),
-    )
+    let step: String = format!("installing {packages}").chars().take(80).collect();
+    Apt::of_debian()?.install(&step, larger, packages)
 }
 
-fn make_image(environment: &Environment, tree: &Path, image: &Path) -> Result<()> {
+fn make_image(tree: &Path, image: &Path) -> Result<()> {
     let folder = image.parent().context("image folder")?;
     fs::create_dir_all(folder)?;
     let name = image
@@ -110,7 +93,7 @@ fn make_image(environment: &Environment, tree: &Path, image: &Path) -> Result<()
         .context("image name")?
         .to_string_lossy()
         .into_owned();
-    let chroot = Chroot::new(&environment.build_root)
+    let chroot = Chroot::new(&base_tree::prepare()?)
         .bind(tree, "/tree")
         .bind(folder, "/out");
     ui::logged(

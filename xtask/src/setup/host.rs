@@ -15,7 +15,7 @@ pub const FONT: &str = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf";
 
 /// Files that must be there, and the packages that bring them.
 const NEEDED: [(&str, &str); 3] = [
-    ("/usr/sbin/debootstrap", "debootstrap"),
+    ("/usr/bin/mmdebstrap", "mmdebstrap"),
     (
         "/usr/share/keyrings/debian-archive-keyring.gpg",
         "debian-archive-keyring",
@@ -93,7 +93,7 @@ fn check_root() -> Result<()> {
     match sudo {
         Ok(status) if status.success() => Ok(()),
         _ => bail!(
-            "the build root and the guest image are made with debootstrap: run as root or allow passwordless sudo"
+            "the build root and the guest image are made with mmdebstrap: run as root or allow passwordless sudo"
         ),
     }
 }

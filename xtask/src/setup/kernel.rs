@@ -1,24 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The stock kernel: Debian's binary to boot, and its source prepared so that modules built from it load there.
+//! A stock kernel: Debian's binary to boot, and its source prepared so that modules built from it load there.
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use crate::setup::{cache, chroot::Chroot};
+use crate::setup::apt::Apt;
+use crate::setup::archive::{self, Offers};
+use crate::setup::catalogue::{self, Release, Wanted};
+use crate::setup::chroot::Chroot;
+use crate::setup::{base_tree, buildroot, cache, host};
 use crate::ui;
 
-/// The release that everything is tested with; the newest of the series stands in when Debian drops it.
-const VERSION: &str = "7.2.12";
-/// The suffix of `uname -r`, also make's LOCALVERSION.
-pub const FLAVOUR: &str = "+deb13-cloud-amd64";
+const FETCH: &str = include_str!("../../setup/fetch-kernel.sh");
+const SOURCE: &str = include_str!("../../setup/prepare-source.sh");
+const OBJECTS: &str = include_str!("../../setup/prepare-objects.sh");
+const FIRST_INIT: &str = include_str!("../../setup/first-init.sh");
 
-const SCRIPT: &str = include_str!("../../setup/kernel.sh");
+/// About what the entries take, MiB: a kernel as it is booted, its source, what is built of that.
+pub const MIB: [u64; 3] = [400, 600, 300];
 
-/// The stock kernel in the cache.
+/// A stock kernel in the cache.
 #[derive(Debug, Clone)]
 pub struct Kernel {
     folder: PathBuf,
+    /// Which one it is.
+    pub id: Release,
     /// `uname -r`.
     pub release: String,
 }
@@ -30,10 +39,16 @@ impl Kernel {
         self.folder.join("vmlinuz")
     }
 
-    /// The ELF kernel taken out of it.
+    /// The ELF kernel taken out of it, with its description of types (BTF).
     #[must_use]
     pub fn vmlinux(&self) -> PathBuf {
         self.folder.join("vmlinux")
+    }
+
+    /// The initial RAM disk that mounts the guest's root.
+    #[must_use]
+    pub fn initrd(&self) -> PathBuf {
+        self.folder.join("initrd")
     }
 
     /// The content of `/lib/modules/RELEASE`.
@@ -42,47 +57,246 @@ impl Kernel {
         self.folder.join("modules")
     }
 
-    /// The prepared source; builds see it at `/linux`, where it was prepared.
+    /// The same as a disk.
     #[must_use]
-    pub fn source(&self) -> PathBuf {
-        self.folder.join("source")
+    pub fn modules_disk(&self) -> PathBuf {
+        self.folder.join("modules.ext4")
+    }
+
+    /// `.config` and `Module.symvers`.
+    #[must_use]
+    pub fn headers(&self) -> PathBuf {
+        self.folder.join("headers")
+    }
+
+    /// The source, prepared for building modules.
+    ///
+    /// # Errors
+    /// It cannot be had or prepared.
+    pub fn prepared(&self) -> Result<Prepared> {
+        let source = source(&self.id)?;
+        let build_root = buildroot::prepare()?;
+        let root_name = build_root.file_name().unwrap_or_default().to_string_lossy();
+        let release = &self.release;
+        let key = cache::key(&[OBJECTS, SOURCE, &root_name]);
+        let name = format!("objects-{release}-{key}");
+        let objects = cache::entry(&name, MIB[2], |folder| {
+            begin(folder, &format!("objects-{}", self.id.version), &key)?;
+            let chroot = Chroot::new(&build_root)
+                .bind(&source.join("source"), "/source")
+                .bind(&source.join("kbuild"), "/kbuild")
+                .bind(&self.headers(), "/headers")
+                .bind(folder, "/linux");
+            let mut command = chroot.command("sh");
+            let suffix = self.id.flavour.suffix();
+            command.args(["-c", OBJECTS, "prepare-objects.sh", release, suffix]);
+            ui::logged(&format!("preparing {release}"), &mut command)
+        })?;
+        let source = source.join("source");
+        Ok(Prepared { source, objects })
     }
 }
 
-/// Fetches and prepares the kernel if it is missing.
+/// Begins the objects of one flavour as a copy of another one's of the same version, if there is one: what does not
+/// depend on the configuration is built once.
+fn begin(folder: &Path, start: &str, key: &str) -> Result<()> {
+    let cache = folder.parent().context("cache")?;
+    let sibling = fs::read_dir(cache)?.flatten().find(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.starts_with(&format!("{start}+")) && name.ends_with(key)
+    });
+    match sibling {
+        Some(sibling) => host::as_root("cp", |command| {
+            command
+                .args(["-a", "--reflink=auto", "--"])
+                .arg(sibling.path())
+                .arg(folder)
+        }),
+        None => Ok(fs::create_dir_all(folder)?),
+    }
+}
+
+/// What modules are built with.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The source; builds see it at /source.
+    pub source: PathBuf,
+    /// What was made of it; builds see it at /linux.
+    pub objects: PathBuf,
+}
+
+/// The kernel for `wanted`; fetched if it is missing. Debian is asked only if the release that the tests passed with
+/// is not at hand.
 ///
 /// # Errors
-/// Debian has no kernel of the series any more, or its source could not be prepared.
-pub fn prepare(build_root: &Path) -> Result<Kernel> {
-    let root_name = build_root.file_name().unwrap_or_default().to_string_lossy();
-    let name = format!(
-        "kernel-{VERSION}-{}",
-        cache::key(&[VERSION, FLAVOUR, SCRIPT, &root_name])
-    );
-    let folder = cache::entry(&name, |folder| make(build_root, folder))?;
-    let release = fs::read_to_string(folder.join("release"))
-        .context("kernel release")?
-        .trim_end()
-        .to_string();
-    if release != format!("{VERSION}{FLAVOUR}") {
-        ui::warn(&format!(
-            "Linux {VERSION}{FLAVOUR} is gone from Debian; using {release}"
-        ));
+/// Neither the cache nor Debian has any kernel for it.
+pub fn stock(wanted: &Wanted) -> Result<Kernel> {
+    static CHOSEN: Mutex<BTreeMap<String, Kernel>> = Mutex::new(BTreeMap::new());
+    let mut chosen = CHOSEN
+        .lock()
+        .map_err(|_| anyhow::anyhow!("a thread died"))?;
+    let name = wanted.to_string();
+    if let Some(kernel) = chosen.get(&name) {
+        return Ok(kernel.clone());
     }
-    Ok(Kernel { folder, release })
+    let kernel = find(wanted)?;
+    if let Some(warning) = catalogue::warning(wanted, &kernel.id) {
+        ui::warn(&warning);
+    }
+    chosen.insert(name, kernel.clone());
+    Ok(kernel)
 }
 
-fn make(build_root: &Path, folder: &Path) -> Result<()> {
-    let source = folder.join("source");
-    fs::create_dir_all(&source)?;
-    let chroot = Chroot::new(build_root)
-        .bind(folder, "/out")
-        .bind(&source, "/linux");
-    chroot.share_resolver()?;
-    let mut command = chroot.command("sh");
-    ui::logged(
-        "stock kernel and its source",
-        command.args(["-c", SCRIPT, "kernel.sh", VERSION, FLAVOUR]),
-    )?;
-    Ok(())
+fn find(wanted: &Wanted) -> Result<Kernel> {
+    let pinned = catalogue::pinned(wanted);
+    if let Some(kernel) = pinned.first().and_then(whole) {
+        return Ok(kernel);
+    }
+    let offers = match archive::offers(false) {
+        Ok(offers) => offers,
+        Err(error) => return without_archive(wanted, error),
+    };
+    let offered: Vec<Release> = offers.keys().cloned().collect();
+    let mut last = None;
+    for choice in catalogue::choose(wanted, &offered)? {
+        let release = choice.release;
+        match cached(&release).map_or_else(|| fetch(&release, &offers), Ok) {
+            Ok(kernel) if has_rust(&kernel) => return Ok(kernel),
+            Ok(kernel) => ui::warn(&format!("{}: built without CONFIG_RUST", kernel.release)),
+            Err(error) if last.is_none() => last = Some(error),
+            Err(_) => {}
+        }
+        // What cannot be fetched today is no reason to take another series.
+        if last.is_some() {
+            break;
+        }
+    }
+    match last {
+        Some(error) => Err(error),
+        None => bail!(
+            "Debian offers no kernel with Rust of the flavour {}",
+            wanted.flavour.name()
+        ),
+    }
+}
+
+/// No mirror answers: whatever the cache has of the flavour, best first.
+fn without_archive(wanted: &Wanted, error: anyhow::Error) -> Result<Kernel> {
+    let releases: Vec<Release> = all_cached()?.into_iter().map(|it| it.id).collect();
+    let choices = catalogue::choose(wanted, &releases).unwrap_or_default();
+    match choices.first().and_then(|choice| cached(&choice.release)) {
+        Some(kernel) => {
+            ui::warn(&format!("Debian cannot be asked what it offers: {error:#}"));
+            Ok(kernel)
+        }
+        None => Err(error),
+    }
+}
+
+/// The name of its cache entry.
+fn name(release: &Release) -> String {
+    let key = cache::key(&[FETCH, FIRST_INIT, &base_tree::name()]);
+    format!("kernel-{release}-{key}")
+}
+
+/// The kernel, if it is at hand.
+#[must_use]
+pub fn cached(release: &Release) -> Option<Kernel> {
+    let folder = cache::path(&name(release)).ok()?;
+    folder.join("initrd").exists().then(|| Kernel {
+        folder,
+        id: release.clone(),
+        release: release.to_string(),
+    })
+}
+
+/// The kernel, if it and its source are at hand: Debian may have dropped the release between the two.
+fn whole(release: &Release) -> Option<Kernel> {
+    let source = cache::path(&source_name(release)).ok()?;
+    cached(release).filter(|_| source.exists())
+}
+
+/// All kernels at hand.
+///
+/// # Errors
+/// There is no place for a cache.
+pub fn all_cached() -> Result<Vec<Kernel>> {
+    let Ok(entries) = fs::read_dir(crate::paths::cache()?) else {
+        return Ok(Vec::new());
+    };
+    let releases = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let release = name.strip_prefix("kernel-")?.rsplit_once('-')?.0;
+        cached(&archive::release_of(release)?)
+    });
+    Ok(releases.collect())
+}
+
+/// Whether its modules can be written in Rust.
+fn has_rust(kernel: &Kernel) -> bool {
+    let config = fs::read_to_string(kernel.headers().join(".config"));
+    config.is_ok_and(|config| config.lines().any(|line| line == "CONFIG_RUST=y"))
+}
+
+fn fetch(release: &Release, offers: &Offers) -> Result<Kernel> {
+    let folder = cache::entry(&name(release), MIB[0], |folder| {
+        fs::create_dir_all(folder)?;
+        let names = &archive::packages(release)[..4];
+        let step = format!("kernel {release}");
+        run(
+            &step,
+            FETCH,
+            folder,
+            &[&release.to_string(), FIRST_INIT],
+            names,
+            &offers[release],
+        )
+    })?;
+    Ok(Kernel {
+        folder,
+        id: release.clone(),
+        release: release.to_string(),
+    })
+}
+
+fn source_name(release: &Release) -> String {
+    let key = cache::key(&[SOURCE, &base_tree::name()]);
+    format!("source-{}-{key}", release.version)
+}
+
+/// The source of a version and kbuild's tools, for all its flavours.
+fn source(release: &Release) -> Result<PathBuf> {
+    cache::entry(&source_name(release), MIB[1], |folder| {
+        fs::create_dir_all(folder)?;
+        let offers = archive::offers(false)?;
+        let version = offers.get(release).with_context(|| {
+            format!("Debian does not offer the source of Linux {release} any more")
+        })?;
+        let names = &archive::packages(release)[4..];
+        run(
+            &format!("source of {}", release.version),
+            SOURCE,
+            folder,
+            &[],
+            names,
+            version,
+        )
+    })
+}
+
+/// Runs `script` in the base tree with `arguments` and the packages `names` of `version`; its result is `folder`.
+fn run(
+    step: &str,
+    script: &str,
+    folder: &Path,
+    arguments: &[&str],
+    names: &[String],
+    version: &str,
+) -> Result<()> {
+    let apt = Apt::of_kernels()?;
+    let chroot = apt.chroot(&base_tree::prepare()?)?.bind(folder, "/out");
+    let mut command = Apt::script(&chroot, script);
+    command.args(arguments);
+    command.args(names.iter().map(|name| format!("{name}={version}")));
+    ui::logged(step, &mut command)
 }

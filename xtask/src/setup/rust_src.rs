@@ -4,32 +4,34 @@
 //! A rustup that has the component `rust-src` offers it by itself; else Debian's backports usually have the version.
 
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::setup::{cache, chroot::Chroot};
+use crate::setup::{apt::Apt, base_tree, cache};
 use crate::ui;
 
 /// `$1` = version: fetches the package and puts its `library` folder into /out.
 const FETCH: &str = r#"
-apt-get update
 cd /out
-apt-get download "$(apt-cache madison rust-src | awk -v v="$1" 'index($3, v) == 1 { print "rust-src=" $3; exit }')"
+apt apt-get download "$(apt apt-cache madison rust-src | awk -v v="$1" 'index($3, v) == 1 { print "rust-src=" $3; exit }')"
 dpkg-deb -x rust-src_*.deb unpacked
 mv "$(dirname "$(find unpacked -type d -path '*/library/std' ! -path '*/tests/*' | head -n 1)")" library
 rm -rf unpacked rust-src_*.deb
 test -d library/std
 "#;
 
+/// About what it takes, MiB.
+const MIB: u64 = 100;
+
 /// The `library` folder for the host's rustc, or `None` with a warning if there is none to be had.
 #[must_use]
-pub fn library(build_root: &Path) -> Option<PathBuf> {
-    find(build_root)
+pub fn library() -> Option<PathBuf> {
+    find()
         .inspect_err(|error| ui::warn(&format!("no source of the standard library: {error:#}")))
         .ok()
 }
 
-fn find(build_root: &Path) -> Result<PathBuf> {
+fn find() -> Result<PathBuf> {
     let own = PathBuf::from(rustc(&["--print", "sysroot"])?).join("lib/rustlib/src/rust/library");
     if own.join("std").is_dir() {
         return Ok(own);
@@ -37,13 +39,15 @@ fn find(build_root: &Path) -> Result<PathBuf> {
     let version = rustc(&["--version"])?;
     let version = version.split(' ').nth(1).context("rustc --version")?;
     let name = format!("rust-src-{version}-{}", cache::key(&[FETCH]));
-    let folder = cache::entry(&name, |folder| {
+    let folder = cache::entry(&name, MIB, |folder| {
         std::fs::create_dir_all(folder)?;
-        let chroot = Chroot::new(build_root).bind(folder, "/out");
-        chroot.share_resolver()?;
+        let apt = Apt::of_debian()?;
+        let base = base_tree::prepare()?;
+        apt.update(&base, false)?;
+        let chroot = apt.chroot(&base)?.bind(folder, "/out");
         ui::logged(
             "standard library source",
-            chroot.command("sh").args(["-ec", FETCH, "sh", version]),
+            Apt::script(&chroot, FETCH).arg(version),
         )
     })?;
     Ok(folder.join("library"))

@@ -14,16 +14,20 @@ use crate::vm::options::{split_copy, VmOptions};
 /// QEMU refuses disks that are no whole number of sectors; a little more than that keeps reads ahead inside.
 const DISK_UNIT: u64 = 1 << 20;
 
-/// Writes the job disk for `job` to `path`.
+/// Writes the job disk for `job`, on a guest with the kernel `release`, to `path`.
 ///
 /// # Errors
 /// A file to copy cannot be read, or the disk is full.
-pub fn write(path: &Path, job: &Job, options: &VmOptions) -> Result<()> {
+pub fn write(path: &Path, job: &Job, options: &VmOptions, release: &str) -> Result<()> {
     let file = File::create(path).with_context(|| path.display().to_string())?;
     let mut builder = Builder::new(BufWriter::new(file));
     builder.follow_symlinks(false);
     builder.mode(HeaderMode::Complete);
-    add_overlay(&mut builder)?;
+    for overlay in [paths::guest_overlay(), paths::modules_overlay(release)] {
+        if overlay.exists() {
+            add_folder(&mut builder, &overlay, Path::new("/"))?;
+        }
+    }
     for copy in &options.copy {
         let (host, guest) = split_copy(copy)?;
         add_tree(&mut builder, &host, &guest)
@@ -33,14 +37,6 @@ pub fn write(path: &Path, job: &Job, options: &VmOptions) -> Result<()> {
     let file = builder.into_inner()?.into_inner().context("job disk")?;
     let length = file.metadata()?.len();
     file.set_len(length.next_multiple_of(DISK_UNIT))?;
-    Ok(())
-}
-
-fn add_overlay(builder: &mut Builder<impl Write>) -> Result<()> {
-    let overlay = paths::guest_overlay();
-    if overlay.exists() {
-        add_folder(builder, &overlay, Path::new("/"))?;
-    }
     Ok(())
 }
 

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::build;
+use crate::build::{self, Work};
 use crate::paths;
-use crate::setup::{guest_tree, Environment};
+use crate::setup::{self, guest_tree, Environment};
 use crate::vm::options::VmOptions;
 use crate::vm::qemu::{self, Disks};
 use crate::vm::reports::Reports;
@@ -57,14 +57,19 @@ impl Machine {
     /// An option makes no sense, or setting up failed.
     pub fn new(options: VmOptions) -> Result<Self> {
         options.check()?;
-        let environment = Environment::prepare()?;
+        let wanted = options.wanted();
+        setup::announce(&wanted)?;
+        let mut works: Vec<Work<'_>> = Vec::new();
         if !options.no_build {
-            build::build_all(&environment)?;
+            works.push(Box::new(|| build::build_all(&wanted)));
         }
-        let root = guest_tree::image(&environment, &options.install)?;
+        works.push(Box::new(|| {
+            build::later(|| guest_tree::image(&options.install)).map(drop)
+        }));
+        build::at_once(works)?;
         Ok(Self {
-            environment,
-            root,
+            environment: Environment::prepare(&wanted)?,
+            root: guest_tree::image(&options.install)?,
             options,
         })
     }
@@ -202,7 +207,8 @@ impl Machine {
             before: self.options.mcreboot(),
             command: command.clone(),
         };
-        job::write(&files.job, &job, &self.options)?;
+        let release = &self.environment.kernel.release;
+        job::write(&files.job, &job, &self.options, release)?;
         let disks = Disks {
             root: &self.root,
             job: &files.job,

@@ -6,6 +6,8 @@ use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::setup::catalogue::Wanted;
+
 /// The machine to boot and what to put in it.
 #[derive(Debug, Clone, Args)]
 pub struct VmOptions {
@@ -54,12 +56,53 @@ pub struct VmOptions {
     /// Load a QEMU TCG plugin, FILE[,ARG=VALUE…]
     #[arg(long, value_name = "FILE")]
     pub plugin: Vec<OsString>,
+    /// Linux to build for and boot: SERIES[-FLAVOUR], as in 7.3, 7.2-amd64 or 7.3-rt [default: the newest known to pass]
+    #[arg(
+        long,
+        value_name = "SERIES[-FLAVOUR]",
+        env = "MCKERNEL_KERNEL",
+        hide_env = true
+    )]
+    pub kernel: Option<Wanted>,
     /// Boot with what was built last
     #[arg(long, hide = true)]
     pub no_build: bool,
     /// Boot the compressed kernel through its own boot loader stub
     #[arg(long, hide = true)]
     pub bzimage: bool,
+}
+
+/// `--kernel`, for commands without the other options.
+#[derive(Debug, Clone, Args)]
+pub struct KernelOption {
+    /// Linux to build for and boot: SERIES[-FLAVOUR], as in 7.3, 7.2-amd64 or 7.3-rt [default: the newest known to pass]
+    #[arg(
+        long,
+        value_name = "SERIES[-FLAVOUR]",
+        env = "MCKERNEL_KERNEL",
+        hide_env = true
+    )]
+    kernel: Option<Wanted>,
+}
+
+impl KernelOption {
+    /// The kernel that was asked for, or the default.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        self.kernel.clone().unwrap_or_default()
+    }
+
+    /// The kernel that was asked for.
+    #[must_use]
+    pub fn asked(&self) -> Option<Wanted> {
+        self.kernel.clone()
+    }
+
+    /// What the variable says that goes with the option; nothing if it says nothing sensible.
+    #[must_use]
+    pub fn from_environment() -> Option<Wanted> {
+        std::env::var("MCKERNEL_KERNEL").ok()?.parse().ok()
+    }
 }
 
 impl Default for VmOptions {
@@ -80,6 +123,7 @@ impl Default for VmOptions {
             timeout: Some(600),
             icount: false,
             plugin: Vec::new(),
+            kernel: KernelOption::from_environment(),
             no_build: false,
             bzimage: false,
         }
@@ -87,6 +131,12 @@ impl Default for VmOptions {
 }
 
 impl VmOptions {
+    /// The kernel to boot.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        self.kernel.clone().unwrap_or_default()
+    }
+
     /// Checks what only makes sense together.
     ///
     /// # Errors

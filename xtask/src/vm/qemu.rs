@@ -14,8 +14,7 @@ use crate::vm::streams::Link;
 /// `cryptomgr.notests`: self-tests would disturb the first seconds; `panic=-1` with -no-reboot ends QEMU on a panic.
 /// `tsc=nowatchdog`: Linux 7.2 may hang at boot otherwise (docs/contributing.md, "Linux hangs at boot").
 const KERNEL_ARGUMENTS: &str =
-    "root=/dev/nvme0n1 rootfstype=ext4 rw rootwait init=/sbin/first-init console=ttyS0 quiet \
-     loglevel=4 panic=-1 no_ipi_broadcast=1 cryptomgr.notests=1 tsc=nowatchdog";
+    "rdinit=/init console=ttyS0 quiet loglevel=4 panic=-1 no_ipi_broadcast=1 cryptomgr.notests=1 tsc=nowatchdog";
 
 /// The files of one run.
 pub(super) struct Disks<'a> {
@@ -43,7 +42,7 @@ pub(super) fn command(
     processor(&mut qemu, options);
     memory(&mut qemu, options);
     kernel(&mut qemu, environment, options);
-    storage(&mut qemu, disks);
+    storage(&mut qemu, environment, disks);
     serial(&mut qemu, disks, links, shell);
     device_memory(&mut qemu);
     qemu.arg("-chardev").arg(socket(monitor));
@@ -114,11 +113,14 @@ fn kernel(qemu: &mut Command, environment: &Environment, options: &VmOptions) {
     let more = options.append.as_deref().unwrap_or_default();
     qemu.arg("-kernel")
         .arg(image)
+        .arg("-initrd")
+        .arg(environment.kernel.initrd())
         .args(["-append", &format!("{KERNEL_ARGUMENTS} {more}")]);
 }
 
-/// The root is the only NVMe: two would race for the name nvme0. Its changes go to an unlinked temporary file.
-fn storage(qemu: &mut Command, disks: &Disks<'_>) {
+/// The guest knows its disks by their serial numbers (setup/first-init.sh). The root is the only NVMe: two would race for
+/// the name nvme0. Changes go to unlinked temporary files.
+fn storage(qemu: &mut Command, environment: &Environment, disks: &Disks<'_>) {
     let drive = |path: &Path, rest: &str| {
         let mut option = OsString::from("file=");
         option.push(path.to_string_lossy().replace(',', ",,"));
@@ -132,7 +134,11 @@ fn storage(qemu: &mut Command, disks: &Disks<'_>) {
     qemu.args(["-device", "nvme,drive=root,serial=root"]);
     qemu.arg("-drive")
         .arg(drive(disks.job, ",format=raw,if=none,id=job,readonly=on"));
-    qemu.args(["-device", "virtio-blk-pci,drive=job"]);
+    qemu.args(["-device", "virtio-blk-pci,drive=job,serial=job"]);
+    let modules = environment.kernel.modules_disk();
+    let rest = ",format=raw,if=none,id=modules,snapshot=on,cache=unsafe";
+    qemu.arg("-drive").arg(drive(&modules, rest));
+    qemu.args(["-device", "virtio-blk-pci,drive=modules,serial=modules"]);
 }
 
 fn serial(qemu: &mut Command, disks: &Disks<'_>, links: &[Link], shell: bool) {

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The lanes in the order of what fails fastest: unit tests, models, sanitizers, boot tests on the kernel that was asked
+//! for, then one boot on every other kernel that is known to pass.
+
+use anyhow::{Context, Result};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::build::{self, tools::metadata};
+use crate::paths;
+use crate::setup::catalogue::{Flavour, Wanted, KNOWN};
+use crate::setup::{guest_tree, kernel, rust_src};
+use crate::testing::names;
+use crate::ui;
+
+/// What of the boot tests runs on every kernel: the module with the claims that one boot can show.
+const ON_EVERY_KERNEL: &str = "kernels::";
+
+/// Packages whose tests need a lane of their own, or that have none: the co-kernel's own package is for bare metal, and
+/// what of it can be tested here is in its logic crate.
+const NOT_UNIT: [&str; 2] = ["cokernel", "tests"];
+
+/// Which tests are wanted.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    /// Only tests whose name contains one of these; none: all.
+    pub(crate) filters: Vec<String>,
+    /// The long ones too.
+    pub(crate) all: bool,
+    /// The kernel that was asked for; `None`: the default one in full, and all others.
+    pub(crate) kernel: Option<Wanted>,
+}
+
+impl Selection {
+    /// Whether a test of one of these names is wanted.
+    fn has(&self, names: &[String]) -> bool {
+        self.filters.is_empty()
+            || names
+                .iter()
+                .any(|name| self.filters.iter().any(|filter| name.contains(filter)))
+    }
+}
+
+/// Sums of libtest's closing lines.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Tests that passed.
+    pub(crate) passed: u64,
+    /// Tests that failed, and lanes that did not get as far as running any.
+    pub(crate) failed: u64,
+}
+
+impl Count {
+    /// Adds another one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// One `cargo test`.
+pub(crate) struct Lane {
+    name: String,
+    /// The kernel that it is all about, if it is one of many.
+    about: Option<Wanted>,
+    prepare: Box<dyn FnOnce() -> Result<Command>>,
+    arguments: Vec<String>,
+}
+
+impl Lane {
+    fn new(
+        name: impl Into<String>,
+        selection: &Selection,
+        prepare: impl FnOnce() -> Result<Command> + 'static,
+    ) -> Self {
+        let mut arguments = vec!["--".to_string()];
+        arguments.extend(selection.filters.iter().cloned());
+        arguments.push("--test-threads=1".into());
+        if selection.all {
+            arguments.push("--include-ignored".into());
+        }
+        Self {
+            name: name.into(),
+            about: None,
+            prepare: Box::new(prepare),
+            arguments,
+        }
+    }
+
+    /// Makes what the lane needs, and runs it. A lane for one kernel of many ends nothing but itself: it counts as
+    /// failed if its kernel's parts do not build, and does not count if Debian has dropped the kernel.
+    ///
+    /// # Errors
+    /// What it needs could not be made.
+    pub(crate) fn run(self) -> Result<Count> {
+        if let Some(wanted) = &self.about {
+            if !is_offered(wanted)? {
+                ui::warn(&format!(
+                    "{}: Debian does not offer it, not tested",
+                    self.name
+                ));
+                return Ok(Count::default());
+            }
+        }
+        let mut command = match (self.prepare)() {
+            Err(error) if self.about.is_some() => {
+                ui::warn(&format!("{}: {error:#}", self.name));
+                return Ok(Count {
+                    passed: 0,
+                    failed: 1,
+                });
+            }
+            command => command?,
+        };
+        command.args(self.arguments);
+        let name = self.name.clone();
+        ui::step(&self.name, || run(&name, &mut command))
+    }
+}
+
+/// The lanes that have a test of the selection.
+///
+/// # Errors
+/// The workspace cannot be read.
+pub(crate) fn select(selection: &Selection) -> Result<Vec<Lane>> {
+    let mut lanes = Vec::new();
+    let packages: Vec<(String, PathBuf)> = packages()?
+        .into_iter()
+        .filter(|(name, folder)| {
+            !NOT_UNIT.contains(&name.as_str())
+                && selection.has(&names_of(folder, |file| !is_model(file)))
+        })
+        .collect();
+    if !packages.is_empty() {
+        lanes.push(Lane::new("unit tests", selection, move || {
+            let mut unit = cargo_test();
+            for (name, _) in &packages {
+                unit.args(["--package", name]);
+            }
+            Ok(unit)
+        }));
+    }
+    let contract = paths::repository().join("ihk-ikc");
+    if selection.has(&names_of(&contract, |_| true)) {
+        lanes.push(Lane::new("models", selection, || Ok(models())));
+    }
+    if selection.has(&names_of(&contract, |file| !is_model(file))) {
+        let address = || Ok(sanitizer("address"));
+        lanes.push(Lane::new("address sanitizer", selection, address));
+        if let Some(library) = rust_src::library() {
+            lanes.push(Lane::new("thread sanitizer", selection, move || {
+                let mut thread = sanitizer("thread");
+                thread
+                    .arg("-Zbuild-std")
+                    .env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
+                Ok(thread)
+            }));
+        }
+    }
+    boot_lanes(selection, &mut lanes);
+    Ok(lanes)
+}
+
+/// Boot tests: all on one kernel; without `--kernel` also those of [`ON_EVERY_KERNEL`] on every other one, with `--all`
+/// everything on each.
+fn boot_lanes(selection: &Selection, lanes: &mut Vec<Lane>) {
+    let tests = paths::repository().join("tests");
+    let names = [
+        names::of(&tests.join("boot"), |_| true),
+        names::of(&tests.join("src"), |_| true),
+    ]
+    .concat();
+    let default = selection.kernel.clone().unwrap_or_default();
+    if selection.has(&names) {
+        let wanted = default.clone();
+        lanes.push(Lane::new("boot tests", selection, move || boot(&wanted)));
+    }
+    let on_every = |name: &String| name.starts_with(ON_EVERY_KERNEL);
+    let on_every: Vec<String> = names
+        .iter()
+        .filter(|name| on_every(name))
+        .cloned()
+        .collect();
+    let wanted = if selection.all { &names } else { &on_every };
+    if selection.kernel.is_some() || !selection.has(wanted) {
+        return;
+    }
+    for other in others() {
+        let name = format!("kernel {other}");
+        let about = Some(other.clone());
+        let mut lane = Lane::new(&name, selection, move || boot(&other));
+        lane.about = about;
+        if !selection.all && selection.filters.is_empty() {
+            lane.arguments.insert(1, ON_EVERY_KERNEL.into());
+        }
+        lanes.push(lane);
+    }
+}
+
+/// Whether there is a kernel of the series and flavour.
+fn is_offered(wanted: &Wanted) -> Result<bool> {
+    let kernel = kernel::stock(wanted)?;
+    let series = Some(kernel.id.version.series());
+    Ok(series == wanted.series && kernel.id.flavour == wanted.flavour)
+}
+
+/// Every kernel that is known to pass but the default one.
+fn others() -> Vec<Wanted> {
+    let all = KNOWN.iter().flat_map(|series| {
+        Flavour::ALL.map(|flavour| Wanted {
+            series: Some(series.name.into()),
+            flavour,
+        })
+    });
+    all.filter(|wanted| {
+        wanted.flavour != Flavour::ALL[0] || wanted.series.as_deref() != Some(KNOWN[0].name)
+    })
+    .collect()
+}
+
+/// The boot tests on the kernel `wanted`, for which everything is built first.
+fn boot(wanted: &Wanted) -> Result<Command> {
+    crate::setup::announce(wanted)?;
+    build::at_once(vec![
+        Box::new(|| build::build_all(wanted)),
+        Box::new(|| build::later(|| guest_tree::image(&[])).map(drop)),
+    ])?;
+    let mut boot = cargo_test();
+    boot.args(["--package", "tests"])
+        .env("MCKERNEL_BUILT", "1")
+        .env("MCKERNEL_KERNEL", wanted.to_string())
+        .env("MCKERNEL_XTASK", std::env::current_exe()?);
+    Ok(boot)
+}
+
+fn models() -> Command {
+    let mut model = cargo_test();
+    model
+        .env("RUSTFLAGS", "--cfg loom")
+        .args(["--release", "--package", "ihk-ikc", "--target-dir"])
+        .arg(paths::target().join("loom"));
+    model
+}
+
+/// The contract's tests under one of the compiler's sanitizers.
+fn sanitizer(name: &str) -> Command {
+    let mut cargo = cargo_test();
+    cargo
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", format!("-Zsanitizer={name}"))
+        .arg("--tests")
+        .args([
+            "--package",
+            "ihk-ikc",
+            "--target",
+            "x86_64-unknown-linux-gnu",
+            "--target-dir",
+        ])
+        .arg(paths::target().join(name));
+    cargo
+}
+
+fn cargo_test() -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(paths::repository())
+        .args(["test", "--no-fail-fast"]);
+    cargo
+}
+
+/// Names and folders of the workspace's packages.
+fn packages() -> Result<Vec<(String, PathBuf)>> {
+    let metadata = metadata(paths::repository())?;
+    let packages = metadata["packages"].as_array().context("cargo metadata")?;
+    let packages = packages.iter().filter_map(|package| {
+        let manifest = Path::new(package["manifest_path"].as_str()?);
+        Some((
+            package["name"].as_str()?.to_string(),
+            manifest.parent()?.into(),
+        ))
+    });
+    Ok(packages.collect())
+}
+
+fn names_of(package: &Path, keep: impl Fn(&Path) -> bool + Copy) -> Vec<String> {
+    let folders = ["src", "tests"].map(|folder| names::of(&package.join(folder), keep));
+    folders.concat()
+}
+
+/// Whether a file has models, which are compiled in their own lane only.
+fn is_model(file: &Path) -> bool {
+    file.to_string_lossy().starts_with("loom_")
+}
+
+/// Runs a lane, its output passed on to stderr, and adds up its closing lines; a lane that fails without any failed
+/// test (one that does not compile, say) counts as one failed.
+fn run(name: &str, lane: &mut Command) -> Result<Count> {
+    let mut child = lane
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| name.to_string())?;
+    let mut count = Count::default();
+    let stdout = child.stdout.take().context("stdout")?;
+    for line in BufReader::new(stdout).lines() {
+        let line = line?;
+        eprintln!("{line}");
+        if let Some(closing) = parse(&line) {
+            count.add(&closing);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && count.failed == 0 {
+        ui::warn(&format!("{name}: {status}"));
+        count.failed = 1;
+    }
+    Ok(count)
+}
+
+/// Reads `test result: ok. 3 passed; 0 failed; …`.
+fn parse(line: &str) -> Option<Count> {
+    let rest = line.strip_prefix("test result: ")?.split_once(". ")?.1;
+    let number = |word: &str| -> Option<u64> {
+        rest.split("; ")
+            .find_map(|part| part.strip_suffix(word))?
+            .trim()
+            .parse()
+            .ok()
+    };
+    Some(Count {
+        passed: number("passed")?,
+        failed: number("failed")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_read_and_others_are_not() {
+        let line =
+            "test result: FAILED. 14 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 50.26s";
+        assert_eq!(
+            parse(line),
+            Some(Count {
+                passed: 14,
+                failed: 2
+            })
+        );
+        assert_eq!(parse("test result of mine: 3 passed"), None);
+    }
+
+    fn chosen(filter: &str) -> Vec<String> {
+        let selection = Selection {
+            filters: vec![filter.into()],
+            all: false,
+            kernel: None,
+        };
+        let lanes = select(&selection).unwrap();
+        lanes.into_iter().map(|lane| lane.name).collect()
+    }
+
+    #[test]
+    fn only_lanes_with_a_test_of_the_name_are_compiled() {
+        assert_eq!(chosen("closing_lines_are_read"), ["unit tests"]);
+        assert_eq!(chosen("web_server_answers_as_natively"), ["boot tests"]);
+        assert!(chosen("no test has this name").is_empty());
+    }
+
+    #[test]
+    fn every_other_kernel_has_a_lane() {
+        let names = chosen(ON_EVERY_KERNEL);
+        assert_eq!(names[0], "boot tests");
+        assert_eq!(names.len(), KNOWN.len() * Flavour::ALL.len());
+        assert!(names.contains(&"kernel 7.2-amd64".to_string()), "{names:?}");
+    }
+}
