@@ -3,7 +3,7 @@
 //! published to every booted instance, and again whenever Linux moves it.
 
 use crate::ffi::irq::{self, Domain, Line};
-use crate::ffi::irq_lock::IrqLock;
+use crate::ffi::irq_lock::HardIrqLock;
 use crate::ffi::{apic, compat, cpu, hotplug};
 use crate::proto::control::InstanceControl;
 use crate::proto::layout::MAX_LINUX_CPUS;
@@ -17,7 +17,8 @@ static LINES: [AtomicU32; MAX_LINUX_CPUS] = [const { AtomicU32::new(0) }; MAX_LI
 /// Per Linux CPU: how to raise its line now, as in [`InstanceControl::doorbells`].
 static WORDS: [AtomicU64; MAX_LINUX_CPUS] = [const { AtomicU64::new(0) }; MAX_LINUX_CPUS];
 /// Keeps a new instance from missing a move.
-static PUBLISHING: IrqLock<()> = IrqLock::new(());
+/// Linux tells of a move with a raw lock of its own held.
+static PUBLISHING: HardIrqLock<()> = HardIrqLock::new(());
 
 /// All lines. The fields are dropped in this order: callback, lines, domain.
 pub(crate) struct Doorbells {

@@ -21,6 +21,64 @@ pub(crate) const fn this_module() -> *mut bindings::module {
     addr_of_mut!(__this_module).cast()
 }
 
+/// The lock word of an [`super::irq_lock::IrqLock`].
+///
+/// # Safety
+///
+/// All zeroes must be an unlocked one, and who has locked it alone until it is unlocked.
+pub(crate) unsafe trait LockWord {
+    /// Takes the lock; what it returns is for [`Self::unlock`].
+    ///
+    /// # Safety
+    ///
+    /// `word` must be initialised and stay where it is.
+    unsafe fn lock(word: *mut Self) -> usize;
+
+    /// Gives it back.
+    ///
+    /// # Safety
+    ///
+    /// The caller must have locked it, on this CPU, and `flags` come from that.
+    unsafe fn unlock(word: *mut Self, flags: usize);
+}
+
+/// With interrupts off, whatever Linux it is.
+// SAFETY: Linux's own lock; zeroes are `__RAW_SPIN_LOCK_UNLOCKED` without lock debugging, as the kernels are built.
+unsafe impl LockWord for bindings::raw_spinlock_t {
+    unsafe fn lock(word: *mut Self) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { bindings::_raw_spin_lock_irqsave(word) }
+    }
+
+    unsafe fn unlock(word: *mut Self, flags: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { bindings::_raw_spin_unlock_irqrestore(word, flags) };
+    }
+}
+
+/// With PREEMPT_RT interrupt handlers run in threads, and the locks of Linux's wait queues and page tables sleep. So
+/// what holds one of ours may have to sleep as well: there it is a lock that does, and interrupts stay on.
+#[cfg(CONFIG_PREEMPT_RT)]
+pub(crate) type UsualWord = bindings::spinlock_t;
+/// See the other one.
+#[cfg(not(CONFIG_PREEMPT_RT))]
+pub(crate) type UsualWord = bindings::raw_spinlock_t;
+
+#[cfg(CONFIG_PREEMPT_RT)]
+// SAFETY: Linux's own lock; zeroes are an unlocked `rt_mutex_base` without lock debugging.
+unsafe impl LockWord for bindings::spinlock_t {
+    unsafe fn lock(word: *mut Self) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { bindings::spin_lock(word) };
+        0
+    }
+
+    unsafe fn unlock(word: *mut Self, _flags: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { bindings::spin_unlock(word) };
+    }
+}
+
 /// What an interrupt handler returns.
 ///
 /// Linux 7.2: a number, of constants `irqreturn_*`. Linux 7.3: a type of its own around the number, as bindgen was
@@ -66,4 +124,27 @@ pub(crate) fn effective_user(task: &Task) -> Kuid {
         ARef::<Credential>::from_raw(NonNull::new_unchecked(credential))
     };
     credential.euid()
+}
+
+/// Maps a folio of 2 MiB, read-only, where `fault` is; `None` if this Linux maps no large pages at all.
+///
+/// PREEMPT_RT is configured without transparent huge pages (`arch/Kconfig`: they depend on `!PREEMPT_RT`), and then has
+/// no `vmf_insert_folio_pmd`; nor does it call `huge_fault`.
+///
+/// # Safety
+///
+/// `fault` must be one that Linux is handling, with its lock held, and `folio` one of order 9.
+#[allow(dead_code, reason = "ihk.ko maps nothing")]
+pub(crate) unsafe fn insert_large_folio(
+    fault: *mut bindings::vm_fault,
+    folio: *mut bindings::folio,
+) -> Option<bindings::vm_fault_t> {
+    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+    // SAFETY: the caller's promise.
+    return Some(unsafe { bindings::vmf_insert_folio_pmd(fault, folio, false) });
+    #[cfg(not(CONFIG_TRANSPARENT_HUGEPAGE))]
+    {
+        let _ = (fault, folio);
+        None
+    }
 }

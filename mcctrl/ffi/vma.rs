@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Memory areas of the window: their setup, their operations, and one page fault as a value.
 
-use super::{file, page};
+use super::{compat, file, page};
 use crate::{fault, ffi::ihk::Frame, ffi::page::PageRef, proto::layout::PAGE_BYTES, proxy::Proxy};
 use core::marker::PhantomData;
 use kernel::{bindings, mm::virt::VmaNew, prelude::*, sync::ArcBorrow};
@@ -303,9 +303,8 @@ impl<'a> Fault<'a> {
     /// Maps the whole folio that `frame` is the first frame of.
     pub(crate) fn insert_large(&self, frame: Frame) -> Outcome {
         // SAFETY: the lock is held; partition memory is folios of this order.
-        let code =
-            unsafe { bindings::vmf_insert_folio_pmd(self.vmf, page::folio_at(frame.phys), false) };
-        Self::outcome(code)
+        unsafe { compat::insert_large_folio(self.vmf, page::folio_at(frame.phys)) }
+            .map_or(Outcome::Fallback, Self::outcome)
     }
 
     fn outcome(code: bindings::vm_fault_t) -> Outcome {
