@@ -4,7 +4,9 @@
 mod bench;
 mod build;
 mod check;
+mod clean;
 mod demo;
+mod kernels;
 mod test;
 mod vm;
 
@@ -26,7 +28,9 @@ enum Command {
     Bench(bench::Bench),
     Build(build::Build),
     Check(check::Check),
+    Clean(clean::Clean),
     Demo(demo::Demo),
+    Kernels(kernels::Kernels),
     Test(test::Test),
     Vm(Box<vm::Vm>),
 }
@@ -42,7 +46,9 @@ pub fn main() -> i32 {
         Command::Bench(bench) => bench.run(),
         Command::Build(build) => build.run(),
         Command::Check(check) => check.run(),
+        Command::Clean(clean) => clean.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Kernels(kernels) => kernels.run(),
         Command::Test(test) => test.run(),
         Command::Vm(vm) => vm.run(),
     };

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 
 use crate::setup::apt::Apt;
@@ -28,7 +29,19 @@ pub fn offers(anyway: bool) -> Result<Offers> {
     let base = base_tree::prepare()?;
     let apt = Apt::of_kernels()?;
     apt.update(&base, anyway)?;
-    let output = Apt::script(&apt.chroot(&base)?, LIST)
+    listed(&apt, &base)
+}
+
+/// What Debian offered when it was asked last.
+///
+/// # Errors
+/// It never was.
+pub fn offers_at_hand() -> Result<Offers> {
+    listed(&Apt::of_kernels()?, &base_tree::prepare()?)
+}
+
+fn listed(apt: &Apt, base: &Path) -> Result<Offers> {
+    let output = Apt::script(&apt.chroot(base)?, LIST)
         .stdin(Stdio::null())
         .output()
         .context("package lists")?;

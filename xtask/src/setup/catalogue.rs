@@ -232,8 +232,7 @@ pub fn choose(wanted: &Wanted, offered: &[Release]) -> Result<Vec<Choice>> {
 }
 
 /// What to say when `wanted` turns out to be `release`.
-#[must_use]
-pub fn warning(wanted: &Wanted, release: &Release) -> Option<String> {
+fn warning(wanted: &Wanted, release: &Release) -> Option<String> {
     let name = release.version.series();
     let meant = wanted.series.as_deref().unwrap_or(KNOWN[0].name);
     let Some(series) = KNOWN.iter().find(|series| series.name == name) else {

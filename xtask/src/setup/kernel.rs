@@ -140,9 +140,6 @@ pub fn stock(wanted: &Wanted) -> Result<Kernel> {
         return Ok(kernel.clone());
     }
     let kernel = find(wanted)?;
-    if let Some(warning) = catalogue::warning(wanted, &kernel.id) {
-        ui::warn(&warning);
-    }
     chosen.insert(name, kernel.clone());
     Ok(kernel)
 }
@@ -160,6 +157,9 @@ fn find(wanted: &Wanted) -> Result<Kernel> {
     let mut last = None;
     for choice in catalogue::choose(wanted, &offered)? {
         let release = choice.release;
+        if let Some(warning) = choice.warning {
+            ui::warn(&warning);
+        }
         match cached(&release).map_or_else(|| fetch(&release, &offers), Ok) {
             Ok(kernel) if has_rust(&kernel) => return Ok(kernel),
             Ok(kernel) => ui::warn(&format!("{}: built without CONFIG_RUST", kernel.release)),
@@ -184,8 +184,10 @@ fn find(wanted: &Wanted) -> Result<Kernel> {
 fn without_archive(wanted: &Wanted, error: anyhow::Error) -> Result<Kernel> {
     let releases: Vec<Release> = all_cached()?.into_iter().map(|it| it.id).collect();
     let choices = catalogue::choose(wanted, &releases).unwrap_or_default();
-    match choices.first().and_then(|choice| cached(&choice.release)) {
-        Some(kernel) => {
+    let choice = choices.into_iter().next();
+    match choice.and_then(|it| Some((cached(&it.release)?, it.warning))) {
+        Some((kernel, warning)) => {
+            warning.iter().for_each(|warning| ui::warn(warning));
             ui::warn(&format!("Debian cannot be asked what it offers: {error:#}"));
             Ok(kernel)
         }

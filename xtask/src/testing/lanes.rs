@@ -11,7 +11,7 @@ use crate::build::{self, tools::metadata};
 use crate::paths;
 use crate::setup::catalogue::{Flavour, Wanted, KNOWN};
 use crate::setup::{guest_tree, kernel, rust_src};
-use crate::testing::names;
+use crate::testing::{names, record};
 use crate::ui;
 
 /// What of the boot tests runs on every kernel: the module with the claims that one boot can show.
@@ -64,6 +64,8 @@ pub(crate) struct Lane {
     name: String,
     /// The kernel that it is all about, if it is one of many.
     about: Option<Wanted>,
+    /// The kernel that it boots, if it boots one.
+    boots: Option<Wanted>,
     prepare: Box<dyn FnOnce() -> Result<Command>>,
     arguments: Vec<String>,
 }
@@ -83,6 +85,7 @@ impl Lane {
         Self {
             name: name.into(),
             about: None,
+            boots: None,
             prepare: Box::new(prepare),
             arguments,
         }
@@ -114,8 +117,11 @@ impl Lane {
             command => command?,
         };
         command.args(self.arguments);
-        let name = self.name.clone();
-        ui::step(&self.name, || run(&name, &mut command))
+        let count = ui::step(&self.name, || run(&self.name, &mut command))?;
+        if let Some(wanted) = self.boots {
+            record::add(&kernel::stock(&wanted)?.release, count.passed, count.failed)?;
+        }
+        Ok(count)
     }
 }
 
@@ -174,7 +180,9 @@ fn boot_lanes(selection: &Selection, lanes: &mut Vec<Lane>) {
     let default = selection.kernel.clone().unwrap_or_default();
     if selection.has(&names) {
         let wanted = default.clone();
-        lanes.push(Lane::new("boot tests", selection, move || boot(&wanted)));
+        let mut lane = Lane::new("boot tests", selection, move || boot(&wanted));
+        lane.boots = Some(default);
+        lanes.push(lane);
     }
     let on_every = |name: &String| name.starts_with(ON_EVERY_KERNEL);
     let on_every: Vec<String> = names
@@ -190,7 +198,8 @@ fn boot_lanes(selection: &Selection, lanes: &mut Vec<Lane>) {
         let name = format!("kernel {other}");
         let about = Some(other.clone());
         let mut lane = Lane::new(&name, selection, move || boot(&other));
-        lane.about = about;
+        lane.about.clone_from(&about);
+        lane.boots = about;
         if !selection.all && selection.filters.is_empty() {
             lane.arguments.insert(1, ON_EVERY_KERNEL.into());
         }
