@@ -16,6 +16,7 @@ claims!(KERNELS:
     stopping_gives_everything_back,
     threads_share_work,
     files_are_mapped_and_processes_forked,
+    newest_calls_are_answered_as_natively,
     killed_programs_leave_nothing_behind,
     five_cycles_give_everything_back,
 );

@@ -3,6 +3,7 @@
 //!
 //! Tests use [`vm::Machine`]; everything else is behind `cargo xtask`.
 
+pub mod assumptions;
 pub mod bench;
 pub mod build;
 pub mod commands;

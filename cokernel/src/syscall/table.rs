@@ -61,7 +61,7 @@ impl Row {
 }
 
 /// One more than the highest number.
-const NUMBERS: usize = 472;
+const NUMBERS: usize = 473;
 
 macro_rules! syscall_table {
     ($($number:literal $name:ident $route:expr;)*) => {
@@ -476,4 +476,5 @@ syscall_table! {
     469 file_setattr             Delegate;
     470 listns                   Delegate;
     471 rseq_slice_yield         Enosys;
+    472 fchroot                  Delegate;
 }

@@ -58,6 +58,7 @@ const RANGES: &[(u64, u64)] = &[
     (451, 452),
     (457, 461),
     (463, 470),
+    (472, 472),
 ];
 
 /// Whether any thread of the proxy may perform `number` as it is.

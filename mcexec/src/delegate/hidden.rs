@@ -28,6 +28,8 @@ fn descriptor(argument: u64) -> RawFd {
 
 /// Calls whose first argument is a descriptor that must be open.
 fn takes_descriptor_first(call: libc::c_long) -> bool {
+    /// New in Linux 7.3; before, Linux refuses it as any unknown number.
+    const SYS_FCHROOT: libc::c_long = 472;
     matches!(
         call,
         libc::SYS_read
@@ -60,6 +62,7 @@ fn takes_descriptor_first(call: libc::c_long) -> bool {
             | libc::SYS_fsetxattr
             | libc::SYS_flistxattr
             | libc::SYS_fremovexattr
+            | SYS_FCHROOT
     )
 }
 

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::assumptions;
 use crate::paths;
 use crate::setup::kernel;
 use crate::syscalls;
@@ -28,13 +29,15 @@ impl Check {
         let mut failed = Vec::new();
         let wanted = self.kernel.wanted();
         let table = || syscalls::check(&kernel::stock(&wanted)?, self.update);
-        let checks: [(&str, &dyn Fn() -> Result<()>); 6] = [
+        let assumed = || assumptions::check(&kernel::stock(&wanted)?);
+        let checks: [(&str, &dyn Fn() -> Result<()>); 7] = [
             ("format", &format),
             ("clippy", &clippy),
             ("documentation", &documentation),
             ("licence headers", &headers),
             ("spin loops", &spin_loops),
             ("system call table", &table),
+            ("assumptions about Linux", &assumed),
         ];
         for (name, check) in checks {
             if let Err(error) = ui::step(name, check) {
