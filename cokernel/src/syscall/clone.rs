@@ -81,7 +81,7 @@ pub fn clone(frame: &mut UserFrame) -> SyscallResult {
 
 /// Words of `struct clone_args` in its first version, which everybody may use.
 const WORDS_V0: usize = 8;
-/// Words known to Linux 7.2: set_tid, set_tid_size, cgroup.
+/// Words known to Linux: set_tid, set_tid_size, cgroup.
 const WORDS: usize = 11;
 
 /// clone3(2).
