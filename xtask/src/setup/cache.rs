@@ -176,3 +176,103 @@ fn open(path: &Path) -> Result<File> {
     let file = File::options().create(true).append(true).open(path);
     file.with_context(|| path.display().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    /// A name that no other test or run uses, and nothing is left of at the end.
+    struct Name(String);
+
+    impl Name {
+        fn new(test: &str) -> Self {
+            Self(format!("test-{test}-{}", std::process::id()))
+        }
+    }
+
+    impl Drop for Name {
+        fn drop(&mut self) {
+            let cache = paths::cache().unwrap();
+            for left in [
+                self.0.clone(),
+                format!("{}.tmp", self.0),
+                format!("locks/{}", self.0),
+            ] {
+                let _ = fs::remove_file(cache.join(left));
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_that_many_want_is_made_once() {
+        let name = Name::new("once");
+        let made = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let path = entry(&name.0, 1, |path| {
+                        made.fetch_add(1, Ordering::Relaxed);
+                        thread::sleep(std::time::Duration::from_millis(50));
+                        Ok(fs::write(path, "whole")?)
+                    });
+                    assert_eq!(fs::read_to_string(path.unwrap()).unwrap(), "whole");
+                });
+            }
+        });
+        assert_eq!(made.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn entries_that_do_not_need_each_other_are_made_at_the_same_time() {
+        let names = [Name::new("left"), Name::new("right")];
+        let both = std::sync::Barrier::new(2);
+        thread::scope(|scope| {
+            for name in &names {
+                scope.spawn(|| {
+                    let make = |path: &Path| {
+                        both.wait();
+                        Ok(fs::write(path, "")?)
+                    };
+                    assert!(entry(&name.0, 1, make).is_ok());
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn an_entry_that_fails_leaves_nothing_and_says_the_same_to_all() {
+        let name = Name::new("fails");
+        let fail = |path: &Path| {
+            fs::write(path, "half")?;
+            anyhow::bail!("broke off")
+        };
+        let first = entry(&name.0, 1, fail).unwrap_err().to_string();
+        assert_eq!(first, "broke off");
+        let second = entry(&name.0, 1, |_| panic!("made twice")).unwrap_err();
+        assert_eq!(second.to_string(), first);
+        let cache = paths::cache().unwrap();
+        assert!(!cache.join(&name.0).exists() && !cache.join(format!("{}.tmp", name.0)).exists());
+    }
+
+    #[test]
+    fn an_entry_that_was_interrupted_is_made_anew() {
+        let name = Name::new("interrupted");
+        let cache = paths::cache().unwrap();
+        fs::create_dir_all(&cache).unwrap();
+        fs::write(cache.join(format!("{}.tmp", name.0)), "half").unwrap();
+        let path = entry(&name.0, 1, |path| {
+            assert!(!path.exists());
+            Ok(fs::write(path, "whole")?)
+        });
+        assert_eq!(fs::read_to_string(path.unwrap()).unwrap(), "whole");
+    }
+
+    #[test]
+    fn an_entry_that_has_no_room_is_not_begun() {
+        let name = Name::new("room");
+        let error = entry(&name.0, u64::MAX, |_| panic!("begun")).unwrap_err();
+        assert!(error.to_string().contains("no room for"), "{error}");
+    }
+}
