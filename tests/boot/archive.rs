@@ -248,6 +248,7 @@ fn on_small_disk(folder: &Path) -> Output {
         .args(xtask.get_args())
         .args(["vm", "--no-lwk", "--no-build", "--", "true"])
         .env("MCKERNEL_CACHE", folder)
+        .env_remove("MCKERNEL_KERNEL")
         .current_dir(tests::repository());
     command.stdin(Stdio::null()).output().expect("unshare")
 }

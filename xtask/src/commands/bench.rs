@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::bench::experiment::Y;
 use crate::bench::figure::Figure;
 use crate::bench::{cache, experiment, instructions, plot, report, rows, run};
+use crate::vm::options::KernelOption;
 use crate::{paths, ui};
 
 /// Measure: native Linux and the co-kernel within one boot
@@ -32,11 +33,14 @@ pub(super) struct Bench {
     /// With --instructions: write to target/bench/profile-N which code they are, as lines VCPU ADDRESS COUNT
     #[arg(long, requires = "instructions")]
     profile: bool,
+    #[command(flatten)]
+    kernel: KernelOption,
 }
 
 impl Bench {
     /// Status 1 if a control row moved; a missed target is no failure.
     pub(super) fn run(self) -> Result<i32> {
+        self.kernel.make_default();
         ensure!(self.boots != Some(0), "--boots 0: nothing to measure");
         if self.cache {
             return self.show(cache::measure().map(|figure| vec![figure]));

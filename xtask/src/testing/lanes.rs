@@ -235,10 +235,12 @@ fn boot(wanted: &Wanted) -> Result<Command> {
         Box::new(|| build::build_all(wanted)),
         Box::new(|| build::later(|| guest_tree::image(&[])).map(drop)),
     ])?;
+    let id = kernel::stock(wanted)?.id;
+    let name = format!("{}-{}", id.version.series(), id.flavour.name());
     let mut boot = cargo_test();
     boot.args(["--package", "tests"])
         .env("MCKERNEL_BUILT", "1")
-        .env("MCKERNEL_KERNEL", wanted.to_string())
+        .env("MCKERNEL_KERNEL", name)
         .env("MCKERNEL_XTASK", std::env::current_exe()?);
     Ok(boot)
 }

@@ -5,6 +5,7 @@ use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use crate::setup::catalogue::Wanted;
 
@@ -72,6 +73,9 @@ pub struct VmOptions {
     pub bzimage: bool,
 }
 
+/// See [`KernelOption::make_default`].
+static DEFAULT: OnceLock<Wanted> = OnceLock::new();
+
 /// `--kernel`, for commands without the other options.
 #[derive(Debug, Clone, Args)]
 pub struct KernelOption {
@@ -98,10 +102,24 @@ impl KernelOption {
         self.kernel.clone()
     }
 
-    /// What the variable says that goes with the option; nothing if it says nothing sensible.
-    #[must_use]
-    pub fn from_environment() -> Option<Wanted> {
-        std::env::var("MCKERNEL_KERNEL").ok()?.parse().ok()
+    /// Makes it what [`VmOptions::default`] has, for commands that make their machines themselves.
+    pub fn make_default(&self) {
+        if let Some(wanted) = &self.kernel {
+            // The first one counts; a command has only one.
+            let _ = DEFAULT.set(wanted.clone());
+        }
+    }
+
+    /// What was made the default, or what the variable says that goes with the option.
+    fn default_kernel() -> Option<Wanted> {
+        if let Some(wanted) = DEFAULT.get() {
+            return Some(wanted.clone());
+        }
+        let text = std::env::var("MCKERNEL_KERNEL").ok()?;
+        match text.parse() {
+            Ok(wanted) => Some(wanted),
+            Err(error) => panic!("MCKERNEL_KERNEL {text}: {error:#}"),
+        }
     }
 }
 
@@ -123,7 +141,7 @@ impl Default for VmOptions {
             timeout: Some(600),
             icount: false,
             plugin: Vec::new(),
-            kernel: KernelOption::from_environment(),
+            kernel: KernelOption::default_kernel(),
             no_build: false,
             bzimage: false,
         }
