@@ -7,11 +7,12 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::thread;
 use tests::xtask_command;
 use xtask::setup::archive::packages;
 use xtask::setup::catalogue::{Flavour, Release};
+use xtask::setup::host::root_command;
 
 /// A mirror on this machine that offers releases by their names alone: each download breaks off half-way.
 struct Mirror {
@@ -115,7 +116,7 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = xtask::setup::cache::remove(&self.0);
     }
 }
 
@@ -234,7 +235,7 @@ fn a_disk_without_room_is_said_before_anything_is_fetched() {
 /// Runs the rig with an empty cache on a disk of 64 MiB, mounted where nobody else sees it.
 fn on_small_disk(folder: &Path) -> Output {
     let xtask = xtask_command(&[]);
-    let mut command = Command::new("unshare");
+    let mut command = root_command("unshare");
     command
         .args([
             "--mount",
@@ -244,11 +245,13 @@ fn on_small_disk(folder: &Path) -> Output {
             "sh",
         ])
         .arg(folder)
+        .arg("env")
+        .arg("-u")
+        .arg("MCKERNEL_KERNEL")
+        .arg(format!("MCKERNEL_CACHE={}", folder.display()))
         .arg(xtask.get_program())
         .args(xtask.get_args())
         .args(["vm", "--no-lwk", "--no-build", "--", "true"])
-        .env("MCKERNEL_CACHE", folder)
-        .env_remove("MCKERNEL_KERNEL")
         .current_dir(tests::repository());
     command.stdin(Stdio::null()).output().expect("unshare")
 }

@@ -5,11 +5,11 @@ release=$1
 first_init=$2
 shift 2
 
-cd /apt/debs
+mkdir /out/tree /out/debs
+cd /out/debs
 apt apt-get download "$@"
-mkdir /out/tree
-for name in "$@"; do
-    dpkg-deb -x "$(echo "${name%%=*}"_*.deb)" /out/tree
+for deb in *.deb; do
+    dpkg-deb -x "$deb" /out/tree
 done
 cd /out
 
@@ -49,4 +49,4 @@ cp /bin/busybox early/bin/
 printf %s "$first_init" >early/init
 chmod 755 early/init
 (cd early && find . | busybox cpio -o -H newc) >initrd
-rm -rf tree root early
+rm -rf tree debs root early

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # Runs inside the base tree. Fetches the source of one version of Debian's kernel and kbuild's tools; /out becomes the
 # cache entry: source/ without what no build of a module reads, kbuild/ with the tools that take long to build.
-cd /apt/debs
+mkdir /out/tree /out/debs /out/source
+cd /out/debs
 apt apt-get download "$@"
-mkdir -p /out/tree /out/source
-for name in "$@"; do
-    dpkg-deb -x "$(echo "${name%%=*}"_*.deb)" /out/tree
+for deb in *.deb; do
+    dpkg-deb -x "$deb" /out/tree
 done
 cd /out
 # Kconfig files and makefiles stay, for the configuration is read as a whole.
@@ -14,4 +14,4 @@ tar -C source --strip-components=1 --exclude='*/Documentation/*.rst' --exclude='
     --exclude='*/drivers/gpu/*.h' --exclude='*/sound/*.c' --exclude='*/boot/dts/*.dts*' --exclude='*/tools/testing/*' \
     -xf "$(find tree -name 'linux-source-*.tar.*' | head -n 1)"
 mv "$(find tree -path '*/linux-kbuild-*/tools' -type d | head -n 1)" kbuild
-rm -rf tree /apt/debs/linux-source-*.deb
+rm -rf tree debs

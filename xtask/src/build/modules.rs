@@ -36,6 +36,7 @@ pub fn build(wanted: &Wanted) -> Result<()> {
     let target = Target::of(kernel)?;
     let folder = target.folder.clone();
     let mut content = target.prepared.objects.to_string_lossy().into_owned();
+    content.push_str(BINDINGS);
     for name in present.iter().chain([&SHARED]) {
         content.push_str(&sync(&paths::repository().join(name), &folder.join(name))?);
     }
@@ -43,6 +44,8 @@ pub fn build(wanted: &Wanted) -> Result<()> {
     if fs::read_to_string(&stamp).is_ok_and(|built| built == content) {
         return Ok(());
     }
+    // Until both are built and installed, nothing may be taken for what was built last.
+    let _ = fs::remove_file(&stamp);
     compile(&target, &present)?;
     fs::write(stamp, content)?;
     Ok(())
@@ -85,6 +88,8 @@ fn compile(target: &Target, present: &[&str]) -> Result<()> {
         bindings(target, &chroot, &folder.join(name), name)?;
         make(target, &chroot, name, &symbols)?;
         symbols.push(format!("/src/{name}/Module.symvers"));
+    }
+    for name in present {
         changed |= install(target, &folder.join(name))?;
     }
     let index = target.overlay.join(&target.inside).join("modules.dep");

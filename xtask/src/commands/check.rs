@@ -27,9 +27,10 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self) -> Result<i32> {
         let mut failed = Vec::new();
-        let wanted = self.kernel.wanted();
-        let table = || syscalls::check(&kernel::stock(&wanted)?, self.update);
-        let assumed = || assumptions::check(&kernel::stock(&wanted)?);
+        let kernel = kernel::stock(&self.kernel.wanted())?;
+        kernel.prepared()?;
+        let table = || syscalls::check(&kernel, self.update);
+        let assumed = || assumptions::check(&kernel);
         let checks: [(&str, &dyn Fn() -> Result<()>); 7] = [
             ("format", &format),
             ("clippy", &clippy),

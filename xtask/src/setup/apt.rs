@@ -21,8 +21,8 @@ const APT: &str = r#"
 apt() {
     tool=$1; shift
     if [ ! -e /apt/sources.list ]; then
-        cat /etc/apt/sources.list >/apt/sources.list
-        sed -n '1s/ trixie / trixie-backports /p' /etc/apt/sources.list >>/apt/sources.list
+        sed -n 'p; 1s/ trixie / trixie-backports /p' /etc/apt/sources.list >/apt/sources.list.$$
+        mv /apt/sources.list.$$ /apt/sources.list
     fi
     mkdir -p /apt/lists/partial /apt/debs/partial
     "$tool" -qq -o Dir::Etc::sourcelist=/apt/sources.list -o Dir::Etc::sourceparts=- -o Dir::State::lists=/apt/lists \
@@ -60,7 +60,14 @@ impl Apt {
             folder: paths::cache()?.join(name),
         };
         fs::create_dir_all(&apt.folder).with_context(|| apt.folder.display().to_string())?;
-        fs::write(apt.folder.join("sources.list"), format!("{source}\n"))?;
+        let (list, text) = (apt.folder.join("sources.list"), format!("{source}\n"));
+        // Written once: an apt may be reading it.
+        if fs::read_to_string(&list).is_ok_and(|present| present == text) {
+            return Ok(apt);
+        }
+        let unfinished = apt.folder.join(format!("sources.{}", std::process::id()));
+        fs::write(&unfinished, text)?;
+        fs::rename(unfinished, list)?;
         Ok(apt)
     }
 

@@ -61,6 +61,7 @@ pub fn entry(name: &str, mib: u64, make: impl FnOnce(&Path) -> Result<()>) -> Re
 }
 
 fn find_or_make(name: &str, mib: u64, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    hold()?;
     let cache = paths::cache()?;
     let path = cache.join(name);
     if path.exists() {
@@ -68,7 +69,6 @@ fn find_or_make(name: &str, mib: u64, make: impl FnOnce(&Path) -> Result<()>) ->
     }
     let locks = cache.join("locks");
     fs::create_dir_all(&locks).with_context(|| cache.display().to_string())?;
-    let _in_use = share(&cache)?;
     let lock_file = locks.join(name);
     let _lock = lock(&lock_file, &format!("another run is making {name}"))?;
     if path.exists() {
@@ -131,31 +131,72 @@ pub fn remove(path: &Path) -> Result<()> {
     })
 }
 
-/// Removes the whole cache, which nobody may be filling; how many MiB that freed.
+/// How the names of all begin that the rig makes in the cache; what else lies there is somebody else's.
+const OURS: [&str; 9] = [
+    "apt",
+    "base-",
+    "build-root-",
+    "guest-",
+    "kernel-",
+    "objects-",
+    "rust-src-",
+    "source-",
+    "locks",
+];
+
+/// Its files that are no entries.
+const FILES: [&str; 3] = ["tested.json", "times.json", USERS];
+
+/// Locked by every run that uses the cache.
+const USERS: &str = "users";
+
+/// Removes all that the rig has made in the cache, which nobody may be using; how many MiB that freed.
 ///
 /// # Errors
-/// Another run is filling it, or it cannot be removed.
+/// Another run is using it, or it cannot be removed.
 pub fn clear() -> Result<u64> {
     let cache = paths::cache()?;
     if !cache.exists() {
         return Ok(0);
     }
-    let users = open(&cache.join("users"))?;
+    let users = open(&cache.join(USERS))?;
     ensure!(
         users.try_lock_exclusive().is_ok(),
-        "{}: another run is filling it",
+        "{}: another run is using it",
         cache.display()
     );
     let before = free_mib(&cache)?;
-    remove(&cache)?;
+    for entry in fs::read_dir(&cache)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if OURS.iter().any(|start| name.starts_with(start)) {
+            remove(&path)?;
+        }
+    }
+    for file in FILES {
+        remove(&cache.join(file))?;
+    }
+    // Fails if there is something else in it, which is not ours.
+    let _ = fs::remove_dir(&cache);
     Ok(free_mib(&cache)?.saturating_sub(before))
 }
 
-/// Says that the cache is being filled for as long as the returned value lives.
-fn share(cache: &Path) -> Result<File> {
-    let users = open(&cache.join("users"))?;
+/// Says, for as long as this process lives, that the cache is in use.
+///
+/// # Errors
+/// The cache is not writable.
+pub fn hold() -> Result<()> {
+    static HELD: Mutex<Option<File>> = Mutex::new(None);
+    let mut held = HELD.lock().map_err(|_| anyhow!("a thread died"))?;
+    if held.is_some() {
+        return Ok(());
+    }
+    let cache = paths::cache()?;
+    fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
+    let users = open(&cache.join(USERS))?;
     FileExt::lock_shared(&users).with_context(|| cache.display().to_string())?;
-    Ok(users)
+    *held = Some(users);
+    Ok(())
 }
 
 /// Takes the lock file for as long as the returned value lives; says `reason` if that means waiting.

@@ -16,6 +16,7 @@ pub struct Chroot {
 
 /// Mounts and enters: `$1` = tree, then pairs of host folder and place in the tree up to `--`, then the command.
 const ENTER: &str = r#"
+umask 022
 tree=$1; shift
 mount -t proc proc "$tree/proc"
 mount --rbind /dev "$tree/dev"
@@ -65,6 +66,11 @@ impl Chroot {
     /// The host's resolver configuration cannot be copied.
     pub fn share_resolver(&self) -> Result<()> {
         let target = self.tree.join("etc/resolv.conf");
+        let here = std::fs::read("/etc/resolv.conf").context("resolv.conf")?;
+        // Others may just be reading it.
+        if std::fs::read(&target).is_ok_and(|there| there == here) {
+            return Ok(());
+        }
         host::as_root("cp", |command| {
             command
                 .args(["--dereference", "/etc/resolv.conf"])

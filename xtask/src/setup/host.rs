@@ -37,7 +37,7 @@ pub fn root_command(program: &str) -> Command {
 /// Runs `program` as root, with what `arguments` adds, and waits for it.
 ///
 /// # Errors
-/// It could not be run or failed; its output is part of the message.
+/// It could not be run or failed; the last line of its output is part of the message.
 pub fn as_root(program: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<()> {
     let mut command = root_command(program);
     let output = arguments(&mut command)
@@ -49,7 +49,7 @@ pub fn as_root(program: &str, arguments: impl FnOnce(&mut Command) -> &mut Comma
         output.status.success(),
         "{program}: {}: {}",
         output.status,
-        error.trim_end()
+        error.lines().last().unwrap_or_default()
     );
     Ok(())
 }

@@ -144,51 +144,68 @@ pub fn stock(wanted: &Wanted) -> Result<Kernel> {
     Ok(kernel)
 }
 
+/// Whether nothing need be fetched for `wanted`, as far as can be told without asking Debian.
+///
+/// # Errors
+/// There is no place for a cache.
+pub fn is_at_hand(wanted: &Wanted) -> Result<bool> {
+    let series = wanted.series.as_deref();
+    let fits = |kernel: &Kernel| {
+        kernel.id.flavour == wanted.flavour
+            && series.is_none_or(|series| kernel.id.version.series() == series)
+            && whole(&kernel.id).is_some()
+    };
+    Ok(all_cached()?.iter().any(fits))
+}
+
 fn find(wanted: &Wanted) -> Result<Kernel> {
     let pinned = catalogue::pinned(wanted);
     if let Some(kernel) = pinned.first().and_then(whole) {
         return Ok(kernel);
     }
-    let offers = match archive::offers(false) {
-        Ok(offers) => offers,
-        Err(error) => return without_archive(wanted, error),
-    };
+    match archive::offers(false) {
+        // Lists of yesterday may name packages that a mirror has replaced since.
+        Ok(offers) => among(wanted, &offers).or_else(|_| among(wanted, &archive::offers(true)?)),
+        Err(error) => without_archive(wanted, error),
+    }
+}
+
+/// The best of what is offered.
+fn among(wanted: &Wanted, offers: &Offers) -> Result<Kernel> {
     let offered: Vec<Release> = offers.keys().cloned().collect();
-    let mut last = None;
     for choice in catalogue::choose(wanted, &offered)? {
         let release = choice.release;
         if let Some(warning) = choice.warning {
             ui::warn(&warning);
         }
-        match cached(&release).map_or_else(|| fetch(&release, &offers), Ok) {
-            Ok(kernel) if has_rust(&kernel) => return Ok(kernel),
-            Ok(kernel) => ui::warn(&format!("{}: built without CONFIG_RUST", kernel.release)),
-            Err(error) if last.is_none() => last = Some(error),
-            Err(_) => {}
+        // What cannot be fetched today is no reason to take another series: that is an error.
+        let kernel = match cached(&release) {
+            Some(kernel) => kernel,
+            None => fetch(&release, offers)?,
+        };
+        if has_rust(&kernel) {
+            return Ok(kernel);
         }
-        // What cannot be fetched today is no reason to take another series.
-        if last.is_some() {
-            break;
-        }
+        ui::warn(&format!("{release}: built without CONFIG_RUST"));
     }
-    match last {
-        Some(error) => Err(error),
-        None => bail!(
-            "Debian offers no kernel with Rust of the flavour {}",
-            wanted.flavour.name()
-        ),
-    }
+    bail!(
+        "Debian offers no kernel with Rust of the flavour {}",
+        wanted.flavour.name()
+    )
 }
 
-/// No mirror answers: whatever the cache has of the flavour, best first.
+/// No mirror answers: whatever the cache has whole of the flavour, best first.
 fn without_archive(wanted: &Wanted, error: anyhow::Error) -> Result<Kernel> {
-    let releases: Vec<Release> = all_cached()?.into_iter().map(|it| it.id).collect();
+    let usable = |kernel: &Kernel| whole(&kernel.id).is_some() && has_rust(kernel);
+    let kernels = all_cached()?.into_iter().filter(usable);
+    let releases: Vec<Release> = kernels.map(|it| it.id).collect();
     let choices = catalogue::choose(wanted, &releases).unwrap_or_default();
-    let choice = choices.into_iter().next();
-    match choice.and_then(|it| Some((cached(&it.release)?, it.warning))) {
-        Some((kernel, warning)) => {
-            warning.iter().for_each(|warning| ui::warn(warning));
-            ui::warn(&format!("Debian cannot be asked what it offers: {error:#}"));
+    match choices.first().and_then(|choice| cached(&choice.release)) {
+        Some(kernel) => {
+            ui::warn(&format!(
+                "Debian cannot be asked what it offers ({error:#}); using {} from the cache",
+                kernel.release
+            ));
             Ok(kernel)
         }
         None => Err(error),

@@ -47,6 +47,7 @@ impl Environment {
 /// # Errors
 /// There is no room, or no place for a cache.
 pub fn announce(wanted: &Wanted) -> Result<()> {
+    cache::hold()?;
     let [tree, image] = guest_tree::names("");
     let mut needs = vec![
         (base_tree::name(), base_tree::MIB),
@@ -56,11 +57,7 @@ pub fn announce(wanted: &Wanted) -> Result<()> {
     ];
     needs.retain(|(name, _)| cache::path(name).is_ok_and(|path| !path.exists()));
     let mut mib: u64 = needs.iter().map(|(_, mib)| mib).sum();
-    if catalogue::pinned(wanted)
-        .first()
-        .and_then(kernel::cached)
-        .is_none()
-    {
+    if !kernel::is_at_hand(wanted)? {
         mib += kernel::MIB.iter().sum::<u64>();
     }
     if mib == 0 {
