@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 
 use crate::setup::archive::{self, Offers};
 use crate::setup::catalogue::{self, Flavour, Release, Wanted, KNOWN};
@@ -28,28 +29,35 @@ impl Kernels {
             archive::offers_at_hand()
         })?;
         let rows = rows(&offers)?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&Value::Array(rows))?);
-            return Ok(0);
-        }
-        let line = |cells: [&str; 6]| {
-            let [release, kernel, offered, known, cached, tested] = cells;
-            println!("{release:<28} {kernel:<12} {offered:<20} {known:<11} {cached:<11} {tested}");
+        let text = if self.json {
+            serde_json::to_string_pretty(&Value::Array(rows))? + "\n"
+        } else {
+            table(&rows)
         };
-        line([
-            "release", "--kernel", "offered", "known", "cached", "tested",
-        ]);
-        for row in &rows {
-            let cell = |name: &str| row[name].as_str().unwrap_or("-").to_string();
-            let names = ["release", "kernel", "offered", "known", "cached", "tested"];
-            let cells = names.map(cell);
-            line(cells.each_ref().map(String::as_str));
-        }
-        if let Some(date) = archive::asked_on() {
-            println!("Debian was asked on {date}");
-        }
+        // Whoever reads may have seen enough.
+        let _ = std::io::stdout().write_all(text.as_bytes());
         Ok(0)
     }
+}
+
+fn table(rows: &[Value]) -> String {
+    let mut text = String::new();
+    let mut line = |cells: [&str; 6]| {
+        let [release, kernel, offered, known, cached, tested] = cells;
+        let start = format!("{release:<28} {kernel:<12} {offered:<20}");
+        text += &format!("{start} {known:<11} {cached:<11} {tested}\n");
+    };
+    let names = ["release", "kernel", "offered", "known", "cached", "tested"];
+    line([
+        "release", "--kernel", "offered", "known", "cached", "tested",
+    ]);
+    for row in rows {
+        line(names.map(|name| row[name].as_str().unwrap_or("-")));
+    }
+    if let Some(date) = archive::asked_on() {
+        text += &format!("Debian was asked on {date}\n");
+    }
+    text
 }
 
 /// One row for each release that anybody knows, newest first.
