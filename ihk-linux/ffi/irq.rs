@@ -151,7 +151,7 @@ impl Drop for Domain {
     }
 }
 
-/// What a line calls in hard interrupt context.
+/// What a line calls in hard interrupt context; with PREEMPT_RT that is a thread of the line, wherever ours is spoken of.
 pub(crate) type Handler = extern "C" fn(irq: c_int, cookie: *mut c_void) -> HandlerResult;
 
 /// One interrupt line with its handler.
