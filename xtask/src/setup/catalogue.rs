@@ -13,7 +13,7 @@ pub struct Series {
     pub name: &'static str,
     /// The release that the tests passed with; the newest of the series stands in when Debian drops it.
     pub release: &'static str,
-    /// The day on which the whole of the tests passed.
+    /// The day on which the claims of `kernels::` passed last on all its flavours.
     pub passed: &'static str,
 }
 
