@@ -152,7 +152,7 @@ pub(crate) fn select(selection: &Selection) -> Result<Vec<Lane>> {
         .into_iter()
         .filter(|(name, folder)| {
             !NOT_UNIT.contains(&name.as_str())
-                && selection.has(&names_of(folder, |file| !is_model(file)))
+                && selection.has(&names::of(folder, |file| !is_model(file)))
         })
         .collect();
     if !packages.is_empty() {
@@ -165,10 +165,10 @@ pub(crate) fn select(selection: &Selection) -> Result<Vec<Lane>> {
         }));
     }
     let contract = paths::repository().join("ihk-ikc");
-    if selection.has(&names_of(&contract, |_| true)) {
+    if selection.has(&names::of(&contract, |_| true)) {
         lanes.push(Lane::new("models", selection, || Ok(models())));
     }
-    if selection.has(&names_of(&contract, |file| !is_model(file))) {
+    if selection.has(&names::of(&contract, |file| !is_model(file))) {
         let address = || Ok(sanitizer("address"));
         lanes.push(Lane::new("address sanitizer", selection, address));
         if let Some(library) = rust_src::library() {
@@ -318,11 +318,6 @@ fn packages() -> Result<Vec<(String, PathBuf)>> {
         ))
     });
     Ok(packages.collect())
-}
-
-/// Names of a package's tests: its files may lie anywhere in its folder, and belong to packages inside it.
-fn names_of(package: &Path, keep: impl Fn(&Path) -> bool) -> Vec<String> {
-    names::of(package, keep)
 }
 
 /// Whether a file has models, which are compiled in their own lane only.
