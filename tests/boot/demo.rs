@@ -3,7 +3,7 @@
 
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
-use tests::{run, xtask_command, Examine, VmOptions};
+use tests::{in_turn, xtask_command, Examine};
 
 /// What the demo may take once everything is built.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -16,11 +16,7 @@ fn xtask(arguments: &[&str]) -> Output {
 #[track_caller]
 fn same_as_natively(argv: &[&str]) {
     let ours = xtask(&[&["demo", "--"], argv].concat());
-    let plain = VmOptions {
-        no_lwk: true,
-        ..VmOptions::default()
-    };
-    let native = run(plain, argv);
+    let native = in_turn(argv);
     let error = String::from_utf8_lossy(&ours.stderr);
     assert_eq!(ours.status.code(), Some(native.status.into()), "{error}");
     assert!(

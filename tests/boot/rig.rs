@@ -3,14 +3,8 @@
 
 use std::io::Write;
 use std::process::Stdio;
-use tests::{linux, run, run_with_stdin, xtask_command, Examine, VmOptions};
-
-fn plain() -> VmOptions {
-    VmOptions {
-        no_lwk: true,
-        ..VmOptions::default()
-    }
-}
+use tests::{in_turn, linux, linux_only, run, run_with_stdin, xtask_command, Examine, VmOptions};
+use xtask::vm::Session;
 
 #[test]
 fn stock_kernel_runs_a_command_with_the_promised_environment() {
@@ -44,7 +38,7 @@ fn every_byte_of_argv_arrives() {
         "line\nline\ttab",
         "\u{1}\u{7f}",
     ];
-    let outcome = run(plain(), &words);
+    let outcome = in_turn(&words);
     let expected: String = words[2..].iter().map(|word| format!("{word}|")).collect();
     assert_eq!(outcome.succeeded().out(), expected);
 }
@@ -55,7 +49,7 @@ fn streams_are_binary_unmixed_and_end() {
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
     input.extend([0, 255, b'\r', b'\n', 4, 3]);
-    let outcome = run_with_stdin(plain(), &["tee", "/dev/stderr"], &input);
+    let outcome = run_with_stdin(linux_only(), &["tee", "/dev/stderr"], &input);
     assert_eq!(outcome.status, 0);
     assert!(
         outcome.stdout == input,
@@ -93,7 +87,7 @@ fn death_by_signal_is_128_plus_its_number() {
 
 #[test]
 fn unknown_command_is_127() {
-    let outcome = run(plain(), &["no-such-program", "x"]);
+    let outcome = in_turn(&["no-such-program", "x"]);
     assert_eq!(outcome.status, 127);
     assert!(
         outcome.err().starts_with("xtask: no-such-program: "),
@@ -104,13 +98,60 @@ fn unknown_command_is_127() {
 
 #[test]
 fn file_that_is_no_program_is_126() {
-    assert_eq!(run(plain(), &["/etc/passwd"]).status, 126);
+    assert_eq!(in_turn(&["/etc/passwd"]).status, 126);
 }
 
 #[test]
 fn output_of_a_background_child_does_not_keep_the_machine_up() {
     let outcome = linux("sleep 1000 & echo started");
     assert_eq!(outcome.succeeded().out(), "started\n");
+}
+
+fn session() -> Session {
+    Session::new(VmOptions {
+        no_build: true,
+        ..linux_only()
+    })
+}
+
+#[test]
+fn commands_in_turn_find_the_machine_as_if_just_booted() {
+    // Builds what the session expects to be there.
+    assert_eq!(linux("true").status, 0);
+    let mut session = session();
+    let mut run = |script| session.run(&["bash", "-c", script], 200).expect("machine");
+    let look = "cat /proc/sys/kernel/random/boot_id; pgrep -c sleep; ls /tmp /dev/shm /root /dev/mc*; \
+                cat /proc/sys/vm/swappiness; dmesg | grep -c mark; cut -d' ' -f1 /proc/modules | grep -E 'ihk|mcctrl'; exit 0";
+    let first = run(look).succeeded().out();
+    let leaving = "touch /tmp/a /dev/shm/b c; mkdir /tmp/d; sleep 1000 & sleep 1000 & \
+                   echo mark >/dev/kmsg; mcreboot -c 2-3 -m 512M@0 && mcexec /bin/echo here";
+    let second = run(leaving);
+    assert_eq!(second.succeeded().out(), "here\n");
+    assert!(second.kmsg().contains("mark") && second.kmsg().contains("---- ihkosctl 0 kmsg"));
+    let third = run(look);
+    assert_eq!(third.succeeded().out(), first);
+    assert!(!third.kmsg().contains("mark"));
+    // What is not put back costs the machine.
+    assert_eq!(run("sysctl -qw kernel.hostname=other").status, 0);
+    let boot_id = |text: &str| text.lines().next().expect("line").to_string();
+    assert_ne!(boot_id(&run(look).out()), boot_id(&first));
+}
+
+#[test]
+fn machine_that_dies_or_hangs_is_replaced_for_the_rest() {
+    assert_eq!(linux("true").status, 0);
+    let mut session = session();
+    let mut run = |script, limit_s| session.run(&["bash", "-c", script], limit_s);
+    let hangs = run("echo before; echo more >&2; sleep 1000", 20).expect("machine");
+    assert_eq!(hangs.status, 124);
+    assert_eq!(
+        (hangs.out(), hangs.err()),
+        ("before\n".into(), "more\n".into())
+    );
+    let dies = run("echo c >/proc/sysrq-trigger; sleep 100", 200).expect_err("no end");
+    assert!(dies.to_string().contains("console.log"), "{dies:#}");
+    let lives = run("echo after", 200).expect("machine");
+    assert_eq!((lives.status, lives.out()), (0, "after\n".into()));
 }
 
 #[test]
@@ -120,7 +161,7 @@ fn timeout_is_124_and_keeps_what_was_written() {
     let written = limits.find_map(|limit_s| {
         let options = VmOptions {
             timeout: Some(limit_s),
-            ..plain()
+            ..linux_only()
         };
         let outcome = run(options, &["bash", "-c", "echo before; sleep 1000"]);
         assert_eq!(outcome.status, 124);
@@ -151,7 +192,13 @@ fn copied_files_keep_mode_and_content() {
     ];
     let script =
         "\"/root/some folder/link\" x; stat -c '%a %U' '/root/some folder/program' /opt/a/b";
-    let outcome = run(VmOptions { copy, ..plain() }, &["bash", "-c", script]);
+    let outcome = run(
+        VmOptions {
+            copy,
+            ..linux_only()
+        },
+        &["bash", "-c", script],
+    );
     std::fs::remove_dir_all(base).expect("clean up");
     assert_eq!(outcome.succeeded().out(), "ran x\n751 root\n751 root\n");
 }
@@ -161,7 +208,7 @@ fn nodes_have_equal_parts() {
     let options = VmOptions {
         numa: 2,
         mem: 1 << 30,
-        ..plain()
+        ..linux_only()
     };
     let outcome = run(
         options,
@@ -179,7 +226,7 @@ fn x2apic_machine_boots_the_compressed_kernel() {
     let options = VmOptions {
         x2apic: true,
         bzimage: true,
-        ..plain()
+        ..linux_only()
     };
     let outcome = run(options, &["bash", "-c", "dmesg | grep -i 'x2apic'"]);
     assert!(

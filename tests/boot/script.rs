@@ -1,35 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Scripts of `tests/scripts`: one boot, many reports, each looked up by a test of its own.
+//! Scripts of `tests/scripts`: one run, many reports, each looked up by a test of its own.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use tests::{attempt, unwanted_lines, Examine, Outcome, VmOptions};
-
-/// A machine whose co-kernel the script starts and stops by itself.
-pub(crate) fn linux_only() -> VmOptions {
-    VmOptions {
-        no_lwk: true,
-        ..VmOptions::default()
-    }
-}
+pub(crate) use tests::linux_only;
+use tests::{attempt, attempt_in_turn, unwanted_lines, with_scripts, Examine, Outcome, VmOptions};
 
 /// What a script reported, or why it could not.
 pub(crate) struct Reports(Result<Outcome, String>);
 
 impl Reports {
-    /// Boots a machine and runs `scripts/NAME.py ARGUMENTS…` in it, with the tables of `tests/` beside `scripts/`.
+    /// Runs `scripts/NAME.py ARGUMENTS…`, with the tables of `tests/` beside `scripts/`: in its turn on the machine that
+    /// scripts share if [`linux_only`] describes it, else on one of its own.
     pub(crate) fn of(options: VmOptions, name: &str, arguments: &[&str]) -> Self {
-        let here = env!("CARGO_MANIFEST_DIR");
-        let files = ["scripts", "commands.txt", "bad_input.txt", "stress-ng.txt"];
-        let copy = files.map(|file| format!("{here}/{file}:/root/{file}").into());
-        let options = VmOptions {
-            copy: copy.into(),
-            ..options
+        let patient = VmOptions {
+            timeout: options.timeout,
+            ..linux_only()
         };
+        if options == patient {
+            let limit_s = options.timeout.unwrap_or(u64::from(u32::MAX));
+            Self::by(|argv| attempt_in_turn(argv, limit_s), name, arguments)
+        } else {
+            Self::alone(options, name, arguments)
+        }
+    }
+
+    /// The same on a machine of its own, for what must have been booted just now.
+    pub(crate) fn alone(options: VmOptions, name: &str, arguments: &[&str]) -> Self {
+        let attempt = |argv: &[&str]| attempt(with_scripts(options), argv, b"");
+        Self::by(attempt, name, arguments)
+    }
+
+    fn by(
+        attempt: impl FnOnce(&[&str]) -> Result<Outcome, String>,
+        name: &str,
+        arguments: &[&str],
+    ) -> Self {
         let path = format!("scripts/{name}.py");
         let mut argv = vec!["python3", "-B", &path];
         argv.extend(arguments);
-        let reports = Self(attempt(options, &argv, b""));
+        let reports = Self(attempt(&argv));
         if let Some(trouble) = reports.trouble() {
             // Not by eprintln!, which the test runner keeps for its summary: whoever watches reads it at once.
             let _ = writeln!(std::io::stderr(), "\nscripts/{name}.py: {trouble}");

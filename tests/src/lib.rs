@@ -3,10 +3,13 @@
 //!
 //! A failure of the rig itself (status 125 of `cargo xtask vm`) panics with its message; it is never a passed test.
 
+mod turns;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+pub use turns::attempt_in_turn;
 use xtask::vm::Machine;
 pub use xtask::vm::{Outcome, VmOptions};
 
@@ -45,7 +48,14 @@ pub fn run_with_stdin(options: VmOptions, argv: &[&str], stdin: &[u8]) -> Outcom
 /// # Errors
 /// The machine did not get as far as the command's end.
 pub fn attempt(mut options: VmOptions, argv: &[&str], stdin: &[u8]) -> Result<Outcome, String> {
-    // One build per test process: whoever comes first does it, the others wait.
+    build_once();
+    options.no_build = true;
+    let outcome = Machine::new(options).and_then(|machine| machine.run(argv, stdin));
+    outcome.map_err(|error| format!("{error:#}"))
+}
+
+/// One build per test process: whoever comes first does it, the others wait.
+fn build_once() {
     static BUILT: OnceLock<()> = OnceLock::new();
     let built_before = std::env::var_os("MCKERNEL_BUILT").is_some();
     BUILT.get_or_init(|| {
@@ -57,22 +67,41 @@ pub fn attempt(mut options: VmOptions, argv: &[&str], stdin: &[u8]) -> Result<Ou
             .expect("building");
         }
     });
-    options.no_build = true;
-    let outcome = Machine::new(options).and_then(|machine| machine.run(argv, stdin));
-    outcome.map_err(|error| format!("{error:#}"))
 }
 
-/// Runs a bash script on the Linux side of a machine without a co-kernel.
+/// A machine whose co-kernel the command starts by itself.
+#[must_use]
+pub fn linux_only() -> VmOptions {
+    VmOptions {
+        no_lwk: true,
+        ..VmOptions::default()
+    }
+}
+
+/// The same machine with `tests/scripts` and its tables in the folder where commands start.
+#[must_use]
+pub fn with_scripts(options: VmOptions) -> VmOptions {
+    let here = env!("CARGO_MANIFEST_DIR");
+    let files = ["scripts", "commands.txt", "bad_input.txt", "stress-ng.txt"];
+    let copy = files.map(|file| format!("{here}/{file}:/root/{file}").into());
+    VmOptions {
+        copy: copy.into(),
+        ..options
+    }
+}
+
+/// Runs `argv` in its turn on the shared machine without a co-kernel.
+#[track_caller]
+#[must_use]
+pub fn in_turn(argv: &[&str]) -> Outcome {
+    attempt_in_turn(argv, 600).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs a bash script on the Linux side of the shared machine without a co-kernel.
 #[track_caller]
 #[must_use]
 pub fn linux(script: &str) -> Outcome {
-    run(
-        VmOptions {
-            no_lwk: true,
-            ..VmOptions::default()
-        },
-        &["bash", "-c", script],
-    )
+    in_turn(&["bash", "-c", script])
 }
 
 /// Runs a bash script on the Linux side of the default machine with its co-kernel booted.

@@ -33,6 +33,9 @@ pub enum Command {
         /// Whether the host feeds stdin.
         stdin: bool,
     },
+    /// One argv after another, each a [`Turn`] that the host asks for when the one before has ended; over when the
+    /// host says no more.
+    Session,
     /// A login shell on the virtio console.
     Shell {
         /// Terminal height.
@@ -44,13 +47,35 @@ pub enum Command {
     },
 }
 
-/// What the guest says on its status port, each as one line of JSON: [`Report::Began`], then one of the others.
+/// One command of a [`Command::Session`], its stdin empty; a line of JSON on the port `stdin`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Turn {
+    /// Program and arguments.
+    pub argv: Vec<Word>,
+    /// Run when nothing of the command is left, to take back what it may have left on purpose; its output goes to the
+    /// console log. Empty: nothing.
+    pub after: Vec<Word>,
+}
+
+/// What the guest says on its status port, each as one line of JSON: [`Report::Began`], in a session a
+/// [`Report::Ended`] for each turn, at the end [`Report::Exited`] or [`Report::Failed`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
     /// Linux is up; nothing of the job has been done yet.
     Began,
     /// The command ended with this status (128+N for signal N; 126 and 127 as a shell).
     Exited(u8),
+    /// A turn is over, and what it wrote and what the kernels said meanwhile has been sent.
+    Ended {
+        /// As in [`Report::Exited`].
+        status: u8,
+        /// How many bytes it wrote to stdout.
+        stdout: u64,
+        /// How many bytes it wrote to stderr.
+        stderr: u64,
+        /// What the command left changed, for which another one had better get a machine of its own; empty if nothing.
+        left: String,
+    },
     /// The rig could not run the command, in one line.
     Failed(String),
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! At the end of a run, sends the host what Linux and the co-kernels had to say.
+//! When a command has ended, sends the host what Linux and the co-kernels had to say.
 
 use crate::{ports, run};
 use std::ffi::OsStr;
@@ -10,12 +10,25 @@ use std::process::Stdio;
 /// A co-kernel that does not answer must not keep the guest from going down.
 const LIMIT_S: &str = "5";
 
-/// Sends `dmesg` and each instance's `ihkosctl N kmsg`; what cannot be had is left out.
+/// Sends the messages of Linux since its boot, or since [`send_new`].
 pub(crate) fn send() {
+    if let Ok(mut port) = ports::open_for_writing("kmsg") {
+        append(&mut port, &["dmesg"]);
+    }
+}
+
+/// Sends the messages of Linux that have come since the last time.
+pub(crate) fn send_new() {
+    if let Ok(mut port) = ports::open_for_writing("kmsg") {
+        append(&mut port, &["dmesg", "--syslog", "--read-clear"]);
+    }
+}
+
+/// Sends each instance's `ihkosctl N kmsg`; what cannot be had is left out.
+pub(crate) fn send_cokernels() {
     let Ok(mut port) = ports::open_for_writing("kmsg") else {
         return;
     };
-    append(&mut port, &["dmesg"]);
     for instance in instances() {
         let _ = writeln!(port, "---- ihkosctl {instance} kmsg");
         append(&mut port, &["ihkosctl", &instance, "kmsg"]);

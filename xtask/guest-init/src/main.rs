@@ -7,6 +7,8 @@ mod logs;
 mod ports;
 mod run;
 mod scene;
+mod session;
+mod traces;
 
 use anyhow::{Context, Result};
 use guest_init::{Command, Job, Report, JOB_PATH};
@@ -17,6 +19,7 @@ fn main() {
     let mut status = Status::default();
     let report = perform(&mut status).unwrap_or_else(|error| Report::Failed(format!("{error:#}")));
     logs::send();
+    logs::send_cokernels();
     if let Err(error) = status.send(&report) {
         scene::console_line(&format!("guest-init: cannot report {report:?}: {error:#}"));
     }
@@ -28,9 +31,13 @@ fn perform(status: &mut Status) -> Result<Report> {
     status.send(&Report::Began)?;
     let job = std::fs::read(JOB_PATH).context(JOB_PATH)?;
     let job: Job = serde_json::from_slice(&job).context(JOB_PATH)?;
-    run::before(&job.before)?;
+    run::helper(&job.before)?;
     let status = match job.command {
-        Command::Piped { argv, stdin } => run::piped(&argv, stdin)?,
+        Command::Piped { argv, stdin } => run::piped(&argv, stdin)?.status,
+        Command::Session => {
+            session::serve(|report| status.send(report))?;
+            0
+        }
         Command::Shell {
             rows,
             columns,

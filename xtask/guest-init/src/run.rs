@@ -41,11 +41,11 @@ fn command_from(argv: &[Word]) -> Result<Command> {
     Ok(command)
 }
 
-/// Runs the preparing command, its output on the console log.
+/// Runs a command of the rig's own, its output on the console log.
 ///
 /// # Errors
 /// It could not be run or failed; the message carries its last line.
-pub(crate) fn before(argv: &[Word]) -> Result<()> {
+pub(crate) fn helper(argv: &[Word]) -> Result<()> {
     if argv.is_empty() {
         return Ok(());
     }
@@ -64,11 +64,20 @@ pub(crate) fn before(argv: &[Word]) -> Result<()> {
     Ok(())
 }
 
-/// Runs the command with pipes copied to and from the host's ports and returns its status as a shell would.
+/// How a command ended.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// 128+N for signal N; 126 and 127 as a shell.
+    pub(crate) status: u8,
+    /// How many bytes went to the host's stdout and stderr.
+    pub(crate) written: [u64; 2],
+}
+
+/// Runs the command with pipes copied to and from the host's ports.
 ///
 /// # Errors
 /// A port or pipe is missing; a command that cannot be run is a status (126, 127), not an error.
-pub(crate) fn piped(argv: &[Word], stdin: bool) -> Result<u8> {
+pub(crate) fn piped(argv: &[Word], stdin: bool) -> Result<End> {
     let stdout_port = ports::open_for_writing("stdout")?;
     let mut stderr_port = ports::open_for_writing("stderr")?;
     let input = if stdin { Stdio::piped() } else { Stdio::null() };
@@ -80,12 +89,12 @@ pub(crate) fn piped(argv: &[Word], stdin: bool) -> Result<u8> {
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) => {
-            let name = String::from_utf8_lossy(&argv[0]);
-            writeln!(stderr_port, "xtask: {name}: {error}")?;
-            return Ok(if error.kind() == ErrorKind::NotFound {
-                127
-            } else {
-                126
+            let line = format!("xtask: {}: {error}\n", String::from_utf8_lossy(&argv[0]));
+            stderr_port.write_all(line.as_bytes())?;
+            let not_found = error.kind() == ErrorKind::NotFound;
+            return Ok(End {
+                status: if not_found { 127 } else { 126 },
+                written: [0, line.len() as u64],
             });
         }
     };
@@ -98,37 +107,45 @@ pub(crate) fn piped(argv: &[Word], stdin: bool) -> Result<u8> {
         copier(child.stderr.take().context("stderr pipe")?, stderr_port),
     ];
     let status = reap_until(&child)?;
-    drain(&finished);
-    Ok(status)
+    let written = drain(&finished);
+    Ok(End { status, written })
 }
 
 /// Copies the host's bytes to the program; when the program closes its stdin the rest is read and dropped.
 fn feed(mut port: File, mut pipe: impl Write) {
-    if copy(&mut port, &mut pipe).is_err() {
+    let mut count = 0;
+    if copy(&mut port, &mut pipe, &mut count).is_err() {
         drop(pipe);
-        let _ = copy(&mut port, &mut io::sink());
+        let _ = copy(&mut port, &mut io::sink(), &mut count);
     }
 }
 
-/// As io::copy, but by plain reads and writes: splice(), which that would use, does not work on virtio ports.
-fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+/// Copies to the end and adds up the bytes in `total`. Unlike io::copy by plain reads and writes: splice(), which that
+/// would use, does not work on virtio ports.
+fn copy(from: &mut impl Read, to: &mut impl Write, total: &mut u64) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         match from.read(&mut buffer)? {
             0 => return Ok(()),
-            count => to.write_all(&buffer[..count])?,
+            count => {
+                to.write_all(&buffer[..count])?;
+                *total += count as u64;
+            }
         }
     }
 }
 
-/// Copies one output pipe to its port on a thread of its own; the receiver hears of the end.
-fn copier(mut pipe: impl Read + Send + 'static, mut port: File) -> Receiver<()> {
+/// Copies one output pipe to its port on a thread of its own; at the end the receiver hears how many bytes they were.
+fn copier(mut pipe: impl Read + Send + 'static, mut port: File) -> Receiver<u64> {
     let (done, finished) = channel();
     thread::spawn(move || {
-        if let Err(error) = copy(&mut pipe, &mut port) {
+        let mut count = 0;
+        if let Err(error) = copy(&mut pipe, &mut port, &mut count) {
             scene::console_line(&format!("guest-init: copying output: {error}"));
         }
-        let _ = done.send(());
+        // The next command opens the port again.
+        drop(port);
+        let _ = done.send(count);
     });
     finished
 }
@@ -151,14 +168,19 @@ pub(crate) fn reap_until(child: &Child) -> Result<u8> {
 
 /// Waits until both outputs have ended. Background children may hold them open; when their grace is over they are
 /// killed, as a machine going down does, and what they had written still arrives, however slowly the host reads.
-fn drain(finished: &[Receiver<()>; 2]) {
+/// Returns how many bytes each output had.
+fn drain(finished: &[Receiver<u64>; 2]) -> [u64; 2] {
     let deadline = Instant::now() + GRACE;
-    for receiver in finished {
+    finished.each_ref().map(|receiver| {
         let left = deadline.saturating_duration_since(Instant::now());
-        if receiver.recv_timeout(left).is_err() {
-            let everyone_else = Pid::from_raw(-1);
-            let _ = kill(everyone_else, Signal::SIGKILL);
-            let _ = receiver.recv();
-        }
-    }
+        receiver.recv_timeout(left).unwrap_or_else(|_| {
+            kill_everyone_else();
+            receiver.recv().unwrap_or_default()
+        })
+    })
+}
+
+/// Kills every process but this one.
+pub(crate) fn kill_everyone_else() {
+    let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
 }

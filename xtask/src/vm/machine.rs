@@ -22,7 +22,7 @@ use crate::vm::streams::{self, Input, Link};
 use crate::vm::{job, spawn};
 
 /// Name of the log of kernel messages.
-const KMSG: &str = "kmsg.log";
+pub(super) const KMSG: &str = "kmsg.log";
 
 /// How many runs keep their logs.
 const KEPT_RUNS: usize = 40;
@@ -164,7 +164,7 @@ impl Machine {
 
     /// A machine whose Linux is up, and our ends of the streams called `names`. One that does not come up is started
     /// once more: nothing of the job has been done by then, so its failure says nothing about the job.
-    fn start(
+    pub(super) fn start(
         &self,
         command: &GuestCommand,
         names: &[&'static str],

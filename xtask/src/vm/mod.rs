@@ -8,6 +8,7 @@ pub mod options;
 pub mod qemu;
 mod reports;
 pub mod running;
+pub mod session;
 #[allow(
     unsafe_code,
     reason = "pre_exec, so that QEMU inherits its sockets and never outlives us"
@@ -17,3 +18,4 @@ pub mod streams;
 
 pub use machine::{Machine, Outcome};
 pub use options::VmOptions;
+pub use session::Session;

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use crate::setup::catalogue::Wanted;
 
 /// The machine to boot and what to put in it.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct VmOptions {
     /// Number of CPUs
     #[arg(long, value_name = "N", default_value_t = 4)]

@@ -60,6 +60,22 @@ impl Running {
 
     /// Waits for the guest's last report and its power-off.
     pub(super) fn finish(mut self, timeout_s: u64) -> Result<(u8, PathBuf)> {
+        let console = self.files.console.clone();
+        match self.report(timeout_s)? {
+            None => Ok((TIMED_OUT, console)),
+            Some(Report::Exited(status)) => {
+                self.wait_for_power_off()?;
+                Ok((status, console))
+            }
+            Some(other) => bail!("guest: {other:?} at its end: see {}", console.display()),
+        }
+    }
+
+    /// Waits for the report of an end; None, and the registers are logged, if it does not come before the deadline.
+    ///
+    /// # Errors
+    /// The guest could not do its job, or went down.
+    pub(super) fn report(&mut self, timeout_s: u64) -> Result<Option<Report>> {
         match self.reports.last(self.left()) {
             Err(RecvTimeoutError::Timeout) => {
                 eprintln!(
@@ -67,12 +83,9 @@ impl Running {
                     self.files.console.display()
                 );
                 self.whereabouts();
-                Ok((TIMED_OUT, self.files.console.clone()))
+                Ok(None)
             }
-            Ok(Report::Exited(status)) => {
-                self.wait_for_power_off()?;
-                Ok((status, self.files.console.clone()))
-            }
+            Ok(report @ (Report::Exited(_) | Report::Ended { .. })) => Ok(Some(report)),
             Ok(Report::Failed(reason)) => {
                 self.wait_for_power_off()?;
                 bail!("guest: {reason}: see {}", self.files.console.display())
@@ -91,6 +104,12 @@ impl Running {
                 bail!(reason)
             }
         }
+    }
+
+    /// Ends the machine at once.
+    pub(super) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// What is left of the run's time.
@@ -165,8 +184,7 @@ fn failed_assertion(errors: &str) -> Option<&str> {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
         let _ = fs::remove_file(&self.files.job);
     }
 }
