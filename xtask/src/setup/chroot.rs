@@ -14,12 +14,14 @@ pub struct Chroot {
     binds: Vec<(PathBuf, String)>,
 }
 
-/// Mounts and enters: `$1` = tree, then pairs of host folder and place in the tree up to `--`, then the command.
+/// Mounts and enters: temporary files are the command's own, because somebody may be copying the tree.
+/// `$1` = tree, then pairs of host folder and place in the tree up to `--`, then the command.
 const ENTER: &str = r#"
 umask 022
 tree=$1; shift
 mount -t proc proc "$tree/proc"
 mount --rbind /dev "$tree/dev"
+mount -t tmpfs -o mode=1777 tmp "$tree/tmp"
 while [ "$1" != -- ]; do
     mkdir -p "$tree$2"
     mount --bind "$1" "$tree$2"
@@ -77,5 +79,21 @@ impl Chroot {
                 .arg(&target)
         })
         .context("resolv.conf")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Chroot;
+    use std::path::Path;
+
+    #[test]
+    fn temporary_files_of_a_command_are_its_own() {
+        let name = format!("/tmp/mckernel-chroot-{}", std::process::id());
+        let script = format!("echo x >{name}; cat {name}");
+        let mut command = Chroot::new(Path::new("/")).command("sh");
+        let output = command.args(["-c", &script]).output().expect("unshare");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "x\n", "{output:?}");
+        assert!(!Path::new(&name).exists());
     }
 }
