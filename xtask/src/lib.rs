@@ -7,6 +7,7 @@ pub mod assumptions;
 pub mod bench;
 pub mod build;
 pub mod commands;
+mod floors;
 pub mod paths;
 pub mod setup;
 pub mod syscalls;

@@ -6,6 +6,7 @@ mod build;
 mod check;
 mod clean;
 mod demo;
+mod floors;
 mod kernels;
 mod test;
 mod vm;
@@ -30,6 +31,7 @@ enum Command {
     Check(check::Check),
     Clean(clean::Clean),
     Demo(demo::Demo),
+    Floors(floors::Floors),
     Kernels(kernels::Kernels),
     Test(test::Test),
     Vm(Box<vm::Vm>),
@@ -48,6 +50,7 @@ pub fn main() -> i32 {
         Command::Check(check) => check.run(),
         Command::Clean(clean) => clean.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Floors(floors) => floors.run(),
         Command::Kernels(kernels) => kernels.run(),
         Command::Test(test) => test.run(),
         Command::Vm(vm) => vm.run(),
