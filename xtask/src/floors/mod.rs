@@ -93,7 +93,8 @@ impl Survey {
     /// One line for each file of the part that is no module, whose imports nobody knows, or is on no floor; and for
     /// each entry of the table without a file.
     fn misplaced(&self, sources: &Sources) -> Vec<String> {
-        let files = sources.of(&self.part);
+        let mut files = sources.of(&self.part);
+        files.retain(|file| !self.tree.tests.contains(*file));
         let unknown = files
             .iter()
             .filter(|&file| !self.tree.files.iter().any(|it| it == file));

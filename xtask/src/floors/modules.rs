@@ -2,7 +2,7 @@
 //! A part as a tree of modules: which file each lies in, and what its names stand for.
 
 use anyhow::{Context, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::{self, Visit};
 use syn::{Item, ItemMod, ItemUse, UseTree, Visibility};
 
@@ -17,6 +17,8 @@ pub(super) struct Tree {
     pub(super) files: Vec<String>,
     /// Root modules of libraries, by the names by which programs import them.
     pub(super) libraries: BTreeMap<String, usize>,
+    /// Files of tests, and of models that are compiled for tests only.
+    pub(super) tests: BTreeSet<String>,
 }
 
 /// One module, with a file of its own or within its parent's.
@@ -104,10 +106,13 @@ impl Tree {
         let root = parent.map_or(id, |parent| self.modules[parent].root);
         self.modules.push(Module::new(file, root, parent));
         for item in items {
-            if attributes::is_test_only(attributes::of_item(&item)) {
-                continue;
-            }
             match item {
+                item if attributes::is_test_only(attributes::of_item(&item)) => {
+                    if let Item::Mod(module) = item {
+                        let found = self.find(sources, id, children, &module);
+                        self.tests.extend(found.map(|(file, _)| file));
+                    }
+                }
                 Item::Mod(module) => self.add_child(sources, id, children, module)?,
                 item => self.add_item(id, item),
             }
@@ -122,33 +127,47 @@ impl Tree {
         children: &str,
         item: ItemMod,
     ) -> Result<()> {
-        let name = item.ident.to_string();
-        let name = name.trim_start_matches("r#");
-        let below = join(children, name);
+        let name = plain(&item.ident);
         let file = self.modules[parent].file;
         let child = if let Some((_, items)) = item.content {
+            let below = join(children, &name);
             self.add_items(sources, Some(parent), file, &below, items)?
         } else {
-            let named = attributes::path(&item.attrs).map(|path| {
-                let path = join(&folder(&self.files[file]), &path);
-                let children = folder(&path);
-                (path, children)
-            });
-            let flat = (format!("{below}.rs"), below.clone());
-            let nested = (format!("{below}/mod.rs"), below);
-            let candidates = named.map_or(vec![flat, nested], |named| vec![named]);
-            let mut present = candidates
-                .iter()
-                .filter(|(file, _)| sources.get(file).is_some());
             // What is generated is not there.
-            let Some((file, children)) = present.next() else {
+            let Some((file, children)) = self.find(sources, parent, children, &item) else {
                 return Ok(());
             };
             self.modules[parent].is_folder = true;
-            self.add(sources, Some(parent), file, children)?
+            self.add(sources, Some(parent), &file, &children)?
         };
-        self.modules[parent].bind(name, Binding::Module(child));
+        self.modules[parent].bind(&name, Binding::Module(child));
         Ok(())
+    }
+
+    /// The file of the module that `item` declares in `parent`, and the folder of its children.
+    fn find(
+        &self,
+        sources: &Sources,
+        parent: usize,
+        children: &str,
+        item: &ItemMod,
+    ) -> Option<(String, String)> {
+        let below = join(children, &plain(&item.ident));
+        let candidates = match attributes::path(&item.attrs) {
+            Some(path) => {
+                let here = &self.files[self.modules[parent].file];
+                let path = join(&folder(here), &path);
+                let children = folder(&path);
+                vec![(path, children)]
+            }
+            None => vec![
+                (format!("{below}.rs"), below.clone()),
+                (format!("{below}/mod.rs"), below),
+            ],
+        };
+        candidates
+            .into_iter()
+            .find(|(file, _)| sources.get(file).is_some())
     }
 
     fn add_item(&mut self, id: usize, item: Item) {

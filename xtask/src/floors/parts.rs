@@ -35,12 +35,10 @@ impl Sources {
         let mut sources = Self::default();
         for part in PARTS.iter().chain(&INCLUDED) {
             sources.read_folder(root, part)?;
-            // The package's name is the name by which its programs import its library.
-            if let Some(package) = part.strip_suffix("/src") {
-                let manifest = format!("{package}/Cargo.toml");
-                let text = fs::read_to_string(root.join(&manifest)).unwrap_or_default();
-                sources.0.insert(manifest, text);
-            }
+            let package = part.strip_suffix("/src").unwrap_or(part);
+            let manifest = format!("{package}/Cargo.toml");
+            let text = fs::read_to_string(root.join(&manifest)).unwrap_or_default();
+            sources.0.insert(manifest, text);
         }
         Ok(sources)
     }
@@ -94,18 +92,19 @@ impl Sources {
     pub(super) fn roots(&self, part: &str) -> Vec<String> {
         let named = ROOTS.iter().map(|root| format!("{part}/{root}"));
         let mut roots: Vec<String> = named.filter(|root| self.0.contains_key(root)).collect();
-        // The module's computations as a crate for tests.
-        let second = format!("{part}/host.rs");
-        if part == "mcctrl" && self.0.contains_key(&second) {
-            roots.push(second);
-        }
+        // A module of Linux may have a manifest besides, which makes a second crate of some of its files, for tests.
+        let manifest = self.get(&format!("{part}/Cargo.toml")).unwrap_or_default();
+        let second = manifest
+            .lines()
+            .find_map(|line| line.strip_prefix("path = "));
+        roots.extend(second.map(|root| format!("{part}/{}", root.trim_matches('"'))));
         let programs = format!("{part}/bin/");
         let programs = self.0.keys().filter(|file| file.starts_with(&programs));
         roots.extend(programs.cloned());
         roots
     }
 
-    /// The name by which programs of `part` import its library.
+    /// The name of the package, by which programs of `part` import its library.
     pub(super) fn package(&self, part: &str) -> Option<String> {
         let manifest = self.get(&format!("{}/Cargo.toml", part.strip_suffix("/src")?))?;
         let name = manifest

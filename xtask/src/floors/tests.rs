@@ -254,7 +254,11 @@ fn programs_import_the_library_of_their_package() {
 #[test]
 fn every_file_needs_a_floor_and_every_entry_a_file() {
     let sources = Sources::from([
-        ("mcexec/src/main.rs", "mod low; mod high; mod lost;"),
+        (
+            "mcexec/src/main.rs",
+            "mod low; mod high; mod lost; #[cfg(test)] mod tests;",
+        ),
+        ("mcexec/src/tests.rs", "use crate::high::f;"),
         ("mcexec/src/low.rs", ""),
         ("mcexec/src/high.rs", ""),
         ("mcexec/src/lost.rs", ""),
@@ -265,6 +269,7 @@ fn every_file_needs_a_floor_and_every_entry_a_file() {
     assert!(faults.contains("mcexec/src/lost.rs is on no floor"));
     assert!(faults.contains("no mcexec/src/middle.rs"));
     assert!(!faults.contains("high.rs is"), "{faults}");
+    assert!(!faults.contains("tests.rs"), "{faults}");
 }
 
 #[test]
