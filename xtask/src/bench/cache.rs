@@ -5,7 +5,8 @@
 use anyhow::{ensure, Context, Result};
 use std::fs;
 
-use crate::bench::experiment::{commands, median, run, Curves};
+use crate::bench::curves::{median, Curves};
+use crate::bench::experiment::{commands, run};
 use crate::bench::figure::{Axis, Curve, Figure};
 use crate::bench::instructions;
 use crate::vm::{Machine, VmOptions};
@@ -140,7 +141,7 @@ mod model;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::experiment::Points;
+    use crate::bench::curves::Points;
 
     #[test]
     fn calls_belong_to_points_in_the_order_in_which_they_were_made() {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! An experiment: commands in the guest, each a curve of a figure, between two runs of the control row.
 //!
-//! A command prints points, `X Y`, and facts, `WHAT = NUMBER`. If it has marks for the instruction counter, its points
-//! are `X Y CALLS BATCHES`: each batch of so many calls is between two marks.
+//! What a command prints is in [`crate::bench::curves`].
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use std::collections::BTreeMap;
 
+use crate::bench::curves::{median, read, Curves, Points};
 use crate::bench::figure::{Axis, Curve, Figure};
-use crate::bench::{instructions, report, EXPERIMENTS};
+use crate::bench::instructions;
 use crate::vm::{Machine, VmOptions};
 use crate::{paths, ui};
 
@@ -61,41 +61,6 @@ pub enum Y {
     Printed,
     /// Instructions per call of both kernels and the program, but those of waiting: a loaded host does not change them.
     Instructions,
-}
-
-/// The points of a curve, and its facts.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Points {
-    /// x and y.
-    pub points: Vec<(f64, f64)>,
-    /// Calls in a batch and batches of each point, if they have marks.
-    pub batches: Vec<(u64, usize)>,
-    /// What, and how much.
-    pub facts: Vec<(String, f64)>,
-}
-
-/// What each command printed, in the order in which they were run.
-pub(super) type Curves = Vec<(String, Points)>;
-
-/// The experiments with these names; `tasks` is all whose name begins with `tasks_`. None if no name is one's.
-///
-/// # Errors
-/// Some names are experiments' and others are not.
-pub fn select(names: &[String]) -> Result<Vec<&'static Experiment>> {
-    let is = |experiment: &Experiment, name: &String| {
-        let rest = experiment.name.strip_prefix(name.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-    };
-    let fitting = |name| EXPERIMENTS.iter().any(|it| is(it, name));
-    if let Some(row) = names.iter().find(|name| !fitting(name)) {
-        ensure!(
-            !names.iter().any(fitting),
-            "bench {row}: not an experiment like the others"
-        );
-        return Ok(Vec::new());
-    }
-    let wanted = |it: &&Experiment| names.iter().any(|name| is(it, name));
-    Ok(EXPERIMENTS.iter().filter(wanted).collect())
 }
 
 /// Does `experiment` in `boots` boots; y is what its commands print, or instructions per call.
@@ -170,39 +135,6 @@ pub(super) fn commands(machine: &Machine, name: &str, runs: Vec<Run>) -> Result<
     read(&String::from_utf8_lossy(&outcome.stdout))
 }
 
-/// Reads lines `CURVE<tab>X Y`, perhaps with ` CALLS BATCHES`, and `CURVE<tab>WHAT = NUMBER`.
-fn read(text: &str) -> Result<Curves> {
-    let mut curves = Curves::new();
-    for line in text.lines() {
-        let wrong = || format!("bench: guest said {line:?}");
-        let (name, rest) = line.split_once('\t').with_context(wrong)?;
-        if curves.last().is_none_or(|(curve, _)| curve != name) {
-            curves.push((name.into(), Points::default()));
-        }
-        let Some((_, points)) = curves.last_mut() else {
-            continue;
-        };
-        if let Some((what, number)) = rest.split_once(" = ") {
-            let number = number.parse().with_context(wrong)?;
-            points.facts.push((what.into(), number));
-        } else {
-            let words: Vec<&str> = rest.split(' ').collect();
-            let number = |word: &str| word.parse::<f64>().with_context(wrong);
-            match words.as_slice() {
-                [x, y] => points.points.push((number(x)?, number(y)?)),
-                [x, y, calls, batches] => {
-                    points.points.push((number(x)?, number(y)?));
-                    let calls = calls.parse().with_context(wrong)?;
-                    let batches = batches.parse().with_context(wrong)?;
-                    points.batches.push((calls, batches));
-                }
-                _ => bail!(wrong()),
-            }
-        }
-    }
-    Ok(curves)
-}
-
 /// The control row's ratio, taken out of `curves`.
 fn take_control(curves: &mut Curves) -> Result<f64> {
     let mean = |name: &str| {
@@ -255,12 +187,6 @@ fn summary(experiment: &Experiment, all: &[Curves], controls: Vec<f64>) -> Figur
     figure
 }
 
-/// The middle of `values`; NaN of none.
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    report::median(&values)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,32 +205,6 @@ mod tests {
         };
         assert_eq!(curves, [("native".to_string(), native)]);
         assert!(take_control(&mut curves).is_err());
-    }
-
-    #[test]
-    fn experiments_are_chosen_by_name_and_not_mixed_with_rows() {
-        let names = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            select(&names).map(|all| all.iter().map(|it| it.name).collect::<Vec<_>>())
-        };
-        assert_eq!(names(&["noise"]).unwrap(), ["noise"]);
-        assert_eq!(names(&["tasks"]).unwrap(), ["tasks_calls", "tasks_loops"]);
-        assert!(names(&["task"]).unwrap().is_empty());
-        assert!(names(&[]).unwrap().is_empty());
-        assert!(names(&["noise", "futex"]).is_err());
-    }
-
-    #[test]
-    fn rubbish_is_refused() {
-        for text in [
-            "native 4 7",
-            "native\t4",
-            "native\t4 x",
-            "native\tworst = x",
-            "native\t4 5 6",
-        ] {
-            assert!(read(text).is_err(), "{text}");
-        }
     }
 
     #[test]

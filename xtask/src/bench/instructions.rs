@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::bench::experiment::{median, Curves};
+use crate::bench::curves::{median, Curves};
 use crate::bench::rows::{Kind, Row};
 use crate::bench::run::{machines, phases, Phase};
 use crate::vm::{Machine, VmOptions};

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::bench::experiment::{run, Experiment, Points, Run};
+use crate::bench::curves::Points;
+use crate::bench::experiment::{run, Experiment, Run};
 use crate::bench::figure::Axis;
 
 /// Runs the program that $1 names for 6 s and counts interrupts with `count` in 3 of them.

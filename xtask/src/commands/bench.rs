@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bench::experiment::Y;
 use crate::bench::figure::Figure;
-use crate::bench::{cache, experiment, instructions, plot, report, rows, run};
+use crate::bench::{self, cache, experiment, instructions, plot, report, rows, run};
 use crate::vm::options::KernelOption;
 use crate::{paths, ui};
 
@@ -45,7 +45,7 @@ impl Bench {
         if self.cache {
             return self.show(cache::measure().map(|figure| vec![figure]));
         }
-        let experiments = experiment::select(&self.names)?;
+        let experiments = bench::select(&self.names)?;
         if !experiments.is_empty() {
             ensure!(!self.profile, "--profile: of rows only");
             let y = if self.instructions {
