@@ -4,6 +4,7 @@
 //! Tests use [`vm::Machine`]; everything else is behind `cargo xtask`.
 
 pub mod assumptions;
+mod attributes;
 pub mod bench;
 pub mod build;
 pub mod commands;
@@ -13,4 +14,5 @@ pub mod setup;
 pub mod syscalls;
 mod testing;
 pub mod ui;
+pub mod unsafe_list;
 pub mod vm;

@@ -12,12 +12,13 @@ use crate::paths;
 use crate::setup::kernel;
 use crate::syscalls;
 use crate::ui;
+use crate::unsafe_list;
 use crate::vm::options::KernelOption;
 
 /// Check format, lints, documentation, licence headers and spin loops
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// Write what is generated (docs/syscalls.md) instead of comparing it
+    /// Write what is generated (docs/syscalls.md, docs/unsafe.md) instead of comparing it
     #[arg(long)]
     update: bool,
     #[command(flatten)]
@@ -30,13 +31,15 @@ impl Check {
         let kernel = kernel::stock(&self.kernel.wanted())?;
         kernel.prepared()?;
         let table = || syscalls::check(&kernel, self.update);
+        let unsafe_code = || unsafe_list::check(self.update);
         let assumed = || assumptions::check(&kernel);
-        let checks: [(&str, &dyn Fn() -> Result<()>); 7] = [
+        let checks: [(&str, &dyn Fn() -> Result<()>); 8] = [
             ("format", &format),
             ("clippy", &clippy),
             ("documentation", &documentation),
             ("licence headers", &headers),
             ("spin loops", &spin_loops),
+            ("unsafe list", &unsafe_code),
             ("system call table", &table),
             ("assumptions about Linux", &assumed),
         ];

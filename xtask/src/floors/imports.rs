@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItem, Item, ItemUse, Macro, Path, Stmt, VisRestricted, Visibility};
 
-use super::attributes::{is_test_only, of_impl_item, of_item};
 use super::modules::{plain, used, Binding, Module, Tree};
 use super::resolve::Target;
+use crate::attributes::{is_test_only, of_impl_item, of_item};
 
 /// One file names something that another defines.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

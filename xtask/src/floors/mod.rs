@@ -8,7 +8,6 @@
 //! | file | what |
 //! |---|---|
 //! | [`parts`] | the parts, and the text of all their files |
-//! | [`attributes`] | which items are compiled at all |
 //! | [`modules`] | a part as a tree of modules with their names |
 //! | [`resolve`] | from a path to the file that defines the item |
 //! | [`imports`] | all imports of a part |
@@ -16,7 +15,6 @@
 //! | [`table`] | the table of floors |
 //! | [`report`] | what `cargo xtask floors` prints |
 
-mod attributes;
 mod circles;
 mod imports;
 mod modules;

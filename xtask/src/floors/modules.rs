@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::{self, Visit};
 use syn::{Item, ItemMod, ItemUse, UseTree, Visibility};
 
-use super::attributes;
 use super::parts::Sources;
+use crate::attributes;
 
 /// All modules of a part. A file that two modules include is two modules and one file.
 #[derive(Default)]

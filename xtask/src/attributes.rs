@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Attributes that decide whether an item is compiled, and from which file.
+//! Attributes of Rust items: whether an item is compiled, and from which file; and the names that it defines.
 
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Expr, ForeignItem, ImplItem, Item, Lit, Meta, Token};
 
 /// Whether `attributes` leave an item out of everything but tests and models.
-pub(super) fn is_test_only(attributes: &[Attribute]) -> bool {
+pub(crate) fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let path = attribute.path();
         let off = |meta: Meta| holds(&meta) == Some(false);
@@ -32,7 +32,7 @@ fn holds(condition: &Meta) -> Option<bool> {
 }
 
 /// The file that `#[path = "…"]` names.
-pub(super) fn path(attributes: &[Attribute]) -> Option<String> {
+pub(crate) fn path(attributes: &[Attribute]) -> Option<String> {
     attributes.iter().find_map(|attribute| {
         let Meta::NameValue(pair) = &attribute.meta else {
             return None;
@@ -48,14 +48,14 @@ pub(super) fn path(attributes: &[Attribute]) -> Option<String> {
 }
 
 /// Whether `#[name]` is among the attributes.
-pub(super) fn has(attributes: &[Attribute], name: &str) -> bool {
+pub(crate) fn has(attributes: &[Attribute], name: &str) -> bool {
     attributes
         .iter()
         .any(|attribute| attribute.path().is_ident(name))
 }
 
 /// The attributes of an item.
-pub(super) fn of_item(item: &Item) -> &[Attribute] {
+pub(crate) fn of_item(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(it) => &it.attrs,
         Item::Enum(it) => &it.attrs,
@@ -77,7 +77,7 @@ pub(super) fn of_item(item: &Item) -> &[Attribute] {
 }
 
 /// The attributes of an item of an `impl` block.
-pub(super) fn of_impl_item(item: &ImplItem) -> &[Attribute] {
+pub(crate) fn of_impl_item(item: &ImplItem) -> &[Attribute] {
     match item {
         ImplItem::Const(it) => &it.attrs,
         ImplItem::Fn(it) => &it.attrs,
@@ -88,7 +88,7 @@ pub(super) fn of_impl_item(item: &ImplItem) -> &[Attribute] {
 }
 
 /// The names that an item defines in its module.
-pub(super) fn names(item: &Item) -> Vec<String> {
+pub(crate) fn names(item: &Item) -> Vec<String> {
     let ident = match item {
         Item::Const(it) => &it.ident,
         Item::Enum(it) => &it.ident,
