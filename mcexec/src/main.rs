@@ -3,38 +3,27 @@
 //!
 //! One mcexec per program. It loads the program into memory of the co-kernel, which it sees at the
 //! same addresses through its *window*, and then performs, as that process, the system calls the
-//! program delegates. Start: [`cli`] → [`inherited`], [`reexec`] → [`prepare`] ([`image`], [`auxv`])
-//! → [`start`] ([`device`], [`window`]) → [`delegate`] serves; [`control`] watches over life and death.
+//! program delegates. [`start`] brings it to the co-kernel with the help of [`image`], [`device`] and
+//! [`window`]; then [`delegate`] serves, while [`control`] watches over life and death. Which folder
+//! may know which is the table of floors in `docs/architecture.md`.
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
 
-mod auxv;
 #[expect(
     unsafe_code,
     reason = "a signal handler that changes what it interrupts"
 )]
 mod cancel;
-mod cli;
-#[expect(unsafe_code, reason = "prctl")]
-mod command_line;
 mod control;
 mod core_dump;
 mod delegate;
 #[expect(unsafe_code, reason = "ioctl and descriptors by number")]
 mod device;
-#[cfg_attr(not(test), expect(unsafe_code, reason = "the C entry point"))]
-mod entry;
 mod error;
 mod function;
 mod image;
-#[expect(unsafe_code, reason = "environ and queries of signal dispositions")]
-mod inherited;
 mod mask;
-mod prepare;
 mod proc_file;
-mod program_text;
-mod reexec;
-mod resume;
 #[expect(unsafe_code, reason = "signal handlers and death by signal")]
 mod signal;
 mod start;
@@ -46,8 +35,9 @@ mod window;
 
 use std::io::{self, Write};
 
-use cli::Command;
 use error::{StartError, USAGE};
+use start::cli::{self, Command};
+use start::{inherited, launch, prepare, reexec, resume};
 
 /// Answer to `--version`.
 const VERSION: &str = concat!("mcexec ", env!("CARGO_PKG_VERSION"), "\n");
@@ -81,7 +71,7 @@ fn run() -> u8 {
             }
         },
     };
-    match start::start(&command, &inheritance) {
+    match launch::launch(&command, &inheritance) {
         Ok(program) => delegate::worker::serve_main(Box::leak(Box::new(program))),
         Err(error) => complain(&error),
     }

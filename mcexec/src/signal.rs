@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow};
 
-use crate::inherited::SIGNALS;
+use crate::start::inherited::SIGNALS;
 use crate::{cancel, device, function, mask, syscall};
 
 /// How often a handler tries again while the way to the co-kernel is jammed.

@@ -12,13 +12,12 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::execve;
 
-use super::way::Way;
 use super::{place, Program};
-use crate::cli::Run;
-use crate::prepare::{prepare, Inheritance};
-use crate::program_text::Text;
-use crate::resume::Resume;
-use crate::{device, inherited, signal};
+use crate::start::inherited;
+use crate::start::prepare::{prepare, Inheritance};
+use crate::start::program_text::Text;
+use crate::start::resume::Resume;
+use crate::{device, signal};
 
 /// Longest path, with its end.
 const PATH_BYTES: usize = 4096;
@@ -47,7 +46,7 @@ pub(super) fn execute(program: &Program, args: [u64; 6]) -> Result<(), Errno> {
     let mut room = ALL_BYTES;
     let argv = list(&mut text, argv, &mut room)?;
     let mut environment = list(&mut text, environment, &mut room)?;
-    check(program, &path, &argv, &environment)?;
+    check(&path, &argv, &environment)?;
     let resume = Resume {
         os: program.os,
         device: device::descriptor(),
@@ -134,12 +133,7 @@ fn open_file(fd: i32) -> Result<PathBuf, Errno> {
 }
 
 /// Whether mcexec will be able to start the program.
-fn check(
-    program: &Program,
-    path: &Path,
-    argv: &[CString],
-    environment: &[CString],
-) -> Result<(), Errno> {
+fn check(path: &Path, argv: &[CString], environment: &[CString]) -> Result<(), Errno> {
     let mut limits = inherited::limits();
     for (limit, kept) in limits.iter_mut().zip(inherited::kept_limits()) {
         *limit = kept.unwrap_or(*limit);
@@ -152,20 +146,13 @@ fn check(
         // As Linux does.
         argv.push(OsStr::new("").to_owned());
     }
-    let run = Run {
-        os: program.os,
-        path: Some(path.to_owned()),
-        cpu: None,
-        way: Way::default(),
-        argv,
-    };
     let inheritance = Inheritance {
         environment: environment.to_vec(),
         ignored_signals: 0,
         blocked_signals: 0,
         limits,
     };
-    prepare(&run, &inheritance)
+    prepare(Some(path), &argv, &inheritance)
         .map(drop)
         .map_err(|error| error.errno)
 }

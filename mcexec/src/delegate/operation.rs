@@ -14,8 +14,9 @@ use nix::sys::statvfs::{fstatvfs, FsFlags};
 use super::{answer, execute, fork, mapping, pool, server, Program};
 use crate::core_dump::{self, Cause};
 use crate::image::page_up;
+use crate::start::inherited;
 use crate::views::files;
-use crate::{cancel, device, inherited, mask, signal};
+use crate::{cancel, device, mask, signal};
 
 /// Device number of `/dev/zero`: a private mapping of it is zeroes.
 const ZERO_DEVICE: (u64, u64) = (1, 5);

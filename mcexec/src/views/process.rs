@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::memory::{self, Line};
 use super::{ask, Subject};
-use crate::inherited;
+use crate::start::inherited;
 
 const PAGE: u64 = 4096;
 /// The C library's own signals, of which the proxy sends one to itself.

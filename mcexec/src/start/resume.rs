@@ -10,10 +10,11 @@ use std::path::PathBuf;
 
 use ihk_ikc::process::RLIMITS;
 
-use crate::cli::Run;
+use super::cli::Run;
+use super::inherited;
+use super::prepare::Inheritance;
 use crate::delegate::way::Way;
-use crate::prepare::Inheritance;
-use crate::{device, inherited};
+use crate::device;
 
 /// Begin of the entry.
 const MARKER: &[u8] = b"MCEXEC_RESUME=";

@@ -11,28 +11,30 @@ use ihk_ikc::ABI_VERSION;
 use nix::errno::Errno;
 use nix::sys::prctl;
 
-use crate::cli::Run;
+use super::cli::Run;
+use super::command_line;
+use super::prepare::{prepare, Inheritance, Prepared, Source};
 use crate::delegate::{way, Program};
 use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
-use crate::prepare::{prepare, Inheritance, Prepared, Source};
 use crate::views::{files, sysfs};
 use crate::window;
-use crate::{cancel, command_line, control, device, mask};
+use crate::{cancel, control, device, mask};
 
 /// How often, and after which pause, a process that still has a program is tried again.
 const BUSY_TRIES: u32 = 200;
 /// See [`BUSY_TRIES`].
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
-/// Starts the program; what its worker needs to know.
+/// Starts the program. Returns what its worker needs to know.
 ///
 /// # Errors
 ///
 /// It was not started.
-pub(crate) fn start(run: &Run, inheritance: &Inheritance) -> Result<Program, StartError> {
+pub(crate) fn launch(run: &Run, inheritance: &Inheritance) -> Result<Program, StartError> {
     let shown = shown(run);
-    let prepared = prepare(run, inheritance).map_err(|error| error.of_program(&shown))?;
+    let prepared = prepare(run.path.as_deref(), &run.argv, inheritance)
+        .map_err(|error| error.of_program(&shown))?;
     if device::descriptor() < 0 {
         device::open(run.os)?;
     }

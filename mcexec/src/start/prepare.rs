@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Finds out everything about a program before anything is changed: its files, addresses, stack.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -11,15 +11,14 @@ use ihk_ikc::layout::{WINDOW_END, WINDOW_MIN};
 use ihk_ikc::process::RLIMITS;
 use nix::errno::Errno;
 
-use crate::auxv;
-use crate::cli::Run;
+use super::auxv;
+use super::inherited::STACK;
 use crate::error::ExecError;
 use crate::image::elf::{self, Executable};
 use crate::image::layout::{self, Conditions, Layout};
 use crate::image::random::{self, Randomness};
 use crate::image::stack::{Contents, Stack};
 use crate::image::{find, page_up, script, vdso};
-use crate::inherited::STACK;
 use crate::proc_file;
 
 /// What the program inherits.
@@ -63,19 +62,23 @@ pub(crate) struct Prepared {
     pub window_start: u64,
 }
 
-/// Reads the program and chooses its addresses.
+/// Reads the program at `path`, or the one that the first of `argv` names if there is no path, and
+/// chooses its addresses.
 ///
 /// # Errors
 ///
-/// What `execve` would say.
-pub(crate) fn prepare(run: &Run, inheritance: &Inheritance) -> Result<Prepared, ExecError> {
-    let name = run.argv.first().ok_or(Errno::ENOENT)?;
-    let path = match &run.path {
-        Some(path) => path.clone(),
+/// The error is the one that `execve` would have.
+pub(crate) fn prepare(
+    path: Option<&Path>,
+    argv: &[OsString],
+    inheritance: &Inheritance,
+) -> Result<Prepared, ExecError> {
+    let name = argv.first().ok_or(Errno::ENOENT)?;
+    let path = match path {
+        Some(path) => path.to_owned(),
         None => find::find(name, &inheritance.environment)?,
     };
-    let argv = run
-        .argv
+    let argv = argv
         .iter()
         .map(|text| c_string(text))
         .collect::<Result<_, _>>()?;

@@ -13,8 +13,8 @@ use nix::sys::personality::{self, Persona};
 use nix::sys::resource::{setrlimit, Resource, RLIM_INFINITY};
 use nix::unistd::execve;
 
+use super::inherited::{ADDRESS_SPACE, STACK};
 use crate::error::StartError;
-use crate::inherited::{ADDRESS_SPACE, STACK};
 
 /// Name of the entry.
 const MARKER: &str = "MCEXEC_INHERITED=";

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+//! From the command line to the program's first instruction, and from one program to the next.
+//!
+//! [`entry`] is where the C library enters. [`inherited`] and [`reexec`] take what the program is to
+//! inherit; [`cli`] or, after an exec, [`resume`] says which program it is. [`prepare`] finds out
+//! everything about it ([`auxv`] among that) before anything is changed, and [`launch`] brings it to
+//! the co-kernel, which [`command_line`] then shows to Linux. [`program_text`] reads the arguments
+//! of the next program from the memory of this one.
+
+pub(crate) mod auxv;
+pub(crate) mod cli;
+#[expect(unsafe_code, reason = "prctl")]
+pub(crate) mod command_line;
+#[cfg_attr(not(test), expect(unsafe_code, reason = "the C entry point"))]
+mod entry;
+#[expect(unsafe_code, reason = "environ and queries of signal dispositions")]
+pub(crate) mod inherited;
+pub(crate) mod launch;
+pub(crate) mod prepare;
+pub(crate) mod program_text;
+pub(crate) mod reexec;
+pub(crate) mod resume;
