@@ -11,9 +11,10 @@ use ihk_ikc::uapi::event;
 use nix::errno::Errno;
 use nix::libc;
 
+use crate::device;
 use crate::error::{StartError, NO_COKERNEL};
+use crate::signals::{interrupt, raw};
 use crate::window::Slots;
-use crate::{cancel, device, signal};
 
 /// Stack of the control thread, which calls nothing deep.
 const STACK_BYTES: usize = 64 << 10;
@@ -28,7 +29,7 @@ pub(crate) fn spawn(os: u32, slots: Slots) -> Result<(), StartError> {
     let failed = |reason: String| StartError::cokernel("control thread", reason);
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
     share_one_heap();
-    cancel::install().map_err(|errno| failed(errno.desc().to_owned()))?;
+    interrupt::install().map_err(|errno| failed(errno.desc().to_owned()))?;
     builder
         .spawn(move || watch(os, slots))
         .map(drop)
@@ -44,13 +45,13 @@ fn share_one_heap() {
 }
 
 fn watch(os: u32, slots: Slots) {
-    cancel::become_control();
+    interrupt::become_control();
     loop {
         match device::control_wait() {
             Ok(news) if news.kind == event::INSTANCE_GONE => cokernel_gone(os),
             Ok(news) if news.kind == event::CANCEL => {
                 if let Some(slot) = slots.get(news.value as usize) {
-                    cancel::interrupt_worker(slot.worker_tid.load(Ordering::Acquire));
+                    interrupt::interrupt_worker(slot.worker_tid.load(Ordering::Acquire));
                 }
             }
             Ok(_) | Err(Errno::EINTR) => {}
@@ -73,5 +74,5 @@ pub(crate) fn cokernel_gone(os: u32) -> ! {
         io::stderr(),
         "mcexec: os {os}: co-kernel gone (see ihkosctl {os} kmsg)"
     );
-    signal::exit(NO_COKERNEL.into())
+    raw::exit(NO_COKERNEL.into())
 }

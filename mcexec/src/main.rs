@@ -9,11 +9,6 @@
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
 
-#[expect(
-    unsafe_code,
-    reason = "a signal handler that changes what it interrupts"
-)]
-mod cancel;
 mod control;
 mod core_dump;
 mod delegate;
@@ -22,10 +17,8 @@ mod device;
 mod error;
 mod function;
 mod image;
-mod mask;
 mod proc_file;
-#[expect(unsafe_code, reason = "signal handlers and death by signal")]
-mod signal;
+mod signals;
 mod start;
 #[expect(unsafe_code, reason = "the system call instruction")]
 mod syscall;

@@ -13,11 +13,12 @@ use nix::libc;
 use nix::unistd::execve;
 
 use super::{place, Program};
+use crate::device;
+use crate::signals::raw;
 use crate::start::inherited;
 use crate::start::prepare::{prepare, Inheritance};
 use crate::start::program_text::Text;
 use crate::start::resume::Resume;
-use crate::{device, signal};
 
 /// Longest path, with its end.
 const PATH_BYTES: usize = 4096;
@@ -55,12 +56,12 @@ pub(super) fn execute(program: &Program, args: [u64; 6]) -> Result<(), Errno> {
     };
     environment.push(resume.entry().ok_or(Errno::ENOENT)?);
     device::set_close_on_exec(false)?;
-    let before = signal::set_mask(mask);
+    let before = raw::set_mask(mask);
     let waiting = WAITING.swap(0, Ordering::Relaxed) & mask;
-    signal::make_wait(waiting);
+    raw::make_wait(waiting);
     let failed = place::without(|| execve(c"/proc/self/exe", &argv, &environment));
-    signal::take_back(waiting);
-    signal::set_mask(before);
+    raw::take_back(waiting);
+    raw::set_mask(before);
     device::set_close_on_exec(true)?;
     failed.map(|never| match never {})
 }

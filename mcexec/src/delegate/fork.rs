@@ -13,7 +13,8 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{fork as fork_process, pipe2, ForkResult, Pid};
 
 use super::{worker, Program};
-use crate::{cancel, control, device, mask, signal, views, window};
+use crate::signals::{interrupt, raw, worker_mask};
+use crate::{control, device, views, window};
 
 /// What the child of a fork is to be.
 #[derive(Clone, Copy)]
@@ -33,7 +34,7 @@ pub(super) struct Wish {
 /// What fork(2) says, or what the child met on its way.
 pub(super) fn fork(program: &Program, wish: Wish) -> Result<i64, Errno> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|_| Errno::EAGAIN)?;
-    let mask = signal::set_mask(u64::MAX);
+    let mask = raw::set_mask(u64::MAX);
     let locks = (
         views::files::parts(),
         views::snapshot::remembered(),
@@ -54,7 +55,7 @@ pub(super) fn fork(program: &Program, wish: Wish) -> Result<i64, Errno> {
         }
         Err(errno) => Err(errno),
     };
-    signal::set_mask(mask);
+    raw::set_mask(mask);
     result
 }
 
@@ -80,13 +81,13 @@ fn become_child(program: &Program, wish: Wish, mask: u64, mut writer: File) -> !
     drop(writer);
     match settled {
         Ok(program) if told.is_ok() => {
-            signal::set_mask(mask);
+            raw::set_mask(mask);
             if device::start_adopted().is_err() {
                 control::cokernel_gone(program.os);
             }
             worker::serve_main(Box::leak(Box::new(program)))
         }
-        _ => signal::exit(libc::EXIT_FAILURE),
+        _ => raw::exit(libc::EXIT_FAILURE),
     }
 }
 
@@ -100,8 +101,8 @@ fn settle(program: &Program, wish: Wish) -> Result<Program, Errno> {
         // As in Linux, an address that is not there harms nobody.
         let _ = window::write(wish.tid_address, &std::process::id().to_ne_bytes());
     }
-    cancel::forget_control(None);
-    mask::forget_workers();
+    interrupt::forget_control(None);
+    worker_mask::forget_workers();
     control::spawn(program.os, slots).map_err(|_| Errno::EAGAIN)?;
     Ok(Program {
         os: program.os,

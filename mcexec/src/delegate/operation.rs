@@ -14,9 +14,10 @@ use nix::sys::statvfs::{fstatvfs, FsFlags};
 use super::{answer, execute, fork, mapping, pool, server, Program};
 use crate::core_dump::{self, Cause};
 use crate::image::page_up;
+use crate::signals::{dispositions, interrupt, raw, worker_mask};
 use crate::start::inherited;
 use crate::views::files;
-use crate::{cancel, device, mask, signal};
+use crate::{device, function};
 
 /// Device number of `/dev/zero`: a private mapping of it is zeroes.
 const ZERO_DEVICE: (u64, u64) = (1, 5);
@@ -32,13 +33,13 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
     }
     let done = match number {
         op::NEW_WORKER => return answer(pool::start(program, first)),
-        op::TAKE_SIGNAL => return signal::take(first, second),
-        op::EXIT => signal::exit(status(first)),
+        op::TAKE_SIGNAL => return raw::take(first, second),
+        op::EXIT => raw::exit(status(first)),
         op::DIE => die(args),
         op::PROTECT => prot_bits(third).and_then(|prot| window.protect(first, second, prot)),
         op::LOAD_FILE => return answer(load_file(program, args)),
         op::LOAD_PAGES => load_pages(args),
-        op::DISPOSITION => signal::set_disposition(first, second, third),
+        op::DISPOSITION => set_disposition(first, second, third),
         op::FORK => {
             let wish = fork::Wish {
                 unborn: first,
@@ -58,8 +59,8 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
             Ok(())
         }
         op::MASK => {
-            mask::set_main(second);
-            cancel::set_control_mask(first);
+            worker_mask::set_main(second);
+            interrupt::set_control_mask(first);
             Ok(())
         }
         op::LIMIT => inherited::keep_limit(first, [second, third]),
@@ -67,6 +68,15 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         _ => Err(Errno::ENOSYS),
     };
     answer(done.map(|()| 0))
+}
+
+/// Sets what Linux is to do with `signal`, unless functions of the program need its handler.
+fn set_disposition(signal: u64, wanted: u64, flags: u64) -> Result<(), Errno> {
+    let signal = i32::try_from(signal).map_err(|_| Errno::EINVAL)?;
+    if function::owns(signal) {
+        return Ok(());
+    }
+    dispositions::set(signal, wanted, flags)
 }
 
 /// The program dies of a signal, perhaps with a core.
@@ -84,7 +94,7 @@ fn die([signal, with_core, code, first, second, _]: [u64; 6]) -> ! {
     if with_core == 1 && core_dump::write(&cause) {
         device::core_written(cause.signal);
     }
-    signal::die(signal)
+    raw::die(signal)
 }
 
 fn status(word: u64) -> i32 {

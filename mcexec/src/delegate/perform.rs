@@ -7,7 +7,7 @@ use nix::libc;
 
 use super::named::Named;
 use super::{directory, exe_link, hidden, operation, server, way, Program};
-use crate::cancel;
+use crate::signals::own_slot::own_slot;
 use crate::syscall;
 use crate::views::{self, snapshot, sysfs};
 use crate::window;
@@ -29,7 +29,7 @@ const ENOSYS: i64 = -(libc::ENOSYS as i64);
 /// A system call whose data lie in the bounce page of this worker's slot.
 #[inline(never)]
 fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6]) -> i64 {
-    let buffer = cancel::own_slot()
+    let buffer = own_slot()
         .and_then(|index| window::bounce_address(program.slots, index as usize, at, bytes));
     let call = i64::try_from(number).ok().filter(|_| {
         let known = [op::READ, op::WRITE, op::PREAD64, op::PWRITE64];

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::unistd::gettid;
 
 use super::{worker, Program};
-use crate::signal;
+use crate::signals::raw;
 
 /// Stack of a worker. Performing calls needs little; a signal handler may run on top of it.
 const STACK_BYTES: usize = 128 << 10;
@@ -57,7 +57,7 @@ fn spawn(
 ) -> Result<(), Errno> {
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
     let body = move || worker::serve(program, index, began);
-    signal::with_all_blocked(|| builder.spawn(body))?
+    raw::with_all_blocked(|| builder.spawn(body))?
         .map(drop)
         .map_err(|_| Errno::EAGAIN)
 }

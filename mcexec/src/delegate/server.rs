@@ -30,7 +30,8 @@ use nix::unistd::{getgroups, getresgid, getresuid, Gid, ResGid, ResUid};
 
 use super::{perform, place, Program};
 use crate::function::{Call, Caller, Functions};
-use crate::{signal, syscall, window};
+use crate::signals::raw;
+use crate::{syscall, window};
 
 /// How long a runner looks for entries before it sleeps: about the price of being woken.
 const LOOK_FOR: Duration = Duration::from_micros(50);
@@ -199,7 +200,7 @@ fn start(program: &'static Program, args: [u64; 6]) -> Result<Pair, Errno> {
         wake(asks);
     };
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
-    signal::with_all_blocked(|| builder.spawn(body))?.map_err(|_| Errno::EAGAIN)?;
+    raw::with_all_blocked(|| builder.spawn(body))?.map_err(|_| Errno::EAGAIN)?;
     Ok(Pair {
         exchange,
         began_as: Rights::now(),

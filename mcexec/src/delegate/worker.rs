@@ -11,7 +11,8 @@ use nix::unistd::gettid;
 
 use super::look::Look;
 use super::{perform, place, pool, Program};
-use crate::{cancel, control, device, mask};
+use crate::signals::{own_slot, worker_mask};
+use crate::{control, device};
 
 /// Serves the main thread's slot until the process ends.
 pub(crate) fn serve_main(program: &'static Program) -> ! {
@@ -29,7 +30,7 @@ pub(super) fn serve(program: &'static Program, index: usize, began: impl FnOnce(
     began();
     let mut look = Look::new();
     while serve_one(program, index, slot, &mut look) {}
-    mask::set_worker(index, 0);
+    worker_mask::set_worker(index, 0);
     place::end();
     // The slot may have another worker as soon as this is seen.
     slot.worker_tid.store(0, Ordering::Release);
@@ -39,14 +40,14 @@ pub(super) fn serve(program: &'static Program, index: usize, began: impl FnOnce(
 fn begin(program: &'static Program, index: usize) -> &'static DelegationSlot {
     let slot = &program.slots[index];
     let tid = gettid().as_raw();
-    cancel::set_own_slot(index, slot);
+    own_slot::set_own_slot(index, slot);
     if index == 0 {
         place::begin_alone();
     } else {
         place::begin();
     }
-    mask::set_worker(index, tid);
-    mask::enter_idle(index);
+    worker_mask::set_worker(index, tid);
+    worker_mask::enter_idle(index);
     slot.worker_tid.store(tid.unsigned_abs(), Ordering::Release);
     slot
 }
@@ -59,7 +60,7 @@ fn serve_one(
     look: &mut Look,
 ) -> bool {
     let request = next(program, index, slot, look);
-    mask::enter_call(slot);
+    worker_mask::enter_call(slot);
     place::follow(slot);
     let ends = request.number == op::WORKER_EXIT && index != 0;
     let result = if ends {
@@ -83,7 +84,7 @@ fn next(program: &Program, index: usize, slot: &DelegationSlot, look: &mut Look)
         if let Some(request) = look.look(slot) {
             return request;
         }
-        mask::enter_idle(index);
+        worker_mask::enter_idle(index);
         slot.sleeping_cpu.store(current_cpu(), Ordering::Relaxed);
         if !slot.set_asleep() {
             continue;

@@ -19,7 +19,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 use super::{is_refused, Caller};
-use crate::signal;
+use crate::signals::{raw, worker_mask};
 
 /// Size of the stack, and its alignment.
 const BYTES: usize = 128 << 10;
@@ -163,7 +163,7 @@ fn unblock(signals: &[libc::c_int]) {
     // SAFETY: a set of ours.
     unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut()) };
     let bits = signals.iter().map(|signal| 1 << (signal - 1));
-    crate::mask::keep_open(bits.fold(0, |all, bit: u64| all | bit));
+    worker_mask::keep_open(bits.fold(0, |all, bit: u64| all | bit));
 }
 
 /// Sets the handlers up, for all threads, once.
@@ -201,8 +201,7 @@ extern "C" fn elsewhere(number: libc::c_int, _: *mut libc::siginfo_t, _: *mut li
 }
 
 fn die(number: libc::c_int) -> ! {
-    INSTALLED.store(false, Ordering::Release);
-    signal::die(u64::from(number.unsigned_abs()))
+    raw::die(u64::from(number.unsigned_abs()))
 }
 
 /// A signal in a thread that runs functions, with our FS base.

@@ -11,8 +11,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{getrlimit, Resource};
 
-/// Linux's highest signal number.
-pub(crate) const SIGNALS: i32 = 64;
+use crate::signals::raw::SIGNALS;
 
 /// The environment, in its order, entries without `=` included.
 ///

@@ -17,9 +17,10 @@ use super::prepare::{prepare, Inheritance, Prepared, Source};
 use crate::delegate::{way, Program};
 use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
+use crate::signals::{interrupt, worker_mask};
 use crate::views::{files, sysfs};
 use crate::window;
-use crate::{cancel, control, device, mask};
+use crate::{control, device};
 
 /// How often, and after which pause, a process that still has a program is tried again.
 const BUSY_TRIES: u32 = 200;
@@ -46,8 +47,8 @@ pub(crate) fn launch(run: &Run, inheritance: &Inheritance) -> Result<Program, St
     sysfs::set_instance(run.os);
     way::begin(run.way, program.window)
         .map_err(|errno| StartError::cokernel("option --way", errno.desc()))?;
-    cancel::forget_control(Some(inheritance.blocked_signals));
-    mask::begin(inheritance.blocked_signals);
+    interrupt::forget_control(Some(inheritance.blocked_signals));
+    worker_mask::begin(inheritance.blocked_signals);
     control::spawn(run.os, program.slots)?;
     let (entry, pointer) = (prepared.entry, prepared.stack.pointer);
     // The program's first open() gets the lowest number: nothing of ours may be open.

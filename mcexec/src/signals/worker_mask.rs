@@ -14,12 +14,11 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use ihk_ikc::slot::{DelegationSlot, MAX_SLOTS};
 use nix::libc;
 
-use crate::{cancel, signal};
+use super::own_slot::own_slot;
+use super::raw::{self, EARNED};
 
 /// The C library's own signals, bit n − 1 = signal n; one of them interrupts calls.
 const RESERVED: u64 = 3 << 31;
-/// SIGPIPE and SIGXFSZ: brought about by the thread's own calls, and looked for by its next ones.
-const EARNED: u64 = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGXFSZ - 1);
 /// No mask a worker has.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -29,6 +28,10 @@ static FORWARDED: AtomicU64 = AtomicU64::new(0);
 static MAIN: AtomicU64 = AtomicU64::new(0);
 /// Thread ids of the workers by slot; 0 = none.
 static WORKERS: [AtomicI32; MAX_SLOTS] = [const { AtomicI32::new(0) }; MAX_SLOTS];
+
+/// What the control thread is to block, bit n − 1 = signal n, and thereby what Linux keeps pending for
+/// the process.
+pub(super) static CONTROL_MASK: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     /// What this worker blocks, as far as is known.
@@ -82,11 +85,11 @@ pub(crate) fn set_forwarded(signal: libc::c_int, forwarded: bool) {
 
 /// Idle workers look again what they are to block.
 pub(crate) fn renew_idle() {
-    let own = cancel::own_slot().map(|index| index as usize);
+    let own = own_slot().map(|index| index as usize);
     for (index, worker) in WORKERS.iter().enumerate() {
         let tid = worker.load(Ordering::SeqCst);
         if tid != 0 && own != Some(index) {
-            cancel::send(tid);
+            raw::send_interrupt(tid);
         }
     }
 }
@@ -103,13 +106,13 @@ fn idle_mask(index: usize) -> u64 {
         u64::MAX
     };
     let forwarded = FORWARDED.load(Ordering::SeqCst);
-    (closed & !forwarded | WAITING.get() & EARNED | cancel::kept_by_linux()) & !RESERVED
+    (closed & !forwarded | WAITING.get() & EARNED | CONTROL_MASK.load(Ordering::SeqCst)) & !RESERVED
 }
 
 /// This thread, the worker of slot `index`, is about to look for requests for long.
 pub(crate) fn enter_idle(index: usize) {
     if IDLE.get().is_none() && APPLIED.get() != 0 {
-        WAITING.set(signal::waiting());
+        WAITING.set(raw::waiting());
     }
     IDLE.set(Some(index));
     loop {
@@ -140,7 +143,7 @@ pub(crate) fn keep_open(set: u64) {
 fn apply(mask: u64) {
     let mask = mask & !OPEN.get();
     if APPLIED.get() != mask {
-        signal::set_mask(mask);
+        raw::set_mask(mask);
         // Afterwards: a handler that came in between had set another one.
         APPLIED.set(mask);
     }

@@ -1,45 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Interrupting the call that a worker performs, when the co-kernel has a signal for its thread.
+//! Interrupts the call that a worker performs, when the co-kernel has a signal for its thread.
 //!
-//! The control thread hears of it and sends the worker [`CANCEL`], a number that the C library keeps
+//! The control thread hears of the signal and sends the worker [`INTERRUPT`], a number that the C library keeps
 //! for itself and therefore never blocks nor lets a program have. Its handler looks whether the call
 //! is still to be interrupted, and does so by the means of [`crate::syscall`].
 
 use std::arch::global_asm;
-use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ihk_ikc::slot::DelegationSlot;
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::gettid;
 
-use crate::{mask, signal, syscall};
+use super::forward::send_on;
+use super::own_slot;
+use super::raw::{self, send_interrupt, INTERRUPT};
+use super::worker_mask::{self, CONTROL_MASK};
+use crate::syscall;
 
-/// Used by the C library for `pthread_cancel`, which is not used here.
-const CANCEL: libc::c_int = 32;
 /// `SA_RESTORER`: Linux demands it on x86-64.
 const HAS_RESTORER: u64 = 0x0400_0000;
 
-thread_local! {
-    /// This worker's slot; none in other threads.
-    static OWN: Cell<Option<(u32, &'static DelegationSlot)>> = const { Cell::new(None) };
-}
-
-/// What Linux keeps pending for the process, as far as it was told.
-pub(crate) fn kept_by_linux() -> u64 {
-    WANTED.load(Ordering::SeqCst)
-}
-
 /// The control thread; 0 before there is one.
 static CONTROL: AtomicI32 = AtomicI32::new(0);
-/// What the control thread is to block, bit n − 1 = signal n; and what it does block.
-static WANTED: AtomicU64 = AtomicU64::new(0);
-/// See [`WANTED`].
+/// What the control thread does block; see [`CONTROL_MASK`].
 static BLOCKED: AtomicU64 = AtomicU64::new(0);
 /// How long the control thread may take to change its mask; it is asleep, or takes a signal.
-const PATIENCE: Duration = Duration::from_millis(200);
+const MASK_TIMEOUT: Duration = Duration::from_millis(200);
 
 global_asm!(
     ".pushsection .text.mcexec_restorer,\"ax\",@progbits",
@@ -73,7 +61,7 @@ struct KernelAction {
 pub(crate) fn install() -> Result<(), Errno> {
     let flags = libc::SA_SIGINFO | libc::SA_RESTART;
     let action = KernelAction {
-        handler: on_cancel,
+        handler: on_interrupt,
         flags: u64::from(flags.unsigned_abs()) | HAS_RESTORER,
         restorer: mcexec_restorer,
         mask: u64::MAX,
@@ -83,7 +71,7 @@ pub(crate) fn install() -> Result<(), Errno> {
     let result = unsafe {
         libc::syscall(
             libc::SYS_rt_sigaction,
-            CANCEL,
+            INTERRUPT,
             &raw const action,
             std::ptr::null_mut::<KernelAction>(),
             size_of::<u64>(),
@@ -97,11 +85,11 @@ pub(crate) fn become_control() {
     let tid = gettid().as_raw();
     CONTROL.store(tid, Ordering::SeqCst);
     // Whoever came before that sent nothing.
-    let wanted = WANTED.load(Ordering::SeqCst);
-    signal::set_mask(wanted);
+    let wanted = CONTROL_MASK.load(Ordering::SeqCst);
+    raw::set_mask(wanted);
     BLOCKED.store(wanted, Ordering::SeqCst);
-    if WANTED.load(Ordering::SeqCst) != wanted {
-        send(tid);
+    if CONTROL_MASK.load(Ordering::SeqCst) != wanted {
+        send_interrupt(tid);
     }
 }
 
@@ -109,69 +97,51 @@ pub(crate) fn become_control() {
 pub(crate) fn forget_control(blocked: Option<u64>) {
     CONTROL.store(0, Ordering::SeqCst);
     if let Some(blocked) = blocked {
-        WANTED.store(blocked, Ordering::SeqCst);
+        CONTROL_MASK.store(blocked, Ordering::SeqCst);
     }
 }
 
 /// Makes the control thread block exactly `mask`; returns when it does.
 pub(crate) fn set_control_mask(mask: u64) {
-    let before = WANTED.swap(mask, Ordering::SeqCst);
-    if mask::forwarded_of(before ^ mask) != 0 {
+    let before = CONTROL_MASK.swap(mask, Ordering::SeqCst);
+    if worker_mask::forwarded_of(before ^ mask) != 0 {
         // Others are not taken by idle workers, or the co-kernel says so with the same request.
-        mask::renew_idle();
+        worker_mask::renew_idle();
     }
     ask_control();
     let began = Instant::now();
-    while BLOCKED.load(Ordering::SeqCst) != mask && began.elapsed() < PATIENCE {
+    while BLOCKED.load(Ordering::SeqCst) != mask && began.elapsed() < MASK_TIMEOUT {
         std::thread::yield_now();
     }
-}
-
-/// This thread is the worker of slot `index`.
-pub(crate) fn set_own_slot(index: usize, slot: &'static DelegationSlot) {
-    OWN.set(u32::try_from(index).ok().map(|index| (index, slot)));
-}
-
-/// Index of this thread's slot, if it is a worker. May be called from a signal handler.
-#[must_use]
-pub(crate) fn own_slot() -> Option<u32> {
-    OWN.get().map(|(index, _)| index)
 }
 
 /// Interrupts the call of the worker with that thread id, if it is still to be interrupted.
 pub(crate) fn interrupt_worker(tid: u32) {
     if let Some(tid) = libc::pid_t::try_from(tid).ok().filter(|tid| *tid > 0) {
-        send(tid);
+        send_interrupt(tid);
     }
 }
 
 /// Lets the control thread take `signal` even if the process inherited it as blocked: the program's
 /// own mask is the co-kernel's business.
 pub(crate) fn let_control_take(signal: libc::c_int) {
-    WANTED.fetch_and(!(1 << (signal - 1)), Ordering::SeqCst);
+    CONTROL_MASK.fetch_and(!(1 << (signal - 1)), Ordering::SeqCst);
     ask_control();
 }
 
 fn ask_control() {
     let control = CONTROL.load(Ordering::SeqCst);
     if control != 0 {
-        send(control);
+        send_interrupt(control);
     }
-}
-
-/// Interrupts the thread `tid` of this process, if there is one.
-pub(crate) fn send(tid: libc::pid_t) {
-    let pid = std::process::id().cast_signed();
-    // SAFETY: a thread of this process, or none.
-    unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, CANCEL) };
 }
 
 /// In a worker: interrupts the call, if that is still wanted, or brings the mask of an idle one up to
 /// date. In the control thread: brings its mask up to date. Masks take effect with the return from
 /// here. If somebody else sent the signal (a timer of the C library), the program gets it.
 ///
-/// Async-signal-safe: atomics, the interrupted context, [`signal::send_on`].
-extern "C" fn on_cancel(
+/// Async-signal-safe: atomics, the interrupted context, [`send_on`].
+extern "C" fn on_interrupt(
     number: libc::c_int,
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
@@ -179,19 +149,19 @@ extern "C" fn on_cancel(
     // SAFETY: the kernel hands a handler with SA_SIGINFO a valid siginfo.
     let info = unsafe { &*info };
     if !is_ours(info) {
-        return signal::send_on(number, info);
+        return send_on(number, info);
     }
     // SAFETY: the kernel hands a handler with SA_SIGINFO the interrupted context, ours to change.
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
-    match OWN.get() {
-        Some((_, slot)) if slot.is_cancelled() => interrupt_at(context),
+    match own_slot::shared() {
+        Some(slot) if slot.is_cancelled() => interrupt_at(context),
         Some(_) => {
-            if let Some(mask) = mask::renewed() {
+            if let Some(mask) = worker_mask::renewed() {
                 set_mask_in(context, mask);
             }
         }
         None => {
-            let wanted = WANTED.load(Ordering::SeqCst);
+            let wanted = CONTROL_MASK.load(Ordering::SeqCst);
             set_mask_in(context, wanted);
             BLOCKED.store(wanted, Ordering::SeqCst);
         }

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Sends signals that came to this process on to the co-kernel.
+//!
+//! Whichever thread Linux chooses does it. A worker says whose it is, because the signal may be meant
+//! for its thread.
+
+use std::thread;
+
+use ihk_ikc::uapi::ForwardSignal;
+use nix::errno::Errno;
+use nix::libc;
+
+use super::own_slot::own_slot;
+use super::raw::is_earned;
+use crate::{device, syscall};
+
+/// How often a handler tries again while the way to the co-kernel is jammed.
+const TRIES: u32 = 1000;
+
+/// Sends a signal that this process received to the program.
+///
+/// Async-signal-safe: one ioctl; errno is put back.
+pub(super) extern "C" fn forward(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    _: *mut libc::c_void,
+) {
+    // SAFETY: the kernel hands a handler with SA_SIGINFO a valid siginfo.
+    send_on(signal, unsafe { &*info });
+}
+
+/// Sends a signal that this thread took to the program.
+///
+/// Async-signal-safe, see [`forward`].
+pub(super) fn send_on(signal: libc::c_int, info: &libc::siginfo_t) {
+    let errno = Errno::last();
+    syscall::note_signal();
+    let forwarded = describe(signal, info);
+    for _ in 0..TRIES {
+        if device::forward_signal(forwarded) != Err(Errno::EAGAIN) {
+            break;
+        }
+        thread::yield_now();
+    }
+    errno.set();
+}
+
+fn describe(signal: libc::c_int, info: &libc::siginfo_t) -> ForwardSignal {
+    // SAFETY: for signals sent by a process these fields are set; for others they are some other
+    // initialised words of the same structure. So are the next two.
+    let pid = unsafe { info.si_pid() };
+    // SAFETY: as above.
+    let uid = unsafe { info.si_uid() };
+    // SAFETY: as above.
+    let value = unsafe { info.si_value() };
+    // Sent to this thread, or perhaps so (timers, queued ones), or earned by a call of it.
+    let to_thread = info.si_code < 0 || is_earned(signal);
+    let sender = own_slot().filter(|_| to_thread).map_or(0, |slot| slot + 1);
+    ForwardSignal {
+        signal: signal.cast_unsigned(),
+        code: info.si_code,
+        pid: pid.cast_unsigned(),
+        uid,
+        value: value.sival_ptr.addr() as u64,
+        thread: sender,
+        reserved: 0,
+    }
+}

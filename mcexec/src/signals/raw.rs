@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Signals by the bare system calls: masks, what waits, and the end of this process.
+//!
+//! Linux is asked directly where the C library would leave out the signals it uses itself.
+
+use std::mem::zeroed;
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow};
+
+use crate::syscall;
+
+/// Linux's highest signal number.
+pub(crate) const SIGNALS: i32 = 64;
+/// The signal that interrupts a worker's call. The C library would use it for `pthread_cancel`,
+/// which is not used here.
+pub(super) const INTERRUPT: libc::c_int = 32;
+/// SIGPIPE and SIGXFSZ, bit n − 1 = signal n. Linux sends them to the very thread whose call brought
+/// them about, and the next calls of this thread look for them.
+pub(super) const EARNED: u64 = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGXFSZ - 1);
+
+/// Whether `signal` is one of [`EARNED`].
+pub(super) fn is_earned(signal: i32) -> bool {
+    EARNED & 1 << (signal - 1) != 0
+}
+
+/// Sends [`INTERRUPT`] to the thread `tid` of this process, if there is one.
+pub(super) fn send_interrupt(tid: libc::pid_t) {
+    let pid = std::process::id().cast_signed();
+    // SAFETY: a thread of this process, or none.
+    unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, INTERRUPT) };
+}
+
+/// Has the signals `set` wait for this thread, which blocks them; they survive an exec.
+pub(crate) fn make_wait(set: u64) {
+    let pid = std::process::id().cast_signed();
+    let tid = nix::unistd::gettid().as_raw();
+    for signal in (1..=SIGNALS).filter(|signal| set & 1 << (signal - 1) != 0) {
+        // SAFETY: a signal to this thread, which blocks it.
+        unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) };
+    }
+}
+
+/// Takes back what [`make_wait`] did.
+pub(crate) fn take_back(set: u64) {
+    for signal in (1..=SIGNALS).filter(|signal| set & 1 << (signal - 1) != 0) {
+        // One that is gone needs no taking.
+        let _ = take(1 << (signal - 1), 0);
+    }
+}
+
+/// The blocked signals that wait for this thread or the process, bit n − 1 = signal n.
+pub(crate) fn waiting() -> u64 {
+    let mut set = 0_u64;
+    // SAFETY: the kernel writes 8 bytes.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut set, size_of::<u64>()) };
+    set
+}
+
+/// Takes one of the blocked signals `set` that wait for this thread or the process, its `siginfo_t`
+/// going to address `info` of the program, if that is not 0. Its number or a negative errno.
+pub(crate) fn take(set: u64, info: u64) -> i64 {
+    let at_once = [0_u64; 2];
+    let address = |words: *const u64| words.expose_provenance() as u64;
+    syscall::perform(
+        libc::SYS_rt_sigtimedwait.cast_unsigned(),
+        [
+            address(&raw const set),
+            info,
+            address(at_once.as_ptr()),
+            size_of::<u64>() as u64,
+            0,
+            0,
+        ],
+    )
+}
+
+/// Blocks exactly the signals `mask` (bit n − 1 = signal n) in this thread; what was blocked before.
+///
+/// The C library would leave out the signals it uses itself, so the kernel is told directly.
+pub(crate) fn set_mask(mask: u64) -> u64 {
+    let mut before = 0_u64;
+    // SAFETY: the kernel reads and writes 8 bytes each.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            &raw mut before,
+            8_usize,
+        )
+    };
+    before
+}
+
+/// Runs `body` with all signals blocked, for threads that must never take one.
+///
+/// # Errors
+///
+/// The mask cannot be changed.
+pub(crate) fn with_all_blocked<T>(body: impl FnOnce() -> T) -> Result<T, Errno> {
+    let mut before = SigSet::empty();
+    pthread_sigmask(
+        SigmaskHow::SIG_SETMASK,
+        Some(&SigSet::all()),
+        Some(&mut before),
+    )?;
+    let result = body();
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    Ok(result)
+}
+
+/// Lets this thread receive `signal`.
+fn unblock(signal: i32) -> Result<(), Errno> {
+    // SAFETY: all zeroes is a valid set, and sigemptyset initialises it anyway.
+    let mut set: libc::sigset_t = unsafe { zeroed() };
+    // SAFETY: initialises the set it is given.
+    unsafe { libc::sigemptyset(&raw mut set) };
+    // SAFETY: `set` is initialised; a number that is no signal is refused.
+    Errno::result(unsafe { libc::sigaddset(&raw mut set, signal) })?;
+    // SAFETY: `set` is initialised.
+    Errno::result(unsafe {
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut())
+    })
+    .map(drop)
+}
+
+/// Gives `signal` its default action.
+fn reset(signal: i32) {
+    // SAFETY: all zeroes is a sigaction: default action, nothing masked, no flags.
+    let action: libc::sigaction = unsafe { zeroed() };
+    // A signal that has no other action, and what is no signal, is refused.
+    // SAFETY: takes a handler away, and puts none in its place.
+    unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
+}
+
+/// Dies of `signal`, so that the parent sees what it would see of the program.
+pub(crate) fn die(signal: u64) -> ! {
+    let signal = i32::try_from(signal).unwrap_or(libc::SIGKILL);
+    reset(signal);
+    // SAFETY: at worst `signal` is none and nothing happens; blocked, it is taken by `unblock`.
+    unsafe { libc::raise(signal) };
+    let _ = unblock(signal);
+    exit(128 + signal)
+}
+
+/// Ends all threads at once, without a word to the C library.
+pub(crate) fn exit(status: i32) -> ! {
+    loop {
+        // SAFETY: does not return.
+        unsafe { libc::syscall(libc::SYS_exit_group, status) };
+    }
+}
