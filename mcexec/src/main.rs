@@ -18,11 +18,11 @@ mod error;
 mod function;
 mod image;
 mod proc_file;
+mod procfs;
 mod signals;
 mod start;
 #[expect(unsafe_code, reason = "the system call instruction")]
 mod syscall;
-mod views;
 #[expect(unsafe_code, reason = "the window and the slots are mapped memory")]
 mod window;
 

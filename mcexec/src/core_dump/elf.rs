@@ -11,7 +11,7 @@ use nix::unistd::{getegid, geteuid, getpgrp, getpid, getppid, getsid};
 
 use super::Cause;
 use crate::device;
-use crate::views::memory::Line;
+use crate::procfs::memory::Line;
 
 const PAGE: u64 = 4096;
 const ELF_HEADER_BYTES: u64 = 64;

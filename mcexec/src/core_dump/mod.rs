@@ -15,7 +15,7 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{getrlimit, Resource};
 
-use crate::views::{ask, memory};
+use crate::procfs::{ask, memory};
 use crate::window;
 
 /// Linux writes no core that may not be larger than this.

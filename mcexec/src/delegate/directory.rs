@@ -5,7 +5,7 @@
 use nix::libc;
 
 use super::perform::raw;
-use crate::{device, views, window};
+use crate::{device, procfs, window};
 
 /// Where the length of an entry and its name lie in it.
 const LENGTH_AT: usize = 16;
@@ -65,11 +65,11 @@ impl Hidden {
 /// What descriptor `directory` must not show, if it is a directory of descriptors or of threads.
 fn hidden_entries(directory: u64) -> Option<Hidden> {
     let fd = i32::try_from(directory).ok()?;
-    let path = views::path_of(fd).filter(|path| path.starts_with("/proc"))?;
+    let path = procfs::descriptor::path_of(fd).filter(|path| path.starts_with("/proc"))?;
     if path.ends_with("fd") || path.ends_with("fdinfo") {
         return Some(Hidden::Descriptor(device::descriptor()));
     }
-    views::threads_listed_in(&path).map(Hidden::ThreadsBut)
+    procfs::threads_listed_in(&path).map(Hidden::ThreadsBut)
 }
 
 /// `list` without the entries whose name is `hidden`.

@@ -6,7 +6,7 @@ use nix::libc;
 use super::named::Named;
 use super::perform::raw;
 use super::Program;
-use crate::{views, window};
+use crate::{procfs, window};
 
 /// Whether a path is that link. Other spellings than the usual ones are opened, as far as the link
 /// itself, to see what they are.
@@ -26,7 +26,7 @@ fn leads_to_link(named: &Named) -> bool {
     if fd < 0 {
         return false;
     }
-    let path = views::path_of(fd);
+    let path = procfs::descriptor::path_of(fd);
     let _ = nix::unistd::close(fd);
     let own = format!("/proc/{}", std::process::id());
     path.is_some_and(|path| path.starts_with(own) && path.ends_with("exe"))

@@ -14,7 +14,7 @@ use nix::unistd::{fork as fork_process, pipe2, ForkResult, Pid};
 
 use super::{worker, Program};
 use crate::signals::{interrupt, raw, worker_mask};
-use crate::{control, device, views, window};
+use crate::{control, device, procfs, window};
 
 /// What the child of a fork is to be.
 #[derive(Clone, Copy)]
@@ -36,8 +36,8 @@ pub(super) fn fork(program: &Program, wish: Wish) -> Result<i64, Errno> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|_| Errno::EAGAIN)?;
     let mask = raw::set_mask(u64::MAX);
     let locks = (
-        views::files::parts(),
-        views::snapshot::remembered(),
+        procfs::files::parts(),
+        procfs::snapshot::remembered(),
         window::keep_rights(),
     );
     // SAFETY: the child calls nothing that needs another thread of this process: the C library

@@ -11,12 +11,12 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::stat::{fstat, SFlag};
 
-use super::operation::borrow;
 use super::perform::raw;
 use super::Program;
 use crate::device;
 use crate::image::page_up;
-use crate::views::files;
+use crate::procfs::descriptor::borrow;
+use crate::procfs::files;
 
 /// Among the flags of mmap.
 const MAP_PRIVATE: u64 = libc::MAP_PRIVATE.cast_unsigned() as u64;
@@ -88,7 +88,7 @@ fn map_file(program: &Program, args: [u64; 6]) -> Done {
         return Err(Errno::EBADF.into());
     }
     // Private pages of devices would be Linux's memory; private zeroes need none of it.
-    let stat = fstat(borrow(number)?)?;
+    let stat = fstat(borrow(number).ok_or(Errno::EBADF)?)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
     let private = flags & u64::from(libc::MAP_TYPE.cast_unsigned()) == MAP_PRIVATE;
     if kind == SFlag::S_IFCHR && private {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Requests that are not system calls: what only a thread of this process can do.
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::RawFd;
 
 use ihk_ikc::process::{op, prot};
 use nix::errno::Errno;
@@ -14,9 +14,10 @@ use nix::sys::statvfs::{fstatvfs, FsFlags};
 use super::{answer, execute, fork, mapping, pool, server, Program};
 use crate::core_dump::{self, Cause};
 use crate::image::page_up;
+use crate::procfs::descriptor::borrow;
+use crate::procfs::files;
 use crate::signals::{dispositions, interrupt, raw, worker_mask};
 use crate::start::inherited;
-use crate::views::files;
 use crate::{device, function};
 
 /// Device number of `/dev/zero`: a private mapping of it is zeroes.
@@ -135,7 +136,7 @@ fn load_pages([address, pages, file, page, touched, _]: [u64; 6]) -> Result<(), 
 
 /// Whether `fd` has bytes to read, by the rules of `mmap(MAP_PRIVATE)`.
 fn has_content(fd: RawFd, prot: u32) -> Result<bool, Errno> {
-    let fd = borrow(fd)?;
+    let fd = borrow(fd).ok_or(Errno::EBADF)?;
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     if flags.contains(OFlag::O_PATH) {
         return Err(Errno::EBADF);
@@ -156,30 +157,12 @@ fn has_content(fd: RawFd, prot: u32) -> Result<bool, Errno> {
 }
 
 /// Whether `stat` is that of `/dev/zero`.
-pub(super) fn is_zero_device(stat: &FileStat) -> bool {
+fn is_zero_device(stat: &FileStat) -> bool {
     let device = (
         nix::sys::stat::major(stat.st_rdev),
         nix::sys::stat::minor(stat.st_rdev),
     );
     device == ZERO_DEVICE
-}
-
-/// Descriptor `fd` of the program, for one call about it.
-///
-/// # Errors
-///
-/// `EBADF` for a number that cannot be one.
-#[expect(
-    unsafe_code,
-    reason = "descriptors of the program are known by number only"
-)]
-pub(super) fn borrow(fd: RawFd) -> Result<BorrowedFd<'static>, Errno> {
-    if fd < 0 {
-        return Err(Errno::EBADF);
-    }
-    // SAFETY: it is only passed to calls that answer EBADF for a number that is not open; the
-    // thread that could close it waits for this very request.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use nix::libc;
 
 use super::named::Named;
 use super::{directory, exe_link, hidden, operation, server, way, Program};
+use crate::procfs::{self, snapshot, sysfs};
 use crate::signals::own_slot::own_slot;
 use crate::syscall;
-use crate::views::{self, snapshot, sysfs};
 use crate::window;
 
 /// The result of `request`, or a negative errno.
@@ -52,7 +52,7 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
         libc::SYS_dup2 | libc::SYS_dup3 => hidden::duplicate_to(call, args),
         libc::SYS_lseek | libc::SYS_pread64 => read_again(call, args),
         libc::SYS_getdents64 => directory::entries(args),
-        libc::SYS_sysinfo => views::system_information(args),
+        libc::SYS_sysinfo => procfs::system_information(args),
         libc::SYS_fchdir => change_directory(call, args),
         _ if changes_identity(call) => {
             let result = raw(call, args);
@@ -67,7 +67,7 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
 
 /// A call that looks the path `named` up.
 fn path_call(program: &Program, call: libc::c_long, mut args: [u64; 6], named: &Named) -> i64 {
-    if let Some(place) = sysfs::redirect(named) {
+    if let Some(place) = sysfs::redirect(named.directory(), named.path()) {
         args[named.index] = place.as_ptr().expose_provenance() as u64;
         return raw(call, args);
     }
@@ -76,9 +76,9 @@ fn path_call(program: &Program, call: libc::c_long, mut args: [u64; 6], named: &
         libc::SYS_readlink | libc::SYS_readlinkat => {
             exe_link::read_link(program, call, args, named)
         }
-        libc::SYS_open => views::opened(follow(), args[1]),
-        libc::SYS_openat => views::opened(follow(), args[2]),
-        libc::SYS_openat2 => views::opened(raw(call, args), flags_of_openat2(args[2])),
+        libc::SYS_open => procfs::opened(follow(), args[1]),
+        libc::SYS_openat => procfs::opened(follow(), args[2]),
+        libc::SYS_openat2 => procfs::opened(raw(call, args), flags_of_openat2(args[2])),
         libc::SYS_chdir => change_directory(call, args),
         libc::SYS_lstat | libc::SYS_statfs => raw(call, args),
         _ => follow(),

@@ -17,8 +17,8 @@ use super::prepare::{prepare, Inheritance, Prepared, Source};
 use crate::delegate::{way, Program};
 use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
+use crate::procfs::{files, sysfs};
 use crate::signals::{interrupt, worker_mask};
-use crate::views::{files, sysfs};
 use crate::window;
 use crate::{control, device};
 

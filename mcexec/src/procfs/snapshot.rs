@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,8 @@ use nix::libc;
 use nix::sys::memfd::{memfd_create, MFdFlags};
 use nix::sys::stat::fstat;
 
-use super::View;
+use super::descriptor::borrow;
+use super::view::View;
 
 /// Most views whose text is made anew when they are read again; the oldest are forgotten.
 const MOST_REMEMBERED: usize = 64;
@@ -33,16 +34,6 @@ pub(crate) fn remembered() -> MutexGuard<'static, BTreeMap<Key, View>> {
     REMEMBERED
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// A descriptor of the program, known by its number only.
-#[expect(
-    unsafe_code,
-    reason = "descriptors of the program are known by number only"
-)]
-pub(super) fn borrow(fd: RawFd) -> Option<BorrowedFd<'static>> {
-    // SAFETY: not -1; it is only passed to calls that answer EBADF for a number that is not open.
-    (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

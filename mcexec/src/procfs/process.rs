@@ -6,8 +6,9 @@ use ihk_ikc::process::prot;
 use ihk_ikc::view::{area, thread_state, ProcessView, ThreadView};
 use nix::errno::Errno;
 
+use super::ask;
 use super::memory::{self, Line};
-use super::{ask, Subject};
+use super::subject::Subject;
 use crate::start::inherited;
 
 const PAGE: u64 = 4096;
@@ -277,8 +278,8 @@ fn amount(limit: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{list_of, mask_of, stat, statm, status, Known};
-    use crate::views::memory::Line;
-    use crate::views::Subject;
+    use crate::procfs::memory::Line;
+    use crate::procfs::subject::Subject;
     use ihk_ikc::view::{ProcessView, ThreadView};
 
     fn known() -> Known {

@@ -48,7 +48,7 @@ pub(crate) fn parts() -> MutexGuard<'static, Parts> {
 }
 
 /// Notes that [`address`, `+ bytes`) comes from descriptor `fd`, from `offset` on. What is not known
-/// of the file is left open: views are all that depends on it.
+/// of the file is left open: only texts of `/proc` depend on it.
 pub(crate) fn note(fd: RawFd, offset: u64, address: u64, bytes: u64) {
     let link = format!("/proc/self/fd/{fd}");
     let (Ok(path), Ok(metadata)) = (std::fs::read_link(&link), std::fs::metadata(&link)) else {

@@ -11,8 +11,7 @@ use std::sync::OnceLock;
 
 use nix::libc;
 
-use super::path_of;
-use crate::delegate::named::Named;
+use super::descriptor::path_of;
 use crate::syscall;
 
 /// Where the trees are.
@@ -42,14 +41,12 @@ pub(super) fn tree() -> Option<&'static PathBuf> {
     TREE.get()?.as_ref()
 }
 
-/// Where in the tree `named` is meant to be, if it is.
-pub(crate) fn redirect(named: &Named) -> Option<CString> {
+/// Where in the tree `path` is meant to be, if it is; a relative one begins at descriptor `directory`.
+pub(crate) fn redirect(directory: RawFd, path: &Path) -> Option<CString> {
     let tree = tree()?;
-    let path = named.path();
     if path.is_absolute() {
         return place_in(tree, path);
     }
-    let directory = named.directory();
     let start = if directory == libc::AT_FDCWD {
         IS_IN_SYS
             .load(Ordering::Relaxed)

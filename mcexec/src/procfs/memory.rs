@@ -292,7 +292,7 @@ fn vm_flags(line: &Line) -> String {
 #[cfg(test)]
 mod tests {
     use super::{maps, rollup, smaps, Line};
-    use crate::views::files::MappedFile;
+    use crate::procfs::files::MappedFile;
     use std::sync::Arc;
 
     fn line() -> Line {

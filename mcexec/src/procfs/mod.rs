@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What programs see of themselves and of the machine in `/proc` and `/sys`: the co-kernel's truth
+//! in place of Linux's view of the proxy.
+//!
+//! A path says nothing, because there are many to one file. So Linux opens the file first; what was
+//! opened says which file it is, and if it is one of ours, its descriptor gets a file in memory with
+//! our text. The text is made when it is opened, and anew when it is read from the beginning again.
+
+pub(crate) mod ask;
+pub(crate) mod descriptor;
+pub(crate) mod files;
+mod machine;
+pub(crate) mod memory;
+mod process;
+pub(crate) mod snapshot;
+mod subject;
+pub(crate) mod sysfs;
+mod view;
+
+use std::os::fd::RawFd;
+use std::path::Path;
+
+use nix::libc;
+
+use crate::syscall;
+use descriptor::{file_system, path_of};
+use subject::Subject;
+use view::View;
+
+/// The threads of process `pid`, if `path` is a directory of them of a program of the co-kernel.
+pub(crate) fn threads_listed_in(path: &Path) -> Option<Vec<i32>> {
+    let mut names = path.strip_prefix("/proc").ok()?.iter();
+    let pid = names.next()?.to_str()?.parse().ok()?;
+    if names.next()? != "task" || names.next().is_some() {
+        return None;
+    }
+    let subject = Subject { pid, thread: None };
+    let threads = ask::threads(subject.question()).ok()?;
+    let ids = threads
+        .iter()
+        .filter_map(|thread| i32::try_from(thread.tid).ok());
+    Some(ids.collect())
+}
+
+/// Kind of file system of `/sys`.
+const SYSFS_MAGIC: i64 = 0x6265_6572;
+
+/// `O_PATH` as an argument.
+const O_PATH: u64 = libc::O_PATH as u64;
+
+/// What a call that opens files with `flags` answered: if it opened one of ours, with our text in it.
+#[must_use]
+pub(crate) fn opened(result: i64, flags: u64) -> i64 {
+    let Some(fd) = RawFd::try_from(result).ok().filter(|fd| *fd >= 0) else {
+        return result;
+    };
+    match file_system(fd) {
+        // It cannot be read, only opened again, which comes here again.
+        Some(libc::PROC_SUPER_MAGIC) if flags & O_PATH != 0 => return result,
+        Some(libc::PROC_SUPER_MAGIC) => {}
+        Some(SYSFS_MAGIC) => return sysfs::opened(fd, flags),
+        _ => return result,
+    }
+    if let Some(view) = path_of(fd).and_then(|path| View::of(&path)) {
+        // Without a text of ours Linux's stays: it is somebody else's, or the file has gone.
+        if let Ok(text) = view.text() {
+            if let Err(errno) = snapshot::put(fd, view, &text) {
+                let _ = nix::unistd::close(fd);
+                return -i64::from(errno as i32);
+            }
+        }
+    }
+    result
+}
+
+/// `sysinfo` with the co-kernel's memory.
+#[must_use]
+pub(crate) fn system_information(args: [u64; 6]) -> i64 {
+    let result = syscall::perform(libc::SYS_sysinfo.cast_unsigned(), args);
+    if result != 0 {
+        return result;
+    }
+    match machine::amend_sysinfo(args[0]) {
+        Ok(()) => 0,
+        Err(errno) => -i64::from(errno as i32),
+    }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Whom a file of `/proc` is about.
+
+/// A process, or one thread of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subject {
+    /// Process id.
+    pub pid: i32,
+    /// Thread id, if only this thread is meant.
+    pub thread: Option<i32>,
+}
+
+impl Subject {
+    /// The process id as the co-kernel is asked: 0 for the own process, whose files are known, too.
+    pub(super) fn question(self) -> i32 {
+        if self.pid == std::process::id().cast_signed() {
+            0
+        } else {
+            self.pid
+        }
+    }
+}
