@@ -9,7 +9,6 @@ use ihk_ikc::view::{area, FXSAVE_WORDS, REGISTER_WORDS, XCR0_AT};
 use nix::errno::Errno;
 use nix::unistd::{getegid, geteuid, getpgrp, getpid, getppid, getsid};
 
-use super::Cause;
 use crate::device;
 use crate::procfs::memory::Line;
 
@@ -26,6 +25,17 @@ mod note {
     pub(super) const X86_XSTATE: u32 = 0x202;
     pub(super) const SIGINFO: u32 = 0x5349_4749;
     pub(super) const FILE: u32 = 0x4649_4c45;
+}
+
+/// The signal that ends the program.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cause {
+    /// Its number.
+    pub signal: i32,
+    /// Its si_code.
+    pub code: i32,
+    /// The two words after it in siginfo.
+    pub words: [u64; 2],
 }
 
 /// A segment: an area of the program.

@@ -15,6 +15,8 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{getrlimit, Resource};
 
+pub(crate) use elf::Cause;
+
 use crate::procfs::{ask, memory};
 use crate::window;
 
@@ -22,17 +24,6 @@ use crate::window;
 const SMALLEST_LIMIT: u64 = 4096;
 /// How much is copied at once.
 const CHUNK: usize = 256 << 10;
-
-/// The signal that ends the program.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cause {
-    /// Its number.
-    pub signal: i32,
-    /// Its si_code.
-    pub code: i32,
-    /// The two words after it in siginfo.
-    pub words: [u64; 2],
-}
 
 /// Writes the core of the program that `cause` ends. `false`: Linux would write none, or into a
 /// pipe, which is Linux's own business.

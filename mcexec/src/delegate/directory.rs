@@ -4,7 +4,7 @@
 
 use nix::libc;
 
-use super::perform::raw;
+use super::raw::raw;
 use crate::{device, procfs, window};
 
 /// Where the length of an entry and its name lie in it.

@@ -4,7 +4,7 @@
 use nix::libc;
 
 use super::named::Named;
-use super::perform::raw;
+use super::raw::raw;
 use super::Program;
 use crate::{procfs, window};
 

@@ -12,7 +12,7 @@ use nix::sched::{unshare, CloneFlags};
 use nix::sys::wait::waitpid;
 use nix::unistd::{fork as fork_process, pipe2, ForkResult, Pid};
 
-use super::{worker, Program};
+use super::Program;
 use crate::signals::{interrupt, raw, worker_mask};
 use crate::{control, device, procfs, window};
 
@@ -85,7 +85,8 @@ fn become_child(program: &Program, wish: Wish, mask: u64, mut writer: File) -> !
             if device::start_adopted().is_err() {
                 control::cokernel_gone(program.os);
             }
-            worker::serve_main(Box::leak(Box::new(program)))
+            let program = Box::leak(Box::new(program));
+            (program.service.serve_main)(program)
         }
         _ => raw::exit(libc::EXIT_FAILURE),
     }
@@ -110,5 +111,6 @@ fn settle(program: &Program, wish: Wish) -> Result<Program, Errno> {
         window,
         slots,
         vdso: program.vdso,
+        service: program.service,
     })
 }

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 
 use nix::libc;
 
-use super::perform::raw;
+use super::raw::raw;
 use crate::device;
 
 /// What a call on a descriptor that is not there answers.

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::stat::{fstat, SFlag};
 
-use super::perform::raw;
+use super::raw::raw;
 use super::Program;
 use crate::device;
 use crate::image::page_up;

@@ -17,14 +17,17 @@ pub(crate) mod operation;
 pub(crate) mod perform;
 mod place;
 pub(crate) mod pool;
+mod raw;
 #[expect(unsafe_code, reason = "a queue is memory of the program")]
 pub(crate) mod server;
 pub(crate) mod way;
 pub(crate) mod worker;
 
 use std::ffi::CString;
+use std::sync::mpsc::SyncSender;
 
 use ihk_ikc::process::VdsoWish;
+use ihk_ikc::slot::Request;
 use nix::errno::Errno;
 
 use crate::window::{Slots, Window};
@@ -41,6 +44,22 @@ pub(crate) struct Program {
     pub slots: Slots,
     /// Its vdso, and where ours is.
     pub vdso: VdsoWish,
+    /// What is done for it.
+    pub service: Service,
+}
+
+/// What this process does for a program, as functions that a program carries with it: so what makes a
+/// worker, forks one, or serves a call queue need not know what a worker does. A worker itself calls
+/// its functions directly.
+#[derive(Clone, Copy)]
+pub(crate) struct Service {
+    /// Serves the main thread's slot until the process ends.
+    pub serve_main: fn(&'static Program) -> !,
+    /// Serves the slot of that index until the co-kernel wants it to end. The thread id is sent when it
+    /// is in the slot, if there is somebody to hear it.
+    pub serve: fn(&'static Program, usize, Option<SyncSender<i64>>),
+    /// Performs one request. Returns its result or a negative errno.
+    pub perform: fn(&'static Program, &Request) -> i64,
 }
 
 /// `result` in the form system calls have.

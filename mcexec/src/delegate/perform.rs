@@ -6,10 +6,10 @@ use ihk_ikc::slot::Request;
 use nix::libc;
 
 use super::named::Named;
+use super::raw::raw;
 use super::{directory, exe_link, hidden, operation, server, way, Program};
 use crate::procfs::{self, snapshot, sysfs};
 use crate::signals::own_slot::own_slot;
-use crate::syscall;
 use crate::window;
 
 /// The result of `request`, or a negative errno.
@@ -118,16 +118,6 @@ fn read_again(call: libc::c_long, args: [u64; 6]) -> i64 {
         snapshot::renew(fd);
     }
     result
-}
-
-/// The call as it is.
-pub(super) fn raw(call: libc::c_long, args: [u64; 6]) -> i64 {
-    if way::is_chosen() {
-        if let Some(result) = way::carry(call, args) {
-            return result;
-        }
-    }
-    syscall::perform(call.cast_unsigned(), args)
 }
 
 /// Calls that change who the thread is to Linux.

@@ -5,13 +5,12 @@
 //! A worker whose thread has ended stays asleep in its slot and serves the next thread there; the
 //! co-kernel decides who ends for good.
 
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{sync_channel, SyncSender};
 use std::thread;
 
 use nix::errno::Errno;
-use nix::unistd::gettid;
 
-use super::{worker, Program};
+use super::Program;
 use crate::signals::raw;
 
 /// Stack of a worker. Performing calls needs little; a signal handler may run on top of it.
@@ -24,11 +23,8 @@ const STACK_BYTES: usize = 128 << 10;
 /// `EINVAL` for no slot, or one that has a worker for good; `EAGAIN`: Linux has no room for a thread.
 pub(super) fn start(program: &'static Program, index: u64) -> Result<i64, Errno> {
     let index = checked(program, index)?;
-    let (tell, hear) = sync_channel(1);
-    spawn(program, index, move || {
-        // The receiver waits for this.
-        let _ = tell.send(i64::from(gettid().as_raw()));
-    })?;
+    let (began, hear) = sync_channel(1);
+    spawn(program, index, Some(began))?;
     hear.recv().map_err(|_| Errno::EAGAIN)
 }
 
@@ -36,7 +32,7 @@ pub(super) fn start(program: &'static Program, index: u64) -> Result<i64, Errno>
 /// started is not missed: the co-kernel uses a slot only when its worker is there.
 pub(super) fn prepare(program: &'static Program, slots: &[u64]) {
     for index in slots.iter().copied().filter(|index| *index != 0) {
-        let started = checked(program, index).and_then(|index| spawn(program, index, || ()));
+        let started = checked(program, index).and_then(|index| spawn(program, index, None));
         if started.is_err() {
             break;
         }
@@ -53,10 +49,10 @@ fn checked(program: &Program, index: u64) -> Result<usize, Errno> {
 fn spawn(
     program: &'static Program,
     index: usize,
-    began: impl FnOnce() + Send + 'static,
+    began: Option<SyncSender<i64>>,
 ) -> Result<(), Errno> {
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
-    let body = move || worker::serve(program, index, began);
+    let body = move || (program.service.serve)(program, index, began);
     raw::with_all_blocked(|| builder.spawn(body))?
         .map(drop)
         .map_err(|_| Errno::EAGAIN)

@@ -28,7 +28,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{getgroups, getresgid, getresuid, Gid, ResGid, ResUid};
 
-use super::{perform, place, Program};
+use super::{place, Program};
 use crate::function::{Call, Caller, Functions};
 use crate::signals::raw;
 use crate::{syscall, window};
@@ -219,7 +219,7 @@ impl Caller for HeldBack {
         if self.exchange.outdated.load(Ordering::Acquire) {
             return -i64::from(libc::EPERM);
         }
-        perform::perform(self.program, &Request { number, args })
+        (self.program.service.perform)(self.program, &Request { number, args })
     }
 
     fn pass_on(&self, number: u64, args: [u64; 6]) -> i64 {
@@ -281,7 +281,8 @@ impl Server for Runner {
         if request.number == FUNCTION {
             self.call(first, second)
         } else if is_delegable(request.number) {
-            perform::perform(self.held_back.program, request)
+            let program = self.held_back.program;
+            (program.service.perform)(program, request)
         } else {
             -i64::from(libc::ENOSYS)
         }

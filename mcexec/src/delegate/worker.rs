@@ -2,6 +2,7 @@
 //! Waits for requests in a slot: first by looking, then asleep in mcctrl.
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
 
 use ihk_ikc::process::op;
 use ihk_ikc::slot::{DelegationSlot, Request, Wake};
@@ -10,9 +11,16 @@ use nix::sched::sched_getcpu;
 use nix::unistd::gettid;
 
 use super::look::Look;
-use super::{perform, place, pool, Program};
+use super::{perform, place, pool, Program, Service};
 use crate::signals::{own_slot, worker_mask};
 use crate::{control, device};
+
+/// What every program of this process is served with.
+pub(crate) const SERVICE: Service = Service {
+    serve_main,
+    serve,
+    perform: perform::perform,
+};
 
 /// Serves the main thread's slot until the process ends.
 pub(crate) fn serve_main(program: &'static Program) -> ! {
@@ -23,11 +31,14 @@ pub(crate) fn serve_main(program: &'static Program) -> ! {
     }
 }
 
-/// Serves slot `index` until the co-kernel wants it to end. `began` is called when the thread id is
-/// in the slot.
-pub(super) fn serve(program: &'static Program, index: usize, began: impl FnOnce()) {
+/// Serves slot `index` until the co-kernel wants it to end. `began` gets the thread id when it is in the
+/// slot.
+fn serve(program: &'static Program, index: usize, began: Option<SyncSender<i64>>) {
     let slot = begin(program, index);
-    began();
+    if let Some(began) = began {
+        // The receiver waits for this.
+        let _ = began.send(gettid().as_raw().into());
+    }
     let mut look = Look::new();
     while serve_one(program, index, slot, &mut look) {}
     worker_mask::set_worker(index, 0);

@@ -5,8 +5,6 @@ use std::arch::global_asm;
 
 use nix::libc;
 
-use super::Call;
-
 /// `AT_HWCAP2`: user mode may use the FSGSBASE instructions.
 const HWCAP2_FSGSBASE: u64 = 1 << 1;
 
@@ -47,6 +45,20 @@ global_asm!(
 
 extern "C" {
     fn mcexec_call_function(call: *const Call) -> i64;
+}
+
+/// A function, its argument, and what it runs with.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    /// Address of the function.
+    pub function: u64,
+    /// Its argument.
+    pub argument: u64,
+    /// One past the end of the stack.
+    pub stack: u64,
+    /// FS base.
+    pub thread_pointer: u64,
 }
 
 /// Whether the switch is possible on this processor.

@@ -18,7 +18,6 @@ use ihk_ikc::delegable::is_delegable;
 use nix::errno::Errno;
 use nix::libc;
 
-use super::{is_refused, Caller};
 use crate::signals::{raw, worker_mask};
 
 /// Size of the stack, and its alignment.
@@ -31,6 +30,19 @@ const FETCH: i64 = 1 << 4;
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 /// How long a fault waits for the control thread to find that the co-kernel is gone.
 const NEWS_TAKE: Duration = Duration::from_millis(200);
+
+/// What a trapped system call is done with.
+pub(crate) trait Caller {
+    /// Makes it in this process, with all exceptions.
+    fn perform(&self, number: u64, args: [u64; 6]) -> i64;
+    /// Has the program's thread make it.
+    fn pass_on(&self, number: u64, args: [u64; 6]) -> i64;
+    /// Lets the program's code at `address` be executed here, if it is code; whether something was
+    /// changed.
+    fn allow_execution(&self, address: u64) -> bool;
+    /// Where `address` of the program's vdso is in this process.
+    fn own_vdso(&self, address: u64) -> Option<u64>;
+}
 
 /// The lowest words of a handler stack.
 #[repr(C)]
@@ -190,7 +202,7 @@ pub(super) fn install() -> Result<(), Errno> {
 
 /// Whether the disposition of `signal` is ours and not the program's to change.
 #[must_use]
-pub(super) fn owns(signal: i32) -> bool {
+pub(crate) fn owns(signal: i32) -> bool {
     INSTALLED.load(Ordering::Acquire)
         && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGSYS)
 }
@@ -259,6 +271,36 @@ fn system_call(head: &Head, registers: &mut [libc::greg_t; 23]) {
         head.caller.pass_on(number, args)
     };
     registers[libc::REG_RAX as usize] = result;
+}
+
+/// Calls that would end or double the runner's thread instead of the program's, or leave the frame
+/// they are made from: no function may make them.
+fn is_refused(number: u64) -> bool {
+    matches!(
+        number.cast_signed(),
+        libc::SYS_clone
+            | libc::SYS_clone3
+            | libc::SYS_fork
+            | libc::SYS_vfork
+            | libc::SYS_execve
+            | libc::SYS_execveat
+            | libc::SYS_rt_sigreturn
+            | libc::SYS_sigaltstack
+            | libc::SYS_arch_prctl
+            | libc::SYS_setuid
+            | libc::SYS_setgid
+            | libc::SYS_setreuid
+            | libc::SYS_setregid
+            | libc::SYS_setgroups
+            | libc::SYS_setresuid
+            | libc::SYS_setresgid
+            | libc::SYS_setfsuid
+            | libc::SYS_setfsgid
+            | libc::SYS_capset
+            | libc::SYS_unshare
+            | libc::SYS_setns
+            | libc::SYS_landlock_restrict_self
+    )
 }
 
 /// An instruction could not be fetched: whether it can be now.

@@ -14,6 +14,7 @@ use nix::sys::prctl;
 use super::cli::Run;
 use super::command_line;
 use super::prepare::{prepare, Inheritance, Prepared, Source};
+use crate::delegate::worker::SERVICE;
 use crate::delegate::{way, Program};
 use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
@@ -94,6 +95,7 @@ fn create(
         window,
         slots,
         vdso: prepared.layout.vdso,
+        service: SERVICE,
     })
 }
 

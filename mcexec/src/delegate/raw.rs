@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A system call of the program as it is, by the transport that was chosen for its data.
+
+use nix::libc;
+
+use super::way;
+use crate::syscall;
+
+/// Makes `call` as it is. Returns its result or a negative errno.
+pub(super) fn raw(call: libc::c_long, args: [u64; 6]) -> i64 {
+    if way::is_chosen() {
+        if let Some(result) = way::carry(call, args) {
+            return result;
+        }
+    }
+    syscall::perform(call.cast_unsigned(), args)
+}
