@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! COPY: moves bytes between mcexec's memory and the program's, without mapping the latter. For
-//! measuring, see `mcexec/src/delegate/copied.rs`.
+//! measuring, see `mcexec/src/delegate/transport_copy.rs`.
 
 use crate::errno;
 use crate::ffi::ihk::Partition;

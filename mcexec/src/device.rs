@@ -74,7 +74,7 @@ pub(crate) fn open(os: u32) -> Result<(), StartError> {
 /// # Errors
 ///
 /// No other number is free.
-pub(crate) fn make_way(wanted: RawFd) -> Result<(), Errno> {
+pub(crate) fn make_room(wanted: RawFd) -> Result<(), Errno> {
     let current = descriptor();
     if current != wanted {
         return Ok(());

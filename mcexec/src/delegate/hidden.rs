@@ -91,13 +91,13 @@ pub(crate) fn close_range(args: [u64; 6]) -> i64 {
     0
 }
 
-/// `dup2` and `dup3`: ours cannot be copied, and makes way for the program's.
+/// `dup2` and `dup3`: ours cannot be copied, and makes room for the program's.
 #[must_use]
 pub(crate) fn duplicate_to(call: libc::c_long, args: [u64; 6]) -> i64 {
     if descriptor(args[0]) == device::descriptor() {
         return EBADF;
     }
-    match device::make_way(descriptor(args[1])) {
+    match device::make_room(descriptor(args[1])) {
         Ok(()) => raw(call, args),
         Err(errno) => -i64::from(errno as i32),
     }

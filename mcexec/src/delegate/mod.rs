@@ -2,7 +2,6 @@
 //! Delegated calls on the proxy's side: [`worker`] takes them from a slot, [`perform`] does what
 //! they ask. Most are performed as they are; each exception has a file here.
 
-mod copied;
 pub(crate) mod directory;
 pub(crate) mod exe_link;
 pub(crate) mod execute;
@@ -20,7 +19,8 @@ pub(crate) mod pool;
 mod raw;
 #[expect(unsafe_code, reason = "a queue is memory of the program")]
 pub(crate) mod server;
-pub(crate) mod way;
+pub(crate) mod transport;
+mod transport_copy;
 pub(crate) mod worker;
 
 use std::ffi::CString;

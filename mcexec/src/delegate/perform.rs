@@ -7,7 +7,7 @@ use nix::libc;
 
 use super::named::Named;
 use super::raw::raw;
-use super::{directory, exe_link, hidden, operation, server, way, Program};
+use super::{directory, exe_link, hidden, operation, server, transport, Program};
 use crate::procfs::{self, snapshot, sysfs};
 use crate::signals::own_slot::own_slot;
 use crate::window;
@@ -33,7 +33,7 @@ fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6
         .and_then(|index| window::bounce_address(program.slots, index as usize, at, bytes));
     let call = i64::try_from(number).ok().filter(|_| {
         let known = [op::READ, op::WRITE, op::PREAD64, op::PWRITE64];
-        known.contains(&number) && !way::is_chosen()
+        known.contains(&number) && !transport::is_chosen()
     });
     match (buffer, call) {
         (Some(buffer), Some(call)) => {

@@ -3,13 +3,13 @@
 
 use nix::libc;
 
-use super::way;
+use super::transport;
 use crate::syscall;
 
 /// Makes `call` as it is. Returns its result or a negative errno.
 pub(super) fn raw(call: libc::c_long, args: [u64; 6]) -> i64 {
-    if way::is_chosen() {
-        if let Some(result) = way::carry(call, args) {
+    if transport::is_chosen() {
+        if let Some(result) = transport::carry(call, args) {
             return result;
         }
     }

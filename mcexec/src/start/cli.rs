@@ -10,8 +10,6 @@ use std::path::PathBuf;
 
 use ihk_ikc::layout::{MAX_CPUS, MAX_INSTANCES};
 
-use crate::delegate::way::Way;
-
 /// Text of `--help`.
 pub(crate) const HELP: &str = "\
 Run a program on a co-kernel
@@ -50,6 +48,36 @@ pub(crate) enum Command {
     Run(Run),
 }
 
+/// How the data of a delegated call travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// The first use of a little memory through the slot's bounce page, all else as [`Self::Around`].
+    #[default]
+    Usual,
+    /// Linux faults in the window; the pages around come, too, or 2 MiB at once.
+    Around,
+    /// Linux faults in the window for each page.
+    Page,
+    /// The buffer of a call is mapped in the window before the call is made.
+    Before,
+    /// The data are copied through a buffer of mcexec's, as in the original design.
+    Copy,
+}
+
+impl Transport {
+    /// Returns what `--way=` calls `name`.
+    #[must_use]
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+        match name {
+            b"around" => Some(Self::Around),
+            b"page" => Some(Self::Page),
+            b"before" => Some(Self::Before),
+            b"copy" => Some(Self::Copy),
+            _ => None,
+        }
+    }
+}
+
 /// A program to run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run {
@@ -59,8 +87,8 @@ pub(crate) struct Run {
     pub path: Option<PathBuf>,
     /// Co-kernel CPU, if one was chosen.
     pub cpu: Option<u32>,
-    /// How data travel.
-    pub way: Way,
+    /// How the data of delegated calls travel.
+    pub transport: Transport,
     /// The program and its arguments; never empty.
     pub argv: Vec<OsString>,
 }
@@ -87,7 +115,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
                 set_option(&mut run, char::from(*letter), value)?;
             }
             [b'-', b'-', b'w', b'a', b'y', b'=', name @ ..] => {
-                run.way = Way::named(name).ok_or_else(|| {
+                run.transport = Transport::named(name).ok_or_else(|| {
                     format!("option {}: no such way (see --help)", option.display())
                 })?;
             }
@@ -149,7 +177,7 @@ fn number<N: TryFrom<u64>>(what: &str, text: &OsStr, limit: usize) -> Result<N, 
 
 #[cfg(test)]
 mod tests {
-    use super::{parse, Command, Run, Way};
+    use super::{parse, Command, Run, Transport};
     use std::ffi::OsString;
 
     fn run(line: &str) -> Result<Run, String> {
@@ -164,7 +192,7 @@ mod tests {
             os,
             path: None,
             cpu,
-            way: Way::default(),
+            transport: Transport::default(),
             argv: argv.iter().map(OsString::from).collect(),
         }
     }
@@ -188,8 +216,21 @@ mod tests {
 
     #[test]
     fn a_way_is_chosen_by_its_name() {
-        assert_eq!(run("--way=copy ls").map(|run| run.way), Ok(Way::Copy));
-        assert_eq!(run("ls --way=copy").map(|run| run.way), Ok(Way::Usual));
+        assert_eq!(
+            run("--way=copy ls").map(|run| run.transport),
+            Ok(Transport::Copy)
+        );
+        assert_eq!(
+            run("ls --way=copy").map(|run| run.transport),
+            Ok(Transport::Usual)
+        );
+    }
+
+    #[test]
+    fn ways_have_names() {
+        assert_eq!(Transport::named(b"page"), Some(Transport::Page));
+        assert_eq!(Transport::named(b"around"), Some(Transport::Around));
+        assert_eq!(Transport::named(b"pages"), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::cli::Run;
 use super::command_line;
 use super::prepare::{prepare, Inheritance, Prepared, Source};
 use crate::delegate::worker::SERVICE;
-use crate::delegate::{way, Program};
+use crate::delegate::{transport, Program};
 use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
 use crate::procfs::{files, sysfs};
@@ -46,7 +46,7 @@ pub(crate) fn launch(run: &Run, inheritance: &Inheritance) -> Result<Program, St
     let _ = prctl::set_name(&prepared.name);
     command_line::show(&prepared.stack, code_of(&prepared.layout.program));
     sysfs::set_instance(run.os);
-    way::begin(run.way, program.window)
+    transport::begin(run.transport, program.window)
         .map_err(|errno| StartError::cokernel("option --way", errno.desc()))?;
     interrupt::forget_control(Some(inheritance.blocked_signals));
     worker_mask::begin(inheritance.blocked_signals);

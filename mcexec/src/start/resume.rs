@@ -10,10 +10,9 @@ use std::path::PathBuf;
 
 use ihk_ikc::process::RLIMITS;
 
-use super::cli::Run;
+use super::cli::{Run, Transport};
 use super::inherited;
 use super::prepare::Inheritance;
-use crate::delegate::way::Way;
 use crate::device;
 
 /// Begin of the entry.
@@ -90,7 +89,7 @@ pub(crate) fn take(inheritance: &mut Inheritance) -> Option<Run> {
         os: resume.os,
         path: Some(resume.path),
         cpu: None,
-        way: Way::default(),
+        transport: Transport::default(),
         argv: std::env::args_os().collect(),
     })
 }

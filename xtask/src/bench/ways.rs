@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The ways in which a delegated read's data can travel, by length (`mcexec --way`).
+//! The transports by which a delegated read's data can travel, by length (`mcexec --way`).
 
 use crate::bench::experiment::{run, Experiment, Run};
 use crate::bench::figure::Axis;

@@ -3,7 +3,7 @@
 //! the program's frames, which are not mapped.
 //!
 //! So travel the data of `read`, `write`, `pread64`, `pwrite64` and of those ioctls whose argument is known to be
-//! plain data of a known length. All other calls are made in the usual way, and so is a call whose buffer mcctrl
+//! plain data of a known length. All other calls are made as they are, and so is a call whose buffer mcctrl
 //! cannot copy as a whole: not there yet, shared with a forked process, mirrored, or wrong. Linux's own copy then
 //! finds the pages, or the error.
 
@@ -21,7 +21,7 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Which way data go.
+/// Whether data go to the program or come from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direction {
     ToProgram,
@@ -39,7 +39,8 @@ struct Data {
     is_counted: bool,
 }
 
-/// The result of `call`; `None`: it is to be made in the usual way, nothing has happened yet.
+/// Makes `call` with its data copied. Returns its result, or `None` if the call is to be made as it is:
+/// then nothing has happened yet.
 pub(super) fn carry(call: libc::c_long, mut args: [u64; 6]) -> Option<i64> {
     let data = Data::of(call, &args)?;
     let address = args[data.index];
@@ -88,7 +89,7 @@ impl Data {
             }
             _ => return None,
         };
-        // Longer ones go the usual way.
+        // Longer ones travel by the usual transport.
         (1..=copy::MOST_BYTES).contains(&bytes).then_some(Self {
             index,
             bytes,
