@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::execve;
 
-use super::{place, Program};
+use super::{placement, Program};
 use crate::device;
 use crate::signals::raw;
 use crate::start::inherited;
@@ -59,7 +59,7 @@ pub(super) fn execute(program: &Program, args: [u64; 6]) -> Result<(), Errno> {
     let before = raw::set_mask(mask);
     let waiting = WAITING.swap(0, Ordering::Relaxed) & mask;
     raw::make_wait(waiting);
-    let failed = place::without(|| execve(c"/proc/self/exe", &argv, &environment));
+    let failed = placement::without(|| execve(c"/proc/self/exe", &argv, &environment));
     raw::take_back(waiting);
     raw::set_mask(before);
     device::set_close_on_exec(true)?;

@@ -5,16 +5,16 @@
 pub(crate) mod directory;
 pub(crate) mod exe_link;
 pub(crate) mod execute;
-mod expect;
 #[expect(unsafe_code, reason = "fork")]
 pub(crate) mod fork;
 pub(crate) mod hidden;
-mod look;
 pub(crate) mod mapping;
 pub(crate) mod named;
 pub(crate) mod operation;
 pub(crate) mod perform;
-mod place;
+mod period;
+mod placement;
+mod poll_budget;
 pub(crate) mod pool;
 mod raw;
 #[expect(unsafe_code, reason = "a queue is memory of the program")]

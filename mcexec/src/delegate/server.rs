@@ -28,13 +28,13 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{getgroups, getresgid, getresuid, Gid, ResGid, ResUid};
 
-use super::{place, Program};
+use super::{placement, Program};
 use crate::function::{Call, Caller, Functions};
 use crate::signals::raw;
 use crate::{syscall, window};
 
-/// How long a runner looks for entries before it sleeps: about the price of being woken.
-const LOOK_FOR: Duration = Duration::from_micros(50);
+/// How long a runner polls for entries before it sleeps: about the price of being woken.
+const POLL_FOR: Duration = Duration::from_micros(50);
 /// Stack of a runner; functions of the program run on one of the program's.
 const STACK_BYTES: usize = 128 << 10;
 
@@ -187,7 +187,7 @@ fn start(program: &'static Program, args: [u64; 6]) -> Result<Pair, Errno> {
         exchange: exchange.clone(),
     };
     let body = move || {
-        place::roam();
+        placement::roam();
         let runner = Runner {
             held_back,
             stack: args[3],
@@ -271,7 +271,7 @@ impl Runner {
 }
 
 impl Server for Runner {
-    const LOOK_FOR: Duration = LOOK_FOR;
+    const LOOK_FOR: Duration = POLL_FOR;
 
     fn perform(&self, request: &Request) -> i64 {
         if self.held_back.exchange.outdated.load(Ordering::Acquire) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Waits for requests in a slot: first by looking, then asleep in mcctrl.
+//! Waits for requests in a slot: first by polling, then asleep in mcctrl.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use nix::sched::sched_getcpu;
 use nix::unistd::gettid;
 
-use super::look::Look;
-use super::{perform, place, pool, Program, Service};
+use super::poll_budget::PollBudget;
+use super::{perform, placement, pool, Program, Service};
 use crate::signals::{own_slot, worker_mask};
 use crate::{control, device};
 
@@ -25,9 +25,9 @@ pub(crate) const SERVICE: Service = Service {
 /// Serves the main thread's slot until the process ends.
 pub(crate) fn serve_main(program: &'static Program) -> ! {
     let slot = begin(program, 0);
-    let mut look = Look::of_first();
+    let mut budget = PollBudget::of_first();
     loop {
-        serve_one(program, 0, slot, &mut look);
+        serve_one(program, 0, slot, &mut budget);
     }
 }
 
@@ -39,10 +39,10 @@ fn serve(program: &'static Program, index: usize, began: Option<SyncSender<i64>>
         // The receiver waits for this.
         let _ = began.send(gettid().as_raw().into());
     }
-    let mut look = Look::new();
-    while serve_one(program, index, slot, &mut look) {}
+    let mut budget = PollBudget::new();
+    while serve_one(program, index, slot, &mut budget) {}
     worker_mask::set_worker(index, 0);
-    place::end();
+    placement::end();
     // The slot may have another worker as soon as this is seen.
     slot.worker_tid.store(0, Ordering::Release);
 }
@@ -53,9 +53,9 @@ fn begin(program: &'static Program, index: usize) -> &'static DelegationSlot {
     let tid = gettid().as_raw();
     own_slot::set_own_slot(index, slot);
     if index == 0 {
-        place::begin_alone();
+        placement::begin_alone();
     } else {
-        place::begin();
+        placement::begin();
     }
     worker_mask::set_worker(index, tid);
     worker_mask::enter_idle(index);
@@ -68,11 +68,11 @@ fn serve_one(
     program: &'static Program,
     index: usize,
     slot: &DelegationSlot,
-    look: &mut Look,
+    budget: &mut PollBudget,
 ) -> bool {
-    let request = next(program, index, slot, look);
+    let request = next(program, index, slot, budget);
     worker_mask::enter_call(slot);
-    place::follow(slot);
+    placement::follow(slot);
     let ends = request.number == op::WORKER_EXIT && index != 0;
     let result = if ends {
         0
@@ -90,9 +90,14 @@ fn serve_one(
 }
 
 /// The next request.
-fn next(program: &Program, index: usize, slot: &DelegationSlot, look: &mut Look) -> Request {
+fn next(
+    program: &Program,
+    index: usize,
+    slot: &DelegationSlot,
+    budget: &mut PollBudget,
+) -> Request {
     loop {
-        if let Some(request) = look.look(slot) {
+        if let Some(request) = budget.poll(slot) {
             return request;
         }
         worker_mask::enter_idle(index);
@@ -100,7 +105,7 @@ fn next(program: &Program, index: usize, slot: &DelegationSlot, look: &mut Look)
         if !slot.set_asleep() {
             continue;
         }
-        match look.asleep(|limit| device::wait(index, limit)) {
+        match budget.asleep(|limit| device::wait(index, limit)) {
             Ok(()) | Err(Errno::EINTR) => {}
             Err(_) => control::cokernel_gone(program.os),
         }

@@ -83,7 +83,7 @@ pub(crate) fn set_forwarded(signal: libc::c_int, forwarded: bool) {
     }
 }
 
-/// Idle workers look again what they are to block.
+/// Has idle workers find out again what they are to block.
 pub(crate) fn renew_idle() {
     let own = own_slot().map(|index| index as usize);
     for (index, worker) in WORKERS.iter().enumerate() {
@@ -109,7 +109,7 @@ fn idle_mask(index: usize) -> u64 {
     (closed & !forwarded | WAITING.get() & EARNED | CONTROL_MASK.load(Ordering::SeqCst)) & !RESERVED
 }
 
-/// This thread, the worker of slot `index`, is about to look for requests for long.
+/// This thread, the worker of slot `index`, is about to poll or sleep for long.
 pub(crate) fn enter_idle(index: usize) {
     if IDLE.get().is_none() && APPLIED.get() != 0 {
         WAITING.set(raw::waiting());

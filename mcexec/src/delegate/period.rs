@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! When the next request of a program comes that asks at regular intervals, as a simulation does that
+//! The period of a program's requests, if they come at regular intervals: a simulation, for example,
 //! writes a line each step.
 //!
-//! A worker that has gone to sleep since nobody asked costs the next call a wake-up. If the last few
-//! pauses were alike, it has itself woken a little earlier than the next request is due, and looks for it. How
-//! much earlier is learnt, too: more, if a request came before the worker was up, less, if the worker
-//! had to look for long. A request that does not come when it is due ends this until pauses are alike again. So looking
-//! costs a third of a CPU's time at most while the pattern holds, and once, for less than
-//! [`LONGEST_LEAD`] and a half, when it ends.
+//! When a worker has gone to sleep because nobody asked, the next call costs a wake-up. If the last few
+//! pauses were alike, the worker has itself woken a little before the next request is due, and polls for
+//! it. The worker learns how much earlier that must be: more, if a request came before it was up; less,
+//! if it had to poll for long. When a request does not come while it is due, the worker expects nothing
+//! until pauses are alike again. So polling costs a third of a CPU's time at most while the pattern
+//! holds, and when it ends, once less than [`LONGEST_LEAD`] and a half.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use std::time::Duration;
 const TRUSTED: u32 = 3;
 /// How much earlier than expected the worker wants to be up, at first: more than a wake-up takes.
 const FIRST_LEAD: Duration = Duration::from_micros(200);
-/// The least of it, about the jitter of a timer.
+/// The smallest lead is about the jitter of a timer.
 const SHORTEST_LEAD: Duration = Duration::from_micros(50);
-/// The most of it.
+/// The largest lead.
 const LONGEST_LEAD: Duration = Duration::from_micros(400);
-/// Shorter pauses are for looking, or for sleeping, all the time.
+/// In shorter pauses a worker polls, or sleeps, all the time.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(500);
 
-/// What a worker expects. All times are since it began to wait.
-pub(super) struct Expectation {
-    /// How long the program pauses: a mean that forgets.
+/// What a worker knows of its program's pauses. All times count from when it began to wait.
+pub(super) struct Period {
+    /// How long the program pauses: a mean in which older pauses count less and less.
     pause: Duration,
     /// How much earlier the worker wants to be up.
     lead: Duration,
@@ -35,14 +35,14 @@ pub(super) struct Expectation {
 /// The time in which a request is expected.
 #[derive(Clone, Copy)]
 pub(super) struct Due {
-    /// The worker should be up.
+    /// When the worker should be up.
     pub(super) from: Duration,
-    /// The request is not coming.
+    /// When it is plain that the request is not coming.
     pub(super) until: Duration,
 }
 
-impl Expectation {
-    /// Of a worker that knows nothing yet.
+impl Period {
+    /// Returns what a worker knows that has seen no pause yet.
     pub(super) const fn new() -> Self {
         Self {
             pause: Duration::ZERO,
@@ -51,7 +51,7 @@ impl Expectation {
         }
     }
 
-    /// When the next request is due, if that can be told and is worth looking.
+    /// Returns when the next request is due, if that is known and polling for it is worth its price.
     pub(super) fn due(&self) -> Option<Due> {
         let is_worth_it = self.alike >= TRUSTED && self.pause >= SHORTEST_PAUSE;
         is_worth_it.then(|| {
@@ -64,7 +64,7 @@ impl Expectation {
         })
     }
 
-    /// A request came `waited` after the worker had begun to wait, and it had slept.
+    /// Notes that a request came `waited` after the worker had begun to wait, and that it had slept.
     pub(super) fn came(&mut self, waited: Duration) {
         if waited.abs_diff(self.pause) <= self.lead {
             self.alike = self.alike.saturating_add(1);
@@ -76,19 +76,19 @@ impl Expectation {
         self.pause = (self.pause * 3 + counted) / 4;
     }
 
-    /// The request that was due came before the worker was up.
+    /// Notes that the request that was due came before the worker was up.
     pub(super) fn was_late(&mut self) {
         self.lead = (self.lead * 5 / 4).min(LONGEST_LEAD);
     }
 
-    /// The worker was up for `looked` when the request came.
-    pub(super) fn was_up(&mut self, looked: Duration) {
-        if looked > self.lead / 2 {
+    /// Notes that the worker had polled for `polled` when the request came.
+    pub(super) fn was_up(&mut self, polled: Duration) {
+        if polled > self.lead / 2 {
             self.lead = (self.lead * 15 / 16).max(SHORTEST_LEAD);
         }
     }
 
-    /// The request that was due did not come.
+    /// Notes that the request that was due did not come.
     pub(super) fn missed(&mut self) {
         self.alike = 0;
     }
@@ -96,38 +96,36 @@ impl Expectation {
 
 #[cfg(test)]
 mod tests {
-    use super::{Expectation, LONGEST_LEAD, TRUSTED};
+    use super::{Period, LONGEST_LEAD, TRUSTED};
     use std::time::Duration;
 
     /// What a wake-up takes, by a timer or a request.
     const WAKE_UP: Duration = Duration::from_micros(90);
 
-    /// How many of `pauses` ended with the worker awake, and how long it looked altogether.
+    /// How many of `pauses` ended with the worker awake, and how long it polled altogether.
     fn play(pauses: impl Iterator<Item = u64>) -> (u32, Duration) {
-        let mut expectation = Expectation::new();
-        let (mut awake, mut looked) = (0, Duration::ZERO);
+        let mut period = Period::new();
+        let (mut awake, mut polled) = (0, Duration::ZERO);
         for pause in pauses.map(Duration::from_micros) {
-            let asleep = expectation
-                .due()
-                .map_or(Duration::MAX, |due| due.from + WAKE_UP);
-            let until = expectation.due().map_or(Duration::ZERO, |due| due.until);
+            let asleep = period.due().map_or(Duration::MAX, |due| due.from + WAKE_UP);
+            let until = period.due().map_or(Duration::ZERO, |due| due.until);
             if pause < asleep {
                 if until != Duration::ZERO {
-                    expectation.was_late();
+                    period.was_late();
                 }
-                expectation.came(pause + WAKE_UP);
+                period.came(pause + WAKE_UP);
             } else if pause <= until {
                 awake += 1;
-                looked += pause - asleep;
-                expectation.was_up(pause - asleep);
-                expectation.came(pause);
+                polled += pause - asleep;
+                period.was_up(pause - asleep);
+                period.came(pause);
             } else {
-                looked += until.saturating_sub(asleep);
-                expectation.missed();
-                expectation.came(pause + WAKE_UP);
+                polled += until.saturating_sub(asleep);
+                period.missed();
+                period.came(pause + WAKE_UP);
             }
         }
-        (awake, looked)
+        (awake, polled)
     }
 
     /// 0 to `below`, always the same.
@@ -144,11 +142,11 @@ mod tests {
     #[test]
     fn regular_requests_find_the_worker_awake() {
         let mut jitter = random(60);
-        let (awake, looked) = play((0..1000).map(|_| 1000 + jitter()));
+        let (awake, polled) = play((0..1000).map(|_| 1000 + jitter()));
         assert!(awake > 900, "{awake}");
         assert!(
-            looked < Duration::from_micros(1000 * 1000 / 3),
-            "{looked:?}"
+            polled < Duration::from_micros(1000 * 1000 / 3),
+            "{polled:?}"
         );
     }
 
@@ -163,33 +161,33 @@ mod tests {
         let mut pause = random(10_000);
         let pauses: Vec<u64> = (0..1000).map(|_| 500 + pause()).collect();
         let whole = Duration::from_micros(pauses.iter().sum());
-        let (_, looked) = play(pauses.into_iter());
-        assert!(looked < whole / 100, "{looked:?} of {whole:?}");
+        let (_, polled) = play(pauses.into_iter());
+        assert!(polled < whole / 100, "{polled:?} of {whole:?}");
     }
 
     #[test]
     fn a_program_that_stops_is_looked_for_once() {
-        let mut expectation = Expectation::new();
+        let mut period = Period::new();
         for _ in 0..20 {
-            expectation.came(Duration::from_millis(2));
+            period.came(Duration::from_millis(2));
         }
-        let due = expectation.due().expect("2 ms, always");
+        let due = period.due().expect("2 ms, always");
         assert!(due.until - due.from <= LONGEST_LEAD * 3 / 2);
-        expectation.missed();
-        assert!(expectation.due().is_none());
+        period.missed();
+        assert!(period.due().is_none());
         for _ in 0..TRUSTED {
-            assert!(expectation.due().is_none());
-            expectation.came(Duration::from_millis(2));
+            assert!(period.due().is_none());
+            period.came(Duration::from_millis(2));
         }
-        assert!(expectation.due().is_some(), "alike again");
+        assert!(period.due().is_some(), "alike again");
     }
 
     #[test]
     fn short_pauses_are_not_worth_it() {
-        let mut expectation = Expectation::new();
+        let mut period = Period::new();
         for _ in 0..20 {
-            expectation.came(Duration::from_micros(300));
+            period.came(Duration::from_micros(300));
         }
-        assert!(expectation.due().is_none());
+        assert!(period.due().is_none());
     }
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How long a worker looks for the next request before it sleeps.
+//! The poll budget: how long a worker polls its slot for the next request before it sleeps.
 //!
-//! Looking costs Linux's CPU, sleeping costs a wake-up. A glance is always taken: a thread that asks
-//! again at once is answered without either side sleeping, also when many workers share few CPUs,
-//! so that a worker serves its thread in bursts. Beyond the glance each worker learns from its own
-//! past, as KVM's halt polling does: if a request came soon after it had gone to sleep it looks
-//! longer next time, if it came late it looks shorter. A worker that sleeps may have itself woken when
-//! the next request is due ([`super::expect`]). While more workers are up than Linux has CPUs
-//! for them, looking would take the CPU from somebody's call, so there is nothing but the glance.
+//! Polling costs Linux's CPU, sleeping costs a wake-up. A short burst of polls, a *glance*, is always
+//! made: a thread that asks again at once is answered without either side sleeping, also when many
+//! workers share few CPUs, so that a worker serves its thread in bursts. Beyond the glance each worker
+//! learns from its own past, as KVM's halt polling does: if a request came soon after the worker had
+//! gone to sleep, it polls longer next time, and if the request came late, it polls shorter. A worker
+//! that sleeps may have itself woken when the next request is due ([`super::period`]). While more
+//! workers are up than Linux has CPUs for them, polling would take the CPU from somebody's call, so
+//! there is nothing but the glance.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,28 +17,28 @@ use std::time::{Duration, Instant};
 use ihk_ikc::slot::{DelegationSlot, Request};
 use nix::errno::Errno;
 
-use super::expect::{Due, Expectation};
-use super::place;
+use super::period::{Due, Period};
+use super::placement;
 
-/// Pauses of a glance, and between two looks at the clock.
+/// A glance has this many PAUSE instructions. The clock is read after each glance.
 const GLANCE: u32 = 32;
-/// Looks per PAUSE: until a request comes nobody else writes to the line, so a look costs no more than a
+/// Polls per PAUSE: until a request comes nobody else writes to the line, so a poll costs no more than a
 /// hit in the cache, and a request that comes in a PAUSE waits for its end.
-const LOOKS: u32 = 32;
-/// The longest look: about twice the price of a wake-up.
+const POLLS_PER_PAUSE: u32 = 32;
+/// The largest budget is about twice the price of a wake-up.
 const LONGEST: Duration = Duration::from_micros(200);
-/// The shortest, and the first.
+/// The smallest budget is also the first one of each worker.
 const SHORTEST: Duration = Duration::from_micros(50);
 /// A request that comes this soon would come sooner if neither side had slept.
 const SOON: Duration = Duration::from_micros(500);
 
-/// Workers that do not sleep in mcctrl.
+/// How many workers do not sleep in mcctrl.
 static UP: AtomicUsize = AtomicUsize::new(0);
 
-/// What a worker has learnt.
-pub(super) struct Look {
+/// What a worker has learnt about when its requests come.
+pub(super) struct PollBudget {
     budget: Duration,
-    expectation: Expectation,
+    period: Period,
     /// The wait for a request that did not come at once.
     waiting: Option<Waiting>,
 }
@@ -45,35 +46,35 @@ pub(super) struct Look {
 /// A wait that goes on.
 struct Waiting {
     began: Instant,
-    /// Times are since then. How long to look before the next sleep.
+    /// How long to poll before the next sleep, counted like the times below since the wait began.
     until: Duration,
     /// The worker has slept.
     slept: bool,
-    /// When the request is due that the worker sleeps, or has slept, until.
+    /// When the request is due for which the worker sleeps, or has slept.
     due: Option<Due>,
     /// When it was up again, if it has been woken because a request is due.
     up: Option<Duration>,
 }
 
-impl Look {
-    /// The first worker of a process, which may be a forked copy of one with many.
+impl PollBudget {
+    /// Returns the budget of the first worker of a process, which may be a forked copy of one with many.
     pub(super) fn of_first() -> Self {
         UP.store(0, Ordering::Relaxed);
         Self::new()
     }
 
-    /// A worker that has just begun.
+    /// Returns the budget of a worker that has just begun.
     pub(super) fn new() -> Self {
         UP.fetch_add(1, Ordering::Relaxed);
         Self {
             budget: SHORTEST,
-            expectation: Expectation::new(),
+            period: Period::new(),
             waiting: None,
         }
     }
 
-    /// Looks for a request; `None`: sleep now.
-    pub(super) fn look(&mut self, slot: &DelegationSlot) -> Option<Request> {
+    /// Polls for a request. Returns `None` when it is time to sleep.
+    pub(super) fn poll(&mut self, slot: &DelegationSlot) -> Option<Request> {
         if let Some(request) = glance(slot) {
             self.learn();
             return Some(request);
@@ -81,7 +82,7 @@ impl Look {
         let waiting = self
             .waiting
             .get_or_insert_with(|| Waiting::begin(self.budget));
-        while waiting.goes_on() && UP.load(Ordering::Relaxed) <= place::cpu_count() {
+        while waiting.goes_on() && UP.load(Ordering::Relaxed) <= placement::cpu_count() {
             if let Some(request) = glance(slot) {
                 self.learn();
                 return Some(request);
@@ -90,7 +91,8 @@ impl Look {
         None
     }
 
-    /// Runs `sleep`, in which the worker is not up, with how long it may take; `ETIMEDOUT` says that it took so long.
+    /// Runs `sleep` with how long it may take, and counts the worker as not up meanwhile. If `sleep` fails
+    /// with `ETIMEDOUT`, the time has passed, which is no failure.
     pub(super) fn asleep(
         &mut self,
         sleep: impl FnOnce(Option<Duration>) -> Result<(), Errno>,
@@ -106,21 +108,21 @@ impl Look {
         result
     }
 
-    /// How long to sleep: until the next request is due, or, if that is not known or past, for ever.
+    /// Returns how long to sleep: until the next request is due, or for ever if that is not known or past.
     fn sleep_for(&mut self) -> Option<Duration> {
         let waiting = self.waiting.as_mut()?;
         waiting.slept = true;
         if waiting.up.is_some() {
-            self.expectation.missed();
+            self.period.missed();
             waiting.due = None;
             return None;
         }
-        let due = self.expectation.due()?;
+        let due = self.period.due()?;
         waiting.due = Some(due);
         due.from.checked_sub(waiting.began.elapsed())
     }
 
-    /// It is time for the request that is due.
+    /// Notes that the worker was woken because a request is due.
     fn wake_up(&mut self) {
         if let Some(Waiting {
             began,
@@ -135,7 +137,7 @@ impl Look {
         }
     }
 
-    /// A request came. One that came while the worker was looking for the first time says nothing.
+    /// Learns from a request that has just come. It teaches nothing if the worker had not slept.
     fn learn(&mut self) {
         let Some(waiting) = self.waiting.take() else {
             return;
@@ -146,11 +148,11 @@ impl Look {
         let waited = waiting.began.elapsed();
         self.budget = next_budget(self.budget, waited);
         match (waiting.due, waiting.up) {
-            (Some(_), Some(up)) => self.expectation.was_up(waited.saturating_sub(up)),
-            (Some(due), None) if waited <= due.until => self.expectation.was_late(),
+            (Some(_), Some(up)) => self.period.was_up(waited.saturating_sub(up)),
+            (Some(due), None) if waited <= due.until => self.period.was_late(),
             _ => {}
         }
-        self.expectation.came(waited);
+        self.period.came(waited);
     }
 }
 
@@ -165,19 +167,19 @@ impl Waiting {
         }
     }
 
-    /// Whether to look further.
+    /// Returns whether to poll further.
     fn goes_on(&self) -> bool {
         self.began.elapsed() < self.until
     }
 }
 
-impl Drop for Look {
+impl Drop for PollBudget {
     fn drop(&mut self) {
         UP.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// The budget after a sleep: `waited` passed since the look before it began.
+/// Returns the budget after a sleep, when the request came `waited` after the worker had begun to wait.
 fn next_budget(budget: Duration, waited: Duration) -> Duration {
     let next = if waited <= SOON {
         budget * 2
@@ -187,12 +189,13 @@ fn next_budget(budget: Duration, waited: Duration) -> Duration {
     next.clamp(SHORTEST, LONGEST)
 }
 
+/// Polls for the length of one glance.
 fn glance(slot: &DelegationSlot) -> Option<Request> {
-    for look in 0..GLANCE * LOOKS {
+    for poll in 0..GLANCE * POLLS_PER_PAUSE {
         if let Some(request) = slot.take() {
             return Some(request);
         }
-        if look % LOOKS == LOOKS - 1 {
+        if poll % POLLS_PER_PAUSE == POLLS_PER_PAUSE - 1 {
             spin_loop();
         }
     }
