@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! On which CPU of Linux a worker runs: the one that serves its thread's core (`ihkosctl set ikc_map`),
-//! if the process may use that one; else wherever the process may. Who serves call queues belongs to no core, and
-//! runs on any CPU of the map.
+//! The placement of a worker: on which CPU of Linux it runs.
 //!
-//! What the process may use is what it was started with, of the CPUs that were there then. A program's
-//! own wishes are about cores of the co-kernel and do not come here.
+//! It is the CPU that serves its thread's core (`ihkosctl set ikc_map`), if the process may use that
+//! one; otherwise the worker runs wherever the process may. A server of call queues belongs to no core,
+//! and runs on any CPU of the map.
+//!
+//! The process may use the CPUs that it was started with, if they were there then. The affinity that a
+//! program wants for itself is about cores of the co-kernel and does not come here.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -19,54 +21,55 @@ use crate::device;
 
 /// The calling thread, where Linux wants a thread id.
 const SELF: Pid = Pid::from_raw(0);
-/// What this thread has inherited is not known.
+/// In [`FOLLOWED`]: this thread has inherited an affinity that nobody has noted.
 const UNKNOWN: u32 = u32::MAX;
 
-/// How many workers of this process have their place on each CPU. No lock: a child may be forked while
-/// another thread is here.
+/// How many workers of this process are placed on each CPU. There is no lock, because a child may be
+/// forked while another thread is here.
 static WORKERS: [AtomicU32; CpuSet::count()] = [const { AtomicU32::new(0) }; CpuSet::count()];
-/// On how many CPUs there are any.
-static PLACES: AtomicUsize = AtomicUsize::new(0);
-/// Whether a thread of this process has ever had a place.
+/// On how many CPUs any worker is placed.
+static USED_CPUS: AtomicUsize = AtomicUsize::new(0);
+/// Whether a thread of this process has ever been placed.
 static HAS_MOVED: AtomicBool = AtomicBool::new(false);
-/// What the process was started with, and how many that are.
+/// The CPUs that the process was started with, and their number.
 static ALLOWED: OnceLock<(CpuSet, usize)> = OnceLock::new();
 
 thread_local! {
-    /// [`DelegationSlot::server`] as this worker follows it.
+    /// The value of [`DelegationSlot::server`] that this worker has followed.
     static FOLLOWED: Cell<u32> = const { Cell::new(0) };
-    /// Where this worker has its place.
-    static PLACE: Cell<Option<usize>> = const { Cell::new(None) };
+    /// The CPU on which this worker is placed, if it is one.
+    static PLACED_ON: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// This thread has just become the first worker of a process, which may be a forked copy of one with many.
+/// Begins in a thread that has just become the first worker of a process, which may be a forked copy of
+/// one with many.
 pub(super) fn begin_alone() {
-    if PLACES.swap(0, Ordering::Relaxed) != 0 {
+    if USED_CPUS.swap(0, Ordering::Relaxed) != 0 {
         for count in &WORKERS {
             count.store(0, Ordering::Relaxed);
         }
     }
-    if let Some(cpu) = PLACE.get() {
+    if let Some(cpu) = PLACED_ON.get() {
         enter(cpu);
     }
     begin();
 }
 
-/// This thread has just become a worker, perhaps made by one that has a place.
+/// Begins in a thread that has just become a worker, perhaps made by one that is placed.
 pub(super) fn begin() {
-    // By the first worker, before there is anybody to fork.
+    // The first worker finds it out, before there is anybody to fork.
     allowed();
     if HAS_MOVED.load(Ordering::Relaxed) {
         FOLLOWED.set(UNKNOWN);
     }
 }
 
-/// This thread is a worker no longer.
+/// Ends in a thread that is a worker no longer.
 pub(super) fn end() {
     settle(None);
 }
 
-/// This thread was made by a worker and serves no core: it may run wherever any core is served.
+/// Lets a thread that a worker has made, and that serves no core, run wherever any core is served.
 pub(super) fn roam() {
     if HAS_MOVED.load(Ordering::Relaxed) {
         // Where Linux refuses, as when all those CPUs have gone, the thread stays where its maker was.
@@ -92,15 +95,15 @@ pub(super) fn without<T>(exec: impl FnOnce() -> T) -> T {
     exec()
 }
 
-/// How many CPUs the workers have.
+/// Returns how many CPUs the workers have.
 pub(super) fn cpu_count() -> usize {
-    match PLACES.load(Ordering::Relaxed) {
+    match USED_CPUS.load(Ordering::Relaxed) {
         0 => ALLOWED.get().map_or(1, |(_, count)| *count),
-        places => places,
+        cpus => cpus,
     }
 }
 
-/// To CPU `server` − 1; 0: to all.
+/// Moves this thread to CPU `server` − 1; 0 means all that the process may use.
 fn go_to(server: u32) {
     let wanted = server.checked_sub(1).map(|cpu| cpu as usize);
     let chosen = wanted.filter(|cpu| allowed().is_set(*cpu).unwrap_or(false));
@@ -119,30 +122,31 @@ fn single(cpu: usize) -> Result<CpuSet, Errno> {
     Ok(set)
 }
 
-/// This worker's place is `place` from now on.
-fn settle(place: Option<usize>) {
-    let before = PLACE.replace(place);
-    if before == place {
+/// Notes that this worker is placed on `cpu` from now on, or nowhere.
+fn settle(cpu: Option<usize>) {
+    let before = PLACED_ON.replace(cpu);
+    if before == cpu {
         return;
     }
-    if let Some(cpu) = place {
+    if let Some(cpu) = cpu {
         enter(cpu);
     }
     let left = before.and_then(|cpu| WORKERS.get(cpu));
     if left.is_some_and(|count| count.fetch_sub(1, Ordering::Relaxed) == 1) {
-        PLACES.fetch_sub(1, Ordering::Relaxed);
+        USED_CPUS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// One worker more has its place on `cpu`.
+/// Notes that one worker more is placed on `cpu`.
 fn enter(cpu: usize) {
     let count = WORKERS.get(cpu);
     if count.is_some_and(|count| count.fetch_add(1, Ordering::Relaxed) == 0) {
-        PLACES.fetch_add(1, Ordering::Relaxed);
+        USED_CPUS.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// The CPUs that the map names and the process may use; all it may use if there are none, or no map.
+/// Returns the CPUs that the map names and the process may use. Without a map, or if there are none, it
+/// is all that the process may use.
 fn served() -> CpuSet {
     let mut set = CpuSet::new();
     for server in device::servers().unwrap_or_default() {
@@ -159,7 +163,7 @@ fn served() -> CpuSet {
     }
 }
 
-/// What the process was started with; asked before any worker has a place.
+/// Returns the CPUs that the process was started with. The first call comes before any worker is placed.
 fn allowed() -> &'static CpuSet {
     let (set, _) = ALLOWED.get_or_init(|| {
         let set = sched_getaffinity(SELF).unwrap_or_default();
