@@ -3,23 +3,23 @@
 
 use nix::libc;
 
-use super::named::Named;
+use super::path_argument::PathArgument;
 use super::raw::raw;
 use super::Program;
 use crate::{procfs, window};
 
 /// Whether a path is that link. Other spellings than the usual ones are opened, as far as the link
 /// itself, to see what they are.
-fn is_meant(named: &Named) -> bool {
-    let path = named.bytes();
+fn is_meant(argument: &PathArgument) -> bool {
+    let path = argument.bytes();
     let ends_alike = path == b"exe" || path.ends_with(b"/exe");
-    ends_alike && (is_spelling(path, std::process::id()) || leads_to_link(named))
+    ends_alike && (is_spelling(path, std::process::id()) || leads_to_link(argument))
 }
 
-fn leads_to_link(named: &Named) -> bool {
+fn leads_to_link(argument: &PathArgument) -> bool {
     let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let flags = u64::from(flags.cast_unsigned());
-    let args = [named.directory, named.address, flags, 0, 0, 0];
+    let args = [argument.directory, argument.address, flags, 0, 0, 0];
     let Ok(fd) = i32::try_from(raw(libc::SYS_openat, args)) else {
         return false;
     };
@@ -47,12 +47,12 @@ pub(crate) fn read_link(
     program: &Program,
     call: libc::c_long,
     args: [u64; 6],
-    named: &Named,
+    argument: &PathArgument,
 ) -> i64 {
-    if !is_meant(named) {
+    if !is_meant(argument) {
         return raw(call, args);
     }
-    let (address, bytes) = (args[named.index + 1], args[named.index + 2]);
+    let (address, bytes) = (args[argument.index + 1], args[argument.index + 2]);
     // `int` in Linux, and not positive is an error.
     #[expect(clippy::cast_possible_truncation, reason = "as Linux does")]
     let bytes = match usize::try_from((bytes as u32).cast_signed()) {
@@ -73,10 +73,10 @@ pub(crate) fn follow(
     program: &Program,
     call: libc::c_long,
     mut args: [u64; 6],
-    named: &Named,
+    argument: &PathArgument,
 ) -> i64 {
-    if is_meant(named) && !stops_at_link(call, &args) {
-        args[named.index] = program.path.as_ptr().addr() as u64;
+    if is_meant(argument) && !stops_at_link(call, &args) {
+        args[argument.index] = program.path.as_ptr().addr() as u64;
     }
     raw(call, args)
 }

@@ -5,7 +5,7 @@ use ihk_ikc::process::op;
 use ihk_ikc::slot::Request;
 use nix::libc;
 
-use super::named::Named;
+use super::path_argument::PathArgument;
 use super::raw::raw;
 use super::{directory, exe_link, hidden, operation, server, transport, Program};
 use crate::procfs::{self, snapshot, sysfs};
@@ -44,8 +44,8 @@ fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6
 }
 
 fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
-    if let Some(named) = Named::by(call, &args) {
-        return path_call(program, call, args, &named);
+    if let Some(argument) = PathArgument::of(call, &args) {
+        return path_call(program, call, args, &argument);
     }
     match call {
         libc::SYS_close_range => hidden::close_range(args),
@@ -65,16 +65,21 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
     }
 }
 
-/// A call that looks the path `named` up.
-fn path_call(program: &Program, call: libc::c_long, mut args: [u64; 6], named: &Named) -> i64 {
-    if let Some(place) = sysfs::redirect(named.directory(), named.path()) {
-        args[named.index] = place.as_ptr().expose_provenance() as u64;
+/// Performs a call that looks up the path `argument`.
+fn path_call(
+    program: &Program,
+    call: libc::c_long,
+    mut args: [u64; 6],
+    argument: &PathArgument,
+) -> i64 {
+    if let Some(place) = sysfs::redirect(argument.directory(), argument.path()) {
+        args[argument.index] = place.as_ptr().expose_provenance() as u64;
         return raw(call, args);
     }
-    let follow = || exe_link::follow(program, call, args, named);
+    let follow = || exe_link::follow(program, call, args, argument);
     match call {
         libc::SYS_readlink | libc::SYS_readlinkat => {
-            exe_link::read_link(program, call, args, named)
+            exe_link::read_link(program, call, args, argument)
         }
         libc::SYS_open => procfs::opened(follow(), args[1]),
         libc::SYS_openat => procfs::opened(follow(), args[2]),

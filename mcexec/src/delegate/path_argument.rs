@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Calls that look a path up, and the path, read once.
+//! The path argument of a call, which is read from the program's memory once.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,12 +9,12 @@ use nix::libc;
 
 use crate::window;
 
-/// Longer than any path that is looked for.
+/// No path that is of interest here is so long.
 const LONGEST: usize = 256;
 
-/// The path that a call names. A longer one than any that matters is cut.
-pub(crate) struct Named {
-    /// Which argument is the path.
+/// The path that a call names. One that is longer than any that matters is cut.
+pub(crate) struct PathArgument {
+    /// Index of the argument that is the path.
     pub index: usize,
     /// The descriptor that it is relative to, `AT_FDCWD` for the current directory.
     pub directory: u64,
@@ -24,38 +24,39 @@ pub(crate) struct Named {
     length: usize,
 }
 
-impl Named {
-    /// The path that `call` with `args` looks up; `None` if it looks up none, or it is not there.
+impl PathArgument {
+    /// Reads the path that `call` with `args` looks up. Returns `None` if the call looks up no path, or if
+    /// there is no memory at the path's address.
     #[must_use]
-    pub(crate) fn by(call: libc::c_long, args: &[u64; 6]) -> Option<Self> {
-        let (directory, index) = places(call)?;
+    pub(crate) fn of(call: libc::c_long, args: &[u64; 6]) -> Option<Self> {
+        let (directory, index) = indices(call)?;
         let here = i64::from(libc::AT_FDCWD).cast_unsigned();
-        let mut named = Self {
+        let mut argument = Self {
             index,
             directory: directory.map_or(here, |index| args[index]),
             address: args[index],
             bytes: [0; LONGEST],
             length: 0,
         };
-        let count = window::read(named.address, &mut named.bytes).ok()?;
-        let bytes = named.bytes.get(..count)?;
-        named.length = bytes.iter().position(|byte| *byte == 0).unwrap_or(count);
-        Some(named)
+        let count = window::read(argument.address, &mut argument.bytes).ok()?;
+        let bytes = argument.bytes.get(..count)?;
+        argument.length = bytes.iter().position(|byte| *byte == 0).unwrap_or(count);
+        Some(argument)
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the path.
     #[must_use]
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    /// The path.
+    /// Returns the path.
     #[must_use]
     pub(crate) fn path(&self) -> &Path {
         Path::new(OsStr::from_bytes(self.bytes()))
     }
 
-    /// The descriptor as the `int` it is.
+    /// Returns the descriptor as the `int` that it is in Linux.
     #[must_use]
     pub(crate) const fn directory(&self) -> i32 {
         #[expect(clippy::cast_possible_truncation, reason = "an int in Linux")]
@@ -64,8 +65,9 @@ impl Named {
     }
 }
 
-/// Which arguments of `call` are the directory's descriptor, if there is one, and the path.
-const fn places(call: libc::c_long) -> Option<(Option<usize>, usize)> {
+/// Returns the indices of those arguments of `call` that are the directory's descriptor, if there is
+/// one, and the path.
+const fn indices(call: libc::c_long) -> Option<(Option<usize>, usize)> {
     match call {
         libc::SYS_open
         | libc::SYS_stat
