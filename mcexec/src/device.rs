@@ -69,7 +69,7 @@ pub(crate) fn open(os: u32) -> Result<(), StartError> {
     }
 }
 
-/// Moves our descriptor away from number `wanted`, which the program is about to use.
+/// Moves our descriptor away from number `wanted`, if it is there: the program is about to use the number.
 ///
 /// # Errors
 ///

@@ -7,9 +7,9 @@ pub(crate) mod exe_link;
 pub(crate) mod execute;
 #[expect(unsafe_code, reason = "fork")]
 pub(crate) mod fork;
-pub(crate) mod hidden;
 pub(crate) mod mapping;
 pub(crate) mod operation;
+mod own_descriptors;
 mod path_argument;
 pub(crate) mod perform;
 mod period;

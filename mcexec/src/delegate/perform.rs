@@ -7,7 +7,7 @@ use nix::libc;
 
 use super::path_argument::PathArgument;
 use super::raw::raw;
-use super::{directory, exe_link, hidden, operation, server, transport, Program};
+use super::{directory, exe_link, operation, own_descriptors, server, transport, Program};
 use crate::procfs::{self, snapshot, sysfs};
 use crate::signals::own_slot::own_slot;
 use crate::window;
@@ -48,8 +48,8 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
         return path_call(program, call, args, &argument);
     }
     match call {
-        libc::SYS_close_range => hidden::close_range(args),
-        libc::SYS_dup2 | libc::SYS_dup3 => hidden::duplicate_to(call, args),
+        libc::SYS_close_range => own_descriptors::close_range(args),
+        libc::SYS_dup2 | libc::SYS_dup3 => own_descriptors::duplicate_to(call, args),
         libc::SYS_lseek | libc::SYS_pread64 => read_again(call, args),
         libc::SYS_getdents64 => directory::entries(args),
         libc::SYS_sysinfo => procfs::system_information(args),
@@ -60,7 +60,7 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
             result
         }
         _ if acts_on_proxy(call) => ENOSYS,
-        _ if hidden::is_meant(call, args[0]) => hidden::EBADF,
+        _ if own_descriptors::is_ours(call, args[0]) => own_descriptors::EBADF,
         _ => raw(call, args),
     }
 }
@@ -100,8 +100,8 @@ fn flags_of_openat2(address: u64) -> u64 {
 }
 
 fn change_directory(call: libc::c_long, args: [u64; 6]) -> i64 {
-    if hidden::is_meant(call, args[0]) {
-        return hidden::EBADF;
+    if own_descriptors::is_ours(call, args[0]) {
+        return own_descriptors::EBADF;
     }
     let result = raw(call, args);
     sysfs::note_directory();
@@ -111,8 +111,8 @@ fn change_directory(call: libc::c_long, args: [u64; 6]) -> i64 {
 /// A call that may lead back to the beginning of a view.
 fn read_again(call: libc::c_long, args: [u64; 6]) -> i64 {
     let [fd, _, third, fourth, ..] = args;
-    if hidden::is_meant(call, fd) {
-        return hidden::EBADF;
+    if own_descriptors::is_ours(call, fd) {
+        return own_descriptors::EBADF;
     }
     let reads_first = call == libc::SYS_pread64 && fourth == 0;
     if reads_first {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Calls on descriptors: the program must neither see nor close mcexec's own.
+//! mcexec's own descriptor: the program, which has the same table of descriptors, must neither use nor
+//! close it.
 
 use std::os::fd::RawFd;
 
@@ -8,12 +9,13 @@ use nix::libc;
 use super::raw::raw;
 use crate::device;
 
-/// What a call on a descriptor that is not there answers.
+/// The answer of a call on a descriptor that is not open.
 pub(crate) const EBADF: i64 = -(libc::EBADF as i64);
 
-/// Whether `argument` of `call` is our descriptor. Linux looks at the lower half of the word.
+/// Returns whether `argument`, the first one of `call`, is our descriptor. Linux reads the lower half of
+/// the word only.
 #[must_use]
-pub(crate) fn is_meant(call: libc::c_long, argument: u64) -> bool {
+pub(crate) fn is_ours(call: libc::c_long, argument: u64) -> bool {
     descriptor(argument) == device::descriptor() && takes_descriptor_first(call)
 }
 
@@ -26,7 +28,7 @@ fn descriptor(argument: u64) -> RawFd {
     number.cast_signed()
 }
 
-/// Calls whose first argument is a descriptor that must be open.
+/// Returns whether the first argument of `call` is a descriptor that must be open.
 fn takes_descriptor_first(call: libc::c_long) -> bool {
     /// New in Linux 7.3; before, Linux refuses it as any unknown number.
     const SYS_FCHROOT: libc::c_long = 472;
@@ -66,7 +68,7 @@ fn takes_descriptor_first(call: libc::c_long) -> bool {
     )
 }
 
-/// `close_range`, leaving ours out.
+/// Performs `close_range` and leaves our descriptor open.
 #[must_use]
 pub(crate) fn close_range(args: [u64; 6]) -> i64 {
     let [first, last, flags, ..] = args;
@@ -91,7 +93,8 @@ pub(crate) fn close_range(args: [u64; 6]) -> i64 {
     0
 }
 
-/// `dup2` and `dup3`: ours cannot be copied, and makes room for the program's.
+/// Performs `dup2` or `dup3`: our descriptor cannot be copied, and goes elsewhere if the program wants its
+/// number.
 #[must_use]
 pub(crate) fn duplicate_to(call: libc::c_long, args: [u64; 6]) -> i64 {
     if descriptor(args[0]) == device::descriptor() {
