@@ -16,9 +16,9 @@ mod period;
 mod placement;
 mod poll_budget;
 pub(crate) mod pool;
-mod raw;
 #[expect(unsafe_code, reason = "a queue is memory of the program")]
-pub(crate) mod server;
+mod queue_server;
+mod raw;
 pub(crate) mod transport;
 mod transport_copy;
 pub(crate) mod worker;

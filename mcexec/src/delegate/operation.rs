@@ -11,7 +11,7 @@ use nix::sched::CloneFlags;
 use nix::sys::stat::{fstat, FileStat, SFlag};
 use nix::sys::statvfs::{fstatvfs, FsFlags};
 
-use super::{answer, execute, fork, mapping, pool, server, Program};
+use super::{answer, execute, fork, mapping, pool, queue_server, Program};
 use crate::core_dump::{self, Cause};
 use crate::image::page_up;
 use crate::procfs::descriptor::borrow;
@@ -52,8 +52,8 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
             };
             return answer(fork::fork(program, wish));
         }
-        op::QUEUE_SERVE => return answer(server::serve(program, args)),
-        op::QUEUE_FUTEX => return server::futex(args),
+        op::QUEUE_SERVE => return answer(queue_server::serve(program, args)),
+        op::QUEUE_FUTEX => return queue_server::futex(args),
         op::EXEC => execute::execute(program, args),
         op::BEQUEATH => {
             execute::bequeath(first);

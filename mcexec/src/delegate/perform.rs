@@ -7,7 +7,7 @@ use nix::libc;
 
 use super::path_argument::PathArgument;
 use super::raw::raw;
-use super::{directory, exe_link, operation, own_descriptors, server, transport, Program};
+use super::{directory, exe_link, operation, own_descriptors, queue_server, transport, Program};
 use crate::procfs::{self, snapshot, sysfs};
 use crate::signals::own_slot::own_slot;
 use crate::window;
@@ -56,7 +56,7 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
         libc::SYS_fchdir => change_directory(call, args),
         _ if changes_identity(call) => {
             let result = raw(call, args);
-            server::note_identity();
+            queue_server::note_identity();
             result
         }
         _ if acts_on_proxy(call) => ENOSYS,
