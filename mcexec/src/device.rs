@@ -162,15 +162,15 @@ pub(crate) fn create(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(request.window_fd) })
 }
 
-/// Stands for the process that the parent's program has forked as `unborn`; the descriptors to map
-/// its window and its slots from.
+/// Makes this process stand for the child that the co-kernel has prepared as number `prepared_child`.
+/// Returns the descriptors to map its window and its slots from.
 ///
 /// # Errors
 ///
 /// See [`uapi::ADOPT_PROCESS`].
-pub(crate) fn adopt(unborn: u64) -> Result<(OwnedFd, OwnedFd), Errno> {
+pub(crate) fn adopt(prepared_child: u64) -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut request = AdoptProcess {
-        unborn,
+        unborn: prepared_child,
         window_fd: -1,
         slots_fd: -1,
     };

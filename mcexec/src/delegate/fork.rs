@@ -18,12 +18,12 @@ use crate::{control, device, procfs, window};
 
 /// What the child of a fork is to be.
 #[derive(Clone, Copy)]
-pub(super) struct Wish {
-    /// The prepared process it serves.
-    pub(super) unborn: u64,
-    /// Address of the program where it stores its id; 0 = nowhere.
+pub(super) struct CloneArgs {
+    /// The number of the process that the co-kernel has prepared for it.
+    pub(super) prepared_child: u64,
+    /// Address in the program where the child stores its id, or 0.
     pub(super) tid_address: u64,
-    /// Namespaces it has of its own.
+    /// The namespaces that it does not share with its parent.
     pub(super) namespaces: CloneFlags,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Wish {
 /// # Errors
 ///
 /// What fork(2) says, or what the child met on its way.
-pub(super) fn fork(program: &Program, wish: Wish) -> Result<i64, Errno> {
+pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<i64, Errno> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|_| Errno::EAGAIN)?;
     let mask = raw::set_mask(u64::MAX);
     let locks = (
@@ -47,7 +47,7 @@ pub(super) fn fork(program: &Program, wish: Wish) -> Result<i64, Errno> {
     let result = match forked {
         Ok(ForkResult::Child) => {
             drop(reader);
-            become_child(program, wish, mask, writer.into())
+            become_child(program, clone, mask, writer.into())
         }
         Ok(ForkResult::Parent { child }) => {
             drop(writer);
@@ -59,7 +59,7 @@ pub(super) fn fork(program: &Program, wish: Wish) -> Result<i64, Errno> {
     result
 }
 
-/// Waits until `child` is about to run. One that failed is buried.
+/// Waits until `child` is about to run. A child that failed on its way is reaped.
 fn hear_of(child: Pid, mut reader: File) -> Result<i64, Errno> {
     let mut word = [0; 4];
     let errno = match reader.read_exact(&mut word) {
@@ -74,8 +74,8 @@ fn hear_of(child: Pid, mut reader: File) -> Result<i64, Errno> {
     Err(Errno::from_raw(errno))
 }
 
-fn become_child(program: &Program, wish: Wish, mask: u64, mut writer: File) -> ! {
-    let settled = settle(program, wish);
+fn become_child(program: &Program, clone: CloneArgs, mask: u64, mut writer: File) -> ! {
+    let settled = settle(program, clone);
     let errno = settled.as_ref().err().map_or(0, |errno| *errno as i32);
     let told = writer.write_all(&errno.to_ne_bytes());
     drop(writer);
@@ -93,14 +93,14 @@ fn become_child(program: &Program, wish: Wish, mask: u64, mut writer: File) -> !
 }
 
 /// Everything up to the point where the child's program runs.
-fn settle(program: &Program, wish: Wish) -> Result<Program, Errno> {
+fn settle(program: &Program, clone: CloneArgs) -> Result<Program, Errno> {
     // While it has one thread only, as Linux wants for some of them.
-    unshare(wish.namespaces)?;
-    let (window_fd, slots_fd) = device::adopt(wish.unborn)?;
+    unshare(clone.namespaces)?;
+    let (window_fd, slots_fd) = device::adopt(clone.prepared_child)?;
     let (window, slots) = program.window.map_again(&window_fd, &slots_fd)?;
-    if wish.tid_address != 0 {
+    if clone.tid_address != 0 {
         // As in Linux, an address that is not there harms nobody.
-        let _ = window::write(wish.tid_address, &std::process::id().to_ne_bytes());
+        let _ = window::write(clone.tid_address, &std::process::id().to_ne_bytes());
     }
     interrupt::forget_control(None);
     worker_mask::forget_workers();

@@ -42,15 +42,15 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         op::LOAD_PAGES => load_pages(args),
         op::DISPOSITION => set_disposition(first, second, third),
         op::FORK => {
-            let wish = fork::Wish {
-                unborn: first,
+            let clone = fork::CloneArgs {
+                prepared_child: first,
                 tid_address: second,
                 // Linux's bits that are namespaces; the co-kernel sends no others.
                 namespaces: CloneFlags::from_bits_truncate(
                     libc::c_int::try_from(third).unwrap_or(0),
                 ),
             };
-            return answer(fork::fork(program, wish));
+            return answer(fork::fork(program, clone));
         }
         op::QUEUE_SERVE => return answer(queue_server::serve(program, args)),
         op::QUEUE_FUTEX => return queue_server::futex(args),

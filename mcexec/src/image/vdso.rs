@@ -23,13 +23,13 @@ fn parse(maps: &str) -> Option<VdsoWish> {
             source = *area_start;
         }
     }
-    let wish = VdsoWish {
+    let vdso = VdsoWish {
         source,
         vvar_bytes: start - source,
         vdso_bytes: end - start,
         target: 0,
     };
-    ((end - source) / PAGE_BYTES <= MAX_VDSO_PAGES as u64).then_some(wish)
+    ((end - source) / PAGE_BYTES <= MAX_VDSO_PAGES as u64).then_some(vdso)
 }
 
 fn parse_line(line: &str) -> Option<(u64, u64, &str)> {
@@ -49,9 +49,9 @@ mod tests {
                     7ffe00000000-7ffe00004000 r--p 00000000 00:00 0                  [vvar]\n\
                     7ffe00004000-7ffe00006000 r--p 00000000 00:00 0                  [vvar_vclock]\n\
                     7ffe00006000-7ffe00008000 r-xp 00000000 00:00 0                  [vdso]\n";
-        let wish = parse(maps).unwrap();
+        let vdso = parse(maps).unwrap();
         assert_eq!(
-            (wish.source, wish.vvar_bytes, wish.vdso_bytes),
+            (vdso.source, vdso.vvar_bytes, vdso.vdso_bytes),
             (0x7ffe_0000_0000, 0x6000, 0x2000)
         );
         assert!(parse("7f0000000000-7f0000001000 rw-p 00000000 00:00 0 [heap]\n").is_none());
