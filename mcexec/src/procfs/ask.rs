@@ -15,7 +15,7 @@ const MOST_RECORDS: usize = 1 << 20;
 ///
 /// `ESRCH`: it is no program of the co-kernel. Or the co-kernel is gone.
 pub(crate) fn process(pid: i32) -> Result<ProcessView, Errno> {
-    one(
+    record(
         &device::query(pid, what::PROCESS, 0)?,
         ProcessView::from_words,
     )
@@ -27,7 +27,7 @@ pub(crate) fn process(pid: i32) -> Result<ProcessView, Errno> {
 ///
 /// It is gone.
 pub(crate) fn machine() -> Result<MachineView, Errno> {
-    one(
+    record(
         &device::query(0, what::MACHINE, 0)?,
         MachineView::from_words,
     )
@@ -39,7 +39,7 @@ pub(crate) fn machine() -> Result<MachineView, Errno> {
 ///
 /// As [`process`].
 pub(crate) fn areas(pid: i32) -> Result<Vec<AreaView>, Errno> {
-    let parts = all(pid, what::AREAS, AreaView::from_words, |part| part.end)?;
+    let parts = records(pid, what::AREAS, AreaView::from_words, |part| part.end)?;
     let mut areas: Vec<AreaView> = Vec::with_capacity(parts.len());
     for part in parts {
         match areas.last_mut() {
@@ -61,7 +61,7 @@ pub(crate) fn areas(pid: i32) -> Result<Vec<AreaView>, Errno> {
 ///
 /// As [`process`].
 pub(crate) fn runs(pid: i32) -> Result<Vec<RunView>, Errno> {
-    all(pid, what::RUNS, RunView::from_words, |run| run.end)
+    records(pid, what::RUNS, RunView::from_words, |run| run.end)
 }
 
 /// The threads of a process.
@@ -70,7 +70,7 @@ pub(crate) fn runs(pid: i32) -> Result<Vec<RunView>, Errno> {
 ///
 /// As [`process`].
 pub(crate) fn threads(pid: i32) -> Result<Vec<ThreadView>, Errno> {
-    all(pid, what::THREADS, ThreadView::from_words, |thread| {
+    records(pid, what::THREADS, ThreadView::from_words, |thread| {
         thread.slot + 1
     })
 }
@@ -82,19 +82,19 @@ pub(crate) fn threads(pid: i32) -> Result<Vec<ThreadView>, Errno> {
 /// It is gone.
 pub(crate) fn cpus() -> Result<Vec<CpuView>, Errno> {
     let mut count = 0;
-    all(0, what::CPUS, CpuView::from_words, |_| {
+    records(0, what::CPUS, CpuView::from_words, |_| {
         count += 1;
         count
     })
 }
 
-fn one<T, const N: usize>(words: &[u64], read: impl Fn(&[u64; N]) -> T) -> Result<T, Errno> {
+fn record<T, const N: usize>(words: &[u64], read: impl Fn(&[u64; N]) -> T) -> Result<T, Errno> {
     let words = words.try_into().map_err(|_| Errno::EPROTO)?;
     Ok(read(words))
 }
 
 /// All records, asked for until there are no more. `behind` a record begins the next.
-fn all<T, const N: usize>(
+fn records<T, const N: usize>(
     pid: i32,
     what: u32,
     read: impl Fn(&[u64; N]) -> T,

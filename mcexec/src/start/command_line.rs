@@ -30,9 +30,10 @@ mod index {
     pub(super) const ENVIRONMENT: usize = 9;
 }
 
-/// Lets Linux tell of the program with first stack `stack` and its code at `code` (start and end).
-/// Without effect on a Linux that does not offer it. The heap stays mcexec's: its C library uses it.
-pub(crate) fn show(stack: &Stack, code: (u64, u64)) {
+/// Publishes the program with first stack `stack` and its code at `code` (start and end): from now on
+/// Linux tells of it instead of mcexec. Nothing happens on a Linux that does not offer it. The heap
+/// stays mcexec's, because its C library uses it.
+pub(crate) fn publish(stack: &Stack, code: (u64, u64)) {
     let text = proc_file::read_text("/proc/self/stat");
     let Some(mut addresses) = parse(&text, program_break()) else {
         return;

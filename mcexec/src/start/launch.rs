@@ -44,7 +44,7 @@ pub(crate) fn launch(run: &Run, inheritance: &Inheritance) -> Result<Program, St
     load(&prepared, &program).map_err(|error| error.of_program(&shown))?;
     // How the process is called matters to people only.
     let _ = prctl::set_name(&prepared.name);
-    command_line::show(&prepared.stack, code_of(&prepared.layout.program));
+    command_line::publish(&prepared.stack, code_of(&prepared.layout.program));
     sysfs::set_instance(run.os);
     transport::begin(run.transport, program.window)
         .map_err(|errno| StartError::cokernel("option --way", errno.desc()))?;
@@ -85,7 +85,7 @@ fn create(
         window_fd: -1,
         reserved: 0,
     };
-    let fd = create_patiently(&mut request).map_err(|errno| create_error(run, errno))?;
+    let fd = create_when_free(&mut request).map_err(|errno| create_error(run, errno))?;
     let (window, slots) = window::map(&fd, &fd, prepared.window_start).map_err(|errno| {
         StartError::cokernel(what, format!("cannot map the window: {}", errno.desc()))
     })?;
@@ -99,8 +99,9 @@ fn create(
     })
 }
 
-/// After an exec the window of the program before may still be on its way out.
-fn create_patiently(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
+/// Creates the process. After an exec it takes a moment until the program before has gone; so long the
+/// process is busy.
+fn create_when_free(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
     for _ in 0..BUSY_TRIES {
         match device::create(request) {
             Err(Errno::EBUSY) => thread::sleep(BUSY_PAUSE),
