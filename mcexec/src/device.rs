@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Typed calls on `/dev/mcosN`, and the descriptor they go through.
+//! Hops 4a and 8a of a delegated call, and everything else that is asked of mcctrl: typed calls on
+//! `/dev/mcosN`, and the descriptor that they go through.
 //!
 //! Program and mcexec share one table of descriptors. Ours sits at a high number, closes on exec,
 //! and is hidden from the program by [`crate::delegate`].

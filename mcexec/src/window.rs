@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The window: the program's address space at the same addresses in this process. And the slots.
+//! The window, which shows the program's memory at the same addresses in this process, and the slots.
+//!
+//! Hop 7 of a delegated call happens in the window: Linux touches the program's buffer there. If hop 6
+//! has its data in a bounce page, [`bounce_address`] says where.
 
 use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! mcexec's own descriptor: the program, which has the same table of descriptors, must neither use nor
-//! close it.
+//! Hop 6.2 of a delegated call: a call on mcexec's own descriptor is refused.
+//!
+//! The program, which has the same table of descriptors, must neither use nor close it.
 
 use std::os::fd::RawFd;
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The path argument of a call, which is read from the program's memory once.
+//! Hop 6.1 of a delegated call: if the call looks a path up, the path is read.
+//!
+//! The program can change its memory at any time, so it is read once, and what was read is judged.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The period of a program's requests, if they come at regular intervals: a simulation, for example,
-//! writes a line each step.
+//! Hop 5.2 of a delegated call: a worker that has slept learns the period of its program's requests.
 //!
+//! Many programs ask at regular intervals: a simulation, for example, writes a line each step.
 //! When a worker has gone to sleep because nobody asked, the next call costs a wake-up. If the last few
 //! pauses were alike, the worker has itself woken a little before the next request is due, and polls for
 //! it. The worker learns how much earlier that must be: more, if a request came before it was up; less,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The placement of a worker: on which CPU of Linux it runs.
+//! Hop 5.4 of a delegated call: the worker goes to the CPU of Linux that is its placement.
 //!
-//! It is the CPU that serves its thread's core (`ihkosctl set ikc_map`), if the process may use that
+//! This is the CPU that serves its thread's core (`ihkosctl set ikc_map`), if the process may use that
 //! one; otherwise the worker runs wherever the process may. A server of call queues belongs to no core,
 //! and runs on any CPU of the map.
 //!

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The poll budget: how long a worker polls its slot for the next request before it sleeps.
+//! Hop 5.1 of a delegated call: the worker polls its slot, as long as its poll budget lasts, before it
+//! sleeps.
 //!
 //! Polling costs Linux's CPU, sleeping costs a wake-up. A short burst of polls, a *glance*, is always
 //! made: a thread that asks again at once is answered without either side sleeping, also when many

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! For measurement (`mcexec --way=WAY`): other transports for a delegated call's data than the usual one, so that
-//! they can be compared. A program that executes another goes on with the usual one.
+//! Hop 6.4 of a delegated call: was another transport than the usual one chosen for its data?
+//!
+//! The others exist for measurement only, so that they can be compared (`mcexec --way=WAY`). A program that
+//! executes another goes on with the usual one.
 
 use std::sync::OnceLock;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `mcexec --way=copy`: the data of a call travel through memory of mcexec's, and mcctrl copies them from or to
-//! the program's frames, which are not mapped.
+//! Hop 6.4 of a delegated call under `mcexec --way=copy`: its data are copied.
+//!
+//! They travel through memory of mcexec's, and mcctrl copies them from or to the program's frames, which are
+//! not mapped.
 //!
 //! So travel the data of `read`, `write`, `pread64`, `pwrite64` and of those ioctls whose argument is known to be
 //! plain data of a known length. All other calls are made as they are, and so is a call whose buffer mcctrl

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Waits for requests in a slot: first by polling, then asleep in mcctrl.
+//! Hops 5 and 8 of a delegated call: a worker takes the request from its thread's slot, and puts the
+//! answer there.
+//!
+//! It waits first by polling the slot, then asleep in mcctrl.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;

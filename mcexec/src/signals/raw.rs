@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Signals by the bare system calls: masks, what waits, and the end of this process.
 //!
+//! Hop 5.3 of a delegated call comes here if its thread blocks other signals than at its last call.
 //! Linux is asked directly where the C library would leave out the signals it uses itself.
 
 use std::mem::zeroed;
