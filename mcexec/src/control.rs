@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The control thread: always asleep in mcctrl, so that death and stop of this process are seen at
-//! once, and those of the co-kernel, too.
+//! The control thread, which is always asleep in mcctrl.
+//!
+//! So Linux sees at once if this process dies or stops, and this process learns at once if the
+//! co-kernel is gone or a call is to be interrupted.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,8 +38,8 @@ pub(crate) fn spawn(os: u32, slots: Slots) -> Result<(), StartError> {
         .map_err(|error| failed(error.to_string()))
 }
 
-/// Threads allocate next to nothing: a heap for each would cost more calls at the start than it ever
-/// saves.
+/// Lets all threads share one heap. They allocate next to nothing, and a heap for each would cost
+/// more calls at the start than it ever saves.
 #[expect(unsafe_code, reason = "mallopt")]
 fn share_one_heap() {
     // SAFETY: only sets a number that the allocator looks at when a thread allocates first.
@@ -60,7 +62,7 @@ fn watch(os: u32, slots: Slots) {
     }
 }
 
-/// The program cannot go on: says so once and ends the process.
+/// Says once that the program cannot go on, and ends the process.
 pub(crate) fn cokernel_gone(os: u32) -> ! {
     static SAID: AtomicBool = AtomicBool::new(false);
     if SAID.swap(true, Ordering::Relaxed) {

@@ -2,8 +2,8 @@
 //! Hops 4a and 8a of a delegated call, and everything else that is asked of mcctrl: typed calls on
 //! `/dev/mcosN`, and the descriptor that they go through.
 //!
-//! Program and mcexec share one table of descriptors. Ours sits at a high number, closes on exec,
-//! and is hidden from the program by [`crate::delegate`].
+//! Program and mcexec share one table of descriptors. Ours sits at a high number and closes on exec;
+//! [`crate::delegate`] keeps the program from it.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -25,15 +25,15 @@ use nix::sys::resource::{getrlimit, setrlimit, Resource};
 
 use crate::error::StartError;
 
-/// Highest number our descriptor gets: a larger table costs every fork memory.
+/// The highest number that our descriptor gets. A larger table costs every fork memory.
 const HIGHEST: u64 = 4096;
-/// Below this the program would notice.
+/// The lowest number that our descriptor gets. Below it the program would notice.
 const LOWEST: RawFd = 3;
 
 /// Our descriptor; -1 before [`open`].
 static DESCRIPTOR: AtomicI32 = AtomicI32::new(-1);
 
-/// Our descriptor, which the program must not see.
+/// Returns our descriptor, which the program must not see.
 #[must_use]
 pub(crate) fn descriptor() -> RawFd {
     DESCRIPTOR.load(Ordering::Relaxed)
@@ -43,7 +43,7 @@ pub(crate) fn descriptor() -> RawFd {
 ///
 /// # Errors
 ///
-/// There is none, or its modules have another version.
+/// There is no such instance, or its modules have another version.
 pub(crate) fn open(os: u32) -> Result<(), StartError> {
     let path = format!("/dev/mcos{os}");
     let what = format!("os {os}");
@@ -86,7 +86,7 @@ pub(crate) fn make_room(wanted: RawFd) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Moves `from` to the highest free number; it closes on exec. On failure `from` stays open.
+/// Moves `from` to the highest free number, where it closes on exec. On failure `from` stays open.
 ///
 /// # Errors
 ///
@@ -111,7 +111,7 @@ pub(crate) fn move_up(from: OwnedFd) -> Result<OwnedFd, Errno> {
     Ok(moved)
 }
 
-/// `from` as exactly `number`, if that is free.
+/// Duplicates `from` as exactly `number`, if that is free.
 fn duplicate_to(from: RawFd, number: RawFd) -> Option<OwnedFd> {
     // SAFETY: only looked at, for the duration of this call; the numbers may well be closed.
     let raw = |argument| unsafe { libc::fcntl(argument, libc::F_GETFD) };
@@ -149,11 +149,11 @@ fn exchange<T: Copy>(number: u32, argument: &mut T) -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
-/// Creates this process's program; the descriptor to map its window from.
+/// Creates the process of this process's program. Returns the descriptor to map its window from.
 ///
 /// # Errors
 ///
-/// See [`uapi::CREATE_PROCESS`].
+/// The errors are listed at [`uapi::CREATE_PROCESS`].
 pub(crate) fn create(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
     exchange(uapi::CREATE_PROCESS, request)?;
     if request.window_fd < 0 {
@@ -168,7 +168,7 @@ pub(crate) fn create(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 ///
-/// See [`uapi::ADOPT_PROCESS`].
+/// The errors are listed at [`uapi::ADOPT_PROCESS`].
 pub(crate) fn adopt(prepared_child: u64) -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut request = AdoptProcess {
         unborn: prepared_child,
@@ -195,11 +195,11 @@ pub(crate) fn start_adopted() -> Result<(), Errno> {
     plain(uapi::START_ADOPTED, 0).map(drop)
 }
 
-/// Whether our descriptor closes on exec; it does, unless mcexec executes itself.
+/// Sets whether our descriptor closes on exec. It does, unless mcexec executes itself.
 ///
 /// # Errors
 ///
-/// None that could happen to an open descriptor.
+/// None can happen to an open descriptor.
 pub(crate) fn set_close_on_exec(closes: bool) -> Result<(), Errno> {
     let flags = if closes {
         FdFlag::FD_CLOEXEC
@@ -211,7 +211,7 @@ pub(crate) fn set_close_on_exec(closes: bool) -> Result<(), Errno> {
     fcntl(ours, FcntlArg::F_SETFD(flags)).map(drop)
 }
 
-/// Goes on with the descriptor that mcexec before its exec has left open.
+/// Takes over the descriptor that mcexec left open when it executed itself.
 ///
 /// # Errors
 ///
@@ -264,7 +264,7 @@ pub(crate) fn ring(index: usize) -> Result<(), Errno> {
 ///
 /// # Errors
 ///
-/// See [`uapi::POPULATE`].
+/// The errors are listed at [`uapi::POPULATE`].
 pub(crate) fn populate(
     fd: RawFd,
     file_offset: u64,
@@ -282,11 +282,11 @@ pub(crate) fn populate(
     read_file(uapi::POPULATE, order)
 }
 
-/// Loads pages of file number `file` of which page `touched` was touched.
+/// Loads pages of file number `file`, because page `touched` was touched.
 ///
 /// # Errors
 ///
-/// See [`uapi::LOAD_PAGES`].
+/// The errors are listed at [`uapi::LOAD_PAGES`].
 pub(crate) fn load_pages(
     file: i32,
     page: u64,
@@ -309,7 +309,7 @@ pub(crate) fn load_pages(
 ///
 /// # Errors
 ///
-/// See [`uapi::COPY`].
+/// The errors are listed at [`uapi::COPY`].
 pub(crate) fn copy(what: u32, address: u64, buffer: &mut [u8]) -> Result<(), Errno> {
     exchange(
         uapi::COPY,
@@ -331,7 +331,7 @@ fn read_file(number: u32, mut order: Populate) -> Result<(), Errno> {
 ///
 /// # Errors
 ///
-/// See [`uapi::MIRROR`].
+/// The errors are listed at [`uapi::MIRROR`].
 pub(crate) fn mirror(address: u64, write: u64) -> Result<(), Errno> {
     exchange(
         uapi::MIRROR,
@@ -347,12 +347,12 @@ pub(crate) fn mirror(address: u64, write: u64) -> Result<(), Errno> {
 ///
 /// # Errors
 ///
-/// See [`uapi::MAP_WINDOW`], and `ENOMEM`.
+/// The errors are listed at [`uapi::MAP_WINDOW`]; `ENOMEM` is another.
 pub(crate) fn map_window(start: u64, bytes: u64) -> Result<(), Errno> {
     exchange(uapi::MAP_WINDOW, &mut WindowPart { start, bytes })
 }
 
-/// Which Linux CPU serves which core, each plus 1; 0: any.
+/// Returns for each core which Linux CPU serves it, plus 1; 0 stands for any.
 ///
 /// # Errors
 ///
@@ -376,12 +376,12 @@ pub(crate) fn control_wait() -> Result<ControlEvent, Errno> {
     Ok(event)
 }
 
-/// Records of the co-kernel: question `what` about process `pid` (0 = the own one), from number
-/// `from` on.
+/// Asks the co-kernel question `what` about process `pid` (0 is the own one). Returns its records
+/// from number `from` on.
 ///
 /// # Errors
 ///
-/// See [`uapi::QUERY`].
+/// The errors are listed at [`uapi::QUERY`].
 pub(crate) fn query(pid: i32, what: u32, from: u64) -> Result<Vec<u64>, Errno> {
     let mut records = vec![0_u64; VIEW_WORDS];
     let mut query = Query {
@@ -396,7 +396,8 @@ pub(crate) fn query(pid: i32, what: u32, from: u64) -> Result<Vec<u64>, Errno> {
     Ok(records)
 }
 
-/// This process has written a core and dies of `signal`. Comes back only if it cannot be told.
+/// Tells that this process has written a core and dies of `signal`. Returns only if it cannot be
+/// told.
 pub(crate) fn core_written(signal: i32) {
     if let Ok(signal) = usize::try_from(signal) {
         // What is to be done then is the same whatever the reason.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Why a program was not started: one line on stderr and an exit status as a shell's.
+//! The reasons why a program was not started: one line on stderr, and an exit status like a shell's.
 
 use std::fmt::{self, Display};
 use std::io;
@@ -25,7 +25,7 @@ pub(crate) struct StartError {
 }
 
 impl StartError {
-    /// `what` is wrong with the co-kernel.
+    /// Makes the error that says what is wrong with the co-kernel.
     pub(crate) fn cokernel(what: impl Display, reason: impl Display) -> Self {
         Self {
             line: format!("{what}: {reason}"),
@@ -34,12 +34,12 @@ impl StartError {
     }
 }
 
-/// Why a file cannot be executed: what `execve` would say, and in words what is behind it.
+/// The reason why a file cannot be executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExecError {
-    /// What `execve` would have failed with.
+    /// The error that `execve` would have had.
     pub errno: Errno,
-    /// More than the errno says; may be empty.
+    /// The cause in words, where the errno does not say it. May be empty.
     pub detail: String,
 }
 
@@ -57,7 +57,7 @@ impl ExecError {
         Self::new(Errno::ENOEXEC, detail)
     }
 
-    /// The same for the program named `program`, with the status a shell would give.
+    /// Makes the error about the program named `program`, with the status that a shell would give.
     pub(crate) fn of_program(self, program: impl Display) -> StartError {
         let status = if self.errno == Errno::ENOENT {
             NOT_FOUND

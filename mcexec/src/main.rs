@@ -35,7 +35,7 @@ use start::{inherited, launch, prepare, reexec, resume};
 /// Answer to `--version`.
 const VERSION: &str = concat!("mcexec ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// Runs the program; the exit status if it was not started.
+/// Runs the program. Returns the exit status if it was not started.
 fn run() -> u8 {
     let (ignored_signals, blocked_signals) = inherited::signals();
     let environment = inherited::environment();

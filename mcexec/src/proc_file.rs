@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Files of `/proc`, which have no size: read at once, with as few calls as that takes. Every start
-//! of a program reads several.
+//! Reads files of `/proc`, which have no size, with as few calls as possible. Every start of a program
+//! reads several.
 
 use std::fs::File;
 use std::io::Read;
 
-/// Longer than any of those that are read here.
+/// The room for a file at first: none of those that are read here is longer.
 const USUAL_BYTES: usize = 8 << 10;
 
-/// What is in the file at `path`; nothing if it cannot be read.
+/// Returns the bytes of the file at `path`, or none if it cannot be read.
 #[must_use]
 pub(crate) fn read(path: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
@@ -19,7 +19,7 @@ pub(crate) fn read(path: &str) -> Vec<u8> {
     bytes
 }
 
-/// The text in the file at `path`; empty if it cannot be read.
+/// Returns the text of the file at `path`, or an empty one if it cannot be read.
 #[must_use]
 pub(crate) fn read_text(path: &str) -> String {
     String::from_utf8(read(path)).unwrap_or_default()

@@ -13,17 +13,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::libc;
 
-/// Linux's `-ERESTARTNOHAND`: nothing was done; restarted unless a handler runs.
+/// Linux's `-ERESTARTNOHAND`: nothing was done, and the call is restarted unless a handler runs.
 const RESTART_NO_HANDLER: i64 = -514;
-/// Linux's `-ERESTARTNOINTR`: the signal came before the call; its handler runs, then the call.
+/// Linux's `-ERESTARTNOINTR`: the signal came before the call. The handler runs, then the call.
 const NOT_BEGUN: i64 = -513;
-/// Linux's `-ERESTARTSYS`: nothing was done, the call may be restarted.
+/// Linux's `-ERESTARTSYS`: nothing was done, and the call may be restarted.
 const RESTART: i64 = -512;
 
 thread_local! {
-    /// This thread's call is to be interrupted, and none has been for it yet.
+    /// Whether this thread's call, or its next one, is still to be interrupted.
     static INTERRUPTED: AtomicU32 = const { AtomicU32::new(0) };
-    /// This thread has sent a signal on since its call began.
+    /// Whether this thread has sent a signal on since its call began.
     static SENT_ON: AtomicU32 = const { AtomicU32::new(0) };
 }
 
@@ -70,8 +70,8 @@ extern "C" {
     static mcexec_syscall_interrupted: u8;
 }
 
-/// Performs system call `number`; its result or a negative errno, or one of Linux's codes for calls
-/// that may be restarted.
+/// Performs system call `number`. Returns its result or a negative errno, or one of Linux's codes
+/// for calls that may be restarted.
 ///
 /// The caller has made sure that the call does not act on mcexec itself: its memory, its threads,
 /// its handlers, its descriptor. Addresses among the arguments are the program's; Linux checks
@@ -97,22 +97,23 @@ pub(crate) fn perform(number: u64, args: [u64; 6]) -> i64 {
     result
 }
 
-/// Whether `result` of [`perform`] says that the call was interrupted, or that it had not begun when it
-/// was to be.
+/// Returns whether `result` of [`perform`] says that the call was interrupted, or that it had not
+/// begun when a signal came.
 #[must_use]
 pub(crate) const fn is_interrupted(result: i64) -> bool {
     matches!(result, RESTART | RESTART_NO_HANDLER | NOT_BEGUN | EINTR)
 }
 
-/// A signal is sent on to the co-kernel. For signal handlers.
+/// Notes that a signal is sent on to the co-kernel. Signal handlers call this.
 pub(crate) fn note_signal() {
     SENT_ON.with(|sent_on| sent_on.store(1, Ordering::Relaxed));
 }
 
 const EINTR: i64 = -(libc::EINTR as i64);
 
-/// Interrupts this thread's call in flight, or the next one. For signal handlers: `instruction` is where the
-/// handler interrupted; where to go on instead, if it must.
+/// Interrupts this thread's call in flight, or the next one. Signal handlers call this:
+/// `instruction` is the one that the handler interrupted. Returns where to go on instead, if it
+/// must be elsewhere.
 #[must_use]
 pub(crate) fn interrupt(instruction: u64) -> Option<u64> {
     // A constant without destructor: the access does nothing but compute an address.

@@ -19,22 +19,22 @@ use nix::libc;
 use nix::sys::uio::{process_vm_readv, process_vm_writev, RemoteIoVec};
 use nix::unistd::Pid;
 
-/// The mapped window. It stays until the process ends.
+/// The mapped window, which stays until the process ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     start: u64,
 }
 
-/// The mapped delegation slots. They stay until the process ends. Only those that the co-kernel has
-/// named may be touched: the others have no page yet.
+/// The mapped delegation slots, which stay until the process ends. Only those that the co-kernel
+/// has named may be touched: the others have no page yet.
 pub(crate) type Slots = &'static [DelegationSlot; MAX_SLOTS];
 
-/// The read-only parts of the window: start and end. A forked child has to make them again. The
+/// The read-only parts of the window, by start and end. A forked child has to make them again. The
 /// co-kernel changes them one at a time, and not while it forks.
 static READ_ONLY: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
 
 /// Keeps everybody from changing rights while this process forks, so that the child finds the lock
-/// free: a server of call queues may be about to let code be executed.
+/// free: a queue server may be about to let code be executed.
 #[must_use]
 pub(crate) fn keep_rights() -> Option<MutexGuard<'static, BTreeMap<u64, u64>>> {
     READ_ONLY.lock().ok()
@@ -69,15 +69,16 @@ fn map_parts(
     Ok((Window { start }, slots))
 }
 
-/// Address of byte `at` of the bounce page of slot `index`, which is mapped behind `slots`, if there
-/// can be one that has `bytes` from there on. For Linux only: a reference to it there is none.
+/// Returns the address of byte `at` of the bounce page of slot `index`, if there can be one that
+/// has `bytes` from there on. The page is mapped behind `slots`. The address is for Linux only, and
+/// never becomes a reference.
 pub(crate) fn bounce_address(slots: Slots, index: usize, at: u64, bytes: u64) -> Option<u64> {
     let fits = at.checked_add(bytes)? <= PAGE_BYTES;
     let page = slot::bounce_page(index).filter(|_| fits)? as u64;
     Some(ptr::from_ref(slots).addr() as u64 + page * PAGE_BYTES + at)
 }
 
-/// The free parts of the window that begins at `start`.
+/// Returns the free parts of the window that begins at `start`.
 fn gaps(start: u64) -> Result<Vec<(u64, u64)>, Errno> {
     let text = std::fs::read_to_string("/proc/self/maps").map_err(|_| Errno::EIO)?;
     let mut gaps = Vec::new();
@@ -97,7 +98,7 @@ fn gaps(start: u64) -> Result<Vec<(u64, u64)>, Errno> {
     Ok(gaps)
 }
 
-/// The addresses at the beginning of a line of `/proc/self/maps`.
+/// Returns the addresses at the beginning of a line of `/proc/self/maps`.
 fn range_of(line: &str) -> Option<(u64, u64)> {
     let (first, last) = line.split_once(' ')?.0.split_once('-')?;
     let number = |text| u64::from_str_radix(text, 16).ok();
@@ -139,12 +140,12 @@ pub(crate) fn map_shared(
 }
 
 impl Window {
-    /// Lowest address.
+    /// Returns the lowest address.
     pub(crate) fn start(self) -> u64 {
         self.start
     }
 
-    /// The part [`address`, `+ bytes`) as pointer and length, if it lies in the window.
+    /// Returns the part [`address`, `+ bytes`) as pointer and length, if it lies in the window.
     ///
     /// # Errors
     ///
@@ -165,8 +166,8 @@ impl Window {
         ))
     }
 
-    /// What delegated calls may do with a page-aligned part; only reading and writing count,
-    /// mcexec never executes the program's pages.
+    /// Sets what delegated calls may do with a page-aligned part. Only reading and writing count,
+    /// because mcexec never executes the program's pages.
     ///
     /// # Errors
     ///
@@ -186,8 +187,8 @@ impl Window {
     }
 
     /// Lets the read-only part around `address` be executed here, as far as the co-kernel lets the
-    /// program execute its pages: mcctrl sees to that. Whether there is such a part. May be called
-    /// from the handler of a fault outside this program's code.
+    /// program execute its pages: mcctrl sees to that. Returns whether there is such a part. May be
+    /// called from the handler of a fault outside this program's code.
     pub(crate) fn allow_execution(self, address: u64) -> bool {
         let Ok(parts) = READ_ONLY.lock() else {
             return false;
@@ -203,19 +204,19 @@ impl Window {
         address < end && unsafe { libc::mprotect(first, length, rights) } == 0
     }
 
-    /// Something else than the window is mapped in a part: what rights the window has there is over.
+    /// Forgets the rights of a part of the window, because something else is mapped there.
     pub(crate) fn forget_rights(self, address: u64, bytes: u64) {
         if let Ok(mut parts) = READ_ONLY.lock() {
             remove_part(&mut parts, address, address + bytes);
         }
     }
 
-    /// The window of a child that has the same program. The files its parent has mapped in the
-    /// window are there already.
+    /// Maps the window of a child that has the same program. The files that its parent has mapped
+    /// in the window are there already.
     ///
     /// # Errors
     ///
-    /// As [`map`].
+    /// The errors are those of [`map`].
     pub(crate) fn map_again(
         self,
         window_fd: &OwnedFd,
@@ -229,7 +230,7 @@ impl Window {
         Ok((window, slots))
     }
 
-    /// Drops Linux's page tables of a page-aligned part; the next access asks again.
+    /// Drops Linux's page tables of a page-aligned part. The next access asks the co-kernel again.
     ///
     /// # Errors
     ///
@@ -238,7 +239,7 @@ impl Window {
         self.advise(address, bytes, libc::MADV_DONTNEED)
     }
 
-    /// From now on each fault maps one page.
+    /// Makes each fault map one page from now on.
     ///
     /// # Errors
     ///
@@ -303,11 +304,12 @@ pub(crate) fn write(address: u64, bytes: &[u8]) -> Result<(), Errno> {
     }
 }
 
-/// Copies from `address` of the program to `bytes`, as far as there is readable memory; how many.
+/// Copies from `address` of the program to `bytes`, as far as there is readable memory. Returns how
+/// many bytes that were.
 ///
 /// # Errors
 ///
-/// `EFAULT` if there is none.
+/// `EFAULT` if there is no readable memory.
 pub(crate) fn read(address: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
     let remote = RemoteIoVec {
         base: usize::try_from(address).map_err(|_| Errno::EFAULT)?,

@@ -30,27 +30,27 @@ mod note {
 /// The signal that ends the program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cause {
-    /// Its number.
+    /// Number of the signal.
     pub signal: i32,
-    /// Its si_code.
+    /// The `si_code` that came with it.
     pub code: i32,
-    /// The two words after it in siginfo.
+    /// The two words that follow the `si_code` in `siginfo_t`.
     pub words: [u64; 2],
 }
 
 /// A segment: an area of the program.
 pub(super) struct Part {
-    /// Its first address.
+    /// First address of the area.
     pub address: u64,
-    /// Where its bytes are in the core.
+    /// Where the bytes of the segment begin in the core.
     pub offset: u64,
-    /// How many there are.
+    /// How many bytes of the segment are in the core.
     pub file_bytes: u64,
     memory_bytes: u64,
     rights: u32,
 }
 
-/// What is known before memory is copied.
+/// A core without the contents of memory, which are copied afterwards.
 pub(super) struct Image {
     /// Headers and notes, from the beginning of the file.
     pub head: Vec<u8>,
@@ -59,7 +59,7 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Of the program that `cause` ends and whose areas are `lines`.
+    /// Makes the core of the program that `cause` ends and whose areas are `lines`.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Image {
     }
 }
 
-/// Rights as ELF orders them.
+/// Returns the rights of `line` as ELF orders the bits.
 fn elf_rights(line: &Line) -> u32 {
     let bit = |right, bit| if line.may(right) { bit } else { 0 };
     bit(prot::READ, 4) | bit(prot::WRITE, 2) | bit(prot::EXEC, 1)
@@ -169,7 +169,7 @@ fn elf_header(headers: u64) -> Vec<u8> {
         .0
 }
 
-/// `sizes` are those in the file and in memory.
+/// Returns a program header. `sizes` are those in the file and in memory.
 fn program_header(
     kind: u32,
     rights: u32,
@@ -187,12 +187,12 @@ fn program_header(
         .0
 }
 
-/// A note about a process.
+/// Returns a note about a process.
 fn note(kind: u32, content: &[u8]) -> Vec<u8> {
     note_of(b"CORE\0\0\0\0", kind, content)
 }
 
-/// A note with its name, which is padded, and its content.
+/// Returns a note with its name, which is padded, and its content.
 fn note_of(name: &[u8; 8], kind: u32, content: &[u8]) -> Vec<u8> {
     let length = name.iter().position(|byte| *byte == 0).unwrap_or(7) + 1;
     let bytes = Bytes::default()
@@ -206,7 +206,7 @@ fn note_of(name: &[u8; 8], kind: u32, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// All notes: those about the process come after the first thread's registers.
+/// Returns all notes. Those about the process come after the registers of the first thread.
 fn notes(cause: &Cause, lines: &[Line]) -> Result<Vec<u8>, Errno> {
     let mut notes = Vec::new();
     for index in 0.. {

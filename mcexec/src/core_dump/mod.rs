@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A core of the program: where and whether, by Linux's rules; [`elf`] makes what is in it, [`name`]
-//! what it is called. Linux's own dump would show mcexec.
+//! The core dump of a program, because Linux's own would show mcexec.
+//!
+//! Linux's rules say whether there is one, and where. [`elf`] makes its contents, [`name`] its name.
 
 mod elf;
 mod name;
@@ -22,11 +23,11 @@ use crate::window;
 
 /// Linux writes no core that may not be larger than this.
 const SMALLEST_LIMIT: u64 = 4096;
-/// How much is copied at once.
+/// How many bytes are copied at once.
 const CHUNK: usize = 256 << 10;
 
-/// Writes the core of the program that `cause` ends. `false`: Linux would write none, or into a
-/// pipe, which is Linux's own business.
+/// Writes the core of the program that `cause` ends. Returns `false` if Linux would write none, or
+/// would write it into a pipe, which is Linux's own business.
 pub(crate) fn write(cause: &Cause) -> bool {
     let limit = getrlimit(Resource::RLIMIT_CORE).map_or(0, |(soft, _)| soft);
     if limit < SMALLEST_LIMIT || !matches!(prctl::get_dumpable(), Ok(true)) {
@@ -78,7 +79,7 @@ fn fill(file: File, cause: &Cause, limit: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The core file. What is never there is a hole.
+/// The core file. Memory that is never there becomes a hole.
 struct Output {
     file: File,
     at: u64,
@@ -86,7 +87,7 @@ struct Output {
 }
 
 impl Output {
-    /// Writes `bytes`; `false` if no more can be written.
+    /// Writes `bytes`. Returns `false` if no more can be written.
     fn write(&mut self, bytes: &[u8]) -> bool {
         let length = bytes.len() as u64;
         if length > self.left || self.file.write_all(bytes).is_err() {
@@ -97,7 +98,8 @@ impl Output {
         true
     }
 
-    /// Copies the program's memory from `start` to `end` to `offset`. What cannot be read is a hole.
+    /// Copies the program's memory from `start` to `end` to `offset` of the file. Memory that
+    /// cannot be read becomes a hole. Returns `false` if no more can be written.
     fn copy(&mut self, start: u64, end: u64, offset: u64) -> bool {
         if self.at != offset && self.file.seek(SeekFrom::Start(offset)).is_err() {
             return false;

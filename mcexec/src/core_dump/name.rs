@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::utsname::uname;
 use nix::unistd::{getgid, gettid, getuid};
 
-/// What a pattern may name.
+/// The facts that a pattern may name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub pid: u32,
@@ -28,7 +28,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Those of this process, which dies of `signal`.
+    /// Collects the facts of this process, which dies of `signal`.
     pub(super) fn of_this_process(signal: i32, limit: u64) -> Self {
         let read = |path| fs::read(path).unwrap_or_default();
         let mut comm = read("/proc/self/comm");
@@ -50,7 +50,7 @@ impl Facts {
     }
 }
 
-/// The path that `pattern` makes; `None` if it names no file.
+/// Returns the path that `pattern` makes, or `None` if the pattern names no file.
 pub(super) fn expand(pattern: &[u8], facts: &Facts) -> Option<PathBuf> {
     if pattern.is_empty() || matches!(pattern.first(), Some(b'|' | b'@')) {
         return None;

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `getdents64`: mcexec's descriptor does not show in `/proc/self/fd`, nor its own threads in
-//! `/proc/self/task`.
+//! `getdents64`: directories do not show mcexec's descriptor (`/proc/self/fd`), nor its own threads
+//! (`/proc/self/task`).
 
 use nix::libc;
 
 use super::raw::raw;
 use crate::{device, procfs, window};
 
-/// Where the length of an entry and its name lie in it.
+/// Offset of an entry's length in the entry.
 const LENGTH_AT: usize = 16;
+/// Offset of an entry's name in the entry.
 const NAME_AT: usize = 19;
 
-/// Entries of a directory, without ours.
+/// Performs `getdents64` and leaves our own entries out.
 #[must_use]
 pub(crate) fn entries(args: [u64; 6]) -> i64 {
     loop {
@@ -41,7 +42,7 @@ pub(crate) fn entries(args: [u64; 6]) -> i64 {
     }
 }
 
-/// What a directory does not show.
+/// The entries that a directory does not show.
 enum Hidden {
     /// Our descriptor.
     Descriptor(i32),
@@ -62,7 +63,8 @@ impl Hidden {
     }
 }
 
-/// What descriptor `directory` must not show, if it is a directory of descriptors or of threads.
+/// Returns the entries that descriptor `directory` must not show, if it is a directory of
+/// descriptors or of threads.
 fn hidden_entries(directory: u64) -> Option<Hidden> {
     let fd = i32::try_from(directory).ok()?;
     let path = procfs::descriptor::path_of(fd).filter(|path| path.starts_with("/proc"))?;
@@ -72,7 +74,7 @@ fn hidden_entries(directory: u64) -> Option<Hidden> {
     procfs::threads_listed_in(&path).map(Hidden::ThreadsBut)
 }
 
-/// `list` without the entries whose name is `hidden`.
+/// Returns `list` without the entries whose name is `hidden`.
 fn without(list: &[u8], hidden: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut shown = Vec::with_capacity(list.len());
     let mut rest = list;

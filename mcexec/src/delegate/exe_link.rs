@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `/proc/self/exe`: Linux's link names mcexec, the program must find itself.
+//! `/proc/self/exe`: Linux's link names mcexec, but the program must find itself.
 
 use nix::libc;
 
@@ -8,8 +8,8 @@ use super::raw::raw;
 use super::Program;
 use crate::{procfs, window};
 
-/// Whether a path is that link. Other spellings than the usual ones are opened, as far as the link
-/// itself, to see what they are.
+/// Returns whether a path is that link. If it has another spelling than the usual ones, the link
+/// itself is opened, to see which one it is.
 fn is_meant(argument: &PathArgument) -> bool {
     let path = argument.bytes();
     let ends_alike = path == b"exe" || path.ends_with(b"/exe");
@@ -41,7 +41,8 @@ fn is_spelling(path: &[u8], pid: u32) -> bool {
     })
 }
 
-/// `readlink` and `readlinkat`: the buffer's address and length come after the path.
+/// Performs `readlink` or `readlinkat`, in which the buffer's address and length come after the
+/// path.
 #[must_use]
 pub(crate) fn read_link(
     program: &Program,
@@ -67,7 +68,7 @@ pub(crate) fn read_link(
     }
 }
 
-/// A call that follows the link.
+/// Performs a call that follows the link.
 #[must_use]
 pub(crate) fn follow(
     program: &Program,
@@ -81,7 +82,7 @@ pub(crate) fn follow(
     raw(call, args)
 }
 
-/// Calls that ask for the link itself.
+/// Returns whether the call asks for the link itself.
 fn stops_at_link(call: libc::c_long, args: &[u64; 6]) -> bool {
     let no_follow = u64::from(libc::AT_SYMLINK_NOFOLLOW.cast_unsigned());
     let open_no_follow = u64::from(libc::O_NOFOLLOW.cast_unsigned());

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! execve: the new program is found and checked first, so that every error can still be answered.
-//! Then mcexec executes itself: close-on-exec, the end of other threads, signals, timers are all
-//! Linux's own doing, and the new mcexec starts the program as if it had been told to by a shell.
+//! `execve`: this process becomes an mcexec for another program.
+//!
+//! The new program is found and checked first, so that every error can still be answered. Then mcexec
+//! executes itself. So Linux closes descriptors, ends the other threads, and resets signals and timers,
+//! and the new mcexec starts the program as if a shell had told it to.
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -27,10 +29,10 @@ const ENTRY_BYTES: usize = 32 * 4096;
 /// Most bytes of all of them.
 const ALL_BYTES: usize = 6 << 20;
 
-/// Signals that wait in the co-kernel and are to wait for the new program.
+/// The signals that wait in the co-kernel and are to wait for the new program.
 static WAITING: AtomicU64 = AtomicU64::new(0);
 
-/// The next program is to find the blocked signals `set` waiting.
+/// Makes the blocked signals `set` wait for the next program.
 pub(super) fn bequeath(set: u64) {
     WAITING.store(set, Ordering::Relaxed);
 }
@@ -39,7 +41,7 @@ pub(super) fn bequeath(set: u64) {
 ///
 /// # Errors
 ///
-/// What execveat(2) says; nothing has changed then.
+/// The error is one of execveat(2), and nothing has changed.
 pub(super) fn execute(program: &Program, args: [u64; 6]) -> Result<(), Errno> {
     let [directory, path, argv, environment, flags, mask] = args;
     let mut text = Text::new();
@@ -66,7 +68,8 @@ pub(super) fn execute(program: &Program, args: [u64; 6]) -> Result<(), Errno> {
     failed.map(|never| match never {})
 }
 
-/// Strings from the null-terminated array at `address`; 0 is an empty one. `room` shrinks.
+/// Reads the strings of the null-terminated array at `address`; address 0 is an empty array. Takes
+/// the bytes that they need off `room`.
 fn list(text: &mut Text, address: u64, room: &mut usize) -> Result<Vec<CString>, Errno> {
     let mut strings = Vec::new();
     if address == 0 {
@@ -92,7 +95,7 @@ fn list(text: &mut Text, address: u64, room: &mut usize) -> Result<Vec<CString>,
     Ok(strings)
 }
 
-/// The path of what is to be executed, by the rules of execveat(2).
+/// Returns the path of the file that is to be executed, by the rules of execveat(2).
 fn locate(directory: u64, path: &CString, flags: u64) -> Result<PathBuf, Errno> {
     let empty_allowed = libc::AT_EMPTY_PATH.cast_unsigned();
     let no_follow = libc::AT_SYMLINK_NOFOLLOW.cast_unsigned();
@@ -123,7 +126,8 @@ fn locate(directory: u64, path: &CString, flags: u64) -> Result<PathBuf, Errno> 
     Ok(found)
 }
 
-/// A path of what descriptor `fd` refers to, if possible one that outlives the descriptor.
+/// Returns a path of the file that descriptor `fd` refers to, if possible one that outlives the
+/// descriptor.
 fn open_file(fd: i32) -> Result<PathBuf, Errno> {
     let link = PathBuf::from(format!("/proc/self/fd/{fd}"));
     if fd == device::descriptor() {
@@ -133,7 +137,7 @@ fn open_file(fd: i32) -> Result<PathBuf, Errno> {
     Ok(if path.exists() { path } else { link })
 }
 
-/// Whether mcexec will be able to start the program.
+/// Finds out whether mcexec will be able to start the program.
 fn check(path: &Path, argv: &[CString], environment: &[CString]) -> Result<(), Errno> {
     let mut limits = inherited::limits();
     for (limit, kept) in limits.iter_mut().zip(inherited::kept_limits()) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Fork: this process forks, too, and its child stands for the program's child. The C library's
-//! fork keeps its own locks in order, so that the child may allocate.
+//! `fork`: when the program forks, this process forks, too, and its child stands for the program's.
+//!
+//! It calls the C library's fork, which keeps its own locks in order, so that the child may allocate.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,7 +17,7 @@ use super::Program;
 use crate::signals::{interrupt, raw, worker_mask};
 use crate::{control, device, procfs, window};
 
-/// What the child of a fork is to be.
+/// The properties of the child of a fork.
 #[derive(Clone, Copy)]
 pub(super) struct CloneArgs {
     /// The number of the process that the co-kernel has prepared for it.
@@ -27,11 +28,11 @@ pub(super) struct CloneArgs {
     pub(super) namespaces: CloneFlags,
 }
 
-/// Forks; the child's id.
+/// Forks this process. Returns the child's id.
 ///
 /// # Errors
 ///
-/// What fork(2) says, or what the child met on its way.
+/// The error is one of fork(2), or one that the child met before it was ready.
 pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<i64, Errno> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|_| Errno::EAGAIN)?;
     let mask = raw::set_mask(u64::MAX);
@@ -59,7 +60,7 @@ pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<i64, Errno> {
     result
 }
 
-/// Waits until `child` is about to run. A child that failed on its way is reaped.
+/// Waits until `child` is about to run. A child that could not get so far is reaped.
 fn hear_of(child: Pid, mut reader: File) -> Result<i64, Errno> {
     let mut word = [0; 4];
     let errno = match reader.read_exact(&mut word) {
@@ -92,7 +93,7 @@ fn become_child(program: &Program, clone: CloneArgs, mask: u64, mut writer: File
     }
 }
 
-/// Everything up to the point where the child's program runs.
+/// Prepares the child up to the point where its program can run.
 fn settle(program: &Program, clone: CloneArgs) -> Result<Program, Errno> {
     // While it has one thread only, as Linux wants for some of them.
     unshare(clone.namespaces)?;

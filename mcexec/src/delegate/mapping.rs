@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Shared mappings of files, devices and shared memory: this process maps them over a part of the window, and
-//! the co-kernel shows the program the pages that Linux puts there.
+//! Shared mappings of files, devices and shared memory.
+//!
+//! This process maps them over a part of the window, and the co-kernel shows the program the pages that
+//! Linux puts there.
 
 use std::mem::offset_of;
 use std::ptr;
@@ -18,16 +20,16 @@ use crate::image::page_up;
 use crate::procfs::descriptor::borrow;
 use crate::procfs::files;
 
-/// Among the flags of mmap.
+/// The flag `MAP_PRIVATE` of mmap, as the program passes it.
 const MAP_PRIVATE: u64 = libc::MAP_PRIVATE.cast_unsigned() as u64;
 /// Size of Linux's `struct robust_list_head`.
 const ROBUST_HEAD_BYTES: u64 = 24;
 
-/// What an operation answers.
+/// The answer of an operation.
 type Done = Result<i64, Refusal>;
 
-/// The answer of an operation that was not performed: a negative errno, or one of Linux's internal codes if a
-/// signal kept a call from beginning, which are no errno.
+/// The answer of an operation that was not performed. It is a negative errno, or one of Linux's
+/// internal codes if a signal kept a call from beginning; these are no errno.
 #[derive(Debug, PartialEq, Eq)]
 struct Refusal(i64);
 
@@ -37,7 +39,7 @@ impl From<Errno> for Refusal {
     }
 }
 
-/// Does what operation `number` asks for; `None` if it is none of these.
+/// Performs operation `number`. Returns `None` if it is none of those here.
 #[must_use]
 pub(super) fn perform(program: &Program, number: u64, args: [u64; 6]) -> Option<i64> {
     let [first, second, third, ..] = args;
@@ -66,7 +68,7 @@ pub(super) fn perform(program: &Program, number: u64, args: [u64; 6]) -> Option<
     Some(done.unwrap_or_else(|Refusal(code)| code))
 }
 
-/// Calls Linux about a part of the window: address, bytes, and one thing more.
+/// Makes a call of Linux about a part of the window, with one argument more than address and bytes.
 fn call(program: &Program, number: libc::c_long, args: [u64; 3]) -> Done {
     let [address, bytes, more] = args;
     program.window.part(address, bytes)?;
@@ -101,7 +103,8 @@ fn map_file(program: &Program, args: [u64; 6]) -> Done {
     Ok(0)
 }
 
-/// Linux moves or grows its mapping. Whatever becomes free is the window again, also if it fails.
+/// Has Linux move or grow its mapping. Whatever becomes free is the window again, even if Linux
+/// fails.
 fn remap_file(program: &Program, args: [u64; 6]) -> Done {
     let [old, old_bytes, new, new_bytes, ..] = args;
     let window = program.window;
@@ -137,7 +140,7 @@ fn remap_file(program: &Program, args: [u64; 6]) -> Done {
     done.map(|_| 0)
 }
 
-/// The bytes of shared memory `id`, whole pages.
+/// Returns the bytes of shared memory `id`, in whole pages.
 fn shm_size(id: u64) -> Done {
     let mut state = [0_u64; size_of::<libc::shmid_ds>() / 8];
     let address = ptr::from_mut(&mut state).expose_provenance() as u64;

@@ -33,37 +33,37 @@ use nix::errno::Errno;
 
 use crate::window::{Slots, Window};
 
-/// What performing a call may need to know of the program.
+/// A program, as far as those need to know it who perform its calls.
 pub(crate) struct Program {
-    /// Instance it runs on.
+    /// Number of the instance that the program runs on.
     pub os: u32,
-    /// What `/proc/self/exe` is for it.
+    /// The file that `/proc/self/exe` leads the program to.
     pub path: CString,
-    /// Its address space.
+    /// The window that shows the program's memory.
     pub window: Window,
-    /// Where its threads leave their requests.
+    /// The slots in which the program's threads leave their requests.
     pub slots: Slots,
-    /// Its vdso, and where ours is.
+    /// Where the program's vdso lies, and where ours.
     pub vdso: VdsoWish,
-    /// What is done for it.
+    /// The functions that serve the program.
     pub service: Service,
 }
 
-/// What this process does for a program, as functions that a program carries with it: so what makes a
-/// worker, forks one, or serves a call queue need not know what a worker does. A worker itself calls
-/// its functions directly.
+/// The functions with which this process serves a program. A program carries them with it, so the
+/// files that make a worker, fork one, or serve a call queue need not know what a worker does. A
+/// worker itself calls its functions directly.
 #[derive(Clone, Copy)]
 pub(crate) struct Service {
     /// Serves the main thread's slot until the process ends.
     pub serve_main: fn(&'static Program) -> !,
-    /// Serves the slot of that index until the co-kernel wants it to end. The thread id is sent when it
-    /// is in the slot, if there is somebody to hear it.
+    /// Serves the slot of that index until the co-kernel wants the worker to end. If there is a
+    /// receiver, it gets the thread id as soon as that is in the slot.
     pub serve: fn(&'static Program, usize, Option<SyncSender<i64>>),
     /// Performs one request. Returns its result or a negative errno.
     pub perform: fn(&'static Program, &Request) -> i64,
 }
 
-/// `result` in the form system calls have.
+/// Turns `result` into the form that system calls have.
 fn answer(result: Result<i64, Errno>) -> i64 {
     result.unwrap_or_else(|errno| -i64::from(errno as i32))
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Requests that are not system calls: what only a thread of this process can do.
+//! Hop 6 of a request that is no system call but an operation: what only a thread of this process can do.
 
 use std::os::fd::RawFd;
 
@@ -20,10 +20,10 @@ use crate::signals::{dispositions, interrupt, raw, worker_mask};
 use crate::start::inherited;
 use crate::{device, function};
 
-/// Device number of `/dev/zero`: a private mapping of it is zeroes.
+/// Device number of `/dev/zero`. A private mapping of it holds only zeroes.
 const ZERO_DEVICE: (u64, u64) = (1, 5);
 
-/// Does what operation `number` asks for.
+/// Performs operation `number`.
 #[must_use]
 #[inline(never)]
 pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) -> i64 {
@@ -80,7 +80,7 @@ fn set_disposition(signal: u64, wanted: u64, flags: u64) -> Result<(), Errno> {
     dispositions::set(signal, wanted, flags)
 }
 
-/// The program dies of a signal, perhaps with a core.
+/// Ends this process by the signal that the program dies of, perhaps with a core.
 fn die([signal, with_core, code, first, second, _]: [u64; 6]) -> ! {
     /// Only what an `int` can be was sent.
     #[expect(clippy::cast_possible_truncation, reason = "the low half is the int")]
@@ -108,7 +108,8 @@ fn prot_bits(word: u64) -> Result<u32, Errno> {
     u32::try_from(word).map_err(|_| Errno::EINVAL)
 }
 
-/// A private file mapping: the program gets the file's pages. 1 if it is nothing but zeroes.
+/// Performs a private file mapping: the program gets the file's pages. Returns 1 if the mapping
+/// holds only zeroes.
 fn load_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
     let [fd, address, bytes, offset, prot, at_once] = args;
     let prot = prot_bits(prot)?;
@@ -127,14 +128,14 @@ fn load_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
     Ok(i64::from(!has_content))
 }
 
-/// The program has touched a page of a file that is not there.
+/// Loads pages of a file, because the program has touched one that is not there.
 fn load_pages([address, pages, file, page, touched, _]: [u64; 6]) -> Result<(), Errno> {
     let file = i32::try_from(file).map_err(|_| Errno::EINVAL)?;
     let touched = u32::try_from(touched).map_err(|_| Errno::EINVAL)?;
     device::load_pages(file, page, address, pages, touched)
 }
 
-/// Whether `fd` has bytes to read, by the rules of `mmap(MAP_PRIVATE)`.
+/// Returns whether `fd` has bytes to read, by the rules of `mmap(MAP_PRIVATE)`.
 fn has_content(fd: RawFd, prot: u32) -> Result<bool, Errno> {
     let fd = borrow(fd).ok_or(Errno::EBADF)?;
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
@@ -156,7 +157,7 @@ fn has_content(fd: RawFd, prot: u32) -> Result<bool, Errno> {
     }
 }
 
-/// Whether `stat` is that of `/dev/zero`.
+/// Returns whether `stat` describes `/dev/zero`.
 fn is_zero_device(stat: &FileStat) -> bool {
     let device = (
         nix::sys::stat::major(stat.st_rdev),

@@ -18,9 +18,9 @@ const LONGEST: usize = 256;
 pub(crate) struct PathArgument {
     /// Index of the argument that is the path.
     pub index: usize,
-    /// The descriptor that it is relative to, `AT_FDCWD` for the current directory.
+    /// The descriptor that the path is relative to. `AT_FDCWD` stands for the current directory.
     pub directory: u64,
-    /// Where it is in the program.
+    /// Address of the path in the program.
     pub address: u64,
     bytes: [u8; LONGEST],
     length: usize,

@@ -14,7 +14,7 @@ use crate::procfs::{self, snapshot, sysfs};
 use crate::signals::own_slot::own_slot;
 use crate::window;
 
-/// The result of `request`, or a negative errno.
+/// Performs `request`. Returns its result or a negative errno.
 #[must_use]
 pub(crate) fn perform(program: &'static Program, request: &Request) -> i64 {
     let Request { number, args } = *request;
@@ -28,7 +28,7 @@ pub(crate) fn perform(program: &'static Program, request: &Request) -> i64 {
 
 const ENOSYS: i64 = -(libc::ENOSYS as i64);
 
-/// A system call whose data lie in the bounce page of this worker's slot.
+/// Performs a system call whose data lie in the bounce page of this worker's slot.
 #[inline(never)]
 fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6]) -> i64 {
     let buffer = own_slot()
@@ -92,7 +92,7 @@ fn path_call(
     }
 }
 
-/// The flags in the structure at `address`, its first word.
+/// Returns the flags in the structure at `address`, which are its first word.
 fn flags_of_openat2(address: u64) -> u64 {
     let mut flags = [0; 8];
     match window::read(address, &mut flags) {
@@ -110,7 +110,7 @@ fn change_directory(call: libc::c_long, args: [u64; 6]) -> i64 {
     result
 }
 
-/// A call that may lead back to the beginning of a view.
+/// Performs a call that may lead back to the beginning of a file of ours in `/proc`.
 fn read_again(call: libc::c_long, args: [u64; 6]) -> i64 {
     let [fd, _, third, fourth, ..] = args;
     if own_descriptors::is_ours(call, fd) {
@@ -127,7 +127,7 @@ fn read_again(call: libc::c_long, args: [u64; 6]) -> i64 {
     result
 }
 
-/// Calls that change who the thread is to Linux.
+/// Returns whether the call changes who the thread is to Linux.
 fn changes_identity(call: libc::c_long) -> bool {
     matches!(
         call,
@@ -141,8 +141,9 @@ fn changes_identity(call: libc::c_long) -> bool {
     )
 }
 
-/// Calls whose object is the calling thread or address space: performed here they would act on
-/// mcexec. The co-kernel does not delegate them; one that does so nevertheless harms nothing.
+/// Returns whether the object of the call is the calling thread or address space. Performed here,
+/// such a call would act on mcexec. The co-kernel delegates none of them, and one that is asked for
+/// nevertheless harms nothing.
 fn acts_on_proxy(call: libc::c_long) -> bool {
     matches!(
         call,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Workers beyond the first. A new one is always made by the worker of the thread that wants it, so
-//! that it inherits what a new thread of the program would: credentials, priority, name.
+//! Workers beyond the first.
+//!
+//! A new worker is always made by the worker of the thread that wants it. So it inherits what a new
+//! thread of the program would inherit: credentials, priority, name.
 //!
 //! A worker whose thread has ended stays asleep in its slot and serves the next thread there; the
 //! co-kernel decides who ends for good.
@@ -13,14 +15,15 @@ use nix::errno::Errno;
 use super::Program;
 use crate::signals::raw;
 
-/// Stack of a worker. Performing calls needs little; a signal handler may run on top of it.
+/// Stack of a worker. Performing calls needs little of it, but a signal handler may run on top.
 const STACK_BYTES: usize = 128 << 10;
 
-/// Starts a worker for slot `index`; its thread id.
+/// Starts a worker for slot `index`. Returns its thread id.
 ///
 /// # Errors
 ///
-/// `EINVAL` for no slot, or one that has a worker for good; `EAGAIN`: Linux has no room for a thread.
+/// `EINVAL` for no slot, or for one whose worker stays for good; `EAGAIN` if Linux has no room for
+/// a thread.
 pub(super) fn start(program: &'static Program, index: u64) -> Result<i64, Errno> {
     let index = checked(program, index)?;
     let (began, hear) = sync_channel(1);
@@ -28,8 +31,8 @@ pub(super) fn start(program: &'static Program, index: u64) -> Result<i64, Errno>
     hear.recv().map_err(|_| Errno::EAGAIN)
 }
 
-/// Starts workers for `slots`, so that the next threads find theirs waiting. Whoever cannot be
-/// started is not missed: the co-kernel uses a slot only when its worker is there.
+/// Starts workers for `slots`, so that the next threads find theirs waiting. A worker that cannot
+/// be started is not missed, because the co-kernel uses a slot only when its worker is there.
 pub(super) fn prepare(program: &'static Program, slots: &[u64]) {
     for index in slots.iter().copied().filter(|index| *index != 0) {
         let started = checked(program, index).and_then(|index| spawn(program, index, None));

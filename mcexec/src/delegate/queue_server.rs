@@ -38,13 +38,13 @@ const POLL_FOR: Duration = Duration::from_micros(50);
 /// Stack of a runner; functions of the program run on one of the program's.
 const STACK_BYTES: usize = 128 << 10;
 
-/// In [`Exchange::asks`]: nothing is asked. The other values are those of [`answer`].
+/// In [`Exchange::asks`]: the runner asks for nothing. The other values are those of [`answer`].
 const RUNNING: u32 = u32::MAX;
-/// See [`RUNNING`].
+/// In [`Exchange::asks`]: the runner has ended.
 const END: u32 = word(answer::END);
-/// See [`RUNNING`].
+/// In [`Exchange::asks`]: the runner wants another server.
 const HIRE: u32 = word(answer::HIRE);
-/// See [`RUNNING`].
+/// In [`Exchange::asks`]: the program's thread is to make a system call.
 const CALL: u32 = word(answer::CALL);
 
 #[expect(clippy::cast_possible_truncation, reason = "small numbers")]
@@ -57,7 +57,7 @@ thread_local! {
     static OWN: RefCell<Option<Pair>> = const { RefCell::new(None) };
 }
 
-/// What a worker knows of its runner.
+/// A runner, as its worker knows it.
 struct Pair {
     exchange: Arc<Exchange>,
     began_as: Rights,
@@ -71,19 +71,20 @@ impl Pair {
     }
 }
 
-/// Between a runner and its worker.
+/// The words through which a runner and its worker speak.
 struct Exchange {
-    /// What the runner wants. Writers: the runner while RUNNING, the worker otherwise.
+    /// The thing that the runner asks for. The runner writes it while it is RUNNING, otherwise the
+    /// worker.
     asks: AtomicU32,
     /// The system call that is to be made.
     call: Mutex<Request>,
-    /// Its result.
+    /// The result of that system call.
     result: AtomicI64,
-    /// The program has changed who it is: nothing may be done any more as who it was.
+    /// The program has changed who it is, so nothing may be done any more for who it was.
     outdated: AtomicBool,
 }
 
-/// Who the process is to Linux, as far as a program changes it for all threads.
+/// The identity of the process to Linux, as far as a program changes it for all threads.
 #[derive(PartialEq, Eq)]
 struct Rights(Option<(ResUid, ResGid, Vec<Gid>)>);
 
@@ -94,7 +95,7 @@ impl Rights {
     }
 }
 
-/// `QUEUE_SERVE`, see [`ihk_ikc::process::op`].
+/// Performs `QUEUE_SERVE`, see [`ihk_ikc::process::op`].
 ///
 /// # Errors
 ///
@@ -123,8 +124,8 @@ pub(super) fn serve(program: &'static Program, args: [u64; 6]) -> Result<i64, Er
     asked.map(i64::from)
 }
 
-/// This worker has perhaps made its thread somebody else: its runner does nothing any more, from
-/// before the thread knows.
+/// Notes that this worker has perhaps made its thread somebody else. Its runner does nothing any
+/// more, from before the thread knows.
 pub(super) fn note_identity() {
     OWN.with_borrow(|own| {
         if let Some(pair) = own {
@@ -133,7 +134,7 @@ pub(super) fn note_identity() {
     });
 }
 
-/// `QUEUE_FUTEX`: `futex` on a word that this process uses, too.
+/// Performs `QUEUE_FUTEX`: a `futex` call on a word that this process uses, too.
 pub(super) fn futex(args: [u64; 6]) -> i64 {
     let private = |operation: i32| u64::from((operation | libc::FUTEX_PRIVATE_FLAG).unsigned_abs());
     let known = [private(libc::FUTEX_WAIT), private(libc::FUTEX_WAKE)];
@@ -143,7 +144,7 @@ pub(super) fn futex(args: [u64; 6]) -> i64 {
     syscall::perform(libc::SYS_futex.cast_unsigned(), args)
 }
 
-/// Sleeps until the runner asks for something; what.
+/// Sleeps until the runner asks for something. Returns what it asks for.
 fn wait(exchange: &Exchange) -> Result<u32, Errno> {
     loop {
         let asks = exchange.asks.load(Ordering::Acquire);
@@ -207,7 +208,7 @@ fn start(program: &'static Program, args: [u64; 6]) -> Result<Pair, Errno> {
     })
 }
 
-/// What a function's system calls are made with that are held back.
+/// The maker of those system calls of a function that the filter holds back.
 #[derive(Clone)]
 struct HeldBack {
     program: &'static Program,
@@ -242,14 +243,14 @@ impl Caller for HeldBack {
     }
 }
 
-/// What serves a queue in this process.
+/// A runner, which serves a queue in this process.
 struct Runner {
     held_back: HeldBack,
-    /// Where functions have their stack.
+    /// Address of the stack that functions have.
     stack: u64,
-    /// The thread pointer they have.
+    /// The thread pointer that functions have.
     thread_pointer: u64,
-    /// What it takes to run functions, once one was posted.
+    /// The means to run functions, once one was posted.
     functions: OnceCell<Result<Functions, Errno>>,
 }
 
@@ -302,7 +303,7 @@ impl Server for Runner {
 }
 
 impl Exchange {
-    /// For the runner: has the program's thread do something.
+    /// Has the program's thread do something. The runner calls this.
     fn ask(&self, what: u32) {
         self.asks.store(what, Ordering::Release);
         wake(&self.asks);
@@ -319,15 +320,15 @@ fn sleep(word: &AtomicU32, value: u32) -> i64 {
     syscall::perform(libc::SYS_futex.cast_unsigned(), args)
 }
 
-/// Not by `syscall::perform`: what is to interrupt this thread interrupts what it does next, for this
-/// must happen.
+/// Wakes all who sleep on `word`. This is not done by `syscall::perform`, because it must happen:
+/// what is to interrupt this thread interrupts what it does next.
 fn wake(word: &AtomicU32) {
     let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
     // SAFETY: the word is there; nobody is changed by it but who sleeps on it.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, i32::MAX) };
 }
 
-/// The queue at `address` of the program.
+/// Returns the queue at `address` of the program.
 fn view_queue(program: &Program, address: u64) -> Result<Queue<'static>, Errno> {
     let header = view::<Header>(program, address)?;
     let entries = header.entries.load(Ordering::Relaxed) as usize;
@@ -344,7 +345,7 @@ fn view_record(program: &Program, address: u64) -> Result<&'static ServerRecord,
     view::<ServerRecord>(program, address)
 }
 
-/// Something made of atomics at `address` of the program.
+/// Returns something that is made of atomics, at `address` of the program.
 fn view<T>(program: &Program, address: u64) -> Result<&'static T, Errno> {
     let place = reachable(program, address, size_of::<T>())?;
     if place % align_of::<T>() != 0 {
@@ -354,7 +355,7 @@ fn view<T>(program: &Program, address: u64) -> Result<&'static T, Errno> {
     Ok(unsafe { &*ptr::with_exposed_provenance::<T>(place) })
 }
 
-/// `address` if there are `bytes` of the program's memory.
+/// Returns `address` as a number of ours, if the program has `bytes` of memory there.
 fn reachable(program: &Program, address: u64, bytes: usize) -> Result<usize, Errno> {
     let end = address.checked_add(bytes as u64).ok_or(Errno::EFAULT)?;
     if address < program.window.start() || end > WINDOW_END {

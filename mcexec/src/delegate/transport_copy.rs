@@ -4,7 +4,7 @@
 //! They travel through memory of mcexec's, and mcctrl copies them from or to the program's frames, which are
 //! not mapped.
 //!
-//! So travel the data of `read`, `write`, `pread64`, `pwrite64` and of those ioctls whose argument is known to be
+//! This is done with the data of `read`, `write`, `pread64`, `pwrite64` and of those ioctls whose argument is known to be
 //! plain data of a known length. All other calls are made as they are, and so is a call whose buffer mcctrl
 //! cannot copy as a whole: not there yet, shared with a forked process, mirrored, or wrong. Linux's own copy then
 //! finds the pages, or the error.
@@ -19,7 +19,7 @@ use crate::device;
 use crate::syscall;
 
 thread_local! {
-    /// Where this worker's data lie in between; grows with the calls.
+    /// The memory that this worker's data travel through. It grows with the calls.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -37,7 +37,8 @@ struct Data {
     index: usize,
     bytes: u64,
     direction: Direction,
-    /// The result is how many bytes were moved; otherwise any that is no error means all.
+    /// Whether the result is how many bytes were moved. Otherwise any result that is no error means
+    /// all.
     is_counted: bool,
 }
 
@@ -66,7 +67,8 @@ pub(super) fn carry(call: libc::c_long, mut args: [u64; 6]) -> Option<i64> {
     })
 }
 
-/// So much of `buffer`, with the same place in a page as `address` has: direct transfers want that.
+/// Returns `bytes` of `buffer` that lie in their page where `address` lies in its page, as direct
+/// transfers want it.
 fn room(buffer: &mut Vec<u8>, address: u64, bytes: u64) -> Option<&mut [u8]> {
     let page = usize::try_from(PAGE_BYTES).ok()?;
     let place = usize::try_from(address % PAGE_BYTES).ok()?;
@@ -79,7 +81,7 @@ fn room(buffer: &mut Vec<u8>, address: u64, bytes: u64) -> Option<&mut [u8]> {
 }
 
 impl Data {
-    /// The data of `call`, if they are copied.
+    /// Returns the data of `call`, if they are copied.
     fn of(call: libc::c_long, args: &[u64; 6]) -> Option<Self> {
         use Direction::{FromProgram, ToProgram};
         let (index, bytes, direction) = match call {
@@ -100,7 +102,7 @@ impl Data {
         })
     }
 
-    /// How many bytes a call with that result has moved.
+    /// Returns how many bytes a call with that result has moved.
     fn moved(&self, result: i64) -> usize {
         let moved = match u64::try_from(result) {
             Ok(count) if self.is_counted => count.min(self.bytes),
@@ -111,9 +113,9 @@ impl Data {
     }
 }
 
-/// Length and direction of the argument of ioctl `command`. Only what is known by name: neither the
-/// length that many commands carry in their number nor its direction can be trusted, and a structure may
-/// have more behind it.
+/// Returns length and direction of the argument of ioctl `command`, if it is known by name. Neither
+/// the length that many commands carry in their number nor its direction can be trusted, and a
+/// structure may have more behind it.
 fn argument_of(command: u64) -> Option<(u64, Direction)> {
     /// `struct termios` as the kernel has it, without the speeds.
     const TERMIOS_BYTES: u64 = 36;

@@ -18,7 +18,7 @@ use super::{perform, placement, pool, Program, Service};
 use crate::signals::{own_slot, worker_mask};
 use crate::{control, device};
 
-/// What every program of this process is served with.
+/// The functions that serve every program of this process.
 pub(crate) const SERVICE: Service = Service {
     serve_main,
     serve,
@@ -50,7 +50,7 @@ fn serve(program: &'static Program, index: usize, began: Option<SyncSender<i64>>
     slot.worker_tid.store(0, Ordering::Release);
 }
 
-/// The slot, with this thread's id in it.
+/// Makes this thread the worker of slot `index`, and puts its thread id there. Returns the slot.
 fn begin(program: &'static Program, index: usize) -> &'static DelegationSlot {
     let slot = &program.slots[index];
     let tid = gettid().as_raw();
@@ -66,7 +66,7 @@ fn begin(program: &'static Program, index: usize) -> &'static DelegationSlot {
     slot
 }
 
-/// Waits for a request and answers it; whether more may come.
+/// Waits for a request and answers it. Returns whether more may come.
 fn serve_one(
     program: &'static Program,
     index: usize,
@@ -92,7 +92,7 @@ fn serve_one(
     !ends
 }
 
-/// The next request.
+/// Returns the next request.
 fn next(
     program: &Program,
     index: usize,
