@@ -47,27 +47,27 @@ extern "C" {
     fn mcexec_call_function(call: *const Call) -> i64;
 }
 
-/// A function, its argument, and what it runs with.
+/// A call of a function: its argument, and what it runs with.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     /// Address of the function.
     pub function: u64,
-    /// Its argument.
+    /// Argument of the function.
     pub argument: u64,
     /// One past the end of the stack.
     pub stack: u64,
-    /// FS base.
+    /// The FS base that the function has.
     pub thread_pointer: u64,
 }
 
-/// Whether the switch is possible on this processor.
+/// Returns whether the switch is possible on this processor.
 pub(super) fn can_switch() -> bool {
     // SAFETY: reads the auxiliary vector.
     unsafe { libc::getauxval(libc::AT_HWCAP2) & HWCAP2_FSGSBASE != 0 }
 }
 
-/// Calls the function; what it returned.
+/// Calls the function. Returns what it returned.
 pub(super) fn perform(call: &Call) -> i64 {
     let aligned = Call {
         stack: call.stack & !63,

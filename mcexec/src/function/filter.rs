@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which system calls a thread that runs functions makes at once: those made by mcexec's own code,
-//! and, of the program's, those that mean the same in any thread and have no exceptions here. All
-//! others become SIGSYS.
+//! The filter of system calls in a thread that runs functions.
+//!
+//! The thread makes two kinds at once: those made by mcexec's own code, and those of the program that
+//! mean the same in any thread and have no exceptions here. All others become SIGSYS.
 
 use nix::errno::Errno;
 use nix::libc::{self, sock_filter};
@@ -23,7 +24,7 @@ const INSTRUCTION: u32 = 8;
 /// `AUDIT_ARCH_X86_64`.
 const X86_64: u32 = 0xc000_003e;
 
-/// Calls that are often made, act on what all threads share, and are performed as they are.
+/// Calls that are often made, act on what all threads share, and have no exceptions here.
 const DIRECT: &[libc::c_long] = &[
     libc::SYS_read,
     libc::SYS_write,
@@ -82,7 +83,7 @@ const fn statement(code: u16, k: u32) -> sock_filter {
     }
 }
 
-/// Goes on `yes` or `no` instructions further.
+/// Returns an instruction that goes on `yes` or `no` instructions further.
 const fn branch(code: u16, k: u32, yes: u8, no: u8) -> sock_filter {
     sock_filter {
         code,
@@ -92,7 +93,7 @@ const fn branch(code: u16, k: u32, yes: u8, no: u8) -> sock_filter {
     }
 }
 
-/// The filter, for our text at `text`.
+/// Returns the filter, for our text at `text`.
 fn program(text: (u64, u64)) -> Vec<sock_filter> {
     let mut code = vec![
         statement(LOAD, ARCHITECTURE),
@@ -118,7 +119,8 @@ fn program(text: (u64, u64)) -> Vec<sock_filter> {
     code
 }
 
-/// [`start`, `end`) by upper halves of addresses: upper half, lower halves of start and last.
+/// Splits [`start`, `end`) by upper halves of addresses. Returns the upper half, and the lower
+/// halves of first and last address.
 #[expect(clippy::cast_possible_truncation, reason = "halves of words")]
 fn pieces((start, end): (u64, u64)) -> Vec<(u32, u32, u32)> {
     let (low, high) = (|word: u64| word as u32, |word: u64| (word >> 32) as u32);
@@ -132,7 +134,7 @@ fn pieces((start, end): (u64, u64)) -> Vec<(u32, u32, u32)> {
     ]
 }
 
-/// Where this program's instructions lie.
+/// Returns where this program's instructions lie.
 fn text() -> (u64, u64) {
     extern "C" {
         static __executable_start: u8;
@@ -148,7 +150,7 @@ fn text() -> (u64, u64) {
 ///
 /// # Errors
 ///
-/// What seccomp says.
+/// The error is that of seccomp.
 pub(super) fn install() -> Result<(), Errno> {
     let code = program(text());
     let filter = libc::sock_fprog {

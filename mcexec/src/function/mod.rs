@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Runs functions of the program in this process (Sakura Call), at their own addresses.
 //!
-//! A function has a stack and the thread pointer of the program's thread that its runner belongs to,
-//! so to the program it runs in that thread. [`call`] switches there and back; [`filter`] lets the
-//! system calls through that any thread may make, and [`trap`] gets the others: it makes those that
-//! have exceptions here, and has the program's thread make those that are the co-kernel's.
+//! Each runner belongs to a thread of the program. A function has a stack of its own and the thread
+//! pointer of that thread, so to the program it runs there. [`call`] switches to the function and back.
+//! [`filter`] lets the system calls through that any thread may make. [`trap`] gets the others: it makes
+//! those that have exceptions here, and has the program's thread make those that are the co-kernel's.
 
 #[expect(unsafe_code, reason = "stack and thread pointer are switched")]
 mod call;
@@ -19,7 +19,7 @@ pub(crate) use call::Call;
 use trap::Place;
 pub(crate) use trap::{owns, Caller};
 
-/// What a thread needs to run functions. It stays in the thread that made it, and ends with it.
+/// The means of a thread to run functions. They stay in the thread that made them, and end with it.
 pub(crate) struct Functions {
     place: Place,
 }
@@ -30,7 +30,8 @@ impl Functions {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` if the processor lets nobody set thread pointers; `ENOMEM`; what seccomp says.
+    /// `EOPNOTSUPP` if the processor lets nobody set thread pointers; `ENOMEM`; or the error of
+    /// seccomp.
     pub(crate) fn prepare(caller: Box<dyn Caller>) -> Result<Self, Errno> {
         if !call::can_switch() {
             return Err(Errno::EOPNOTSUPP);
@@ -41,7 +42,7 @@ impl Functions {
         Ok(Self { place })
     }
 
-    /// Calls the function; what it returned.
+    /// Calls the function. Returns what it returned.
     pub(crate) fn call(&self, call: &Call) -> i64 {
         self.place.begin();
         call::perform(call)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a function of the program cannot do alone comes here as a signal: system calls that the
-//! filter holds back, code that is not executable here yet, faults.
+//! Helps a function of the program where it cannot go on alone.
 //!
-//! The handlers run on a stack of their own whose lowest words are a [`Head`], found by rounding the
-//! stack pointer down. So they know what they belong to, and which FS base is ours, before anything
-//! that needs it.
+//! Three things come here as signals: system calls that the filter holds back, code that is not
+//! executable here yet, and faults. The handlers run on a stack of their own whose lowest words are a
+//! [`Head`], found by rounding the stack pointer down. So they know whose they are, and which FS base is
+//! ours, before they do anything that needs it.
 
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::arch::global_asm;
@@ -22,25 +22,25 @@ use crate::signals::{raw, worker_mask};
 
 /// Size of the stack, and its alignment.
 const BYTES: usize = 128 << 10;
-/// In [`Head::magic`].
+/// The value of [`Head::magic`].
 const MAGIC: u64 = 0x6d63_6b66_756e_6373;
-/// In a page fault's error code: the instruction itself could not be fetched.
+/// The bit of a page fault's error code that says: the instruction itself could not be fetched.
 const FETCH: i64 = 1 << 4;
-/// Whether faults are ours; see [`owns`].
+/// Whether the handlers are set up; see [`owns`].
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 /// How long a fault waits for the control thread to find that the co-kernel is gone.
 const NEWS_TAKE: Duration = Duration::from_millis(200);
 
-/// What a trapped system call is done with.
+/// The maker of a trapped system call.
 pub(crate) trait Caller {
-    /// Makes it in this process, with all exceptions.
+    /// Makes the call in this process, with all exceptions.
     fn perform(&self, number: u64, args: [u64; 6]) -> i64;
-    /// Has the program's thread make it.
+    /// Has the program's thread make the call.
     fn pass_on(&self, number: u64, args: [u64; 6]) -> i64;
-    /// Lets the program's code at `address` be executed here, if it is code; whether something was
-    /// changed.
+    /// Lets the program's code at `address` be executed here, if it is code. Returns whether
+    /// anything was changed.
     fn allow_execution(&self, address: u64) -> bool;
-    /// Where `address` of the program's vdso is in this process.
+    /// Returns where `address` of the program's vdso is in this process.
     fn own_vdso(&self, address: u64) -> Option<u64>;
 }
 
@@ -51,11 +51,11 @@ struct Head {
     /// FS base of this thread.
     thread_pointer: u64,
     caller: Box<dyn Caller>,
-    /// The last instruction that could not be fetched, and nothing else has happened since.
+    /// The last instruction that could not be fetched, if nothing else has happened since.
     fetched: Cell<u64>,
 }
 
-/// Of a handler stack.
+/// The layout of a handler stack.
 const LAYOUT: Layout = match Layout::from_size_align(BYTES, BYTES) {
     Ok(layout) => layout,
     Err(_) => panic!("a power of two"),
@@ -135,7 +135,7 @@ impl Place {
         Ok(Self(head))
     }
 
-    /// A function is about to be called.
+    /// Prepares for the call of a function.
     pub(super) fn begin(&self) {
         // SAFETY: written by `set_up`, and only this thread has it.
         unsafe { &*self.0 }.fetched.set(0);
@@ -200,14 +200,15 @@ pub(super) fn install() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Whether the disposition of `signal` is ours and not the program's to change.
+/// Returns whether the disposition of `signal` is ours and not the program's to change.
 #[must_use]
 pub(crate) fn owns(signal: i32) -> bool {
     INSTALLED.load(Ordering::Acquire)
         && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGSYS)
 }
 
-/// A fault, or such a signal from outside, in a thread that runs no functions: the default action.
+/// Takes the default action for a fault, or such a signal from outside, in a thread that runs no
+/// functions.
 extern "C" fn elsewhere(number: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
     die(number);
 }
@@ -216,7 +217,7 @@ fn die(number: libc::c_int) -> ! {
     raw::die(u64::from(number.unsigned_abs()))
 }
 
-/// A signal in a thread that runs functions, with our FS base.
+/// Handles a signal in a thread that runs functions, with our FS base.
 ///
 /// # Safety
 ///
@@ -273,8 +274,8 @@ fn system_call(head: &Head, registers: &mut [libc::greg_t; 23]) {
     registers[libc::REG_RAX as usize] = result;
 }
 
-/// Calls that would end or double the runner's thread instead of the program's, or leave the frame
-/// they are made from: no function may make them.
+/// Returns whether no function may make the call: it would end or double the runner's thread
+/// instead of the program's, or leave the frame that it is made from.
 fn is_refused(number: u64) -> bool {
     matches!(
         number.cast_signed(),
@@ -303,7 +304,7 @@ fn is_refused(number: u64) -> bool {
     )
 }
 
-/// An instruction could not be fetched: whether it can be now.
+/// Handles an instruction that could not be fetched. Returns whether it can be fetched now.
 fn fetch(head: &Head, registers: &mut [libc::greg_t; 23]) -> bool {
     let counter = &mut registers[libc::REG_RIP as usize];
     let address = counter.cast_unsigned();

@@ -35,9 +35,9 @@ pub(crate) struct Segment {
     pub address: u64,
     /// Size in memory.
     pub memory_bytes: u64,
-    /// Where its bytes begin in the file.
+    /// Offset in the file at which its bytes begin.
     pub file_offset: u64,
-    /// How many bytes come from the file; the rest is zero.
+    /// How many bytes come from the file. The rest is zero.
     pub file_bytes: u64,
     /// [`prot`] bits.
     pub prot: u32,
@@ -46,26 +46,27 @@ pub(crate) struct Segment {
 /// A program file whose headers make sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Executable {
-    /// It may be loaded anywhere (position-independent), else at its own addresses.
+    /// Whether it may be loaded anywhere (position-independent). Otherwise it lies at its own
+    /// addresses.
     pub movable: bool,
     /// First instruction, before a bias is added.
     pub entry: u64,
-    /// Ascending, at least one.
+    /// The segments in ascending order, at least one.
     pub segments: Vec<Segment>,
     /// The program that loads this one.
     pub interpreter: Option<PathBuf>,
-    /// The stack is executable.
+    /// Whether the stack is executable.
     pub executable_stack: bool,
-    /// Address of the program headers, before a bias is added; 0 if they are not loaded.
+    /// Address of the program headers before a bias is added, or 0 if they are not loaded.
     pub headers_address: u64,
-    /// How many program headers there are.
+    /// Number of the program headers.
     pub header_count: u16,
-    /// What a bias must be a multiple of.
+    /// A bias must be a multiple of this.
     pub alignment: u64,
 }
 
 impl Executable {
-    /// The first page of the program and the end of its last, before a bias is added.
+    /// Returns the first page of the program and the end of its last one, before a bias is added.
     #[must_use]
     pub(crate) fn span(&self) -> (u64, u64) {
         let first = self
@@ -84,7 +85,7 @@ impl Executable {
 ///
 /// # Errors
 ///
-/// What `execve` would say.
+/// The error is the one that `execve` would have.
 pub(crate) fn read(file: &File) -> Result<Executable, ExecError> {
     let file_bytes = file.metadata()?.len();
     let header = read_header(file)?;
@@ -209,10 +210,10 @@ fn read_interpreter(file: &File, header: &ProgramHeader) -> Result<PathBuf, Exec
     Ok(PathBuf::from(OsStr::from_bytes(name)))
 }
 
-/// Where the loaded program finds its own program headers.
+/// Returns the address at which the loaded program finds its own program headers.
 fn headers_address(header: &Header, headers: &[ProgramHeader], segments: &[Segment]) -> u64 {
-    if let Some(named) = headers.iter().find(|header| header.p_type == PT_PHDR) {
-        return named.p_vaddr;
+    if let Some(told) = headers.iter().find(|header| header.p_type == PT_PHDR) {
+        return told.p_vaddr;
     }
     let holds = |segment: &&Segment| {
         header.e_phoff >= segment.file_offset

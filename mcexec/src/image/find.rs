@@ -11,14 +11,15 @@ use nix::unistd::{access, AccessFlags};
 
 use crate::error::ExecError;
 
-/// Where programs are searched for without PATH.
+/// The folders in which programs are searched for without PATH.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
-/// The path of program `name`, searched for in the PATH of `environment` if it has no slash.
+/// Returns the path of program `name`. A name without a slash is searched for in the PATH of
+/// `environment`.
 ///
 /// # Errors
 ///
-/// Not found, or found and not executable.
+/// `ENOENT` if it is not found, `EACCES` if all that is found is not executable.
 pub(crate) fn find(name: &OsStr, environment: &[CString]) -> Result<PathBuf, ExecError> {
     if name.as_bytes().contains(&b'/') {
         return Ok(PathBuf::from(name));
@@ -47,7 +48,7 @@ pub(crate) fn find(name: &OsStr, environment: &[CString]) -> Result<PathBuf, Exe
 ///
 /// # Errors
 ///
-/// What `execve` would say of it.
+/// The error is the one that `execve` would have.
 pub(crate) fn open(path: &Path) -> Result<File, ExecError> {
     check_executable(path)?;
     File::open(path).map_err(|error| match ExecError::from(error) {

@@ -19,7 +19,7 @@ use super::random::Randomness;
 use super::{page_down, page_up};
 use crate::error::ExecError;
 
-/// Where position-independent programs begin, like Linux's `ELF_ET_DYN_BASE`.
+/// Position-independent programs begin here, as at Linux's `ELF_ET_DYN_BASE`.
 const MOVABLE_BASE: u64 = WINDOW_END / 3 * 2;
 /// Bits of random pages for mmap areas and programs (`vm.mmap_rnd_bits`).
 const MMAP_RANDOM_BITS: u32 = 28;
@@ -27,16 +27,16 @@ const MMAP_RANDOM_BITS: u32 = 28;
 const STACK_RANDOM_BITS: u32 = 22;
 /// Bits of random pages between a program and its heap: 32 MiB.
 const HEAP_RANDOM_BITS: u32 = 13;
-/// mmap areas keep at least this far from the top of the stack …
+/// mmap areas keep at least this far from the top of the stack.
 const MIN_STACK_GAP: u64 = 128 << 20;
-/// … and no stack, even an unlimited one, gets more room.
+/// No stack, not even an unlimited one, gets more room than this.
 const MAX_STACK_GAP: u64 = 1 << 40;
 /// Linux's `stack_guard_gap`.
 const STACK_GUARD: u64 = 256 * PAGE_BYTES;
 /// A stack has room for this beyond what the program is started with, as in Linux.
 const MIN_STACK_ROOM: u64 = 128 << 10;
 
-/// What the choice depends on besides the files.
+/// The conditions under which addresses are chosen, besides the files.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions {
     /// First address of the window.
@@ -45,31 +45,31 @@ pub(crate) struct Conditions {
     pub stack_limit: u64,
     /// Bytes that the first stack will take at most.
     pub stack_needed: u64,
-    /// What moves.
+    /// The parts of the layout that move.
     pub randomness: Randomness,
     /// mcexec's own vdso.
     pub vdso: VdsoWish,
 }
 
-/// A piece of a file that goes to an address; from which of the two files, the list says.
+/// A piece of a file that goes to an address. The list that it is in says which file that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FilePart {
-    /// Where to.
+    /// Address that it goes to.
     pub address: u64,
-    /// From where in the file.
+    /// Offset in the file at which it begins.
     pub offset: u64,
-    /// How much.
+    /// Its length.
     pub bytes: u64,
 }
 
 /// A file at its place.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Placed {
-    /// Added to the addresses in the file.
+    /// Number that is added to the addresses in the file.
     pub bias: u64,
-    /// Page-aligned, ascending, disjoint.
+    /// The file's ranges: page-aligned, ascending, disjoint.
     pub ranges: Vec<ImageRange>,
-    /// What is read from the file.
+    /// The pieces that are read from the file.
     pub parts: Vec<FilePart>,
 }
 
@@ -78,9 +78,9 @@ pub(crate) struct Placed {
 pub(crate) struct Layout {
     /// The program.
     pub program: Placed,
-    /// The program that loads it.
+    /// The program that loads it, if there is one.
     pub interpreter: Option<Placed>,
-    /// All ranges: of both files, heap and stack; ascending, disjoint.
+    /// All ranges, those of both files, heap and stack: ascending, disjoint.
     pub ranges: Vec<ImageRange>,
     /// The vdso at its place.
     pub vdso: VdsoWish,
@@ -189,7 +189,7 @@ fn too_large() -> ExecError {
     ExecError::new(Errno::ENOMEM, "the program is too large")
 }
 
-/// The pages and file parts of `program` with `bias` added.
+/// Returns the pages and file parts of `program` with `bias` added.
 fn place(program: &Executable, bias: u64) -> Placed {
     let mut placed = Placed {
         bias,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! From a file name to a process image: what `execve` does in Linux.
+//! Makes a process image of a file name, as `execve` does in Linux.
 //!
 //! [`find`] searches PATH, [`script`] follows `#!` lines, [`elf`] reads and checks headers,
 //! [`layout`] chooses addresses inside the window, [`stack`] builds the first stack, [`vdso`] finds
@@ -15,13 +15,13 @@ pub(crate) mod vdso;
 
 use ihk_ikc::layout::PAGE_BYTES;
 
-/// The page boundary at or below `address`.
+/// Returns the page boundary at or below `address`.
 #[must_use]
 pub(crate) const fn page_down(address: u64) -> u64 {
     address & !(PAGE_BYTES - 1)
 }
 
-/// The page boundary at or above `address`, which must be a user address.
+/// Returns the page boundary at or above `address`, which must be a user address.
 #[must_use]
 pub(crate) const fn page_up(address: u64) -> u64 {
     page_down(address.saturating_add(PAGE_BYTES - 1))

@@ -6,12 +6,12 @@ use nix::sys::personality::{self, Persona};
 
 use crate::proc_file;
 
-/// Where random addresses come from.
+/// The parts of an address space that are to move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Randomness {
-    /// Stack, libraries and program move.
+    /// Whether stack, libraries and program move.
     pub addresses: bool,
-    /// The heap moves, too.
+    /// Whether the heap moves, too.
     pub heap: bool,
 }
 
@@ -23,7 +23,7 @@ impl Randomness {
         heap: false,
     };
 
-    /// As `kernel.randomize_va_space` and the personality (`setarch -R`) say.
+    /// Returns what `kernel.randomize_va_space` and the personality (`setarch -R`) say.
     #[must_use]
     pub(crate) fn of_this_process() -> Self {
         let level = proc_file::read_text("/proc/sys/kernel/randomize_va_space");
@@ -36,7 +36,7 @@ impl Randomness {
         }
     }
 
-    /// A number below 2^`bits`, 0 if addresses do not move.
+    /// Returns a random number below 2^`bits`, or 0 if addresses do not move.
     #[must_use]
     pub(crate) fn bits(self, bits: u32) -> u64 {
         if self.addresses {
@@ -47,14 +47,14 @@ impl Randomness {
     }
 }
 
-/// 64 random bits.
+/// Returns 64 random bits.
 #[must_use]
 pub(crate) fn word() -> u64 {
     u64::from_ne_bytes(bytes())
 }
 
-/// Random bytes. They come by the system call: a library's fall-back would leave `/dev/urandom`
-/// open in the program.
+/// Returns random bytes. They come by the system call, because the fall-back of a library would
+/// leave `/dev/urandom` open in the program.
 #[must_use]
 #[expect(unsafe_code, reason = "getrandom")]
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {

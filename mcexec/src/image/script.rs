@@ -12,19 +12,19 @@ use nix::errno::Errno;
 use super::find;
 use crate::error::ExecError;
 
-/// How much of a file Linux looks at to see what it is.
+/// Linux reads so much of a file to see what it is.
 const HEAD_BYTES: usize = 256;
-/// How many scripts may interpret each other.
+/// So many scripts may interpret each other.
 const MAX_DEPTH: usize = 5;
 
-/// The file to load and what it is told.
+/// The file to load, and the arguments that it gets.
 #[derive(Debug)]
 pub(crate) struct Program {
     /// The ELF file.
     pub file: File,
-    /// Its path.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Arguments, those of `#!` lines included.
+    /// The arguments, those of `#!` lines included.
     pub argv: Vec<CString>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Program {
 ///
 /// # Errors
 ///
-/// What `execve` would say.
+/// The error is the one that `execve` would have.
 pub(crate) fn resolve(path: &Path, argv: Vec<CString>) -> Result<Program, ExecError> {
     let mut program = Program {
         file: find::open(path)?,
@@ -81,14 +81,14 @@ fn read_head(file: &File, head: &mut [u8; HEAD_BYTES]) -> Result<usize, ExecErro
     Ok(bytes)
 }
 
-/// What a `#!` line says.
+/// The words of a `#!` line.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     interpreter: CString,
     argument: Option<CString>,
 }
 
-/// The `#!` line in the first `bytes` bytes of `head`; `None` if there is none.
+/// Returns the `#!` line in the first `bytes` bytes of `head`, or `None` if there is none.
 fn parse(head: &[u8; HEAD_BYTES], bytes: usize) -> Result<Option<Line>, ExecError> {
     let head = head.get(..bytes).unwrap_or_default();
     let Some(text) = head.strip_prefix(b"#!") else {

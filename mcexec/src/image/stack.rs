@@ -17,9 +17,9 @@ use crate::error::ExecError;
 
 /// Longest single string, its NUL included (`MAX_ARG_STRLEN`).
 const MAX_STRING: usize = 32 * 4096;
-/// Strings and pointers may always take this much (`ARG_MAX`), …
+/// Strings and pointers may always take this much (`ARG_MAX`).
 const MIN_STRINGS: u64 = 128 << 10;
-/// … and never more than three quarters of Linux's default stack.
+/// Strings and pointers may never take more than this, three quarters of Linux's default stack.
 const MAX_STRINGS: u64 = 6 << 20;
 /// Most bytes beyond strings and pointers: auxiliary vector, gap, alignment.
 const OVERHEAD: u64 = 16 << 10;
@@ -37,7 +37,7 @@ mod key {
 /// A value of the auxiliary vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// As it is.
+    /// A number.
     Plain(u64),
     /// Address of the platform string.
     Platform,
@@ -47,7 +47,7 @@ pub(crate) enum Value {
     Path,
 }
 
-/// What goes onto the stack.
+/// The contents of a stack that is to be built.
 #[derive(Clone, Debug)]
 pub(crate) struct Contents<'a> {
     /// Arguments.
@@ -75,9 +75,9 @@ pub(crate) struct Stack {
     pub bytes: Vec<u8>,
     /// First address of the argument strings, and one past their last.
     pub arguments: (u64, u64),
-    /// The same of the environment strings.
+    /// First address of the environment strings, and one past their last.
     pub environment: (u64, u64),
-    /// Where the auxiliary vector is in `bytes`, its end included.
+    /// Range of the auxiliary vector in `bytes`, its end included.
     pub auxv: std::ops::Range<usize>,
 }
 
@@ -160,23 +160,23 @@ impl Contents<'_> {
     }
 }
 
-/// The standard entries whose values are addresses on the stack.
+/// Returns the standard entry whose value is the address of the random bytes.
 #[must_use]
 pub(crate) fn entry_random() -> (u64, Value) {
     (key::RANDOM, Value::Random)
 }
-/// See [`entry_random`].
+/// Returns the standard entry whose value is the address of the program's path.
 #[must_use]
 pub(crate) fn entry_path() -> (u64, Value) {
     (key::EXECFN, Value::Path)
 }
-/// See [`entry_random`].
+/// Returns the standard entry whose value is the address of the platform string.
 #[must_use]
 pub(crate) fn entry_platform() -> (u64, Value) {
     (key::PLATFORM, Value::Platform)
 }
 
-/// Pushes the last string first; the addresses in order.
+/// Pushes the last string first, and returns the addresses in order.
 fn push_all(memory: &mut Downwards, strings: &[CString]) -> Vec<u64> {
     let mut addresses: Vec<_> = strings
         .iter()

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Finds Linux's own vdso: the program gets the same pages, so its time is Linux's.
+//! Finds Linux's own vdso. The program gets the same pages, so its time is Linux's.
 
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::{VdsoWish, MAX_VDSO_PAGES};
 
 use crate::proc_file;
 
-/// Where mcexec's vdso and the data pages before it lie; all zero if there is none. The place in
-/// the program is not chosen yet.
+/// Returns where mcexec's vdso and the data pages before it lie, or all zeroes if there is none.
+/// The place in the program is not chosen yet.
 #[must_use]
 pub(crate) fn find() -> VdsoWish {
     parse(&proc_file::read_text("/proc/self/maps")).unwrap_or_default()
 }
 
-/// The `[vdso]` of `maps` and the run of `[vvar…]` areas that ends where it begins.
+/// Returns the `[vdso]` of `maps` and the run of `[vvar…]` areas that ends where it begins.
 fn parse(maps: &str) -> Option<VdsoWish> {
     let areas: Vec<_> = maps.lines().filter_map(parse_line).collect();
     let (start, end, _) = *areas.iter().find(|(_, _, name)| *name == "[vdso]")?;

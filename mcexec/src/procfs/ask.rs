@@ -9,11 +9,11 @@ use crate::device;
 /// Most records of one kind that are gathered; far more than there can be.
 const MOST_RECORDS: usize = 1 << 20;
 
-/// The process as a whole; `pid` 0 is the own one, as below.
+/// Asks about process `pid` as a whole. Here and below, 0 is the own one.
 ///
 /// # Errors
 ///
-/// `ESRCH`: it is no program of the co-kernel. Or the co-kernel is gone.
+/// `ESRCH` if it is no program of the co-kernel. Others mean that the co-kernel is gone.
 pub(crate) fn process(pid: i32) -> Result<ProcessView, Errno> {
     record(
         &device::query(pid, what::PROCESS, 0)?,
@@ -21,11 +21,11 @@ pub(crate) fn process(pid: i32) -> Result<ProcessView, Errno> {
     )
 }
 
-/// The co-kernel.
+/// Asks about the co-kernel.
 ///
 /// # Errors
 ///
-/// It is gone.
+/// The co-kernel is gone.
 pub(crate) fn machine() -> Result<MachineView, Errno> {
     record(
         &device::query(0, what::MACHINE, 0)?,
@@ -33,11 +33,11 @@ pub(crate) fn machine() -> Result<MachineView, Errno> {
     )
 }
 
-/// The areas of a process. One that the co-kernel told in parts is whole again.
+/// Asks for the areas of a process. Areas that the co-kernel told in parts are put together again.
 ///
 /// # Errors
 ///
-/// As [`process`].
+/// The errors are those of [`process`].
 pub(crate) fn areas(pid: i32) -> Result<Vec<AreaView>, Errno> {
     let parts = records(pid, what::AREAS, AreaView::from_words, |part| part.end)?;
     let mut areas: Vec<AreaView> = Vec::with_capacity(parts.len());
@@ -55,31 +55,31 @@ pub(crate) fn areas(pid: i32) -> Result<Vec<AreaView>, Errno> {
     Ok(areas)
 }
 
-/// The runs of memory that are there.
+/// Asks for the runs of memory that are there in a process.
 ///
 /// # Errors
 ///
-/// As [`process`].
+/// The errors are those of [`process`].
 pub(crate) fn runs(pid: i32) -> Result<Vec<RunView>, Errno> {
     records(pid, what::RUNS, RunView::from_words, |run| run.end)
 }
 
-/// The threads of a process.
+/// Asks for the threads of a process.
 ///
 /// # Errors
 ///
-/// As [`process`].
+/// The errors are those of [`process`].
 pub(crate) fn threads(pid: i32) -> Result<Vec<ThreadView>, Errno> {
     records(pid, what::THREADS, ThreadView::from_words, |thread| {
         thread.slot + 1
     })
 }
 
-/// The CPUs of the co-kernel.
+/// Asks for the CPUs of the co-kernel.
 ///
 /// # Errors
 ///
-/// It is gone.
+/// The co-kernel is gone.
 pub(crate) fn cpus() -> Result<Vec<CpuView>, Errno> {
     let mut count = 0;
     records(0, what::CPUS, CpuView::from_words, |_| {
@@ -93,7 +93,7 @@ fn record<T, const N: usize>(words: &[u64], read: impl Fn(&[u64; N]) -> T) -> Re
     Ok(read(words))
 }
 
-/// All records, asked for until there are no more. `behind` a record begins the next.
+/// Asks for all records, until there are no more. `behind` says which number comes after a record.
 fn records<T, const N: usize>(
     pid: i32,
     what: u32,

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::path::PathBuf;
 
-/// A descriptor of the program, known by its number only.
+/// Borrows a descriptor of the program, which is known by its number only.
 #[expect(
     unsafe_code,
     reason = "descriptors of the program are known by number only"
@@ -16,13 +16,13 @@ pub(crate) fn borrow(fd: RawFd) -> Option<BorrowedFd<'static>> {
     (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// The kind of file system that descriptor `fd` lies in, as statfs tells it.
+/// Returns the kind of file system that descriptor `fd` lies in, as statfs tells it.
 pub(crate) fn file_system(fd: RawFd) -> Option<i64> {
     let status = nix::sys::statfs::fstatfs(borrow(fd)?).ok()?;
     Some(status.filesystem_type().0)
 }
 
-/// The path of what descriptor `fd` refers to.
+/// Returns the path of what descriptor `fd` refers to.
 pub(crate) fn path_of(fd: RawFd) -> Option<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{fd}")).ok()
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which files the program's memory came from: the co-kernel knows areas, this process knows what
-//! it has read into them. An entry may be out of date; only areas that the co-kernel calls parts of
-//! a file are looked up.
+//! The files that the program's memory came from.
+//!
+//! The co-kernel knows areas, and this process knows the files that it has read into them. An entry may
+//! be out of date; only areas that the co-kernel calls parts of a file are looked up.
 
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
@@ -16,9 +17,9 @@ use crate::image::{page_down, page_up};
 /// A file that was mapped.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MappedFile {
-    /// Its path when it was mapped.
+    /// Path of the file when it was mapped.
     pub path: Vec<u8>,
-    /// Number of its device.
+    /// Number of the device that it lies on.
     pub device: u64,
     /// Number of its inode.
     pub inode: u64,
@@ -40,15 +41,15 @@ pub(crate) type Parts = BTreeMap<u64, Part>;
 
 static PARTS: Mutex<Parts> = Mutex::new(BTreeMap::new());
 
-/// The parts. Held over a fork, so that the child finds them whole.
+/// Returns the parts, locked. They are kept locked over a fork, so that the child finds them whole.
 pub(crate) fn parts() -> MutexGuard<'static, Parts> {
     PARTS
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Notes that [`address`, `+ bytes`) comes from descriptor `fd`, from `offset` on. What is not known
-/// of the file is left open: only texts of `/proc` depend on it.
+/// Notes that [`address`, `+ bytes`) comes from descriptor `fd`, from `offset` on. If the file
+/// cannot be found out, nothing is noted: only texts of `/proc` depend on it.
 pub(crate) fn note(fd: RawFd, offset: u64, address: u64, bytes: u64) {
     let link = format!("/proc/self/fd/{fd}");
     let (Ok(path), Ok(metadata)) = (std::fs::read_link(&link), std::fs::metadata(&link)) else {
@@ -67,7 +68,8 @@ pub(crate) fn note(fd: RawFd, offset: u64, address: u64, bytes: u64) {
     enter(&mut parts(), start, part);
 }
 
-/// What Linux has mapped for this process: files that the program shares are mapped here, too.
+/// Returns what Linux has mapped for this process, where files that the program shares are mapped,
+/// too.
 pub(crate) fn mapped_here() -> Parts {
     let text = std::fs::read("/proc/self/maps").unwrap_or_default();
     let mut last = None;
@@ -80,8 +82,8 @@ pub(crate) fn mapped_here() -> Parts {
         .collect()
 }
 
-/// A line of `maps` that has a file; a program may have thousands, mostly of the same file as the
-/// `last` one.
+/// Reads a line of `maps` that has a file. A program may have thousands of them, mostly of the same
+/// file as the `last` one.
 fn parse_line(line: &[u8], last: Option<&Arc<MappedFile>>) -> Option<(u64, Part)> {
     let mut rest = line;
     let start = hex(field(&mut rest, b'-')?)?;
@@ -122,7 +124,7 @@ fn hex(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Line ends in names are written `\012`.
+/// Puts line ends in the place of `\012`, as which Linux writes them in names.
 fn unescaped(path: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -173,8 +175,8 @@ fn enter(parts: &mut Parts, start: u64, part: Part) {
     parts.insert(start, part);
 }
 
-/// The file at `address`, the offset there, and where the part ends. `None` if there is none; then
-/// until where.
+/// Returns the file at `address`, the offset there, and where the part ends. If there is no file,
+/// the end is where the next part begins.
 pub(crate) fn at(parts: &Parts, address: u64) -> (Option<(Arc<MappedFile>, u64)>, u64) {
     if let Some((start, part)) = parts.range(..=address).next_back() {
         if address < part.end {

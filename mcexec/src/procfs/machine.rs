@@ -13,17 +13,17 @@ use crate::window;
 /// Nanoseconds of a clock tick as user space counts them.
 const NS_PER_TICK: u64 = 10_000_000;
 
-/// `cpuinfo`, as it was written when the instance was booted.
+/// Returns `cpuinfo`, as it was written when the instance was booted.
 ///
 /// # Errors
 ///
-/// It was not.
+/// `ENOENT` if it was not written.
 pub(super) fn cpuinfo() -> Result<Vec<u8>, Errno> {
     let path = sysfs::tree().ok_or(Errno::ENOENT)?.join("proc/cpuinfo");
     fs::read(path).map_err(|_| Errno::ENOENT)
 }
 
-/// `stat` from Linux's `text`: the lines about CPUs.
+/// Makes `stat` of Linux's `text`: the lines about CPUs are the co-kernel's.
 ///
 /// # Errors
 ///
@@ -50,8 +50,8 @@ pub(super) fn stat(text: &str) -> Result<Vec<u8>, Errno> {
     Ok(shown.into_bytes())
 }
 
-/// `meminfo` from Linux's `text`: the partition's memory. What is cached are pages of files that no
-/// program has mapped just now; other caches are Linux's.
+/// Makes `meminfo` of Linux's `text`: the memory is the partition's. Pages of files that no program
+/// has mapped just now count as cached; other caches are Linux's.
 ///
 /// # Errors
 ///
@@ -86,7 +86,8 @@ fn meminfo_of(machine: &MachineView, text: &str) -> Vec<u8> {
 /// Bytes of Linux's `struct sysinfo` before its word `totalram`.
 const TOTAL_RAM_AT: u64 = 32;
 
-/// `sysinfo`, whose structure Linux has written at `address`: the partition's memory, no swap.
+/// Amends the answer of `sysinfo`, whose structure Linux has written at `address`: the memory is
+/// the partition's, and there is no swap.
 pub(super) fn amend_sysinfo(address: u64) -> Result<(), Errno> {
     let machine = ask::machine()?;
     // Total, free, shared, buffers, total swap, free swap; then the number of processes, and so on.

@@ -24,36 +24,36 @@ macro_rules! append {
 /// Column in which the name of a line begins.
 const NAME_COLUMN: usize = 73;
 
-/// What one line of `maps` tells.
+/// A line of `maps`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line {
     /// First address.
     pub start: u64,
     /// One past the last address.
     pub end: u64,
-    /// As in [`AreaView::flags`].
+    /// The flags, which are those of [`AreaView::flags`].
     pub flags: u64,
-    /// Bytes that are there.
+    /// Bytes of the area that are there.
     pub resident: u64,
-    /// Size of the pages, KiB: 4, as Linux says where it has chosen larger ones itself, unless all is in
-    /// pages of 1 GiB.
+    /// Size of the pages, KiB. It is 4 where the co-kernel has chosen larger ones itself, as in
+    /// Linux, unless all is in pages of 1 GiB.
     pub page_kib: u64,
-    /// File and offset, if it is one's.
+    /// File and offset, if the area is part of a file.
     pub file: Option<(Arc<MappedFile>, u64)>,
 }
 
 impl Line {
-    /// Kind of the area, as in [`area`].
+    /// Returns the kind of the area, which is one of [`area`].
     pub(crate) const fn kind(&self) -> u64 {
         self.flags >> area::KIND_SHIFT
     }
 
-    /// Whether it has all rights of `bits`.
+    /// Returns whether the area has all rights of `bits`.
     pub(crate) fn may(&self, bits: u32) -> bool {
         self.flags & u64::from(bits) == u64::from(bits)
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     pub(crate) const fn bytes(&self) -> u64 {
         self.end - self.start
     }
@@ -106,7 +106,7 @@ impl Line {
     }
 }
 
-/// Line ends in names are written as Linux writes them.
+/// Puts `\012` in the place of line ends in names, as Linux does.
 fn escaped(path: &[u8]) -> Cow<'_, [u8]> {
     if !path.contains(&b'\n') {
         return path.into();
@@ -115,7 +115,7 @@ fn escaped(path: &[u8]) -> Cow<'_, [u8]> {
     lines.join(&b"\\012"[..]).into()
 }
 
-/// The lines of process `pid` (0 = the own one). Files are known of the own process only.
+/// Returns the lines of process `pid` (0 is the own one). Files are known of the own process only.
 ///
 /// # Errors
 ///
@@ -152,8 +152,8 @@ pub(crate) fn lines(pid: i32) -> Result<Vec<Line>, Errno> {
     Ok(lines)
 }
 
-/// The piece from `start` to `end` of an area. What is there is spread evenly over pieces: the
-/// co-kernel counts whole areas.
+/// Returns the line of the piece from `start` to `end` of an area. Resident memory is spread evenly
+/// over the pieces, because the co-kernel counts whole areas.
 fn line(area: &AreaView, start: u64, end: u64) -> Line {
     let share = |bytes: u64| {
         let whole = u128::from(area.end - area.start);
@@ -176,7 +176,7 @@ fn line(area: &AreaView, start: u64, end: u64) -> Line {
     }
 }
 
-/// `maps`.
+/// Returns the text of `maps`.
 pub(crate) fn maps(lines: &[Line]) -> Vec<u8> {
     let mut text = Vec::with_capacity(lines.len() * 2 * NAME_COLUMN);
     for line in lines {
@@ -185,7 +185,7 @@ pub(crate) fn maps(lines: &[Line]) -> Vec<u8> {
     text
 }
 
-/// `smaps`.
+/// Returns the text of `smaps`.
 pub(crate) fn smaps(lines: &[Line]) -> Vec<u8> {
     let mut text = Vec::new();
     for line in lines {
@@ -203,7 +203,7 @@ pub(crate) fn smaps(lines: &[Line]) -> Vec<u8> {
     text
 }
 
-/// `smaps_rollup`.
+/// Returns the text of `smaps_rollup`.
 pub(crate) fn rollup(lines: &[Line]) -> Vec<u8> {
     let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
         return Vec::new();

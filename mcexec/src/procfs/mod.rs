@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What programs see of themselves and of the machine in `/proc` and `/sys`: the co-kernel's truth
-//! in place of Linux's view of the proxy.
+//! `/proc` and `/sys` as programs see them: the co-kernel's truth in place of Linux's view of the proxy.
 //!
-//! A path says nothing, because there are many to one file. So Linux opens the file first; what was
-//! opened says which file it is, and if it is one of ours, its descriptor gets a file in memory with
-//! our text. The text is made when it is opened, and anew when it is read from the beginning again.
+//! A path says nothing, because there are many to one file. So Linux opens the file first. The open file
+//! says which one it is, and if it is one of ours, its descriptor gets a file in memory with our text.
+//! The text is made when the file is opened, and anew when it is read from the beginning again.
 
 pub(crate) mod ask;
 pub(crate) mod descriptor;
@@ -27,7 +26,8 @@ use descriptor::{file_system, path_of};
 use subject::Subject;
 use view::View;
 
-/// The threads of process `pid`, if `path` is a directory of them of a program of the co-kernel.
+/// Returns the threads of the process whose directory of threads is `path`, if it is a program of
+/// the co-kernel.
 pub(crate) fn threads_listed_in(path: &Path) -> Option<Vec<i32>> {
     let mut names = path.strip_prefix("/proc").ok()?.iter();
     let pid = names.next()?.to_str()?.parse().ok()?;
@@ -42,13 +42,14 @@ pub(crate) fn threads_listed_in(path: &Path) -> Option<Vec<i32>> {
     Some(ids.collect())
 }
 
-/// Kind of file system of `/sys`.
+/// The kind of file system of `/sys`.
 const SYSFS_MAGIC: i64 = 0x6265_6572;
 
 /// `O_PATH` as an argument.
 const O_PATH: u64 = libc::O_PATH as u64;
 
-/// What a call that opens files with `flags` answered: if it opened one of ours, with our text in it.
+/// Puts our text in the place of what a call with `flags` has opened, if that is a file of ours.
+/// `result` is what the call answered. Returns what it answers now.
 #[must_use]
 pub(crate) fn opened(result: i64, flags: u64) -> i64 {
     let Some(fd) = RawFd::try_from(result).ok().filter(|fd| *fd >= 0) else {
@@ -73,7 +74,7 @@ pub(crate) fn opened(result: i64, flags: u64) -> i64 {
     result
 }
 
-/// `sysinfo` with the co-kernel's memory.
+/// Performs `sysinfo` with the co-kernel's memory.
 #[must_use]
 pub(crate) fn system_information(args: [u64; 6]) -> i64 {
     let result = syscall::perform(libc::SYS_sysinfo.cast_unsigned(), args);

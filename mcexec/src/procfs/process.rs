@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The text of `/proc/PID/{status,stat,statm,limits}` of a program: what Linux says of its proxy,
-//! with what the co-kernel knows better in place.
+//! The text of `/proc/PID/{status,stat,statm,limits}` of a program: Linux's text about its proxy,
+//! corrected by what the co-kernel knows better.
 
 use ihk_ikc::process::prot;
 use ihk_ikc::view::{area, thread_state, ProcessView, ThreadView};
@@ -19,19 +19,19 @@ const OLD_SIGNALS: u64 = 0x7fff_ffff;
 /// Nanoseconds of a clock tick as user space counts them.
 const NS_PER_TICK: u64 = 10_000_000;
 
-/// All that is known of the subject.
+/// Everything that is known of the subject.
 pub(super) struct Known {
     process: ProcessView,
     /// The thread it is about.
     thread: Option<ThreadView>,
     lines: Vec<Line>,
     cpus: u64,
-    /// It asks itself, so it runs, whatever the co-kernel did with it meanwhile.
+    /// Whether it asks itself. Then it runs, whatever the co-kernel did with it meanwhile.
     is_asking: bool,
 }
 
 impl Known {
-    /// Asks for it.
+    /// Asks for everything about `subject`.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl Known {
         })
     }
 
-    /// Sum of `amount` over the lines for which `wanted` holds, bytes.
+    /// Returns the sum of `amount` over the lines for which `wanted` holds, in bytes.
     fn sum(&self, wanted: impl Fn(&Line) -> bool, amount: impl Fn(&Line) -> u64) -> u64 {
         let some = self.lines.iter().filter(|line| wanted(line));
         some.map(amount).sum()
@@ -62,7 +62,7 @@ impl Known {
         self.sum(wanted, |line| line.resident)
     }
 
-    /// CPU time: of the thread if the subject is one, else of all.
+    /// Returns the CPU time of the thread if the subject is one, otherwise that of all threads.
     fn cpu_ns(&self, subject: Subject) -> u64 {
         match (subject.thread, &self.thread) {
             (Some(_), Some(thread)) => thread.cpu_ns,
@@ -101,7 +101,7 @@ fn is_stack(line: &Line) -> bool {
     line.kind() == area::STACK
 }
 
-/// `statm`.
+/// Returns the text of `statm`.
 pub(super) fn statm(known: &Known) -> Vec<u8> {
     let pages = |bytes: u64| bytes / PAGE;
     format!(
@@ -115,7 +115,7 @@ pub(super) fn statm(known: &Known) -> Vec<u8> {
     .into_bytes()
 }
 
-/// `status` from Linux's `text`.
+/// Makes the text of `status` of Linux's `text`.
 pub(super) fn status(known: &Known, text: &str) -> Vec<u8> {
     let lines = text.lines().map(|line| {
         let (name, given) = line.split_once(':').unwrap_or((line, ""));
@@ -150,7 +150,8 @@ fn status_value(known: &Known, name: &str) -> Option<String> {
     Some(format!("{:8} kB", bytes / 1024))
 }
 
-/// A line about signals. What waits may wait in Linux (`given`) or in the co-kernel.
+/// Returns the value of a line about signals. A signal may wait in Linux (`given`) or in the
+/// co-kernel.
 fn signals(known: &Known, name: &str, given: &str) -> Option<String> {
     let thread = known.thread?;
     let in_linux = u64::from_str_radix(given.trim(), 16).unwrap_or(0) & !RESERVED;
@@ -173,7 +174,7 @@ pub(super) fn list_of(count: u64) -> String {
     }
 }
 
-/// The same as a mask in groups of 32 bits.
+/// Returns the numbers of `count` processors as a mask in groups of 32 bits.
 pub(super) fn mask_of(count: u64) -> String {
     let groups = count.div_ceil(32).max(1);
     let group = |index: u64| {
@@ -242,7 +243,8 @@ pub(super) fn stat(known: &Known, subject: Subject, text: &str) -> Vec<u8> {
     format!("{head}) {}\n", fields.join(" ")).into_bytes()
 }
 
-/// `limits` of the own process from Linux's `text`: those that the co-kernel keeps.
+/// Makes the text of `limits` of the own process of Linux's `text`, with the limits that the
+/// co-kernel keeps.
 pub(super) fn limits(text: &str) -> Vec<u8> {
     const NAMES: [(usize, &str); 4] = [
         (2, "Max data size"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Files in memory that stand for views, in the place of the descriptors that were opened.
+//! Files in memory with our texts, in the place of the files of `/proc` that were opened.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -19,17 +19,17 @@ use nix::sys::stat::fstat;
 use super::descriptor::borrow;
 use super::view::View;
 
-/// Most views whose text is made anew when they are read again; the oldest are forgotten.
+/// The text of so many files is made anew when they are read again. The oldest are forgotten.
 const MOST_REMEMBERED: usize = 64;
 
 /// A file in memory: device and inode.
 type Key = (u64, u64);
 
 static REMEMBERED: Mutex<BTreeMap<Key, View>> = Mutex::new(BTreeMap::new());
-/// Whether there has ever been one in [`REMEMBERED`].
+/// Whether [`REMEMBERED`] has ever had an entry.
 static HAS_ANY: AtomicBool = AtomicBool::new(false);
 
-/// The views. Held over a fork, so that the child finds them whole.
+/// Returns the views, locked. They are kept locked over a fork, so that the child finds them whole.
 pub(crate) fn remembered() -> MutexGuard<'static, BTreeMap<Key, View>> {
     REMEMBERED
         .lock()
@@ -80,7 +80,8 @@ fn duplicate(from: RawFd, to: RawFd, flags: i32) -> Result<(), Errno> {
     Errno::result(unsafe { libc::dup3(from, to, flags) }).map(drop)
 }
 
-/// Makes the text of `fd` anew if it is a view: it is about to be read from the beginning again.
+/// Makes the text of `fd` anew if it is a file of ours, because it is about to be read from the
+/// beginning again.
 pub(crate) fn renew(fd: u64) {
     let Ok(fd) = RawFd::try_from(fd) else { return };
     // Every read from a beginning comes here, and few programs have views open.

@@ -11,7 +11,8 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The process id as the co-kernel is asked: 0 for the own process, whose files are known, too.
+    /// Returns the process id by which the co-kernel is asked. It is 0 for the own process, whose
+    /// files are known, too.
     pub(super) fn question(self) -> i32 {
         if self.pid == std::process::id().cast_signed() {
             0

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `/sys/devices/system/{cpu,node}` as the co-kernel is: a tree of plain files that was written when
-//! the instance was booted. A path that names something there goes to the tree; what was opened there
-//! by another path is opened again in the tree. From there on, relative paths stay in it.
+//! the instance was booted.
+//!
+//! A path that names something there goes to the tree. A file that was opened there by another path is
+//! opened again in the tree. From there on, relative paths stay in it.
 
 use std::ffi::CString;
 use std::os::fd::RawFd;
@@ -14,34 +16,35 @@ use nix::libc;
 use super::descriptor::path_of;
 use crate::syscall;
 
-/// Where the trees are.
+/// The folder of all trees.
 const FOLDER: &str = "/run/ihk";
-/// What the tree has.
+/// The parts of `/sys` that a tree has.
 const SHOWN: [&str; 2] = ["/sys/devices/system/cpu", "/sys/devices/system/node"];
 
 static TREE: OnceLock<Option<PathBuf>> = OnceLock::new();
-/// The program's current directory lies in `/sys`.
+/// Whether the program's current directory lies in `/sys`.
 static IS_IN_SYS: AtomicBool = AtomicBool::new(false);
 
-/// The program runs on instance `os`.
+/// Notes that the program runs on instance `os`.
 pub(crate) fn set_instance(os: u32) {
     let tree = Path::new(FOLDER).join(format!("os{os}"));
     let _ = TREE.set(tree.is_dir().then_some(tree));
     note_directory();
 }
 
-/// The current directory may have changed.
+/// Notes that the current directory may have changed.
 pub(crate) fn note_directory() {
     let is_in_sys = std::env::current_dir().is_ok_and(|path| path.starts_with("/sys"));
     IS_IN_SYS.store(is_in_sys, Ordering::Relaxed);
 }
 
-/// The tree, if there is one.
+/// Returns the tree, if there is one.
 pub(super) fn tree() -> Option<&'static PathBuf> {
     TREE.get()?.as_ref()
 }
 
-/// Where in the tree `path` is meant to be, if it is; a relative one begins at descriptor `directory`.
+/// Returns where in the tree `path` is meant to be, if it is. A relative path begins at descriptor
+/// `directory`.
 pub(crate) fn redirect(directory: RawFd, path: &Path) -> Option<CString> {
     let tree = tree()?;
     if path.is_absolute() {
@@ -57,7 +60,7 @@ pub(crate) fn redirect(directory: RawFd, path: &Path) -> Option<CString> {
     place_in(tree, &start.join(path))
 }
 
-/// Where in `tree` the absolute `path` lies, if it names something there.
+/// Returns where in `tree` the absolute `path` lies, if it names something there.
 fn place_in(tree: &Path, path: &Path) -> Option<CString> {
     // Every spelling has this part; most paths have not.
     if !path.components().any(|part| part.as_os_str() == "devices") {
@@ -71,7 +74,7 @@ fn place_in(tree: &Path, path: &Path) -> Option<CString> {
     CString::new(inside.into_os_string().into_encoded_bytes()).ok()
 }
 
-/// `path` without `.` and `..`, as if there were no symbolic links.
+/// Returns `path` without `.` and `..`, as if there were no symbolic links.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::from("/");
     for part in path.components() {
@@ -86,8 +89,8 @@ fn normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// Descriptor `fd` was opened with `flags` somewhere in `/sys`: if the tree has that, too, it leads
-/// there from now on. The answer of the call.
+/// Lets descriptor `fd`, which was opened with `flags` somewhere in `/sys`, lead to the tree if
+/// that has the file, too. Returns the answer of the call.
 pub(super) fn opened(fd: RawFd, flags: u64) -> i64 {
     let Some(place) = tree().and_then(|tree| place_in(tree, &path_of(fd)?)) else {
         return fd.into();

@@ -39,7 +39,7 @@ pub(crate) enum MachineFile {
 }
 
 impl View {
-    /// The view of the file at `path`, where symbolic links are none.
+    /// Returns the view of the file at `path`, in which no symbolic links may be.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let mut names = path
             .strip_prefix("/proc")
@@ -82,7 +82,7 @@ impl View {
             .then_some(Self::Process(subject, file))
     }
 
-    /// Where Linux's text is.
+    /// Returns the path at which Linux's text is.
     fn path(self) -> PathBuf {
         let file = match self {
             Self::Machine(MachineFile::Cpuinfo) => return "/proc/cpuinfo".into(),
@@ -105,13 +105,13 @@ impl View {
         }
     }
 
-    /// Linux's text.
+    /// Returns Linux's text.
     fn original(self) -> Result<String, Errno> {
         fs::read_to_string(self.path())
             .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
     }
 
-    /// Our text.
+    /// Returns our text.
     ///
     /// # Errors
     ///
