@@ -4,7 +4,8 @@
 #![cfg(loom)]
 
 use ihk_ikc::atomic::{AtomicU32, AtomicU64, Ordering};
-use ihk_ikc::queue::{Entry, Header, Queue, Request, Wake};
+use ihk_ikc::queue::{Entry, Header, Queue, Wake};
+use ihk_ikc::slot::Request;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ihk_ikc::delegable::is_delegable;
-use ihk_ikc::queue::{HandleError, Request, Wake, FUNCTION};
+use ihk_ikc::queue::{HandleError, Wake, FUNCTION};
+use ihk_ikc::slot::Request;
 
 use crate::kernel::{self, Kernel};
 use crate::memory::Memory;

@@ -17,7 +17,8 @@ use std::hint::spin_loop;
 use std::time::{Duration, Instant};
 
 use ihk_ikc::atomic::{AtomicU32, Ordering};
-use ihk_ikc::queue::{Queue, Request, Wake};
+use ihk_ikc::queue::{Queue, Wake};
+use ihk_ikc::slot::Request;
 
 /// How long the lead may be without progress.
 const PATIENCE: Duration = Duration::from_millis(1);

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use ihk_ikc::delegable::is_delegable;
 use ihk_ikc::process::{op, serve as answer, ServerRecord};
-use ihk_ikc::queue::{Request, FUNCTION};
+use ihk_ikc::queue::FUNCTION;
+use ihk_ikc::slot::Request;
 
 use crate::kernel::{self, system_call, Kernel, EINTR};
 use crate::memory::{Memory, Stack};

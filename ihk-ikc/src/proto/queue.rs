@@ -47,12 +47,9 @@ const ASLEEP: u32 = 1;
 /// One step of the count.
 const STEP: u32 = 2;
 
-/// The request that asks for a function instead of a system call: `args[0]` is called with
-/// `args[1]`, and what it returns is the result.
+/// The number of a request ([`super::slot::Request`]) that asks for a function instead of a system
+/// call: `args[0]` is called with `args[1]`, and what it returns is the result.
 pub const FUNCTION: u64 = u64::MAX;
-
-/// A system call by its number, or [`FUNCTION`].
-pub use super::slot::Request;
 
 /// One entry, a cache line.
 #[repr(C, align(64))]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A queue whose two sides are one thread.
 
+use super::super::slot::Request;
 use super::*;
 
 struct Memory(Header, Vec<Entry>, Vec<AtomicU64>);
