@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Inter-kernel communication: packets out, and packets in from interrupt context.
+//! Inter-kernel communication: packets out, and packets in from the interrupt line's handler.
 
 use crate::proto::packet::{Packet, ToLinux};
 use crate::proto::ring::{Doorbell, RingError};
@@ -12,7 +12,7 @@ use kernel::prelude::*;
 const DRAIN_LIMIT: usize = 1 << 16;
 
 impl Running {
-    /// Sends `packet` to CPU `index`. Any context but hard interrupt.
+    /// Sends `packet` to CPU `index`. Any context but a line's handler.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl Running {
         }
     }
 
-    /// Takes what has come from all CPUs. Hard interrupt context.
+    /// Takes what has come from all CPUs. In a line's handler.
     pub(crate) fn drain(&self) {
         for (index, link) in (0..).zip(self.cpus.iter()) {
             if link.channel.to_linux.has_packets() {

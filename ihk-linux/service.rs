@@ -100,7 +100,7 @@ fn call<R>(run: impl FnOnce(&Service) -> R) -> Option<R> {
     Some(run(service))
 }
 
-/// Hands a packet of `running` over; `false` if nobody takes it. Hard interrupt context, under RCU.
+/// Hands a packet of `running` over; `false` if nobody takes it. In a line's handler, under RCU.
 pub(crate) fn packet(running: &Running, cpu: u32, words: &PacketWords) -> bool {
     let Some(service) = running.service() else {
         return false;

@@ -29,8 +29,8 @@ pub struct Service {
     pub detach: unsafe extern "C" fn(os: u32),
     /// How many programs `os` runs. Process context.
     pub programs: unsafe extern "C" fn(os: u32) -> u32,
-    /// A packet came from CPU `cpu` of `os`. Hard interrupt context, under ihk.ko's lock of that
-    /// channel: do not sleep, do not call `ihk_send` for the same instance.
+    /// A packet came from CPU `cpu` of `os`. In an interrupt line's handler (with PREEMPT_RT the line's thread),
+    /// under ihk.ko's lock of that channel: do not sleep, do not call `ihk_send` for the same instance.
     pub packet: unsafe extern "C" fn(os: u32, cpu: u32, words: *const PacketWords),
     /// An ioctl of `/dev/mcosN` from `SERVICE_FIRST` on. Process context of the caller.
     pub ioctl: unsafe extern "C" fn(os: u32, command: u32, argument: usize) -> isize,
@@ -76,6 +76,6 @@ extern "C" {
     pub fn ihk_exposed(os: u32, words: *mut u64) -> *mut u64;
 
     /// The service found that `os` does not answer: reset its CPUs, status HUNGUP, `detach` from
-    /// a workqueue. Returns at once. Any context but hard interrupt.
+    /// a workqueue. Returns at once. Any context but an interrupt line's handler.
     pub fn ihk_declare_hung(os: u32, reason: *const u8, reason_bytes: usize);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Packets from the co-kernel. Hard interrupt context: find who it concerns, wake, return.
+//! Packets from the co-kernel. In the interrupt line's handler, with PREEMPT_RT its thread: find who it
+//! concerns, wake, return.
 
 use crate::instance::Instance;
 use crate::proto::packet::{Packet, ToLinux};

@@ -53,7 +53,7 @@ impl Revocations {
     }
 }
 
-/// Accepts an order; hard interrupt context. `false`: there are impossibly many.
+/// Accepts an order; in the interrupt line's handler. `false`: there are impossibly many.
 pub(crate) fn accept(proxy: &Arc<Proxy>, order: Revocation) -> bool {
     if proxy
         .revocations

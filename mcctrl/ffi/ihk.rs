@@ -26,7 +26,7 @@ pub(crate) fn unregister() {
     unsafe { service_abi::ihk_unregister_service() };
 }
 
-/// One attempt to send `message` to CPU `cpu`. EAGAIN: the ring is full. Not from hard interrupts.
+/// One attempt to send `message` to CPU `cpu`. EAGAIN: the ring is full. Not from a line's handler.
 pub(crate) fn try_send(os: u32, cpu: u32, message: &ToCokernel) -> Result {
     // SAFETY: the words are read during the call only.
     to_result(unsafe { service_abi::ihk_send(os, cpu, &message.encode().words()) })
