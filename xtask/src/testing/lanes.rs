@@ -78,7 +78,8 @@ pub(crate) struct Lane {
     boots: Option<Wanted>,
     /// Whether nothing is filtered out.
     is_whole: bool,
-    prepare: Box<dyn FnOnce() -> Result<Command>>,
+    /// Makes what the lane needs; nothing, with a warning, if that cannot be had and the lane counts neither way.
+    prepare: Box<dyn FnOnce() -> Result<Option<Command>>>,
     arguments: Vec<String>,
 }
 
@@ -86,7 +87,7 @@ impl Lane {
     fn new(
         name: impl Into<String>,
         selection: &Selection,
-        prepare: impl FnOnce() -> Result<Command> + 'static,
+        prepare: impl FnOnce() -> Result<Option<Command>> + 'static,
     ) -> Self {
         let mut arguments = vec!["--".to_string()];
         arguments.extend(selection.filters.iter().cloned());
@@ -126,12 +127,15 @@ impl Lane {
                 }
             }
         }
-        let mut command = match (self.prepare)() {
+        let command = match (self.prepare)() {
             Err(error) if self.about.is_some() => {
                 ui::warn(&format!("{}: {error:#}", self.name));
                 return Ok(Count::ONE_FAILED);
             }
             command => command?,
+        };
+        let Some(mut command) = command else {
+            return Ok(Count::default());
         };
         command.args(self.arguments);
         let count = ui::step(&self.name, || run(&self.name, &mut command))?;
@@ -142,7 +146,7 @@ impl Lane {
     }
 }
 
-/// The lanes that have a test of the selection.
+/// The lanes that have a test of the selection; what they need is fetched and made when they run.
 ///
 /// # Errors
 /// The workspace cannot be read.
@@ -161,25 +165,18 @@ pub(crate) fn select(selection: &Selection) -> Result<Vec<Lane>> {
             for (name, _) in &packages {
                 unit.args(["--package", name]);
             }
-            Ok(unit)
+            Ok(Some(unit))
         }));
     }
     let contract = paths::repository().join("ihk-ikc");
     if selection.has(&names::of(&contract, |_| true)) {
-        lanes.push(Lane::new("models", selection, || Ok(models())));
+        lanes.push(Lane::new("models", selection, || Ok(Some(models()))));
     }
     if selection.has(&names::of(&contract, |file| !is_model(file))) {
-        let address = || Ok(sanitizer("address"));
+        let address = || Ok(Some(sanitizer("address")));
         lanes.push(Lane::new("address sanitizer", selection, address));
-        if let Some(library) = rust_src::library() {
-            lanes.push(Lane::new("thread sanitizer", selection, move || {
-                let mut thread = sanitizer("thread");
-                thread
-                    .arg("-Zbuild-std")
-                    .env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
-                Ok(thread)
-            }));
-        }
+        let thread = || Ok(thread_sanitizer());
+        lanes.push(Lane::new("thread sanitizer", selection, thread));
     }
     boot_lanes(selection, &mut lanes);
     Ok(lanes)
@@ -197,7 +194,7 @@ fn boot_lanes(selection: &Selection, lanes: &mut Vec<Lane>) {
     let default = selection.kernel.clone().unwrap_or_default();
     if selection.has(&names) {
         let wanted = default.clone();
-        let mut lane = Lane::new("boot tests", selection, move || boot(&wanted));
+        let mut lane = Lane::new("boot tests", selection, move || boot(&wanted).map(Some));
         lane.boots = Some(default);
         lanes.push(lane);
     }
@@ -214,7 +211,7 @@ fn boot_lanes(selection: &Selection, lanes: &mut Vec<Lane>) {
     for other in others() {
         let name = format!("kernel {other}");
         let about = Some(other.clone());
-        let mut lane = Lane::new(&name, selection, move || boot(&other));
+        let mut lane = Lane::new(&name, selection, move || boot(&other).map(Some));
         lane.about.clone_from(&about);
         lane.boots = about;
         if !selection.all {
@@ -296,6 +293,16 @@ fn sanitizer(name: &str) -> Command {
         ])
         .arg(paths::target().join(name));
     cargo
+}
+
+/// The same under ThreadSanitizer, which wants the standard library built anew; nothing if its source cannot be had.
+fn thread_sanitizer() -> Option<Command> {
+    let library = rust_src::library()?;
+    let mut thread = sanitizer("thread");
+    thread
+        .arg("-Zbuild-std")
+        .env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
+    Some(thread)
 }
 
 fn cargo_test() -> Command {
