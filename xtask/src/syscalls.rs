@@ -2,8 +2,8 @@
 //! The co-kernel's system call table, read from its source: checked against the kernel's own list of numbers, and
 //! turned into `docs/syscalls.md`.
 
-use anyhow::{bail, ensure, Context, Result};
-use std::collections::BTreeMap;
+use anyhow::{ensure, Context, Result};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use crate::paths;
@@ -77,16 +77,23 @@ struct Row {
     route: String,
 }
 
-/// Checks the table, and the page against it; with `update` the page is written instead.
+/// Checks the table against the kernel's own list.
 ///
 /// # Errors
-/// A row is wrong or missing, or the page is out of date.
-pub fn check(kernel: &Kernel, update: bool) -> Result<()> {
-    let text = fs::read_to_string(paths::repository().join(TABLE)).context(TABLE)?;
-    let rows = rows(&text);
+/// A row is wrong or missing.
+pub fn check_numbers(kernel: &Kernel) -> Result<()> {
     let header = kernel.headers().join(NUMBERS);
     let header = fs::read_to_string(&header).with_context(|| header.display().to_string())?;
-    compare(&rows, &numbers(&header))?;
+    verdict(compare(&table()?, &numbers(&header)))
+}
+
+/// Checks what the table says without any kernel, and the page against it; with `update` the page is written instead.
+///
+/// # Errors
+/// A row is wrong, or the page is out of date.
+pub fn check_page(update: bool) -> Result<()> {
+    let rows = table()?;
+    verdict(contradictions(&rows))?;
     let page = page(&rows);
     let path = paths::repository().join(PAGE);
     if update {
@@ -97,6 +104,16 @@ pub fn check(kernel: &Kernel, update: bool) -> Result<()> {
         present == page,
         "{PAGE} does not fit {TABLE}: run cargo xtask check --update"
     );
+    Ok(())
+}
+
+fn table() -> Result<Vec<Row>> {
+    let text = fs::read_to_string(paths::repository().join(TABLE)).context(TABLE)?;
+    Ok(rows(&text))
+}
+
+fn verdict(wrong: Vec<String>) -> Result<()> {
+    ensure!(wrong.is_empty(), "{TABLE}: {}", wrong.join("; "));
     Ok(())
 }
 
@@ -129,7 +146,25 @@ fn numbers(header: &str) -> BTreeMap<u64, String> {
         .collect()
 }
 
-fn compare(rows: &[Row], numbers: &BTreeMap<u64, String>) -> Result<()> {
+/// What is wrong with the rows, whatever the kernel.
+fn contradictions(rows: &[Row]) -> Vec<String> {
+    let mut wrong: Vec<String> = Vec::new();
+    for row in rows {
+        if matches!(row.route.as_str(), "Delegate" | "ThreadState")
+            && NEVER_DELEGATED.contains(&row.name.as_str())
+        {
+            wrong.push(format!("{} must not be delegated as it is", row.name));
+        }
+    }
+    let numbers: BTreeSet<u64> = rows.iter().map(|row| row.number).collect();
+    if rows.len() != numbers.len() {
+        wrong.push("two rows for one number".into());
+    }
+    wrong
+}
+
+/// What of the kernel's numbers the rows lack or have wrong.
+fn compare(rows: &[Row], numbers: &BTreeMap<u64, String>) -> Vec<String> {
     let mut wrong: Vec<String> = Vec::new();
     let by_number: BTreeMap<u64, &Row> = rows.iter().map(|row| (row.number, row)).collect();
     for (number, name) in numbers {
@@ -145,19 +180,8 @@ fn compare(rows: &[Row], numbers: &BTreeMap<u64, String>) -> Result<()> {
         if row.number <= last && !numbers.contains_key(&row.number) {
             wrong.push(format!("{} {} is no system call", row.number, row.name));
         }
-        if matches!(row.route.as_str(), "Delegate" | "ThreadState")
-            && NEVER_DELEGATED.contains(&row.name.as_str())
-        {
-            wrong.push(format!("{} must not be delegated as it is", row.name));
-        }
     }
-    if rows.len() != by_number.len() {
-        wrong.push("two rows for one number".into());
-    }
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    bail!("{TABLE}: {}", wrong.join("; "))
+    wrong
 }
 
 fn page(rows: &[Row]) -> String {
@@ -227,16 +251,19 @@ mod tests {
     #[test]
     fn missing_wrong_and_dangerous_rows_are_found() {
         let header = "#define __NR_read 0\n#define __NR_mmap 9\n#define __NR_x 471\n";
-        assert!(compare(&rows(GOOD), &numbers(header)).is_ok());
+        assert!(compare(&rows(GOOD), &numbers(header)).is_empty());
         let more = format!("{header}#define __NR_y 472\n");
-        assert!(compare(&rows(GOOD), &numbers(&more)).is_err());
+        assert!(!compare(&rows(GOOD), &numbers(&more)).is_empty());
         let older = header.replace("#define __NR_x 471\n", "");
-        assert!(compare(&rows(GOOD), &numbers(&older)).is_ok());
+        assert!(compare(&rows(GOOD), &numbers(&older)).is_empty());
         let hole = format!("{older}#define __NR_z 480\n");
-        assert!(compare(&rows(GOOD), &numbers(&hole)).is_err());
+        assert!(!compare(&rows(GOOD), &numbers(&hole)).is_empty());
         let other = header.replace("read", "write");
-        assert!(compare(&rows(GOOD), &numbers(&other)).is_err());
+        assert!(!compare(&rows(GOOD), &numbers(&other)).is_empty());
         let dangerous = GOOD.replace("Local(mmap::mmap)", "Delegate");
-        assert!(compare(&rows(&dangerous), &numbers(header)).is_err());
+        assert!(!contradictions(&rows(&dangerous)).is_empty());
+        let twice = GOOD.replace("471", "9");
+        assert!(!contradictions(&rows(&twice)).is_empty());
+        assert!(contradictions(&rows(GOOD)).is_empty());
     }
 }
