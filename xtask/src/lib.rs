@@ -7,8 +7,14 @@ pub mod assumptions;
 mod attributes;
 pub mod bench;
 pub mod build;
+#[allow(
+    unsafe_code,
+    reason = "pre_exec, so that what we start never outlives us"
+)]
+mod child;
 pub mod commands;
 mod floors;
+pub mod lock;
 pub mod paths;
 pub mod setup;
 pub mod syscalls;

@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::child::Reaped;
+use crate::lock;
 use crate::paths;
 
 /// A step that is over.
@@ -125,10 +127,11 @@ pub fn say(line: &str) {
 pub fn warn(text: &str) {
     say(&format!("xtask: warning: {text}"));
 }
+
 /// Runs a build command as a step: its output goes to a log, its latest line to the terminal.
 ///
 /// # Errors
-/// It could not be started or failed; the last lines are shown and the message names the log.
+/// It could not be started or failed; the last lines are shown and the message names the log. Nothing of it runs on.
 pub fn logged(name: &str, command: &mut Command) -> Result<()> {
     step(name, || run_logged(name, command))
 }
@@ -142,13 +145,15 @@ pub fn run_logged(name: &str, command: &mut Command) -> Result<()> {
     let log = File::create(&path).with_context(|| path.display().to_string())?;
     let (reader, writer) = std::io::pipe()?;
     command
-        .stdin(Stdio::null())
+        .stdin(lock::stdin())
         .stdout(writer.try_clone()?)
         .stderr(writer);
-    let mut child = command
+    let child = command
         .spawn()
         .with_context(|| format!("{}", command.get_program().display()))?;
-    // The Command owns the pipe's writing ends; while they are open the reader sees no end.
+    let mut child = Reaped(child);
+    // The Command owns the lock, and the pipe's writing ends: while they are open the reader sees no end.
+    command.stdin(Stdio::null());
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let tail = follow(name, reader, log)?;
     let status = child.wait()?;
@@ -195,6 +200,23 @@ fn follow(name: &str, reader: impl std::io::Read, mut log: File) -> Result<Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_whose_output_cannot_be_kept_does_not_run_on() {
+        let name = format!("test-full-{}", std::process::id());
+        let log = log_path(&name).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &log).unwrap();
+        let begun = log.with_extension("begun");
+        let mut command = Command::new("sh");
+        let script = "echo $$ >\"$1\"; echo said; exec sleep 60";
+        command.args(["-c", script, "sh"]).arg(&begun);
+        let began = Instant::now();
+        assert!(run_logged(&name, &mut command).is_err());
+        assert!(began.elapsed() < Duration::from_secs(30));
+        let child = fs::read_to_string(&begun).unwrap();
+        assert!(!PathBuf::from(format!("/proc/{}", child.trim())).exists());
+        let _ = fs::remove_file(log).and(fs::remove_file(begun));
+    }
 
     #[test]
     fn steps_that_everything_waited_for_are_found() {

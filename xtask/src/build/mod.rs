@@ -13,8 +13,8 @@ use clap::ValueEnum;
 use std::fs;
 use std::thread;
 
+use crate::lock;
 use crate::paths;
-use crate::setup::cache;
 use crate::setup::catalogue::Wanted;
 
 /// The parts that can be built on their own.
@@ -35,7 +35,7 @@ pub enum Part {
 /// The first part that does not build; its log is named.
 pub fn build(wanted: &Wanted, parts: &[Part]) -> Result<()> {
     fs::create_dir_all(paths::target())?;
-    let _lock = cache::lock(
+    let _lock = lock::take(
         &paths::target().join("xtask.lock"),
         "another run is building in this clone",
     )?;
@@ -64,7 +64,11 @@ pub(crate) type Work<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
 /// The first error, in the order of `works`; all have ended by then.
 pub(crate) fn at_once(works: Vec<Work<'_>>) -> Result<()> {
     let results: Vec<Result<()>> = thread::scope(|scope| {
-        let threads: Vec<_> = works.into_iter().map(|work| scope.spawn(work)).collect();
+        let mut threads = Vec::new();
+        for work in works {
+            let lock = lock::held();
+            threads.push(scope.spawn(|| lock::under(lock, work)));
+        }
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread died")))
@@ -81,9 +85,10 @@ where
     const BEHIND: i32 = 10;
     // A thread of its own, because the priority stays with it.
     thread::scope(|scope| {
+        let lock = lock::held();
         let thread = scope.spawn(|| {
             let _ = rustix::process::nice(BEHIND);
-            work()
+            lock::under(lock, work)
         });
         thread.join().unwrap_or_else(|_| bail!("a thread died"))
     })

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::lock;
 use crate::paths;
 use crate::setup::cache;
 
@@ -30,7 +31,7 @@ impl Clean {
         let target = paths::target();
         std::fs::create_dir_all(&target).with_context(|| target.display().to_string())?;
         let reason = "another run is building in this clone";
-        let _lock = cache::lock(&target.join("xtask.lock"), reason)?;
+        let _lock = lock::take(&target.join("xtask.lock"), reason)?;
         let before = cache::free_mib(&target)?;
         for folder in OURS {
             cache::remove(&target.join(folder))?;

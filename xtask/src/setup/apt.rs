@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use crate::lock;
 use crate::paths;
 use crate::setup::cache;
 use crate::setup::chroot::Chroot;
@@ -110,7 +111,7 @@ impl Apt {
     /// # Errors
     /// No mirror answers.
     pub fn update(&self, tree: &Path, anyway: bool) -> Result<()> {
-        let _lock = cache::lock(
+        let _lock = lock::take(
             &self.folder.join("lock"),
             "another run is fetching Debian's package lists",
         )?;
@@ -133,7 +134,7 @@ impl Apt {
         self.update(tree, false)?;
         let chroot = self.chroot(tree)?;
         let install = || {
-            let _lock = cache::lock(
+            let _lock = lock::take(
                 &self.folder.join("debs-lock"),
                 "another run is fetching packages",
             )?;

@@ -29,7 +29,7 @@ pub fn name() -> String {
 pub fn prepare() -> Result<PathBuf> {
     cache::entry(&name(), MIB, |tree| {
         host::prepare()?;
-        let mut command = host::root_command("mmdebstrap");
+        let mut command = host::root_family("mmdebstrap");
         command
             .args(["--variant=minbase", "--dpkgopt=force-unsafe-io"])
             .arg("--aptopt=Acquire::Languages \"none\"")

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use crate::lock;
 use crate::paths;
 use crate::setup::host;
-use crate::ui;
 
 /// What came of an entry in this run; whoever asks again gets the same.
 type Outcome = Arc<Mutex<Option<Result<PathBuf, String>>>>;
@@ -70,7 +70,7 @@ fn find_or_make(name: &str, mib: u64, make: impl FnOnce(&Path) -> Result<()>) ->
     let locks = cache.join("locks");
     fs::create_dir_all(&locks).with_context(|| cache.display().to_string())?;
     let lock_file = locks.join(name);
-    let _lock = lock(&lock_file, &format!("another run is making {name}"))?;
+    let _lock = lock::take(&lock_file, &format!("another run is making {name}"))?;
     if path.exists() {
         return Ok(path);
     }
@@ -159,10 +159,15 @@ pub fn clear() -> Result<u64> {
     if !cache.exists() {
         return Ok(0);
     }
-    let users = open(&cache.join(USERS))?;
+    let users = lock::open(&cache.join(USERS))?;
     ensure!(
         users.try_lock_exclusive().is_ok(),
         "{}: another run is using it",
+        cache.display()
+    );
+    ensure!(
+        locks(&cache).iter().all(|path| lock::is_free(path)),
+        "{}: what a run started that was killed is still using it",
         cache.display()
     );
     let before = free_mib(&cache)?;
@@ -181,6 +186,16 @@ pub fn clear() -> Result<u64> {
     Ok(free_mib(&cache)?.saturating_sub(before))
 }
 
+/// The lock files of entries, and of what apt keeps.
+fn locks(cache: &Path) -> Vec<PathBuf> {
+    let files = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = files(cache.join("locks")).map(|file| file.path());
+    let apts =
+        files(cache.to_path_buf()).filter(|it| it.file_name().to_string_lossy().starts_with("apt"));
+    let of_apts = apts.flat_map(|apt| ["lock", "debs-lock"].map(|name| apt.path().join(name)));
+    paths.chain(of_apts).collect()
+}
+
 /// Says, for as long as this process lives, that the cache is in use.
 ///
 /// # Errors
@@ -193,29 +208,10 @@ pub fn hold() -> Result<()> {
     }
     let cache = paths::cache()?;
     fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
-    let users = open(&cache.join(USERS))?;
+    let users = lock::open(&cache.join(USERS))?;
     FileExt::lock_shared(&users).with_context(|| cache.display().to_string())?;
     *held = Some(users);
     Ok(())
-}
-
-/// Takes the lock file for as long as the returned value lives; says `reason` if that means waiting.
-///
-/// # Errors
-/// The lock file cannot be made.
-pub fn lock(path: &Path, reason: &str) -> Result<File> {
-    let file = open(path)?;
-    if file.try_lock_exclusive().is_err() {
-        ui::say(&format!("xtask: {reason}; waiting"));
-        file.lock_exclusive()
-            .with_context(|| path.display().to_string())?;
-    }
-    Ok(file)
-}
-
-fn open(path: &Path) -> Result<File> {
-    let file = File::options().create(true).append(true).open(path);
-    file.with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Runs a command inside a Debian tree, in a mount namespace of its own, so that nothing stays mounted whatever happens.
+//! Runs a command inside a Debian tree, in namespaces of its own, so that nothing stays mounted or at work whatever
+//! happens.
 
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -51,10 +52,8 @@ impl Chroot {
     /// A command that runs `program` inside; arguments can be added.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
-        let mut command = host::root_command("unshare");
-        command
-            .args(["--mount", "--", "/bin/sh", "-ec", ENTER, "sh"])
-            .arg(&self.tree);
+        let mut command = host::root_family("/bin/sh");
+        command.args(["-ec", ENTER, "sh"]).arg(&self.tree);
         for (host, inside) in &self.binds {
             command.arg(host).arg(inside);
         }

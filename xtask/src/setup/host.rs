@@ -8,6 +8,8 @@ use nix::unistd::geteuid;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::child::ends_with_us;
+use crate::lock;
 use crate::ui;
 
 /// The font that plots are labelled with.
@@ -34,14 +36,26 @@ pub fn root_command(program: &str) -> Command {
     command
 }
 
+/// A command that runs `program` as root, and the end of which is the end of all that it has started: they have a
+/// namespace of process numbers to themselves. Mounts stay there, too.
+#[must_use]
+pub fn root_family(program: &str) -> Command {
+    let mut command = root_command("unshare");
+    command
+        .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
+        .args(["--", program]);
+    ends_with_us(&mut command);
+    command
+}
+
 /// Runs `program` as root, with what `arguments` adds, and waits for it.
 ///
 /// # Errors
 /// It could not be run or failed; the last line of its output is part of the message.
 pub fn as_root(program: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<()> {
     let mut command = root_command(program);
-    let output = arguments(&mut command)
-        .stdin(Stdio::null())
+    let output = ends_with_us(arguments(&mut command))
+        .stdin(lock::stdin())
         .output()
         .with_context(|| format!("running {program}"))?;
     let error = String::from_utf8_lossy(&output.stderr);

@@ -9,10 +9,7 @@ pub mod qemu;
 mod reports;
 pub mod running;
 pub mod session;
-#[allow(
-    unsafe_code,
-    reason = "pre_exec, so that QEMU inherits its sockets and never outlives us"
-)]
+#[allow(unsafe_code, reason = "pre_exec, so that QEMU inherits its sockets")]
 mod spawn;
 pub mod streams;
 

@@ -3,11 +3,11 @@
 
 use anyhow::{Context, Result};
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
+
+use crate::child::ends_with_us;
 
 /// Spawns `command`, which inherits `inherited` under their present numbers.
 ///
@@ -16,7 +16,6 @@ use std::process::{Child, Command};
 pub(super) fn spawn(command: &mut Command, inherited: Vec<OwnedFd>) -> Result<Child> {
     let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
     let in_child = move || {
-        set_pdeathsig(Signal::SIGKILL)?;
         for &number in &numbers {
             // SAFETY: `inherited` keeps the descriptor open until spawn() has returned.
             let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
@@ -25,7 +24,7 @@ pub(super) fn spawn(command: &mut Command, inherited: Vec<OwnedFd>) -> Result<Ch
         Ok(())
     };
     // SAFETY: the closure makes plain system calls and allocates nothing, as code between fork and exec must.
-    unsafe { command.pre_exec(in_child) };
+    unsafe { ends_with_us(command).pre_exec(in_child) };
     let child = command
         .spawn()
         .with_context(|| format!("{}", command.get_program().display()));
