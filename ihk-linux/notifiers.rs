@@ -2,7 +2,7 @@
 //! When Linux goes down, co-kernel CPUs stop first; while one runs, Linux does not sleep.
 
 use crate::ffi::notifier::{self, Chain, Notifier};
-use crate::running::{self, Running};
+use crate::instance::running::{self, Running};
 use kernel::bindings::notifier_block;
 use kernel::prelude::*;
 

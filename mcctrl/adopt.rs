@@ -4,7 +4,7 @@
 //! both; the slots, and with them the life of the process, are always the child's own.
 
 use crate::create::is_possible;
-use crate::errno;
+use crate::ffi::errno;
 use crate::ffi::file::open_window;
 use crate::ffi::task::{self, ProcessId};
 use crate::ffi::user;

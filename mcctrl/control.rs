@@ -3,7 +3,7 @@
 //! cannot be blocked wakes it at once, also when every other thread is stuck in a call: SIGKILL,
 //! a stop, the freezer. And it learns that the instance is gone.
 
-use crate::errno;
+use crate::ffi::errno;
 use crate::ffi::task;
 use crate::ffi::user;
 use crate::ffi::wait::{Until, Woken};

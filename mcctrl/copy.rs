@@ -2,7 +2,7 @@
 //! COPY: moves bytes between mcexec's memory and the program's, without mapping the latter. For
 //! measuring, see `mcexec/src/delegate/transport_copy.rs`.
 
-use crate::errno;
+use crate::ffi::errno;
 use crate::ffi::ihk::Partition;
 use crate::ffi::page::PageRef;
 use crate::ffi::{task, user};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! CREATE_PROCESS: from what mcexec says of a program to a process of the co-kernel and a window.
 
-use crate::errno;
+use crate::ffi::errno;
 use crate::ffi::file::open_window;
 use crate::ffi::ihk::Partition;
 use crate::ffi::wait::Until;

@@ -9,7 +9,7 @@
 //! What is not mapped is asked for, outside the gate and without Linux's lock where that is allowed.
 
 use crate::block::Block;
-use crate::errno;
+use crate::ffi::errno;
 use crate::ffi::ihk::Partition;
 use crate::ffi::task;
 use crate::ffi::vma::{Fault, Outcome};

@@ -2,7 +2,7 @@
 //! An `Instance`: a running co-kernel as mcctrl sees it, from `attach` to `detach`.
 
 use crate::editions::Editions;
-use crate::errno;
+use crate::ffi::errno;
 use crate::ffi::ihk::{self, Frame, Partition};
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::page::Hold;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The ioctls of `/dev/mcosN` that concern programs.
 
-use crate::errno;
+use crate::ffi::errno;
 use crate::ffi::user;
 use crate::proto::uapi;
 use crate::proxy::Proxy;

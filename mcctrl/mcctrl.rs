@@ -26,7 +26,6 @@ mod control;
 mod copy;
 mod create;
 mod editions;
-mod errno;
 mod fault;
 #[allow(unsafe_code, reason = "calls into Linux")]
 mod ffi;
@@ -49,6 +48,7 @@ mod populate;
 #[allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "the contract serves more sides than this one"
 )]
 #[path = "../ihk-ikc/src/proto/mod.rs"]
@@ -61,7 +61,7 @@ mod revoke;
 #[allow(unsafe_code, reason = "functions called through the C ABI")]
 mod service;
 #[allow(dead_code, unreachable_pub, reason = "shared with ihk.ko")]
-#[path = "../ihk-linux/service_abi.rs"]
+#[path = "../ihk-linux/service/abi.rs"]
 mod service_abi;
 mod undertaker;
 mod vdso;
@@ -81,8 +81,8 @@ struct Mcctrl;
 
 impl kernel::Module for Mcctrl {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        ffi::workqueue::create()?;
-        ffi::ihk::register(&service::SERVICE.0).inspect_err(|_| ffi::workqueue::destroy())?;
+        ffi::workqueue::create_own(c"mcctrl")?;
+        ffi::ihk::register(&service::SERVICE.0).inspect_err(|_| ffi::workqueue::destroy_own())?;
         Ok(Self)
     }
 }
@@ -90,6 +90,6 @@ impl kernel::Module for Mcctrl {
 impl Drop for Mcctrl {
     fn drop(&mut self) {
         ffi::ihk::unregister();
-        ffi::workqueue::destroy();
+        ffi::workqueue::destroy_own();
     }
 }

@@ -15,19 +15,20 @@
 //! into the same ring before I2, and a ring keeps its order. Hence no page is shown longer than
 //! Linux has it mapped. The co-kernel answers I3 in its interrupt handler, or is reset.
 
+use crate::ffi::errno;
 use crate::ffi::ihk;
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::notifier::{Found, Notifier, Sequence, BLOCK_PAGES};
 use crate::ffi::rwsem::RwSem;
 use crate::ffi::task;
 use crate::ffi::wait::{Until, WaitQueue, Woken};
+use crate::image::within;
 use crate::patience::{Patience, LOOK_MS};
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES, WINDOW_END};
 use crate::proto::packet::ToCokernel;
 use crate::proto::process::mirror as page_bits;
 use crate::proto::uapi::{MirrorPage, WindowPart};
 use crate::proxy::Proxy;
-use crate::{errno, image::within};
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::{
     prelude::*,

@@ -4,7 +4,7 @@
 //! frames that no program has, and gets them back filled (drawn in the co-kernel's `mm/load.rs`). Nothing is ever read into memory that a program or
 //! a proxy can reach: kept pages are seen by others, and must hold what the file holds.
 
-use crate::errno;
+use crate::ffi::errno;
 use crate::ffi::file::{Source, State};
 use crate::ffi::page::PageRef;
 use crate::ffi::task;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! QUERY: what the co-kernel tells of a program or of itself, copied to mcexec.
 
-use crate::errno;
+use crate::ffi::errno;
 use crate::ffi::task::ProcessId;
 use crate::ffi::user;
 use crate::ffi::wait::Until;
@@ -25,7 +25,7 @@ pub(crate) fn query(instance: &Instance, argument: usize) -> Result {
     };
     let records = ask(instance, cpu, process, &query)?;
     let buffer = usize::try_from(query.buffer).map_err(|_| EFAULT)?;
-    user::write_words(buffer, &records)?;
+    user::write_all(buffer, &records)?;
     query.words = records.len() as u64;
     user::write(argument, &*query)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Questions to the co-kernel that wait for an answer, found again by their tokens.
 
-use crate::errno;
+use crate::ffi::errno;
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::wait::{Until, WaitQueue, Woken};
 use crate::patience::LOOK_MS;

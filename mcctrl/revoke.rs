@@ -67,7 +67,7 @@ pub(crate) fn accept(proxy: &Arc<Proxy>, order: Revocation) -> bool {
     if proxy.is_current() && errand::give(proxy) {
         return true;
     }
-    if let Some(queue) = workqueue::queue() {
+    if let Some(queue) = workqueue::own() {
         // An error says that the work is queued already; it will find this order, too.
         let _ = queue.enqueue(proxy.clone());
     }

@@ -52,7 +52,7 @@ impl Instance {
     }
 
     fn schedule_round(self: &Arc<Self>, pause_ms: u32) {
-        if let Some(queue) = workqueue::queue() {
+        if let Some(queue) = workqueue::own() {
             // An error says that a round is scheduled already.
             let _ = queue.enqueue_delayed(self.clone(), msecs_to_jiffies(pause_ms));
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Workers that sleep until the program asks something (WAIT), and the way back (RING).
 
-use crate::errno;
+use crate::ffi::errno;
 use crate::ffi::wait::{Deadline, Until, Woken};
 use crate::proto::packet::ToCokernel;
 use crate::proto::slot::{MAX_SLOTS, SLOTS_PER_PAGE};

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Booting an instance: from assigned CPUs and memory to RUNNING.
 
-pub(crate) mod area;
+mod area;
+pub(crate) mod image;
 mod params;
 mod start;
 mod tables;
 mod trampoline;
 
 use crate::ffi::cpu;
+use crate::ikc::{doorbell, shared};
+use crate::instance::running::{self, Running, SharedRegions};
+use crate::instance::stop::{stop, Cause};
 use crate::instance::{Instance, Steering};
 use crate::proto::boot::MemoryRange;
 use crate::proto::layout::{MAX_CPUS, MAX_MEMORY_RANGES};
 use crate::proto::uapi::status;
 use crate::resource::memory::Run;
-use crate::running::{self, Running};
-use crate::shared;
-use crate::stop::{stop, Cause};
-use crate::{doorbell, service};
 use area::BootArea;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
@@ -42,7 +42,7 @@ pub(crate) fn boot(instance: &Arc<Instance>, steering: &mut Steering) -> Result 
     instance.set_status(status::BOOTING);
     running::publish(running.clone());
     doorbell::publish_all(&running.control);
-    if let Err(error) = start::start(&running, &plan).and_then(|()| service::attach(&running)) {
+    if let Err(error) = start::start(&running, &plan).and_then(|()| running.service.attach()) {
         stop(instance, steering, Cause::Failed(status_after(error)));
         return Err(error);
     }
@@ -116,9 +116,15 @@ fn prepare(instance: &Arc<Instance>, steering: &Steering, plan: &Plan) -> Result
         params::write(instance.number, plan, &apic_ids, &steering.kargs);
     }
     let ranges = params::memory_ranges(&plan.runs)?;
+    let regions = SharedRegions {
+        control: plan.area.control,
+        kmsg: plan.area.kmsg,
+        channels: plan.area.channels,
+        exposed: plan.area.exposed,
+    };
     // SAFETY: memory cannot be taken from an instance while `steering.running` is set, and the
     // view is withdrawn before that is cleared.
-    let running = unsafe { Running::new(instance.clone(), &plan.area, ranges, &apic_ids)? };
+    let running = unsafe { Running::new(instance.clone(), &regions, ranges, &apic_ids)? };
     running
         .control
         .default_linux_cpu

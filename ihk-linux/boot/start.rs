@@ -4,13 +4,12 @@
 use super::tables::BootTables;
 use super::trampoline::{Hand, Trampoline};
 use super::Plan;
-use crate::error::version_mismatch;
 use crate::ffi::low_page::LowPage;
-use crate::ffi::{apic, cpu, hotplug};
-use crate::locks::STARTING;
+use crate::ffi::{apic, cpu, errno, hotplug};
+use crate::instance::node::STARTING;
+use crate::instance::running::Running;
 use crate::proto::control::state;
 use crate::proto::layout::DIRECT_MAP_BASE;
-use crate::running::Running;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 
@@ -69,7 +68,7 @@ fn hand_over_all(
             index,
             taken: 0,
         });
-        start_one(trampoline, index, link.apic_id)?;
+        start_one(trampoline, index, link.apic_id())?;
     }
     Ok(())
 }
@@ -95,7 +94,7 @@ fn wait(running: &Running, end_us: u64, done: impl Fn() -> bool) -> Result {
     cpu::wait_until(end_us.saturating_sub(cpu::now_us()), || {
         result = match running.control.state.load(Ordering::Acquire) {
             state::PANIC => Err(EIO),
-            state::REFUSED => Err(version_mismatch()),
+            state::REFUSED => Err(errno::protocol()),
             _ if done() => Ok(()),
             _ => Err(ETIMEDOUT),
         };

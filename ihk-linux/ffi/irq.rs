@@ -28,11 +28,15 @@ static OPERATIONS: Constant<bindings::irq_domain_ops> = Constant(bindings::irq_d
     ..pin_init::zeroed()
 });
 
-/// Linux moves a line: let the vector domain do it, then tell [`crate::doorbell`].
+/// Told that Linux has moved line `irq`, which is raised by `word` from now on (see
+/// [`apic::command_word`]). Interrupts are off, and Linux holds a raw lock.
+pub(crate) type Moved = fn(irq: u32, word: u64);
+
+/// Linux moves a line: let the vector domain do it, then tell whom [`Domain::new`] was given.
 ///
 /// # Safety
 ///
-/// Called by Linux with the line's descriptor locked.
+/// Called by Linux for a line of ours, with its descriptor locked.
 unsafe extern "C" fn set_affinity(
     data: *mut bindings::irq_data,
     mask: *const bindings::cpumask,
@@ -40,10 +44,15 @@ unsafe extern "C" fn set_affinity(
 ) -> c_int {
     // SAFETY: Linux's arguments, passed on unchanged.
     let result = unsafe { bindings::irq_chip_set_affinity_parent(data, mask, force) };
-    // SAFETY: Linux's argument is a valid line of ours, locked by the caller.
-    let (irq, word) = unsafe { ((*data).irq, command_word(data)) };
+    // SAFETY: Linux's argument is a valid line of ours, locked by the caller, and lines go before
+    // their domain, whose data `Domain::new` has set to a function of this type.
+    let (irq, word, moved) = unsafe {
+        let moved = (*(*data).domain).host_data;
+        let moved = core::mem::transmute::<*mut c_void, Moved>(moved);
+        ((*data).irq, command_word(data), moved)
+    };
     if let Some(word) = word {
-        crate::doorbell::moved(irq, word);
+        moved(irq, word);
     }
     result
 }
@@ -105,8 +114,8 @@ unsafe impl Send for Domain {}
 unsafe impl Sync for Domain {}
 
 impl Domain {
-    /// Creates it.
-    pub(crate) fn new() -> Result<Self> {
+    /// Creates it; `moved` is told when Linux moves one of its lines.
+    pub(crate) fn new(moved: Moved) -> Result<Self> {
         // SAFETY: the label is static.
         let name = unsafe {
             bindings::__irq_domain_alloc_fwnode(
@@ -127,6 +136,7 @@ impl Domain {
             ops: &OPERATIONS.0,
             parent,
             hwirq_max: !0,
+            host_data: moved as *mut c_void,
             ..Default::default()
         };
         // SAFETY: `info` is complete; Linux copies it.

@@ -2,7 +2,7 @@
 //! Memory from Linux's page allocator: 2 MiB blocks for partitions, page-table pages for booting.
 
 use super::compat;
-use super::user::Draft;
+use super::draft::Draft;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use core::ptr::{addr_of, addr_of_mut, NonNull};
 use kernel::bindings;

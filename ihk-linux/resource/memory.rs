@@ -3,8 +3,8 @@
 //! contiguous runs.
 
 use super::giants;
+use crate::ffi::draft::Draft;
 use crate::ffi::pages::{self, Block};
-use crate::ffi::user::Draft;
 use crate::proto::layout::{LARGE_PAGE_BYTES, MAX_NODES};
 use crate::proto::uapi::MemorySpec;
 use kernel::prelude::*;

@@ -5,7 +5,7 @@
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicPtr, Ordering};
-use kernel::{bindings, prelude::*, sync::Arc, task::Task};
+use kernel::{bindings, sync::Arc, task::Task};
 
 /// Bits of a task's flags that let something come before the errand: signals, another task.
 const SOMETHING_ELSE: usize = 1 << bindings::TIF_SIGPENDING

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Files: the anonymous inode a window is mapped from, and reading a file into kernel memory.
 
-use super::{extra_bindings, vma};
+use super::{extra, vma};
 use crate::{proxy::Proxy, window};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicI32, Ordering};
@@ -66,7 +66,7 @@ pub(crate) fn open_window(proxy: Arc<Proxy>) -> Result<(ARef<File>, Mapping)> {
     let private = Arc::into_raw(proxy);
     // SAFETY: name and operations live for ever; the file takes over the reference in `private`.
     let file = from_err_ptr(unsafe {
-        extra_bindings::anon_inode_create_getfile(
+        extra::anon_inode_create_getfile(
             c"[mckernel-window]".as_ptr().cast(),
             &WINDOW_FILE.0,
             private.cast_mut().cast(),
@@ -94,8 +94,8 @@ pub(crate) fn open_window(proxy: Arc<Proxy>) -> Result<(ARef<File>, Mapping)> {
 /// Maps [`start`, `+ bytes`) of window file `file` in the calling process, at its own address, instead
 /// of whatever is there.
 pub(crate) fn map_window(file: &File, start: u64, bytes: u64) -> Result {
-    let rights = extra_bindings::PROT_READ | extra_bindings::PROT_WRITE;
-    let flags = extra_bindings::MAP_SHARED | extra_bindings::MAP_FIXED;
+    let rights = extra::PROT_READ | extra::PROT_WRITE;
+    let flags = extra::MAP_SHARED | extra::MAP_FIXED;
     // SAFETY: the file is open; any arguments are checked by Linux and by `window::mmap`.
     let mapped = unsafe {
         bindings::vm_mmap(

@@ -154,11 +154,6 @@ impl<'a> Partition<'a> {
         )
     }
 
-    /// Whether `frame` is marked.
-    pub(crate) fn is_exposed(&self, frame: Frame) -> bool {
-        exposed::is_set(self.exposed(), frame.number)
-    }
-
     /// Takes the mark off: Linux neither maps nor pins `frame`.
     pub(crate) fn conceal(&self, frame: Frame) {
         exposed::clear(self.exposed(), frame.number);

@@ -2,7 +2,7 @@
 //! What Linux has mapped in the window of a process: looking at it, and hearing of every change
 //! before it happens (`mmu_interval_notifier`, `hmm_range_fault`, `follow_pfnmap_start`).
 
-use super::extra_bindings;
+use super::extra;
 use crate::mirror;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use crate::proto::process::{caching, mirror as page_bits};
@@ -153,7 +153,7 @@ impl Notifier {
 
     fn look_at_memory(&self, start: u64, since: Sequence) -> Result<[u64; BLOCK_PAGES]> {
         let mut found: [c_ulong; BLOCK_PAGES] = [0; BLOCK_PAGES];
-        let mut range = extra_bindings::hmm_range {
+        let mut range = extra::hmm_range {
             notifier: self.subscription.get().cast(),
             notifier_seq: since.0,
             start: start as c_ulong,
@@ -164,7 +164,7 @@ impl Notifier {
         // SAFETY: the range describes `found`, and the lock of the address space is held around.
         let done = unsafe {
             bindings::mmap_read_lock(self.mm());
-            let done = extra_bindings::hmm_range_fault(&mut range);
+            let done = extra::hmm_range_fault(&mut range);
             bindings::mmap_read_unlock(self.mm());
             done
         };
@@ -194,10 +194,10 @@ pub(crate) struct Sequence(c_ulong);
 
 /// An entry of `hmm_range_fault` as it goes to the co-kernel.
 fn page_of(entry: u64) -> u64 {
-    const VALID: u64 = extra_bindings::hmm_pfn_flags_HMM_PFN_VALID as u64;
-    const WRITE: u64 = extra_bindings::hmm_pfn_flags_HMM_PFN_WRITE as u64;
-    const ERROR: u64 = extra_bindings::hmm_pfn_flags_HMM_PFN_ERROR as u64;
-    const FLAGS: u64 = extra_bindings::hmm_pfn_flags_HMM_PFN_FLAGS as u64;
+    const VALID: u64 = extra::hmm_pfn_flags_HMM_PFN_VALID as u64;
+    const WRITE: u64 = extra::hmm_pfn_flags_HMM_PFN_WRITE as u64;
+    const ERROR: u64 = extra::hmm_pfn_flags_HMM_PFN_ERROR as u64;
+    const FLAGS: u64 = extra::hmm_pfn_flags_HMM_PFN_FLAGS as u64;
     if entry & (VALID | ERROR) != VALID {
         return 0;
     }

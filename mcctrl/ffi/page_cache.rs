@@ -2,7 +2,7 @@
 //! A page of a file from Linux's page cache, the way Linux's own faults get it: without the locks of
 //! reading, which whoever faults may hold already (a `write` to the very file whose mapping it reads).
 
-use super::extra_bindings;
+use super::extra;
 use super::file::Source;
 use super::page::{phys_of, PageRef};
 use crate::proto::layout::PAGE_BYTES;
@@ -69,11 +69,9 @@ impl Source {
                     Way::Read => {
                         bindings::read_cache_folio(mapping, page as c_ulong, None, self.as_ptr())
                     }
-                    Way::Memory => extra_bindings::shmem_read_folio_gfp(
-                        mapping,
-                        page as c_ulong,
-                        (*mapping).gfp_mask,
-                    ),
+                    Way::Memory => {
+                        extra::shmem_read_folio_gfp(mapping, page as c_ulong, (*mapping).gfp_mask)
+                    }
                 })
             };
             bindings::up_read(&raw mut (*mapping).invalidate_lock);

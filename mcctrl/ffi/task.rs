@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The calling task: who it is and which signals wait for it.
 
-use super::{compat::effective_user, extra_bindings};
+use super::{compat::effective_user, extra};
 use core::ptr::NonNull;
 use kernel::{bindings, error::to_result, prelude::*, sync::aref::ARef, task::Task};
 
@@ -136,8 +136,7 @@ pub(crate) fn fatal_signal_pending() -> bool {
 
 /// Whether the caller is about to be stopped (SIGSTOP and its like, or the cgroup freezer).
 pub(crate) fn stop_pending() -> bool {
-    const MASK: c_ulong =
-        1 << extra_bindings::JOBCTL_STOP_PENDING_BIT | 1 << extra_bindings::JOBCTL_TRAP_FREEZE_BIT;
+    const MASK: c_ulong = 1 << extra::JOBCTL_STOP_PENDING_BIT | 1 << extra::JOBCTL_TRAP_FREEZE_BIT;
     // SAFETY: `current` is valid; a racy look suffices, the stop itself is Linux's business.
     unsafe { core::ptr::addr_of!((*Task::current_raw()).jobctl).read_volatile() & MASK != 0 }
 }

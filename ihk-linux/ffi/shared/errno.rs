@@ -9,7 +9,7 @@ pub(crate) fn shutdown() -> Error {
     Error::from_errno(-(bindings::ESHUTDOWN as i32))
 }
 
-/// EPROTO: the other side broke the protocol, or was built for another one.
+/// EPROTO: the other side broke the protocol, or carries another version of the contract.
 pub(crate) fn protocol() -> Error {
     Error::from_errno(-(bindings::EPROTO as i32))
 }

@@ -1,19 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The node's pool: what is reserved and not assigned, and the instances.
+//! The node's pool: what is reserved and not assigned, and the instances. And the two locks of the whole
+//! module.
+//!
+//! Lock order: [`NODE`] → an instance's `steering` → [`STARTING`] → (Linux's CPU hotplug lock) →
+//! doorbells' publishing lock or a channel's lock. Doorbells are rung after the last unlock of a
+//! channel. What interrupts and the service look up takes none of them (see [`super::running`]).
 
+use super::stop::{stop, Cause};
+use super::Instance;
 use crate::ffi::device::Device;
 use crate::ffi::module_ref::ModuleRef;
-use crate::instance::Instance;
-use crate::locks::NODE;
 use crate::proto::layout::MAX_INSTANCES;
 use crate::proto::uapi::{CpuSet, MemorySpec, StopOptions};
 use crate::resource::cpus::CpuList;
 use crate::resource::memory::BlockSet;
-use crate::service;
-use crate::stop::{stop, Cause};
 use kernel::prelude::*;
 use kernel::str::CString;
-use kernel::sync::Arc;
+use kernel::sync::{global_lock, Arc};
+
+global_lock! {
+    /// What is reserved, and the instances.
+    // SAFETY: `init_locks` runs before anything else of the module.
+    pub(crate) unsafe(uninit) static NODE: Mutex<Node> = Node::new();
+}
+
+global_lock! {
+    /// Held while co-kernel CPUs start: only one boot at a time may borrow a page below 1 MiB.
+    // SAFETY: as above.
+    pub(crate) unsafe(uninit) static STARTING: Mutex<()> = ();
+}
+
+/// Makes the locks usable.
+///
+/// # Safety
+///
+/// Called once, before anything else of the module runs.
+pub(crate) unsafe fn init_locks() {
+    // SAFETY: the caller's promise.
+    unsafe {
+        NODE.init();
+        STARTING.init();
+    }
+}
 
 /// An instance and its device.
 struct Slot {
@@ -126,7 +154,7 @@ pub(crate) fn destroy(options: &StopOptions) -> Result {
         let instance = node.instance(number).ok_or(ENOENT)?.clone();
         let mut steering = instance.steering.lock();
         if options.force == 0 {
-            service::require_no_programs(&steering)?;
+            steering.require_no_programs()?;
         }
         stop(&instance, &mut steering, Cause::Asked);
         steering.cpus.move_all_to(&mut node.cpus)?;

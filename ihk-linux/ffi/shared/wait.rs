@@ -2,7 +2,7 @@
 //! Sleeping until a condition holds. The condition is looked at after the task has queued itself,
 //! so a wake-up between the look and the sleep is not lost.
 
-use super::extra_bindings;
+use super::extra;
 use kernel::{bindings, prelude::*, sync::LockClassKey, time::Jiffies, types::Opaque};
 
 /// What may end a sleep besides the condition and the time limit.
@@ -103,7 +103,7 @@ impl WaitQueue {
             let mut expires = deadline.0;
             let mode = bindings::hrtimer_mode_HRTIMER_MODE_ABS;
             // SAFETY: as in `wait`; `expires` is only read, and lives until the call is over.
-            unsafe { extra_bindings::schedule_hrtimeout(&mut expires, mode) == 0 }
+            unsafe { extra::schedule_hrtimeout(&mut expires, mode) == 0 }
         })
     }
 

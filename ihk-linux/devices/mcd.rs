@@ -2,9 +2,8 @@
 //! /dev/mcd0: what is taken from Linux, and which instances there are. For root only.
 
 use crate::ffi::device::{DeviceFile, OpenFile, Operations};
-use crate::ffi::user;
-use crate::locks::NODE;
-use crate::node;
+use crate::ffi::{rights, user};
+use crate::instance::node::{self, NODE};
 use crate::proto::uapi;
 use crate::proto::ABI_VERSION;
 use kernel::prelude::*;
@@ -24,7 +23,7 @@ impl DeviceFile for Mcd {
         if command == uapi::GET_ABI_VERSION {
             return Ok(ABI_VERSION as isize);
         }
-        user::require_admin()?;
+        rights::require_admin()?;
         match command {
             uapi::RESERVE_CPU => {
                 let set = user::read(argument)?;

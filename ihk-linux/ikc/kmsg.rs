@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The co-kernel's log: read from the ring while an instance runs, from a copy afterwards.
 
+use super::shared::Shared;
+use crate::ffi::draft::Draft;
 use crate::ffi::pages;
-use crate::ffi::user::Draft;
 use crate::proto::kmsg::{readable, KmsgRing};
 use crate::proto::layout::Region;
 use crate::proto::uapi::ReadKmsg;
-use crate::shared::Shared;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Doorbells from co-kernels: one interrupt line per Linux CPU. Where each line can be raised is
-//! published to every booted instance, and again whenever Linux moves it.
+//! published to every booted instance, and again whenever Linux moves it. Which instances there are
+//! is for the [`Listener`] to say.
 
 use crate::ffi::irq::{self, Domain, Line};
 use crate::ffi::irq_lock::HardIrqLock;
 use crate::ffi::{apic, compat, cpu, hotplug};
 use crate::proto::control::InstanceControl;
 use crate::proto::layout::MAX_LINUX_CPUS;
-use crate::running;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kernel::prelude::*;
 use kernel::str::CString;
@@ -20,6 +20,15 @@ static WORDS: [AtomicU64; MAX_LINUX_CPUS] = [const { AtomicU64::new(0) }; MAX_LI
 /// Linux tells of a move with a raw lock of its own held.
 static PUBLISHING: HardIrqLock<()> = HardIrqLock::new(());
 
+/// The booted instances, as the doorbells see them.
+pub(crate) trait Listener {
+    /// A co-kernel rang; which one is not known. In a line's handler.
+    fn rung();
+
+    /// Hands the control words of every booted instance to `visit`, which must not sleep. Any context.
+    fn for_each_control(visit: impl FnMut(&InstanceControl));
+}
+
 /// All lines. The fields are dropped in this order: callback, lines, domain.
 pub(crate) struct Doorbells {
     _cpu_came: hotplug::Callback,
@@ -29,13 +38,13 @@ pub(crate) struct Doorbells {
 
 impl Doorbells {
     /// Makes a line for every CPU of the machine.
-    pub(crate) fn new() -> Result<Self> {
-        let domain = Domain::new()?;
+    pub(crate) fn new<L: Listener>() -> Result<Self> {
+        let domain = Domain::new(moved::<L>)?;
         let mut lines = KVec::new();
         for number in (0..cpu::possible_count()).filter(|&number| cpu::exists(number)) {
             let name = CString::try_from_fmt(fmt!("ihk-doorbell{number}"))?;
-            let line = Line::new(&domain, name, rung, number)?;
-            introduce(number, &line);
+            let line = Line::new(&domain, name, rung::<L>, number)?;
+            introduce::<L>(number, &line);
             lines.push(line, GFP_KERNEL)?;
         }
         let stage = hotplug::Stage::After;
@@ -59,23 +68,23 @@ impl Drop for Doorbells {
 }
 
 /// Makes `line` known as that of CPU `number`.
-fn introduce(number: u32, line: &Line) {
+fn introduce<L: Listener>(number: u32, line: &Line) {
     let Some(slot) = LINES.get(number as usize) else {
         return;
     };
     slot.store(line.irq(), Ordering::Release);
     if let Some(word) = line.command_word() {
-        publish(number as usize, word);
+        publish::<L>(number as usize, word);
     }
 }
 
 /// Linux has moved line `irq`; it is raised by `word` from now on. Interrupts are off.
-pub(crate) fn moved(irq: u32, word: u64) {
+fn moved<L: Listener>(irq: u32, word: u64) {
     if let Some(number) = LINES
         .iter()
         .position(|line| line.load(Ordering::Acquire) == irq)
     {
-        publish(number, word);
+        publish::<L>(number, word);
     }
 }
 
@@ -98,19 +107,19 @@ extern "C" fn cpu_came(number: c_uint) -> c_int {
     0
 }
 
-fn publish(number: usize, word: u64) {
+fn publish<L: Listener>(number: usize, word: u64) {
     let _order = PUBLISHING.lock();
     if let Some(slot) = WORDS.get(number) {
         slot.store(word, Ordering::Relaxed);
     }
-    running::for_each(|running| {
-        if let Some(slot) = running.control.doorbells.get(number) {
+    L::for_each_control(|control| {
+        if let Some(slot) = control.doorbells.get(number) {
             slot.store(word, Ordering::Release);
         }
     });
 }
 
-/// Tells a new instance, already found by [`running::for_each`], where all lines are.
+/// Tells a new instance, which [`Listener::for_each_control`] reaches already, where all lines are.
 pub(crate) fn publish_all(control: &InstanceControl) {
     let _order = PUBLISHING.lock();
     for (slot, word) in control.doorbells.iter().zip(&WORDS) {
@@ -119,7 +128,7 @@ pub(crate) fn publish_all(control: &InstanceControl) {
 }
 
 /// A co-kernel rang: look at all of them.
-extern "C" fn rung(_irq: c_int, _cookie: *mut c_void) -> compat::HandlerResult {
-    running::for_each(running::Running::drain);
+extern "C" fn rung<L: Listener>(_irq: c_int, _cookie: *mut c_void) -> compat::HandlerResult {
+    L::rung();
     compat::HANDLED
 }

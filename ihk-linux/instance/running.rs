@@ -2,32 +2,29 @@
 //! Booted instances as interrupts and the service see them: looked up without a lock, by read-copy-
 //! update.
 
-use crate::boot::area::BootArea;
-use crate::ffi::{apic, cpu, pages};
-use crate::instance::Instance;
-use crate::kmsg::LiveLog;
+use super::Instance;
+use crate::ffi::{self, apic, cpu, pages};
+use crate::ikc::channel::CpuLink;
+use crate::ikc::kmsg::LiveLog;
+use crate::ikc::shared::Shared;
 use crate::proto::boot::MemoryRange;
-use crate::proto::channel::CpuChannel;
 use crate::proto::control::InstanceControl;
-use crate::proto::layout::{Region, DOORBELL_VECTOR, MAX_INSTANCES, PAGE_BYTES};
-use crate::service::Service;
-use crate::shared::Shared;
+use crate::proto::layout::{Region, MAX_INSTANCES, PAGE_BYTES};
+use crate::service::{self, Attachment};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{rcu, Arc};
 
-use crate::ffi::irq_lock::IrqLock;
-
-/// One CPU of a booted instance.
-pub(crate) struct CpuLink {
-    /// How to address it.
-    pub(crate) apic_id: u32,
-    /// Its rings and mailbox.
-    pub(crate) channel: Shared<CpuChannel>,
-    /// Keeps Linux a single producer of `to_cokernel`.
-    pub(crate) sending: IrqLock<()>,
-    /// Keeps Linux a single consumer of `to_linux`.
-    pub(crate) receiving: IrqLock<()>,
+/// Where in the instance's memory lies what both kernels use.
+pub(crate) struct SharedRegions {
+    /// Words of life.
+    pub(crate) control: Region,
+    /// The log.
+    pub(crate) kmsg: Region,
+    /// A channel for each CPU.
+    pub(crate) channels: Region,
+    /// The exposed bitmap.
+    pub(crate) exposed: Region,
 }
 
 /// A booted instance. Its memory and CPUs stay the instance's as long as it is published.
@@ -45,8 +42,8 @@ pub(crate) struct Running {
     exposed: Region,
     /// The co-kernel can be talked to.
     is_alive: AtomicBool,
-    /// The service that knows of it and gets its packets, or null.
-    service: AtomicPtr<Service>,
+    /// The service that knows of it and gets its packets, if one does.
+    pub(crate) service: Attachment,
 }
 
 impl Running {
@@ -54,39 +51,31 @@ impl Running {
     ///
     /// # Safety
     ///
-    /// `area` and `ranges` must be memory of the instance and stay so until the value is dropped.
+    /// `regions` and `ranges` must be memory of the instance and stay so until the value is dropped.
     pub(crate) unsafe fn new(
         instance: Arc<Instance>,
-        area: &BootArea,
+        regions: &SharedRegions,
         ranges: KVVec<MemoryRange>,
         apic_ids: &[u32],
     ) -> Result<Arc<Self>> {
         let mut cpus = KVec::with_capacity(apic_ids.len(), GFP_KERNEL)?;
         for (index, &apic_id) in apic_ids.iter().enumerate() {
-            // SAFETY: the caller's promise; a channel consists of atomics.
-            let channel = unsafe { Shared::in_region(area.channels, index)? };
-            let (sending, receiving) = (IrqLock::new(()), IrqLock::new(()));
-            cpus.push(
-                CpuLink {
-                    apic_id,
-                    channel,
-                    sending,
-                    receiving,
-                },
-                GFP_KERNEL,
-            )?;
+            // SAFETY: the caller's promise.
+            let link = unsafe { CpuLink::new(apic_id, regions.channels, index)? };
+            cpus.push(link, GFP_KERNEL)?;
         }
+        let service = Attachment::new(instance.number);
         let running = Self {
             instance,
             cpus,
             ranges,
             // SAFETY: the caller's promise; the control words are atomics.
-            control: unsafe { Shared::in_region(area.control, 0)? },
+            control: unsafe { Shared::in_region(regions.control, 0)? },
             // SAFETY: the caller's promise.
-            log: unsafe { LiveLog::create(area.kmsg)? },
-            exposed: area.exposed,
+            log: unsafe { LiveLog::create(regions.kmsg)? },
+            exposed: regions.exposed,
             is_alive: AtomicBool::new(false),
-            service: AtomicPtr::new(core::ptr::null_mut()),
+            service,
         };
         Ok(Arc::new(running, GFP_KERNEL)?)
     }
@@ -101,24 +90,15 @@ impl Running {
         self.is_alive.store(true, Ordering::Release);
     }
 
-    /// The service that knows of it.
-    pub(crate) fn service(&self) -> Option<&Service> {
-        // SAFETY: a service detaches from every instance, which calls `set_service(None)`, and
-        // waits for RCU readers before its pointer becomes invalid. Callers are RCU readers or
-        // hold the steering lock, which detaching takes.
-        unsafe { self.service.load(Ordering::Acquire).as_ref() }
-    }
-
-    /// `service` knows of it now, or none does any longer.
-    pub(crate) fn set_service(&self, service: Option<&'static Service>) {
-        let pointer = service.map_or(core::ptr::null(), core::ptr::from_ref);
-        self.service.store(pointer.cast_mut(), Ordering::Release);
+    /// How many programs run. Process context.
+    pub(crate) fn programs(&self) -> u32 {
+        service::programs(self.instance.number)
     }
 
     /// Interrupts CPU `index` of the instance.
     pub(crate) fn ring(&self, index: usize) {
         if let Some(link) = self.cpus.get(index) {
-            apic::ring(link.apic_id, DOORBELL_VECTOR);
+            link.ring();
         }
     }
 
@@ -143,7 +123,7 @@ impl Running {
         self.assert_reset();
         cpu::sleep_us(RESET_US);
         for link in self.cpus.iter() {
-            apic::end_reset(link.apic_id);
+            apic::end_reset(link.apic_id());
         }
     }
 
@@ -151,7 +131,7 @@ impl Running {
     pub(crate) fn assert_reset(&self) {
         self.is_alive.store(false, Ordering::Release);
         for link in self.cpus.iter() {
-            apic::reset(link.apic_id);
+            apic::reset(link.apic_id());
         }
     }
 
@@ -216,8 +196,7 @@ pub(crate) fn withdraw(os: u32) {
     if pointer.is_null() {
         return;
     }
-    // SAFETY: process context.
-    unsafe { kernel::bindings::synchronize_rcu() };
+    ffi::rcu::synchronize();
     // SAFETY: the table's reference, put there by `publish`.
     drop(unsafe { Arc::from_raw(pointer) });
 }

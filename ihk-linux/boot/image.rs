@@ -2,8 +2,7 @@
 //! The co-kernel image, kept for the next boot. User space has parsed the file; the segment table
 //! is checked again here.
 
-use crate::error::version_mismatch;
-use crate::ffi::user;
+use crate::ffi::{errno, user};
 use crate::proto::layout::{IMAGE_BASE, IMAGE_MAX_BYTES, PAGE_BYTES};
 use crate::proto::uapi::{ImageSegment, LoadImage, BUILD_ID_BYTES};
 use crate::proto::ABI_VERSION;
@@ -25,7 +24,7 @@ impl Image {
     /// EFAULT, ENOMEM.
     pub(crate) fn load(request: &LoadImage) -> Result<Self> {
         if request.version != ABI_VERSION {
-            return Err(version_mismatch());
+            return Err(errno::protocol());
         }
         let count = request.segment_count as usize;
         let segments = request.segments.get(..count).ok_or(ENOEXEC)?;
@@ -42,7 +41,7 @@ impl Image {
                 .file
                 .checked_add(segment.file_offset)
                 .ok_or(EFAULT)?;
-            user::copy_in(target, usize::try_from(from).map_err(|_| EFAULT)?)?;
+            user::read_bytes(usize::try_from(from).map_err(|_| EFAULT)?, target)?;
         }
         Ok(Self {
             memory,

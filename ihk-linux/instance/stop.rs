@@ -2,12 +2,11 @@
 //! Stopping an instance, in order or by force. Afterwards its CPUs execute nothing, and CPUs and
 //! memory are still the instance's.
 
+use super::running::{self, Running};
+use super::{Instance, Steering};
 use crate::ffi::cpu;
-use crate::instance::{Instance, Steering};
 use crate::proto::control::{command, state};
 use crate::proto::uapi::status;
-use crate::running::{self, Running};
-use crate::service;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 
@@ -36,7 +35,7 @@ pub(crate) fn stop(instance: &Instance, steering: &mut Steering, cause: Cause) {
         instance.set_status(end);
     }
     running.reset_cpus();
-    service::detach(running);
+    running.service.detach();
     running::withdraw(instance.number);
     steering.log.keep(&running.log);
     steering.running = None;
@@ -72,7 +71,7 @@ pub(crate) fn probe(instance: &Instance) -> u32 {
     let Some(running) = running::get(instance.number) else {
         return instance.status();
     };
-    if service::programs(&running) > 0 && !is_beating(&running) {
+    if running.programs() > 0 && !is_beating(&running) {
         running.instance.give_up(c"a CPU does not answer");
         return status::HUNGUP;
     }

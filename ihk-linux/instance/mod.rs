@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One co-kernel instance: what it owns and how it stands.
+//! One co-kernel instance: what it owns and how it stands. The other files here act on it.
 
+#[expect(unsafe_code, reason = "statics that need initialising")]
+pub(crate) mod node;
+pub(crate) mod packets;
+#[expect(unsafe_code, reason = "pointers under read-copy-update")]
+pub(crate) mod running;
+pub(crate) mod stop;
+mod watchdog;
+
+use crate::boot::image::Image;
+use crate::ffi::cpu;
 use crate::ffi::irq_lock::IrqLock;
-use crate::ffi::{cpu, workqueue};
-use crate::image::Image;
-use crate::kmsg::Log;
-use crate::proto::control::state;
+use crate::ikc::kmsg::Log;
 use crate::proto::uapi::{status, IkcMap, MAX_IKC_PAIRS};
 use crate::resource::cpus::CpuList;
 use crate::resource::memory::BlockSet;
-use crate::running::Running;
-use crate::stop::{stop, Cause};
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
-use kernel::time::msecs_to_jiffies;
 use kernel::workqueue::{
-    impl_has_delayed_work, impl_has_work, new_delayed_work, new_work, DelayedWork, Work, WorkItem,
+    impl_has_delayed_work, impl_has_work, new_delayed_work, new_work, DelayedWork, Work,
 };
-
-/// How often a running instance is looked after, in case its last packet was lost.
-const WATCH_MS: u32 = 500;
+use running::Running;
 
 /// An instance; /dev/mcosN's open files hold it.
 #[pin_data]
@@ -90,6 +92,14 @@ impl Steering {
             Ok(())
         }
     }
+
+    /// EBUSY if programs run.
+    pub(crate) fn require_no_programs(&self) -> Result {
+        match &self.running {
+            Some(running) if running.service.is_attached() && running.programs() > 0 => Err(EBUSY),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Instance {
@@ -133,80 +143,8 @@ impl Instance {
         self.status.store(status, Ordering::Release);
     }
 
-    /// The instance is beyond help: its CPUs are reset soon, by a work item. Any context.
-    pub(crate) fn give_up(self: &Arc<Self>, reason: &'static CStr) {
-        self.failure.lock().get_or_insert(reason);
-        self.look_after();
-    }
-
     /// Forgets an earlier failure: a boot begins or a stop ends.
     pub(crate) fn forget_failure(&self) {
         *self.failure.lock() = None;
-    }
-
-    /// Lets a work item look at the co-kernel's state. Any context.
-    pub(crate) fn look_after(self: &Arc<Self>) {
-        // An error says that the item is queued already, which is just as good.
-        let _ = workqueue::shared().enqueue::<_, 0>(self.clone());
-    }
-
-    /// From now on, as long as the instance runs.
-    pub(crate) fn start_watchdog(self: &Arc<Self>) {
-        let delay = msecs_to_jiffies(WATCH_MS);
-        let _ = workqueue::shared().enqueue_delayed::<_, 1>(self.clone(), delay);
-    }
-
-    /// Waits for work items under way. Not while holding `steering`.
-    pub(crate) fn flush(&self) {
-        workqueue::flush_delayed(&self.watchdog);
-        workqueue::flush(&self.look);
-    }
-
-    /// Stops the instance if it has failed; says whether it still runs.
-    fn check(&self) -> bool {
-        let mut steering = self.steering.lock();
-        let Some(running) = &steering.running else {
-            return false;
-        };
-        let failure = *self.failure.lock();
-        let cause = match (failure, running.control.state.load(Ordering::Acquire)) {
-            (Some(reason), _) => {
-                let reason = reason.to_str().unwrap_or("?");
-                pr_err!("mcos{}: given up: {}\n", self.number, reason);
-                status::HUNGUP
-            }
-            (None, state::RUNNING) => return true,
-            (None, seen) => {
-                let what = if seen == state::PANIC {
-                    "panicked"
-                } else {
-                    "stopped by itself"
-                };
-                pr_err!(
-                    "mcos{}: the co-kernel {}, see its kmsg\n",
-                    self.number,
-                    what
-                );
-                status::PANIC
-            }
-        };
-        stop(self, &mut steering, Cause::Failed(cause));
-        false
-    }
-}
-
-impl WorkItem<0> for Instance {
-    type Pointer = Arc<Self>;
-    fn run(this: Arc<Self>) {
-        this.check();
-    }
-}
-
-impl WorkItem<1> for Instance {
-    type Pointer = Arc<Self>;
-    fn run(this: Arc<Self>) {
-        if this.check() {
-            this.start_watchdog();
-        }
     }
 }

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Inter-kernel communication: packets out, and packets in from the interrupt line's handler.
+//! Packets to and from booted instances: into the ring of a CPU, and out of it to whom they concern.
 
+use super::running::{self, Running};
+use crate::ikc::channel::CpuLink;
+use crate::ikc::doorbell::Listener;
+use crate::proto::control::InstanceControl;
 use crate::proto::packet::{Packet, ToLinux};
 use crate::proto::ring::{Doorbell, RingError};
-use crate::running::{CpuLink, Running};
-use crate::service;
 use kernel::prelude::*;
-
-/// Most packets taken from one channel in one interrupt; a co-kernel that pushes on without end is
-/// broken.
-const DRAIN_LIMIT: usize = 1 << 16;
 
 impl Running {
     /// Sends `packet` to CPU `index`. Any context but a line's handler.
@@ -23,12 +21,8 @@ impl Running {
         if !self.is_alive() {
             return Err(ENODEV);
         }
-        let pushed = {
-            let _single = link.sending.lock();
-            link.channel.to_cokernel.push(packet)
-        };
-        match pushed {
-            Ok(Doorbell::Ring) => self.ring(index as usize),
+        match link.push(packet) {
+            Ok(Doorbell::Ring) => link.ring(),
             Ok(Doorbell::NotNeeded) => {}
             Err(RingError::Full) => return Err(EAGAIN),
             Err(RingError::BadIndex { .. }) => {
@@ -41,40 +35,39 @@ impl Running {
 
     /// Asks for a doorbell with every packet: Linux does not poll.
     pub(crate) fn request_doorbells(&self) {
-        for link in self.cpus.iter() {
-            link.channel.to_linux.request_doorbell();
-        }
+        self.cpus.iter().for_each(CpuLink::request_doorbell);
     }
 
     /// Takes what has come from all CPUs. In a line's handler.
-    pub(crate) fn drain(&self) {
+    fn drain(&self) {
         for (index, link) in (0..).zip(self.cpus.iter()) {
-            if link.channel.to_linux.has_packets() {
-                self.drain_channel(index, link);
+            if let Err(reason) = link.drain(|packet| self.deliver(index, packet)) {
+                self.instance.give_up(reason);
             }
         }
-    }
-
-    fn drain_channel(&self, index: u32, link: &CpuLink) {
-        let _single = link.receiving.lock();
-        for _ in 0..DRAIN_LIMIT {
-            match link.channel.to_linux.pop() {
-                Ok(Some(packet)) => self.deliver(index, &packet),
-                Ok(None) => return,
-                Err(_) => return self.instance.give_up(c"a ring counter is impossible"),
-            }
-        }
-        self.instance.give_up(c"it floods a ring");
     }
 
     fn deliver(&self, index: u32, packet: &Packet) {
         match ToLinux::decode(packet) {
             Some(ToLinux::StateChanged { .. }) => self.instance.look_after(),
-            Some(_) if service::packet(self, index, &packet.words()) => {}
+            Some(_) if self.service.packet(index, &packet.words()) => {}
             _ => {
                 let number = self.instance.number;
                 pr_warn!("mcos{}: unexpected packet {:?}\n", number, packet);
             }
         }
+    }
+}
+
+/// All booted instances.
+pub(crate) struct Booted;
+
+impl Listener for Booted {
+    fn rung() {
+        running::for_each(Running::drain);
+    }
+
+    fn for_each_control(mut visit: impl FnMut(&InstanceControl)) {
+        running::for_each(|running| visit(&running.control));
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Arguments of ioctls: whole structures to and from user space.
+//! Copying from and to user space: whole structures, which are the arguments of ioctls, and bytes.
 
 use crate::proto::{process::CreateMailbox, uapi};
 use core::{mem::MaybeUninit, ptr::NonNull};
@@ -15,29 +15,36 @@ use kernel::{
 /// The implementor has looked at the structure's layout.
 pub(crate) unsafe trait Plain: Copy {}
 
-// SAFETY: integers and arrays of integers; the sizes asserted in `uapi` leave no room for padding.
-unsafe impl Plain for uapi::CreateProcess {}
-// SAFETY: as above.
-unsafe impl Plain for uapi::StartProcess {}
-// SAFETY: as above.
-unsafe impl Plain for uapi::Populate {}
-// SAFETY: as above.
-unsafe impl Plain for uapi::CopyData {}
-// SAFETY: as above.
-unsafe impl Plain for uapi::ForwardSignal {}
-// SAFETY: as above.
-unsafe impl Plain for uapi::ControlEvent {}
-// SAFETY: as above.
-unsafe impl Plain for uapi::AdoptProcess {}
-// SAFETY: as above.
-unsafe impl Plain for uapi::MirrorPage {}
-// SAFETY: as above.
-unsafe impl Plain for uapi::WindowPart {}
-
-// SAFETY: as above.
-unsafe impl Plain for uapi::Query {}
-// SAFETY: as above.
-unsafe impl Plain for CreateMailbox {}
+macro_rules! plain {
+    ($($t:ty),* $(,)?) => {$(
+        // SAFETY: integers and arrays of integers; the sizes that the contract asserts leave no room for padding.
+        unsafe impl Plain for $t {}
+    )*};
+}
+plain!(
+    u32,
+    u64,
+    CreateMailbox,
+    uapi::AdoptProcess,
+    uapi::ControlEvent,
+    uapi::CopyData,
+    uapi::CpuSet,
+    uapi::CreateProcess,
+    uapi::ForwardSignal,
+    uapi::IkcMap,
+    uapi::LoadImage,
+    uapi::MemorySpec,
+    uapi::MirrorPage,
+    uapi::Populate,
+    uapi::Query,
+    uapi::ReadKmsg,
+    uapi::ReadMemory,
+    uapi::StartProcess,
+    uapi::StopOptions,
+    uapi::Text,
+    uapi::Usage,
+    uapi::WindowPart,
+);
 
 /// A structure of zeroes, on the heap.
 pub(crate) fn zeroed<T: Plain>() -> Result<KBox<T>> {
@@ -61,21 +68,28 @@ pub(crate) fn read<T: Plain>(address: usize) -> Result<KBox<T>> {
 
 /// Copies a structure out. EFAULT for a bad address.
 pub(crate) fn write<T: Plain>(address: usize, value: &T) -> Result {
-    let bytes: *const u8 = core::ptr::from_ref(value).cast();
-    // SAFETY: a `Plain` value is readable bytes without padding.
-    let bytes = unsafe { core::slice::from_raw_parts(bytes, size_of::<T>()) };
-    UserSlice::new(UserPtr::from_addr(address), size_of::<T>())
+    write_all(address, core::slice::from_ref(value))
+}
+
+/// Copies structures out, one behind the other. EFAULT for a bad address.
+pub(crate) fn write_all<T: Plain>(address: usize, values: &[T]) -> Result {
+    // SAFETY: `Plain` values are readable bytes without padding.
+    let bytes = unsafe { core::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) };
+    write_bytes(address, bytes)
+}
+
+/// Copies bytes out. EFAULT for a bad address, with part copied.
+pub(crate) fn write_bytes(address: usize, bytes: &[u8]) -> Result {
+    UserSlice::new(UserPtr::from_addr(address), bytes.len())
         .writer()
         .write_slice(bytes)
 }
 
-/// Copies words out. EFAULT for a bad address.
-pub(crate) fn write_words(address: usize, words: &[u64]) -> Result {
-    // SAFETY: words are readable bytes without padding.
-    let bytes = unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) };
-    UserSlice::new(UserPtr::from_addr(address), bytes.len())
-        .writer()
-        .write_slice(bytes)
+/// Fills `target` from user space. EFAULT for a bad address, with part copied.
+pub(crate) fn read_bytes(address: usize, target: &mut [u8]) -> Result {
+    UserSlice::new(UserPtr::from_addr(address), target.len())
+        .reader()
+        .read_slice(target)
 }
 
 /// Copies `bytes` bytes from user space to `memory`. EFAULT for a bad address, with part copied.
@@ -105,9 +119,5 @@ pub(crate) unsafe fn copy_to(address: usize, memory: NonNull<u8>, bytes: usize) 
 
 /// Whether a byte can be read at `address`; faults the page in.
 pub(crate) fn touch(address: usize) -> bool {
-    let mut byte = [0];
-    UserSlice::new(UserPtr::from_addr(address), 1)
-        .reader()
-        .read_slice(&mut byte)
-        .is_ok()
+    read_bytes(address, &mut [0]).is_ok()
 }

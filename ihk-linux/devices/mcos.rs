@@ -2,18 +2,17 @@
 //! /dev/mcosN: steering one instance (root), asking for its status (everybody who may open it) and
 //! running programs, which the service does.
 
-use crate::boot;
+use crate::boot::{self, image::Image};
 use crate::ffi::device::{DeviceFile, OpenFile, Operations};
-use crate::ffi::user::Draft;
-use crate::ffi::{cpu, user};
-use crate::image::Image;
-use crate::instance::{Instance, Steering};
-use crate::node;
+use crate::ffi::draft::Draft;
+use crate::ffi::{cpu, rights, user};
+use crate::instance::running::Running;
+use crate::instance::stop::{probe, stop, Cause};
+use crate::instance::{node, Instance, Steering};
 use crate::proto::control::NodeCounters;
 use crate::proto::uapi::{self, IkcMap, NodeUsage, ReadKmsg, ReadMemory, StopOptions, Text, Usage};
 use crate::proto::ABI_VERSION;
 use crate::service;
-use crate::stop::{probe, stop, Cause};
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -29,14 +28,14 @@ impl DeviceFile for Instance {
         match command {
             uapi::GET_ABI_VERSION => Ok(ABI_VERSION as isize),
             uapi::GET_STATUS => Ok(probe(this) as isize),
-            _ if is_for_service(command) => service::ioctl(this, command, argument),
+            _ if is_for_service(command) => service::ioctl(this.number, command, argument),
             // Who may run programs may know who serves them.
             uapi::GET_IKC_MAP => {
                 steer(this, file, command, argument)?;
                 Ok(0)
             }
             _ => {
-                user::require_admin()?;
+                rights::require_admin()?;
                 steer(this, file, command, argument)?;
                 Ok(0)
             }
@@ -182,7 +181,7 @@ fn shut_down(this: &Arc<Instance>, options: &StopOptions) -> Result {
         return Err(ENODEV);
     }
     if options.force == 0 {
-        service::require_no_programs(&steering)?;
+        steering.require_no_programs()?;
     }
     stop(this, &mut steering, Cause::Asked);
     Ok(())
@@ -225,7 +224,7 @@ fn text(bytes: &[u8]) -> Result<KBox<Text>> {
     Ok(text)
 }
 
-fn usage(running: &crate::running::Running) -> Result<KBox<Usage>> {
+fn usage(running: &Running) -> Result<KBox<Usage>> {
     let control = &running.control;
     let counters = &control.usage;
     let mut usage = KBox::new(
