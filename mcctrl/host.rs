@@ -11,5 +11,7 @@
 
 use ihk_ikc as proto;
 
+#[path = "process/image.rs"]
 mod image;
+#[path = "window/walk.rs"]
 mod walk;

@@ -4,6 +4,7 @@
 mod area;
 pub(crate) mod image;
 mod params;
+mod plan;
 mod start;
 mod tables;
 mod trampoline;
@@ -13,14 +14,11 @@ use crate::ikc::{doorbell, shared};
 use crate::instance::running::{self, Running, SharedRegions};
 use crate::instance::stop::{stop, Cause};
 use crate::instance::{Instance, Steering};
-use crate::proto::boot::MemoryRange;
-use crate::proto::layout::{MAX_CPUS, MAX_MEMORY_RANGES};
 use crate::proto::uapi::status;
-use crate::resource::memory::Run;
-use area::BootArea;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::Arc;
+use plan::Plan;
 
 /// Boots; the instance runs when this returns.
 ///
@@ -64,44 +62,6 @@ fn status_after(error: Error) -> u32 {
     }
 }
 
-/// What goes where.
-struct Plan {
-    runs: KVVec<Run>,
-    area: BootArea,
-    entry: u64,
-    /// Linux's numbers in the co-kernel's order, which is ascending.
-    cpus: KVec<u32>,
-}
-
-impl Plan {
-    fn make(steering: &Steering) -> Result<Self> {
-        let image = steering.image.as_ref().ok_or(ENOENT)?;
-        let mut cpus = KVec::new();
-        for cpu in steering.cpus.iter() {
-            cpus.push(cpu.number(), GFP_KERNEL)?;
-        }
-        // However they came: the tools, and maps of who serves whom, count them so.
-        cpus.sort_unstable();
-        if cpus.is_empty() {
-            return Err(ENXIO);
-        }
-        if steering.memory.is_empty() {
-            return Err(ENOMEM);
-        }
-        let runs = steering.memory.runs()?;
-        if runs.len() > MAX_MEMORY_RANGES || cpus.len() > MAX_CPUS {
-            return Err(E2BIG);
-        }
-        let area = BootArea::place(&runs, image.bytes().len() as u64, cpus.len() as u64)?;
-        Ok(Self {
-            runs,
-            area,
-            entry: image.entry(),
-            cpus,
-        })
-    }
-}
-
 /// Fills the boot area.
 fn prepare(instance: &Arc<Instance>, steering: &Steering, plan: &Plan) -> Result<Arc<Running>> {
     let image = steering.image.as_ref().ok_or(ENOENT)?;
@@ -136,6 +96,3 @@ fn prepare(instance: &Arc<Instance>, steering: &Steering, plan: &Plan) -> Result
     running.request_doorbells();
     Ok(running)
 }
-
-/// Ranges as the contract numbers them.
-type Ranges = KVVec<MemoryRange>;

@@ -2,7 +2,7 @@
 //! `BootParams`, filled from what Linux knows.
 
 use super::area::BootArea;
-use super::{Plan, Ranges};
+use super::plan::Plan;
 use crate::ffi::{apic, cpu, pages};
 use crate::proto::boot::{BootParams, CpuEntry, MemoryRange, BOOT_MAGIC, KARGS_BYTES};
 use crate::proto::layout::{Region, PAGE_BYTES};
@@ -86,8 +86,8 @@ fn numbered(runs: &[Run]) -> impl Iterator<Item = MemoryRange> + '_ {
 }
 
 /// The same for Linux's own use.
-pub(super) fn memory_ranges(runs: &[Run]) -> Result<Ranges> {
-    let mut ranges = Ranges::with_capacity(runs.len(), GFP_KERNEL)?;
+pub(super) fn memory_ranges(runs: &[Run]) -> Result<KVVec<MemoryRange>> {
+    let mut ranges = KVVec::with_capacity(runs.len(), GFP_KERNEL)?;
     for range in numbered(runs) {
         ranges.push(range, GFP_KERNEL)?;
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Starting the CPUs of a prepared instance and waiting until it runs.
 
+use super::plan::Plan;
 use super::tables::BootTables;
 use super::trampoline::{Hand, Trampoline};
-use super::Plan;
 use crate::ffi::low_page::LowPage;
 use crate::ffi::{apic, cpu, errno, hotplug};
 use crate::instance::node::STARTING;

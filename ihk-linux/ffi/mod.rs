@@ -3,8 +3,7 @@
 //! nothing of ours but the contract.
 //!
 //! What Linux lends (a CPU, a folio, an interrupt, a page below 1 MiB) is a value here; dropping
-//! it gives it back. What mcctrl needs of Linux as well is in `shared/`: each module compiles the files
-//! that it uses, and neither all of each.
+//! it gives it back. What mcctrl needs of Linux as well is in `shared/`, which both modules compile.
 
 pub(crate) mod apic;
 pub(crate) mod cpu;

@@ -6,13 +6,13 @@ use crate::proto::layout::PAGE_BYTES;
 use crate::proto::packet::ToCokernel;
 use crate::proto::process::CreateMailbox;
 use crate::proto::slot::{DelegationSlot, SLOTS_PER_PAGE};
-use crate::service_abi;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::{error::to_result, prelude::*};
 
 use super::page::{self, Hold, PageRef};
+use super::service_abi;
 
 /// Makes `service` the one service of ihk.ko.
 pub(crate) fn register(service: &'static service_abi::Service) -> Result {

@@ -1,30 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The only place of mcctrl that names C functions and kernel structures. Each file turns one
-//! mechanism of Linux into a type that safe code cannot misuse.
+//! mechanism of Linux into a type that safe code cannot misuse. Nothing of ours is known here but the
+//! contracts with the co-kernel and with ihk.ko: whom Linux shall call says so by a trait.
 
 pub(crate) mod errand;
-pub(crate) mod file;
 pub(crate) mod ihk;
 pub(crate) mod mm;
 pub(crate) mod notifier;
 pub(crate) mod page;
 pub(crate) mod page_cache;
+pub(crate) mod rwsem;
+pub(crate) mod source;
 pub(crate) mod task;
 pub(crate) mod vma;
+pub(crate) mod wait;
+pub(crate) mod window_file;
 
-// What ihk.ko needs of Linux as well, or could.
+#[allow(dead_code, unreachable_pub, reason = "shared with ihk.ko")]
+#[path = "../../ihk-linux/service/abi.rs"]
+pub(crate) mod service_abi;
+
+// What ihk.ko needs of Linux as well.
 #[path = "../../ihk-linux/ffi/shared/compat.rs"]
 pub(crate) mod compat;
 #[path = "../../ihk-linux/ffi/shared/errno.rs"]
 pub(crate) mod errno;
 #[path = "../../ihk-linux/ffi/shared/irq_lock.rs"]
 pub(crate) mod irq_lock;
-#[path = "../../ihk-linux/ffi/shared/rwsem.rs"]
-pub(crate) mod rwsem;
 #[path = "../../ihk-linux/ffi/shared/user.rs"]
 pub(crate) mod user;
-#[path = "../../ihk-linux/ffi/shared/wait.rs"]
-pub(crate) mod wait;
 #[allow(dead_code, reason = "shared with ihk.ko")]
 #[path = "../../ihk-linux/ffi/shared/workqueue.rs"]
 pub(crate) mod workqueue;

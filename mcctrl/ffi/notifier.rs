@@ -3,10 +3,8 @@
 //! before it happens (`mmu_interval_notifier`, `hmm_range_fault`, `follow_pfnmap_start`).
 
 use super::extra;
-use crate::mirror;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use crate::proto::process::{caching, mirror as page_bits};
-use crate::proxy::Proxy;
 use core::cell::UnsafeCell;
 use core::mem::ManuallyDrop;
 use kernel::{bindings, prelude::*, sync::Arc, task::Task};
@@ -14,34 +12,52 @@ use kernel::{bindings, prelude::*, sync::Arc, task::Task};
 /// Most pages of one look.
 pub(crate) const BLOCK_PAGES: usize = 16;
 
-/// Hears of changes in the window of one address space of Linux, until it is dropped.
-pub(crate) struct Notifier {
-    subscription: UnsafeCell<bindings::mmu_interval_notifier>,
-    /// Whom it tells.
-    proxy: Arc<Proxy>,
+/// Who wants to hear of changes.
+pub(crate) trait IntervalOps: Send + Sync + Sized + 'static {
+    /// The operations of its notifiers: a static made by [`IntervalOperations::of`].
+    fn operations() -> &'static IntervalOperations;
+
+    /// Linux is about to change its mapping of [`start`, `end`), and goes on when this returns. `note`,
+    /// called under the lock under which [`Notifier::has_changed`] is called, makes looks that began
+    /// before start again. `false`: the caller must not sleep, and this would have to.
+    fn invalidate(&self, start: u64, end: u64, may_sleep: bool, note: impl FnOnce()) -> bool;
 }
 
-// SAFETY: the subscription is made for use from any thread; the proxy is `Sync`.
-unsafe impl Send for Notifier {}
+/// Hears of changes in the window of one address space of Linux, until it is dropped.
+pub(crate) struct Notifier<T: IntervalOps> {
+    subscription: UnsafeCell<bindings::mmu_interval_notifier>,
+    /// Whom it tells.
+    listener: Arc<T>,
+}
+
+// SAFETY: the subscription is made for use from any thread; the listener is `Send` and `Sync`.
+unsafe impl<T: IntervalOps> Send for Notifier<T> {}
 // SAFETY: as above.
-unsafe impl Sync for Notifier {}
+unsafe impl<T: IntervalOps> Sync for Notifier<T> {}
 
-struct Operations(bindings::mmu_interval_notifier_ops);
-// SAFETY: constant.
-unsafe impl Sync for Operations {}
+/// Operations of notifiers.
+pub(crate) struct IntervalOperations(bindings::mmu_interval_notifier_ops);
 
-static OPERATIONS: Operations = Operations(bindings::mmu_interval_notifier_ops {
-    invalidate: Some(on_invalidate),
-    ..pin_init::zeroed()
-});
+// SAFETY: never written; Linux only reads it.
+unsafe impl Sync for IntervalOperations {}
 
-impl Notifier {
-    /// Begins to hear of changes in [`start`, `+ bytes`) of the calling process. `proxy` must keep the
+impl IntervalOperations {
+    /// Those of notifiers that tell `T`s.
+    pub(crate) const fn of<T: IntervalOps>() -> Self {
+        Self(bindings::mmu_interval_notifier_ops {
+            invalidate: Some(on_invalidate::<T>),
+            ..pin_init::zeroed()
+        })
+    }
+}
+
+impl<T: IntervalOps> Notifier<T> {
+    /// Begins to hear of changes in [`start`, `+ bytes`) of the calling process. `listener` must keep the
     /// value no longer than its window is mapped, or neither is ever freed.
-    pub(crate) fn new(proxy: Arc<Proxy>, start: u64, bytes: u64) -> Result<Pin<KBox<Self>>> {
+    pub(crate) fn new(listener: Arc<T>, start: u64, bytes: u64) -> Result<Pin<KBox<Self>>> {
         let new = Self {
             subscription: UnsafeCell::new(pin_init::zeroed()),
-            proxy,
+            listener,
         };
         let notifier = KBox::into_raw(KBox::new(new, GFP_KERNEL)?);
         // SAFETY: the caller, a process, has an address space; the subscription stays where it is
@@ -52,7 +68,7 @@ impl Notifier {
                 (*Task::current_raw()).mm,
                 start as c_ulong,
                 bytes as c_ulong,
-                &OPERATIONS.0,
+                &T::operations().0,
             )
         };
         if done == 0 {
@@ -63,7 +79,7 @@ impl Notifier {
         // SAFETY: it comes from `into_raw`, and the wrapper has the same layout.
         let parts = unsafe { KBox::from_raw(notifier.cast::<ManuallyDrop<Self>>()) };
         // SAFETY: nobody reads the field again.
-        drop(unsafe { core::ptr::read(&parts.proxy) });
+        drop(unsafe { core::ptr::read(&parts.listener) });
         Err(Error::from_errno(done))
     }
 
@@ -108,8 +124,8 @@ impl Notifier {
         Sequence(unsafe { bindings::mmu_interval_read_begin(self.subscription.get()) })
     }
 
-    /// Whether something has changed since `begin`. Under the lock that [`mirror::invalidate`] takes
-    /// around the step it is given.
+    /// Whether something has changed since `begin`. Under the lock that [`IntervalOps::invalidate`]
+    /// takes around the step it is given.
     pub(crate) fn has_changed(&self, since: Sequence) -> bool {
         // SAFETY: the word is changed under the caller's lock only.
         unsafe {
@@ -173,7 +189,7 @@ impl Notifier {
     }
 }
 
-impl Drop for Notifier {
+impl<T: IntervalOps> Drop for Notifier<T> {
     fn drop(&mut self) {
         // SAFETY: it was inserted by `new`. Sleeps until no call of `on_invalidate` is under way.
         unsafe { bindings::mmu_interval_notifier_remove(self.subscription.get()) };
@@ -239,25 +255,25 @@ unsafe fn device_page(area: *mut bindings::vm_area_struct, address: u64) -> u64 
 
 /// # Safety
 ///
-/// Called by Linux for a subscription of [`Notifier`], before it changes what it has mapped.
-unsafe extern "C" fn on_invalidate(
+/// Called by Linux for a subscription of a [`Notifier<T>`], before it changes what it has mapped.
+unsafe extern "C" fn on_invalidate<T: IntervalOps>(
     subscription: *mut bindings::mmu_interval_notifier,
     range: *const bindings::mmu_notifier_range,
     sequence: c_ulong,
 ) -> bool {
-    // SAFETY: subscriptions are the field of a `Notifier`, which is removed before it is freed.
-    let proxy = unsafe {
+    // SAFETY: subscriptions are the field of a `Notifier<T>`, which is removed before it is freed.
+    let listener = unsafe {
         let notifier = kernel::container_of!(
             subscription.cast::<UnsafeCell<bindings::mmu_interval_notifier>>(),
-            Notifier,
+            Notifier<T>,
             subscription
         );
-        &(*notifier).proxy
+        &(*notifier).listener
     };
     // SAFETY: Linux passes a valid description.
     let (start, end, flags) = unsafe { ((*range).start, (*range).end, (*range).flags) };
     let may_sleep = flags & bindings::MMU_NOTIFIER_RANGE_BLOCKABLE != 0;
-    mirror::invalidate(proxy, start as u64, end as u64, may_sleep, || {
+    listener.invalidate(start as u64, end as u64, may_sleep, || {
         // SAFETY: under the lock that `has_changed` is called under.
         unsafe {
             core::ptr::addr_of_mut!((*subscription).invalidate_seq).write_volatile(sequence);

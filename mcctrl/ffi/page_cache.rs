@@ -3,8 +3,8 @@
 //! reading, which whoever faults may hold already (a `write` to the very file whose mapping it reads).
 
 use super::extra;
-use super::file::Source;
 use super::page::{phys_of, PageRef};
+use super::source::Source;
 use crate::proto::layout::PAGE_BYTES;
 use core::ptr::NonNull;
 use kernel::{bindings, error::from_err_ptr, prelude::*};

@@ -1,10 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Memory areas of the window: their setup, their operations, and one page fault as a value.
+//! Memory areas of the window: their setup, their operations, and one page fault as a value. What is
+//! done about a fault is for the window's owner to say, see [`AreaOps`].
 
-use super::{compat, file, page};
-use crate::{fault, ffi::ihk::Frame, ffi::page::PageRef, proto::layout::PAGE_BYTES, proxy::Proxy};
+use super::compat;
+use super::ihk::Frame;
+use super::page::{self, PageRef};
+use crate::proto::layout::PAGE_BYTES;
 use core::marker::PhantomData;
-use kernel::{bindings, mm::virt::VmaNew, prelude::*, sync::ArcBorrow};
+use kernel::{
+    bindings,
+    mm::virt::VmaNew,
+    prelude::*,
+    sync::{Arc, ArcBorrow},
+};
+
+/// The owner of a window: what the areas do that are mapped from its file.
+pub(crate) trait AreaOps: Send + Sync + Sized + 'static {
+    /// The operations of its areas: a static made by [`AreaOperations::of`].
+    fn area_operations() -> &'static AreaOperations;
+
+    /// A page is touched that is not mapped.
+    fn fault(this: Arc<Self>, fault: Fault<'_>) -> Outcome;
+
+    /// The same, with the offer to map 2 MiB at once.
+    fn large_fault(&self, fault: &Fault<'_>) -> Outcome;
+
+    /// Drops what is mapped of [`start`, `+ bytes`) of the file.
+    fn zap(&self, start: u64, bytes: u64);
+}
+
+/// The owner of a window.
+///
+/// # Safety
+///
+/// `file` was opened for the window of a `T`, and is open during `'a`.
+pub(super) unsafe fn owner_of<'a, T>(file: *mut bindings::file) -> ArcBorrow<'a, T> {
+    // SAFETY: the field holds what `Arc::into_raw` returned, and the file keeps that reference.
+    unsafe { ArcBorrow::from_raw((*file).private_data.cast::<T>()) }
+}
 
 /// An area that mmap is setting up.
 pub(crate) struct NewArea<'a>(&'a VmaNew);
@@ -39,44 +72,60 @@ impl NewArea<'_> {
         self.0.flags() & kernel::mm::virt::flags::SHARED != 0
     }
 
-    /// Makes it a part of the window: not inherited by fork, not dumped, not grown, served by
-    /// [`crate::fault`]. Parts of it may become executable, though the file system is none of programs.
-    pub(crate) fn become_window(&self) {
+    /// Makes it a part of the window of a `T`: not inherited by fork, not dumped, not grown, served by
+    /// [`AreaOps::fault`]. Parts of it may become executable, though the file system is none of
+    /// programs.
+    ///
+    /// # Safety
+    ///
+    /// The area's file must be that of the window of a `T`.
+    pub(super) unsafe fn become_window<T: AreaOps>(&self) {
         self.0.set_dontcopy();
         self.0.set_dontdump();
         self.0.set_dontexpand();
         // SAFETY: setting up the area is our right in mmap; the operations live for ever.
-        unsafe { (*self.0.as_ptr()).vm_ops = &WINDOW_AREA.0 };
+        unsafe { (*self.0.as_ptr()).vm_ops = &T::area_operations().0 };
         // SAFETY: as above; nobody else sees the area's flags yet.
         unsafe { (*self.0.as_ptr()).__bindgen_anon_2.vm_flags |= bindings::VM_MAYEXEC as c_ulong };
     }
 }
 
-struct Operations(bindings::vm_operations_struct);
-// SAFETY: constant.
-unsafe impl Sync for Operations {}
+/// Operations of areas of a window.
+pub(crate) struct AreaOperations(bindings::vm_operations_struct);
 
-static WINDOW_AREA: Operations = Operations(bindings::vm_operations_struct {
-    fault: Some(on_fault),
-    huge_fault: Some(on_huge_fault),
-    map_pages: Some(on_map_pages),
-    mprotect: Some(on_mprotect),
-    get_policy: Some(on_get_policy),
-    ..pin_init::zeroed()
-});
+// SAFETY: never written; Linux only reads it.
+unsafe impl Sync for AreaOperations {}
+
+impl AreaOperations {
+    /// Those of areas that are mapped from windows of `T`s.
+    pub(crate) const fn of<T: AreaOps>() -> Self {
+        Self(bindings::vm_operations_struct {
+            fault: Some(on_fault::<T>),
+            huge_fault: Some(on_huge_fault::<T>),
+            map_pages: Some(on_map_pages),
+            mprotect: Some(on_mprotect::<T>),
+            get_policy: Some(on_get_policy),
+            ..pin_init::zeroed()
+        })
+    }
+}
 
 /// # Safety
 ///
-/// Called by Linux for a window area, with its lock or the mmap lock held.
-unsafe extern "C" fn on_fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+/// Called by Linux for an area of a `T`'s window, with its lock or the mmap lock held.
+unsafe extern "C" fn on_fault<T: AreaOps>(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
     // SAFETY: passed on.
-    fault::small(unsafe { Fault::from_raw(vmf) }).code()
+    let fault = unsafe { Fault::from_raw(vmf) };
+    // SAFETY: the area is one of a `T`'s, and keeps its file as long as its lock is held.
+    let owner = unsafe { fault.owner::<T>() };
+    // A reference of its own: the lock may be dropped, and then the area may go.
+    T::fault(owner.into(), fault).code()
 }
 
 /// # Safety
 ///
 /// As [`on_fault`].
-unsafe extern "C" fn on_huge_fault(
+unsafe extern "C" fn on_huge_fault<T: AreaOps>(
     vmf: *mut bindings::vm_fault,
     order: c_uint,
 ) -> bindings::vm_fault_t {
@@ -85,7 +134,10 @@ unsafe extern "C" fn on_huge_fault(
         return Outcome::Fallback.code();
     }
     // SAFETY: passed on.
-    fault::large(unsafe { Fault::from_raw(vmf) }).code()
+    let fault = unsafe { Fault::from_raw(vmf) };
+    // SAFETY: the area is one of a `T`'s, and its lock stays held.
+    let owner = unsafe { fault.owner::<T>() };
+    owner.large_fault(&fault).code()
 }
 
 /// Maps nothing; its presence lets [`on_fault`] run under the area's own lock, which halves the
@@ -103,8 +155,8 @@ unsafe extern "C" fn on_map_pages(
 ///
 /// # Safety
 ///
-/// Called by Linux with the mmap lock held for writing.
-unsafe extern "C" fn on_mprotect(
+/// Called by Linux for an area of a `T`'s window, with the mmap lock held for writing.
+unsafe extern "C" fn on_mprotect<T: AreaOps>(
     area: *mut bindings::vm_area_struct,
     start: c_ulong,
     end: c_ulong,
@@ -126,12 +178,12 @@ unsafe extern "C" fn on_mprotect(
     // From here until the mmap lock is dropped no fault of this area is under way.
     // SAFETY: the mmap lock is held for writing.
     unsafe { bindings::__vma_start_write(area, TASK_UNINTERRUPTIBLE) };
-    // SAFETY: window areas are mapped from window files only.
-    let proxy = unsafe { file::proxy_of((*area).vm_file) };
+    // SAFETY: the area is one of a `T`'s, and the lock keeps it and with it its file.
+    let owner = unsafe { owner_of::<T>((*area).vm_file) };
     let from = (offset as u64)
         .wrapping_mul(PAGE_BYTES)
         .wrapping_add(start.wrapping_sub(first) as u64);
-    proxy.gate.zap(from, end.saturating_sub(start) as u64);
+    owner.zap(from, end.saturating_sub(start) as u64);
     0
 }
 
@@ -186,7 +238,7 @@ pub(crate) struct Fault<'a> {
 impl<'a> Fault<'a> {
     /// # Safety
     ///
-    /// `vmf` is what Linux passed to an operation of [`WINDOW_AREA`], and that call lasts for `'a`.
+    /// `vmf` is what Linux passed to one of the [`AreaOperations`], and that call lasts for `'a`.
     unsafe fn from_raw(vmf: *mut bindings::vm_fault) -> Self {
         Self {
             vmf,
@@ -200,9 +252,13 @@ impl<'a> Fault<'a> {
     }
 
     /// Whose window it is.
-    pub(crate) fn proxy(&self) -> ArcBorrow<'a, Proxy> {
-        // SAFETY: window areas are mapped from window files; the area keeps its file.
-        unsafe { file::proxy_of((*self.area()).vm_file) }
+    ///
+    /// # Safety
+    ///
+    /// The window must be a `T`'s, and the lock stay held for `'a`.
+    unsafe fn owner<T: AreaOps>(&self) -> ArcBorrow<'a, T> {
+        // SAFETY: the caller's promise; the area keeps its file.
+        unsafe { owner_of((*self.area()).vm_file) }
     }
 
     /// Address of the faulting page.

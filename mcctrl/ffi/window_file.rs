@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The anonymous inode that a window is mapped from.
+
+use super::vma::{self, AreaOps, NewArea};
+use super::{compat, extra};
+use core::ptr::NonNull;
+use kernel::{
+    bindings,
+    error::from_err_ptr,
+    fs::file::File,
+    prelude::*,
+    sync::{aref::ARef, Arc},
+};
+
+/// The owner of a window: what its file does.
+pub(crate) trait WindowOps: AreaOps {
+    /// The operations of its file: a static made by [`FileOperations::of`].
+    fn file_operations() -> &'static FileOperations;
+
+    /// Whether its file may be mapped as `area`; an error refuses.
+    fn mmap(&self, area: &NewArea<'_>) -> Result;
+
+    /// The last reference to its file and the last area are gone.
+    fn released(&self);
+}
+
+/// What a window is mapped from, as long as its file is open.
+pub(crate) struct Mapping {
+    space: NonNull<bindings::address_space>,
+    /// Not counted: this value goes when the file is released.
+    file: NonNull<bindings::file>,
+}
+
+// SAFETY: an address space is usable from any thread.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Removes [`start`, `+ bytes`) from every page table that maps it; 0 bytes = to the end.
+    /// Sleeps. When it returns, no CPU has a translation left.
+    pub(crate) fn zap(&self, start: u64, bytes: u64) {
+        let (Ok(start), Ok(bytes)) = (i64::try_from(start), i64::try_from(bytes)) else {
+            return;
+        };
+        // SAFETY: the file is open: `Mapping` values are dropped when it is released.
+        unsafe { bindings::unmap_mapping_range(self.space.as_ptr(), start, bytes, 1) };
+    }
+
+    /// The window's file, unless it is just being released.
+    pub(crate) fn file(&self) -> Option<ARef<File>> {
+        let mut file = self.file.as_ptr();
+        // SAFETY: the file structure exists: its release drops this value first. The function takes
+        // a reference only if there is one left.
+        let file = NonNull::new(unsafe { bindings::get_file_active(&mut file) })?;
+        // SAFETY: the reference just taken is ours; nobody uses a window file by `fdget_pos`.
+        Some(unsafe { ARef::from_raw(file.cast::<File>()) })
+    }
+}
+
+/// Operations of files whose windows are `T`'s.
+pub(crate) struct FileOperations(bindings::file_operations);
+
+// SAFETY: never written; Linux only reads it.
+unsafe impl Sync for FileOperations {}
+
+impl FileOperations {
+    /// Those of `T`. The owner keeps the module loaded while a window is open or mapped.
+    pub(crate) const fn of<T: WindowOps>() -> Self {
+        Self(bindings::file_operations {
+            owner: compat::this_module(),
+            mmap: Some(mmap::<T>),
+            release: Some(release::<T>),
+            ..pin_init::zeroed()
+        })
+    }
+}
+
+/// Opens the window of `owner`: a file on an inode of its own.
+pub(crate) fn open_window<T: WindowOps>(owner: Arc<T>) -> Result<(ARef<File>, Mapping)> {
+    let private = Arc::into_raw(owner);
+    // SAFETY: name and operations live for ever; the file takes over the reference in `private`.
+    let file = from_err_ptr(unsafe {
+        extra::anon_inode_create_getfile(
+            c"[mckernel-window]".as_ptr().cast(),
+            &T::file_operations().0,
+            private.cast_mut().cast(),
+            (bindings::O_RDWR | bindings::O_CLOEXEC) as c_int,
+            core::ptr::null(),
+        )
+    });
+    let Some(file) = file.map(NonNull::new).inspect_err(|_| {
+        // SAFETY: no file was made, so the reference is still ours.
+        drop(unsafe { Arc::from_raw(private) });
+    })?
+    else {
+        return Err(ENOMEM);
+    };
+    // SAFETY: a fresh file has a mapping.
+    let mapping = NonNull::new(unsafe { (*file.as_ptr()).f_mapping }).ok_or(EINVAL)?;
+    let mapping = Mapping {
+        space: mapping,
+        file,
+    };
+    // SAFETY: we own the one reference to this fresh file, which nobody uses by `fdget_pos`.
+    Ok((unsafe { ARef::from_raw(file.cast::<File>()) }, mapping))
+}
+
+/// Maps [`start`, `+ bytes`) of window file `file` in the calling process, at its own address, instead
+/// of whatever is there.
+pub(crate) fn map_window(file: &File, start: u64, bytes: u64) -> Result {
+    let rights = extra::PROT_READ | extra::PROT_WRITE;
+    let flags = extra::MAP_SHARED | extra::MAP_FIXED;
+    // SAFETY: the file is open; any arguments are checked by Linux and by [`WindowOps::mmap`].
+    let mapped = unsafe {
+        bindings::vm_mmap(
+            file.as_ptr(),
+            start as c_ulong,
+            bytes as c_ulong,
+            rights as c_ulong,
+            flags as c_ulong,
+            start as c_ulong,
+        )
+    };
+    match i32::try_from(mapped as isize) {
+        Ok(errno @ -4095..=-1) => Err(Error::from_errno(errno)),
+        _ => Ok(()),
+    }
+}
+
+/// # Safety
+///
+/// Called by Linux for a window file of `T`'s, with the new area and the mmap lock held for writing.
+unsafe extern "C" fn mmap<T: WindowOps>(
+    file: *mut bindings::file,
+    area: *mut bindings::vm_area_struct,
+) -> c_int {
+    // SAFETY: a window file of `T`'s, which is open.
+    let owner = unsafe { vma::owner_of::<T>(file) };
+    // SAFETY: Linux passes a new area that is ours to set up.
+    let area = unsafe { NewArea::from_raw(area) };
+    match owner.mmap(&area) {
+        Ok(()) => {
+            // SAFETY: as above.
+            unsafe { area.become_window::<T>() };
+            0
+        }
+        Err(error) => error.to_errno(),
+    }
+}
+
+/// # Safety
+///
+/// Called by Linux when the last reference to a window file of `T`'s is gone.
+unsafe extern "C" fn release<T: WindowOps>(
+    _inode: *mut bindings::inode,
+    file: *mut bindings::file,
+) -> c_int {
+    // SAFETY: the file gives its reference back; nobody uses the field afterwards.
+    let owner = unsafe { Arc::from_raw((*file).private_data.cast::<T>().cast_const()) };
+    owner.released();
+    0
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+//! ADOPT_PROCESS: a child of a proxy stands for the process that its parent's program has forked.
+//! After vfork both see one address space through one window file, so that one revocation reaches
+//! both; the slots, and with them the life of the process, are always the child's own.
+
+use crate::ffi::errno;
+use crate::ffi::task::{self, ProcessId};
+use crate::ffi::user;
+use crate::ffi::wait::Until;
+use crate::ffi::window_file::open_window;
+use crate::process::create::is_possible;
+use crate::process::instance::Instance;
+use crate::process::proxy::Proxy;
+use crate::proto::packet::ToCokernel;
+use crate::proto::uapi::AdoptProcess;
+use kernel::{
+    bindings,
+    fs::file::{File, FileDescriptorReservation},
+    prelude::*,
+    sync::aref::ARef,
+    sync::Arc,
+};
+
+/// Adopts, in `instance`, what the calling process's parent has prepared.
+pub(crate) fn adopt(instance: &Arc<Instance>, argument: usize) -> Result {
+    let mut request = user::read::<AdoptProcess>(argument)?;
+    let parent = ProcessId::parent()?;
+    let parent = instance
+        .find_proxy(|proxy| proxy.serves(&parent))
+        .ok_or(ESRCH)?;
+    let proxy = Proxy::new(instance.clone(), parent.window_start, parent.vdso.clone())?;
+    let descriptors = [
+        FileDescriptorReservation::get_unused_fd_flags(bindings::O_CLOEXEC)?,
+        FileDescriptorReservation::get_unused_fd_flags(bindings::O_CLOEXEC)?,
+    ];
+    instance.adopt(&proxy, -1)?;
+    let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
+    // From here on the file's release cleans up, whatever happens.
+    proxy.gate.set_mapping(mapping);
+    ask(&proxy, &parent, request.unborn)?;
+    let window = window_of(&proxy, &parent, &file)?;
+
+    let number = |descriptor: &FileDescriptorReservation| {
+        i32::try_from(descriptor.reserved_fd()).map_err(|_| EMFILE)
+    };
+    let [for_window, for_slots] = descriptors;
+    request.window_fd = number(&for_window)?;
+    request.slots_fd = number(&for_slots)?;
+    user::write(argument, &*request)?;
+    for_window.fd_install(window);
+    for_slots.fd_install(file);
+    Ok(())
+}
+
+/// Has the co-kernel hand over the process.
+fn ask(proxy: &Proxy, parent: &Proxy, unborn: u64) -> Result {
+    let instance = &proxy.instance;
+    let inside = instance.gate.enter().ok_or(ESRCH)?;
+    let question = |token| ToCokernel::AdoptProcess {
+        token,
+        parent: parent.handle(),
+        pid: task::current_tgid(),
+        unborn,
+    };
+    let answer = instance.ask(proxy.cpu(), Until::Condition, question)?;
+    answer.into_result()?;
+    if !is_possible(&inside.partition(), &answer) {
+        instance.declare_hung("impossible answer to a request to adopt a process");
+        return Err(errno::protocol());
+    }
+    proxy.born(answer.process, answer.root, answer.slots);
+    Ok(())
+}
+
+/// The file to map the window from: the parent's if they share the address space. The files that are
+/// mapped are the parent's, too.
+fn window_of(proxy: &Proxy, parent: &Proxy, own: &ARef<File>) -> Result<ARef<File>> {
+    if proxy.root() == parent.root() {
+        proxy.borrow_window();
+        proxy.set_files(parent.files()?);
+        parent.gate.window_file().ok_or(ESRCH)
+    } else {
+        // The parent closes none meanwhile: its thread that forks keeps the others from unmapping.
+        proxy.set_files(parent.files()?.duplicate()?);
+        Ok(own.clone())
+    }
+}

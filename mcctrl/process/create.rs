@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+//! CREATE_PROCESS: from what mcexec says of a program to a process of the co-kernel and a window.
+
+use super::vdso;
+use crate::ffi::errno;
+use crate::ffi::ihk::Partition;
+use crate::ffi::wait::Until;
+use crate::ffi::window_file::open_window;
+use crate::ffi::{task, user};
+use crate::process::image::{self, ImageError};
+use crate::process::instance::Instance;
+use crate::process::proxy::Proxy;
+use crate::process::requests::Answer;
+use crate::proto::layout::PAGE_BYTES;
+use crate::proto::packet::ToCokernel;
+use crate::proto::process::CreateMailbox;
+use crate::proto::uapi::CreateProcess;
+use kernel::{bindings, fs::file::FileDescriptorReservation, prelude::*, sync::Arc};
+
+/// Creates the calling process's program in `instance`.
+pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
+    let mut create = user::read::<CreateProcess>(argument)?;
+    image::check(&create.image).map_err(errno_of)?;
+    create.image.pid = task::current_tgid();
+
+    let mut mail = user::zeroed::<CreateMailbox>()?;
+    mail.image = create.image;
+    let vdso = vdso::gather(&create.image.vdso, &mut mail)?;
+    let vdso = Arc::new(vdso, GFP_KERNEL)?;
+    let proxy = Proxy::new(instance.clone(), create.image.window_start, vdso)?;
+    let descriptor = FileDescriptorReservation::get_unused_fd_flags(bindings::O_CLOEXEC)?;
+    instance.adopt(&proxy, create.image.cpu)?;
+    let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
+    // From here on the file's release cleans up, whatever happens.
+    proxy.gate.set_mapping(mapping);
+    give_birth(&proxy, &mail)?;
+
+    create.window_fd = i32::try_from(descriptor.reserved_fd()).map_err(|_| EMFILE)?;
+    create.reserved = 0;
+    user::write(argument, &*create)?;
+    descriptor.fd_install(file);
+    Ok(())
+}
+
+fn errno_of(error: ImageError) -> Error {
+    match error {
+        ImageError::Version => errno::protocol(),
+        ImageError::Window | ImageError::Ranges | ImageError::Vdso => EINVAL,
+    }
+}
+
+/// Has the co-kernel create the process. The mailbox is ours from filling it until the answer.
+fn give_birth(proxy: &Proxy, mail: &CreateMailbox) -> Result {
+    let instance = &proxy.instance;
+    let inside = instance.gate.enter().ok_or(ESRCH)?;
+    let _turn = instance.creating.lock();
+    inside.partition().fill_mailbox(proxy.cpu(), mail)?;
+    let question = |token| ToCokernel::CreateProcess { token };
+    let answer = instance.ask(proxy.cpu(), Until::Condition, question)?;
+    answer.into_result()?;
+    if !is_possible(&inside.partition(), &answer) {
+        instance.declare_hung("impossible answer to a request to create a process");
+        return Err(errno::protocol());
+    }
+    proxy.born(answer.process, answer.root, answer.slots);
+    Ok(())
+}
+
+pub(crate) fn is_possible(partition: &Partition<'_>, answer: &Answer) -> bool {
+    let is_table =
+        answer.root % PAGE_BYTES == 0 && partition.memory(answer.root, PAGE_BYTES).is_some();
+    answer.process != 0 && is_table && partition.slots(answer.slots).is_some()
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Programs and the proxies that stand for them: who exists, how one comes to life, sleeps, wakes, is
+//! asked about, and ends.
+
+pub(crate) mod adopt;
+pub(crate) mod control;
+pub(crate) mod create;
+pub(crate) mod image;
+pub(crate) mod instance;
+pub(crate) mod instances;
+pub(crate) mod patience;
+pub(crate) mod proxy;
+pub(crate) mod query;
+pub(crate) mod requests;
+mod undertaker;
+pub(crate) mod undertaker_state;
+mod vdso;
+pub(crate) mod waiting;

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+//! QUERY: what the co-kernel tells of a program or of itself, copied to mcexec.
+
+use crate::ffi::errno;
+use crate::ffi::task::ProcessId;
+use crate::ffi::user;
+use crate::ffi::wait::Until;
+use crate::process::instance::Instance;
+use crate::process::proxy::Proxy;
+use crate::proto::packet::ToCokernel;
+use crate::proto::uapi::Query;
+use crate::proto::view::{what, VIEW_WORDS};
+use core::sync::atomic::Ordering;
+use kernel::{prelude::*, sync::Arc};
+
+/// Asks on behalf of the calling process, which needs to have no program.
+pub(crate) fn query(instance: &Instance, argument: usize) -> Result {
+    let mut query = user::read::<Query>(argument)?;
+    let about_machine = matches!(query.what, what::MACHINE | what::CPUS);
+    let (cpu, process) = if about_machine {
+        (0, 0)
+    } else {
+        let target = find(instance, query.pid)?;
+        (target.cpu(), target.handle())
+    };
+    let records = ask(instance, cpu, process, &query)?;
+    let buffer = usize::try_from(query.buffer).map_err(|_| EFAULT)?;
+    user::write_all(buffer, &records)?;
+    query.words = records.len() as u64;
+    user::write(argument, &*query)
+}
+
+/// The program with process id `pid`, 0 = the caller's. EPERM if the caller may not look into it.
+fn find(instance: &Instance, pid: i32) -> Result<Arc<Proxy>> {
+    if pid == 0 {
+        return instance.proxy_of_current();
+    }
+    let process = ProcessId::find(pid)?;
+    let target = instance
+        .find_proxy(|proxy| proxy.serves(&process))
+        .ok_or(ESRCH)?;
+    let own = ProcessId::current()? == process;
+    if own || process.may_be_watched_by_current() {
+        Ok(target)
+    } else {
+        Err(EPERM)
+    }
+}
+
+/// The records of one answer. The co-kernel's page is ours until the next question.
+fn ask(instance: &Instance, cpu: u32, process: u32, query: &Query) -> Result<KVec<u64>> {
+    let inside = instance.gate.enter().ok_or_else(errno::shutdown)?;
+    let _turn = instance.creating.lock();
+    let question = |token| ToCokernel::Query {
+        token,
+        process,
+        what: query.what,
+        from: query.from,
+    };
+    let answer = instance.ask(cpu, Until::Condition, question)?;
+    answer.into_result()?;
+    let count = answer.words as usize;
+    if count > VIEW_WORDS {
+        return Err(errno::protocol());
+    }
+    let mut copy = KVec::with_capacity(count, GFP_KERNEL)?;
+    if count == 0 {
+        return Ok(copy);
+    }
+    let partition = inside.partition();
+    let words = partition
+        .words(answer.records, count)
+        .ok_or_else(errno::protocol)?;
+    for word in words {
+        copy.push_within_capacity(word.load(Ordering::Relaxed))
+            .map_err(|_| ENOMEM)?;
+    }
+    Ok(copy)
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The undertaker of an instance: delayed work that tells the co-kernel of proxies that are gone,
+//! waits for it to free their processes, forgets them, and looks after pinned frames. It runs only
+//! while there is something to do, and never makes an exiting process wait.
+
+use super::instance::Instance;
+use super::patience::{Patience, LOOK_MS};
+use super::proxy::Proxy;
+use crate::ffi::{ihk, workqueue};
+use crate::proto::packet::ToCokernel;
+use crate::revoke::pins;
+use core::sync::atomic::Ordering;
+use kernel::{sync::Arc, time::msecs_to_jiffies, workqueue::WorkItem};
+
+/// Pause between two rounds, milliseconds.
+const PAUSE_MS: u32 = LOOK_MS;
+
+impl Instance {
+    /// There may be something to do. Any context; returns at once.
+    pub(crate) fn call_undertaker(self: &Arc<Self>) {
+        if !self.is_gone() && self.undertaker.calls.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.schedule_round(0);
+        }
+    }
+
+    fn schedule_round(self: &Arc<Self>, pause_ms: u32) {
+        if let Some(queue) = workqueue::own() {
+            // An error says that a round is scheduled already.
+            let _ = queue.enqueue_delayed(self.clone(), msecs_to_jiffies(pause_ms));
+        }
+    }
+}
+
+impl Proxy {
+    /// The last mapping and descriptor of the window went. Does not wait for the co-kernel: the
+    /// undertaker tells it, because this may run while a process exits.
+    pub(crate) fn window_released(&self) {
+        self.gate.drop_mapping();
+        self.set_released();
+        if self.handle() != 0 {
+            // At once, because a parent may be waiting in vfork; the undertaker tries again.
+            bury(self);
+        }
+        self.instance.call_undertaker();
+    }
+}
+
+impl WorkItem for Instance {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let calls = this.undertaker.calls.load(Ordering::Acquire);
+        let more = !this.is_gone() && round(&this);
+        if more {
+            this.schedule_round(PAUSE_MS);
+        } else if this.is_gone() {
+            this.undertaker.calls.store(0, Ordering::Release);
+            this.undertaker.at_rest.wake_all();
+        } else if this
+            .undertaker
+            .calls
+            .compare_exchange(calls, 0, Ordering::AcqRel, Ordering::Acquire)
+            .is_err()
+        {
+            this.schedule_round(0);
+        } else {
+            this.undertaker.at_rest.wake_all();
+        }
+    }
+}
+
+/// Does what can be done now. `true` if something is left to do.
+fn round(instance: &Arc<Instance>) -> bool {
+    while let Some(proxy) =
+        instance.find_proxy(|proxy| proxy.is_released() && proxy.is_unknown_to_cokernel())
+    {
+        instance.disown(&proxy);
+    }
+    let mut more = false;
+    instance.for_each_proxy(|proxy| {
+        if proxy.is_released() {
+            more = true;
+            bury(proxy);
+        }
+    });
+    pins::recheck(instance) || more
+}
+
+/// Tells the co-kernel once; from then on it has our patience to free the process.
+fn bury(proxy: &Proxy) {
+    let mut buried = proxy.buried.lock();
+    if let Some(patience) = &mut *buried {
+        let exhausted = patience.is_exhausted();
+        drop(buried);
+        if exhausted {
+            proxy
+                .instance
+                .declare_hung("a dead process was not freed for a second");
+        }
+        return;
+    }
+    let message = ToCokernel::ProxyGone {
+        process: proxy.handle(),
+    };
+    // A full ring is tried again in the next round; other errors mean that the instance is gone.
+    if ihk::try_send(proxy.instance.os, proxy.cpu(), &message).is_ok() {
+        *buried = Some(Patience::new(proxy.instance.os, proxy.cpu()));
+    }
+}

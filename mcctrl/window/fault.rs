@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A task of Linux touches the window: map what the co-kernel's page table says.
+//!
+//! F1 enter the gate, F2 mark the frame found by a first walk, F3 walk again and compare,
+//! F4 insert, F5 leave. Any task may fault: workers, kernel threads, debuggers. In a writable area
+//! every fault counts as a write, so that a frame the co-kernel shares is never mapped writable.
+//! An executable area (only read-only ones are made that, for functions that the program posts) shows
+//! nothing but pages that the co-kernel lets the program execute.
+//! What is not mapped is asked for, outside the gate and without Linux's lock where that is allowed.
+
+use super::block::Block;
+use super::walk::{walk, Access, Translation};
+use crate::ffi::ihk::Partition;
+use crate::ffi::vma::{Fault, Outcome};
+use crate::ffi::wait::Until;
+use crate::ffi::{errno, task};
+use crate::files::load;
+use crate::process::proxy::Proxy;
+use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
+use crate::proto::packet::ToCokernel;
+use crate::proto::slot::{SHARED_PAGES, SLOT_PAGES};
+use crate::proto::uapi::SLOTS_OFFSET;
+use kernel::prelude::*;
+
+/// How often a fault that must keep its lock asks before it gives up.
+const MOST_QUESTIONS: u32 = 3;
+
+/// One look at the page tables.
+enum Look {
+    /// The fault is over.
+    End(Outcome),
+    /// The program has no usable page there now.
+    Missing,
+}
+
+/// Maps the page that faulted, and its neighbours.
+pub(super) fn small(proxy: &Proxy, fault: Fault<'_>) -> Outcome {
+    if fault.offset() >= SLOTS_OFFSET {
+        return map_slots(fault, proxy);
+    }
+    if fault.offset() != fault.address() {
+        return Outcome::NoSuchAddress;
+    }
+    for _ in 0..MOST_QUESTIONS {
+        if let Look::End(outcome) = map_small(&fault, proxy) {
+            return outcome;
+        }
+        if fault.may_unlock() {
+            let (address, access) = (fault.address(), access_of(&fault));
+            return ask_unlocked(fault, proxy, |proxy| ask(proxy, address, access));
+        }
+        if fault.must_not_wait() {
+            return Outcome::WouldWait;
+        }
+        if let Err(error) = ask(proxy, fault.address(), access_of(&fault)) {
+            return outcome_of(error);
+        }
+    }
+    Outcome::Broken
+}
+
+/// Maps 2 MiB at once, if both sides allow it.
+pub(super) fn large(proxy: &Proxy, fault: &Fault<'_>) -> Outcome {
+    map_large(fault, proxy).unwrap_or(Outcome::Fallback)
+}
+
+fn access_of(fault: &Fault<'_>) -> Access {
+    if fault.is_writable() {
+        Access::Write
+    } else if fault.is_executable() {
+        Access::Execute
+    } else {
+        Access::Read
+    }
+}
+
+/// Where `address` of the program leads now.
+fn translate(
+    partition: &Partition<'_>,
+    root: u64,
+    address: u64,
+    access: Access,
+) -> Option<Translation> {
+    walk(root, address, access, |entry| partition.word(entry))
+}
+
+/// What may be mapped: the area, or, where mcexec wants to pay for each page (for measurement), the
+/// page alone.
+fn wanted(fault: &Fault<'_>) -> (u64, u64) {
+    if fault.wants_neighbours() {
+        fault.bounds()
+    } else {
+        (fault.address(), fault.address().saturating_add(PAGE_BYTES))
+    }
+}
+
+/// F2 and F3 for the block around the fault, F4 for what did not change meanwhile.
+fn map_small(fault: &Fault<'_>, proxy: &Proxy) -> Look {
+    let (Some(inside), Some(root)) = (proxy.gate.enter(), proxy.root()) else {
+        return Look::End(Outcome::Broken);
+    };
+    let partition = inside.partition();
+    let _inserting = proxy.instance.begin_insertion();
+    let block = Block::around(fault.address(), wanted(fault));
+    let first = block.look(&partition, root, access_of(fault));
+    if first.page_of(fault.address()).is_none() {
+        let is_there = access_of(fault) == Access::Execute
+            && translate(&partition, root, fault.address(), Access::Read).is_some();
+        return if is_there {
+            // The co-kernel has it and does not let it be executed.
+            Look::End(Outcome::NoSuchAddress)
+        } else {
+            Look::Missing
+        };
+    }
+    let marked = first.expose(&partition);
+    let Some(marked) = marked.filter(|marked| marked.has(fault.address())) else {
+        return Look::End(Outcome::Broken);
+    };
+    let second = block.look(&partition, root, access_of(fault));
+    let mut result = Outcome::Done;
+    for (address, frame) in marked.unchanged_in(&second) {
+        let outcome = fault.insert(address, frame);
+        // A neighbour that cannot be mapped is left to a fault of its own. If the page itself has
+        // changed, the access is tried again and looks anew.
+        if address == fault.address() {
+            result = outcome;
+        }
+    }
+    Look::End(result)
+}
+
+fn map_large(fault: &Fault<'_>, proxy: &Proxy) -> Option<Outcome> {
+    let address = fault.address() & !(LARGE_PAGE_BYTES - 1);
+    let (start, end) = fault.bounds();
+    let fits = address >= start && address.checked_add(LARGE_PAGE_BYTES)? <= end;
+    if !fits || fault.offset() != fault.address() {
+        return None;
+    }
+    let inside = proxy.gate.enter()?;
+    let root = proxy.root()?;
+    let partition = inside.partition();
+    let _inserting = proxy.instance.begin_insertion();
+    let first = translate(&partition, root, address, access_of(fault)).filter(|it| it.is_large)?;
+    let frame = partition.frame(first.page)?;
+    partition.memory(first.page, LARGE_PAGE_BYTES)?;
+    if !partition.expose_run(frame, (LARGE_PAGE_BYTES / PAGE_BYTES) as u32) {
+        return None;
+    }
+    let unchanged = translate(&partition, root, address, access_of(fault)) == Some(first);
+    unchanged.then(|| fault.insert_large(frame))
+}
+
+/// A page of slots, or a bounce page. The co-kernel is asked for the address of a page after the first
+/// when it is touched for the first time.
+fn map_slots(fault: Fault<'_>, proxy: &Proxy) -> Outcome {
+    let page = (fault.offset() - SLOTS_OFFSET) / PAGE_BYTES;
+    if page >= SHARED_PAGES as u64 {
+        return Outcome::NoSuchAddress;
+    }
+    // Bounded by the line above.
+    let page = page as usize;
+    for _ in 0..MOST_QUESTIONS {
+        if let Look::End(outcome) = map_slot_page(&fault, proxy, page) {
+            return outcome;
+        }
+        if fault.may_unlock() {
+            return ask_unlocked(fault, proxy, |proxy| ask_for_slots(proxy, page));
+        }
+        if fault.must_not_wait() {
+            return Outcome::WouldWait;
+        }
+        if let Err(error) = ask_for_slots(proxy, page) {
+            return outcome_of(error);
+        }
+    }
+    Outcome::Broken
+}
+
+/// Maps a page of slots that is known; after the instance is gone, a page of free slots, so that a
+/// polling worker comes to sleep in mcctrl and learns what happened instead of dying of SIGBUS. A
+/// bounce page is never such a page: what Linux reads into it would become requests.
+fn map_slot_page(fault: &Fault<'_>, proxy: &Proxy, page: usize) -> Look {
+    let Some(inside) = proxy.gate.enter() else {
+        return Look::End(if page < SLOT_PAGES {
+            fault.insert_own(fault.address(), &proxy.afterlife)
+        } else {
+            Outcome::Broken
+        });
+    };
+    let Some(slots) = proxy.slots(page) else {
+        return Look::Missing;
+    };
+    let partition = inside.partition();
+    let _inserting = proxy.instance.begin_insertion();
+    Look::End(match partition.frame(slots) {
+        Some(frame) if partition.expose(frame) => fault.insert(fault.address(), frame),
+        _ => Outcome::Broken,
+    })
+}
+
+/// Asks the co-kernel where page `page` of the slots is.
+fn ask_for_slots(proxy: &Proxy, page: usize) -> Result {
+    let process = proxy.handle();
+    let question = |token| ToCokernel::FindSlots {
+        token,
+        process,
+        page: page as u32,
+    };
+    let answer = proxy
+        .instance
+        .ask(proxy.cpu(), Until::FatalSignal, question)?;
+    answer.into_result()?;
+    let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
+    if inside.partition().slots(answer.slots).is_none() {
+        return Err(errno::protocol());
+    }
+    proxy.set_slots(page, answer.slots);
+    Ok(())
+}
+
+/// Asks the co-kernel for a page, and loads it if it must come from a file. EINTR if the task is being killed.
+fn ask(proxy: &Proxy, address: u64, access: Access) -> Result {
+    let write = u32::from(access == Access::Write);
+    let process = proxy.handle();
+    for _ in 0..MOST_QUESTIONS {
+        let question = |token| ToCokernel::ResolveFault {
+            token,
+            process,
+            address,
+            write,
+        };
+        let answer = proxy
+            .instance
+            .ask(proxy.cpu(), Until::FatalSignal, question)?;
+        let Some(pages) = answer.pages else {
+            return answer.into_result();
+        };
+        load::load_in_fault(proxy, &pages)?;
+    }
+    // They come and go: the next look tells.
+    Ok(())
+}
+
+/// Asks with Linux's lock dropped. The verdict waits for the second try.
+fn ask_unlocked(
+    fault: Fault<'_>,
+    proxy: &Proxy,
+    question: impl FnOnce(&Proxy) -> Result,
+) -> Outcome {
+    let address = fault.address();
+    let verdict = proxy.refusals.lock().take(task::current_key(), address);
+    if let Some(outcome) = verdict.filter(|_| fault.is_second_try()) {
+        return outcome;
+    }
+    fault.unlock();
+    match question(proxy) {
+        Ok(()) | Err(EINTR) => {}
+        // The second try sees for itself that the instance is gone.
+        Err(error) if error == errno::shutdown() => {}
+        Err(error) => proxy
+            .refusals
+            .lock()
+            .put(task::current_key(), address, outcome_of(error)),
+    }
+    Outcome::Waited
+}
+
+fn outcome_of(error: Error) -> Outcome {
+    if error == EFAULT {
+        Outcome::NoSuchAddress
+    } else {
+        Outcome::Broken
+    }
+}
