@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Linux's orders to this CPU, one packet each.
 
-use ihk_ikc::packet::{ProcessHandle, ToCokernel, ToLinux};
+use alloc::sync::Arc;
 
 use cokernel_logic::signals;
 use cokernel_logic::sources::Source;
 use cokernel_logic::vma::Range;
+use ihk_ikc::packet::{ProcessHandle, ToCokernel, ToLinux};
+use x86_64::PhysAddr;
 
+use crate::errno::{to_register, Errno};
 use crate::mm::{fault, files, load, mirror, named, revoke};
-use crate::syscall::errno::{to_register, Errno};
 use crate::task::process::{self, Process};
 use crate::task::{create, nursery, sched, signal};
 use crate::{ikc, klog, view};
-use alloc::sync::Arc;
-use x86_64::PhysAddr;
 
 /// Does what `message` says. `cpu` is the CPU whose channel it came through, and the one this runs
 /// on. The caller holds no lock.

@@ -14,8 +14,7 @@
     reason = "in a program nothing is reachable from outside: `pub` says what a module offers the others"
 )]
 
-extern crate alloc;
-
+mod addr;
 #[expect(
     unsafe_code,
     reason = "instructions, page tables, entry stubs, descriptor tables"
@@ -25,7 +24,10 @@ extern crate alloc;
     reason = "instructions that belong together"
 )]
 mod arch;
+#[expect(unsafe_code, reason = "a cell: interior mutability lives here")]
+mod cell;
 mod delegate;
+mod errno;
 mod failure;
 mod host;
 mod ikc;
@@ -35,11 +37,11 @@ mod kargs;
 mod log;
 mod mm;
 mod panic;
-#[expect(
-    unsafe_code,
-    reason = "locks and cells: interior mutability lives here"
-)]
+#[expect(unsafe_code, reason = "locks: interior mutability lives here")]
 mod sync;
 mod syscall;
 mod task;
+mod user_memory;
 mod view;
+
+extern crate alloc;

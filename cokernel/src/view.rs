@@ -16,20 +16,19 @@ use ihk_ikc::view::{
 use spin::Once;
 use x86_64::PhysAddr;
 
+use crate::addr::USER_END;
 use crate::arch::paging::PageSize;
 use crate::arch::{self, time};
+use crate::errno::Errno;
 use crate::ikc;
-use crate::mm::addr::USER_END;
 use crate::mm::aspace::Inner;
 use crate::mm::{load, phys};
-use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::{State, Thread};
 
 /// Pages looked at for one answer.
 const MOST_PAGES: usize = 1024;
-
 static PAGE: Once<PhysAddr> = Once::new();
 static CPUS: Once<&'static [CpuEntry]> = Once::new();
 

@@ -12,10 +12,10 @@ use ihk_ikc::exposed;
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
+use crate::addr::{is_user_range, page_down};
 use crate::arch::uaccess;
-use crate::mm::addr::{is_user_range, page_down};
+use crate::errno::Errno;
 use crate::mm::phys;
-use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;

@@ -22,9 +22,8 @@ use ihk_ikc::process::op;
 use ihk_ikc::slot::{DelegationSlot, Request, SlotError, Wake};
 
 use crate::arch::{self, relax, time};
+use crate::errno::{self, Errno};
 use crate::mm::cleaner;
-use crate::syscall::errno::Errno;
-use crate::syscall::restart;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;
@@ -78,7 +77,7 @@ pub fn call(number: u64, args: [u64; 6]) -> i64 {
 pub fn ask(number: u64, args: [u64; 6]) -> i64 {
     (0..ASK_TRIES)
         .map(|_| call(number, args))
-        .find(|result| !restart::is_code(*result))
+        .find(|result| !errno::is_restart_code(*result))
         .unwrap_or(Errno::EINTR.negated())
 }
 

@@ -19,9 +19,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use ihk_ikc::process::op;
 use ihk_ikc::slot::{Request, MAX_SLOTS, SLOTS_PER_PAGE};
 
-use super::Slots;
+use crate::delegate::Slots;
+use crate::errno::Errno;
 use crate::sync::SpinLock;
-use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;

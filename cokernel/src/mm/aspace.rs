@@ -20,11 +20,11 @@ use x86_64::PhysAddr;
 
 use crate::arch::paging::{Flags, MapError, Mapping, PageSize, PageTable};
 use crate::arch::{self, relax, tlb};
-use crate::mm::phys::Place;
+use crate::errno::Errno;
+use crate::mm::phys::{self, Place};
 use crate::mm::runs::RunList;
-use crate::mm::{phys, reserve, share};
+use crate::mm::{reserve, share};
 use crate::sync::SpinLock;
-use crate::syscall::errno::Errno;
 use crate::task::process::{self, Process};
 use crate::task::sched;
 

@@ -4,13 +4,13 @@
 
 use cokernel_logic::vma::Protection;
 
+use crate::addr::page_down;
 use crate::arch::paging::{Mapping, PageSize};
-use crate::mm::addr::page_down;
+use crate::errno::Errno;
 use crate::mm::aspace::{flags_of, AddressSpace, Inner, Page};
-use crate::mm::phys::Place;
+use crate::mm::phys::{self, Place};
 use crate::mm::runs::run_of;
-use crate::mm::{phys, populate, quarantine, share};
-use crate::syscall::errno::Errno;
+use crate::mm::{populate, quarantine, share};
 
 /// Makes the page of `address` writable, which `rights` allow: as it is if nobody else has it, else
 /// as a copy. Under the lock of `inner`.

@@ -13,11 +13,11 @@ use cokernel_logic::vma::{Area, Attributes, Range};
 use ihk_ikc::exposed;
 
 use crate::arch::paging::{Flags, Mapping, PageSize};
+use crate::errno::Errno;
 use crate::ikc;
 use crate::mm::aspace::{AddressSpace, Inner};
 use crate::mm::runs::{run_of, RunList};
 use crate::mm::{copy, mirror, phys, populate, quarantine, reserve, revoke, share};
-use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 
 /// What a copied area takes of the heap, at most.

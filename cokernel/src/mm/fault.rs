@@ -8,11 +8,11 @@ use cokernel_logic::vma::{Area, Kind};
 
 use crate::arch::paging::Mapping;
 use crate::arch::{relax, tlb};
+use crate::errno::Errno;
 use crate::ikc;
 use crate::mm::aspace::{AddressSpace, Inner};
 use crate::mm::named::{self, Wanted};
 use crate::mm::{copy, grow, mirror, oom, populate};
-use crate::syscall::errno::Errno;
 use crate::task::process::{self, Process};
 use crate::task::sched;
 

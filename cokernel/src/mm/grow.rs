@@ -5,7 +5,7 @@
 use cokernel_logic::vma::{Area, Range};
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_MIN};
 
-use crate::mm::addr::page_down;
+use crate::addr::page_down;
 use crate::mm::aspace::Inner;
 
 /// What stays free below, unless nothing can be touched there: Linux's default `stack_guard_gap`.

@@ -26,15 +26,15 @@ use ihk_ikc::packet::ProcessHandle;
 use ihk_ikc::process::MOST_LENT_PAGES;
 use x86_64::PhysAddr;
 
+use crate::addr::{is_page_aligned, large_down};
 use crate::arch::paging::{Flags, PageSize};
-use crate::mm::addr::{is_page_aligned, large_down};
+use crate::errno::Errno;
 use crate::mm::aspace::{flags_of, AddressSpace, Inner};
 use crate::mm::files::{self, single, Kept, NONE};
 use crate::mm::populate::{alloc_frame, has_room_for};
 use crate::mm::runs::run_of;
 use crate::mm::{phys, quarantine, reserve, share};
 use crate::sync::SpinLock;
-use crate::syscall::errno::Errno;
 use crate::task::process;
 
 /// What Linux wants, see `ToCokernel::LoadPages`.

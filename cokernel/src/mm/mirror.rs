@@ -11,26 +11,23 @@ use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use ihk_ikc::process::{mirror as bits, op, prot};
 use x86_64::PhysAddr;
 
+use crate::addr::page_down;
 use crate::arch::paging::{Flags, Mapping, PageSize};
 use crate::arch::time::Deadline;
 use crate::arch::{self, relax};
-use crate::delegate;
-use crate::failure;
-use crate::ikc;
-use crate::mm::addr::page_down;
+use crate::errno::Errno;
 use crate::mm::aspace::{flags_of, AddressSpace, Inner};
 use crate::mm::phys;
-use crate::syscall::errno::Errno;
 use crate::syscall::futex::robust;
 use crate::task::process::{self, Process};
 use crate::task::sched;
+use crate::{delegate, failure, ikc};
 
 /// How long the answer of a worker may be ahead of the packet with the page. If it takes longer, the
 /// program faults again.
 const PACKET_US: u64 = 1000;
 /// Pages forgotten under one hold of the lock.
 const PAGES_AT_ONCE: u32 = 512;
-
 /// CPUs whose thread must not wait for Linux in a fault, because it holds a lock.
 static BUSY: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Memory: the partition's frames, the kernel heap, address spaces.
 
-pub mod addr;
 pub mod aspace;
 pub mod cleaner;
 pub mod copy;

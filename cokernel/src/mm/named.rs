@@ -14,15 +14,14 @@ use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::packet::ToLinux;
 use ihk_ikc::process::{op, MOST_LENT_PAGES};
 
-use crate::delegate;
-use crate::ikc;
-use crate::mm::addr::page_down;
+use crate::addr::page_down;
+use crate::errno::Errno;
 use crate::mm::aspace::{AddressSpace, Inner};
 use crate::mm::files::{self, NONE};
 use crate::mm::load::{self, Order};
 use crate::mm::mirror;
-use crate::syscall::errno::Errno;
 use crate::task::process::Process;
+use crate::{delegate, ikc};
 
 /// Kept pages are mapped in aligned blocks of so much around the one that is touched.
 const KEPT_BLOCK_BYTES: u64 = 256 << 10;

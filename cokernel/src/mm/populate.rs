@@ -7,16 +7,16 @@ use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 use x86_64::PhysAddr;
 
-use crate::arch;
+use crate::addr::{large_down, page_down};
 use crate::arch::paging::PageSize;
-use crate::ikc;
-use crate::mm::addr::{large_down, page_down};
+use crate::errno::Errno;
 use crate::mm::aspace::{AddressSpace, Inner, Page};
-use crate::mm::phys::{Place, BLOCKS_PER_GIANT};
-pub use crate::mm::reserve::has_room_for;
-use crate::mm::{files, phys, quarantine};
-use crate::syscall::errno::Errno;
+use crate::mm::phys::{self, Place, BLOCKS_PER_GIANT};
+use crate::mm::{files, quarantine};
 use crate::task::process;
+use crate::{arch, ikc};
+
+pub use crate::mm::reserve::has_room_for;
 
 /// How much is filled in one go.
 const BREATH_BYTES: u64 = 256 << 10;

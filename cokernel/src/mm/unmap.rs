@@ -5,9 +5,9 @@
 use cokernel_logic::vma::Range;
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 
+use crate::errno::Errno;
 use crate::ikc;
 use crate::mm::{mirror, named, phys, revoke, share, window};
-use crate::syscall::errno::Errno;
 use crate::task::process::Process;
 
 /// Removes everything in `range`; its addresses may be used again afterwards.

@@ -12,8 +12,8 @@ use cokernel_logic::vma::{Kind, Protection, Range};
 use ihk_ikc::process::{op, prot};
 
 use crate::delegate;
+use crate::errno::Errno;
 use crate::mm::aspace::{attributes, AddressSpace, Inner};
-use crate::syscall::errno::Errno;
 
 /// A stretch of the window whose rights in the proxy are wrong.
 struct Difference {

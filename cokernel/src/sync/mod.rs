@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Primitives for many CPUs. Interrupts are off in the kernel, so a lock need not care for them.
 
-mod cell;
 mod percpu;
 mod spinlock;
 
-pub use cell::OwnedCell;
 pub use percpu::PerCpuArray;
 pub use spinlock::{SpinGuard, SpinLock};

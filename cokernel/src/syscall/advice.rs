@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 use cokernel_logic::vma::Range;
 use ihk_ikc::layout::PAGE_BYTES;
 
-use super::errno::{Errno, SyscallResult};
-use super::user::{uint, write_bytes};
+use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
-use crate::mm::addr::{is_page_aligned, page_up};
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::mirror;
 use crate::task::process::{self, Process};
+use crate::user_memory::{uint, write_bytes};
 
 /// Number of msync(2).
 const SYS_MSYNC: u64 = 26;

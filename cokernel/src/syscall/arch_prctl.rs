@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! arch_prctl: the FS and GS bases.
 
-use super::errno::{Errno, SyscallResult};
-use super::user::{uint, write_words};
+use crate::addr::USER_END;
 use crate::arch::{context, UserFrame};
-use crate::mm::addr::USER_END;
+use crate::errno::{Errno, SyscallResult};
+use crate::user_memory::{uint, write_words};
 
 const SET_GS: u32 = 0x1001;
 const SET_FS: u32 = 0x1002;

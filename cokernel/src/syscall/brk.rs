@@ -3,13 +3,14 @@
 
 use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 
-use super::errno::{Errno, SyscallResult};
-use super::limits;
+use crate::addr::page_up;
 use crate::arch::UserFrame;
-use crate::mm::addr::page_up;
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::aspace::{attributes, LockNew};
 use crate::mm::{populate, unmap, window};
+use crate::syscall::limits;
 use crate::task::process::{self, Process};
+use crate::task::rlimit_numbers;
 
 /// Rights of the heap.
 const HEAP: Protection = Protection {
@@ -61,7 +62,9 @@ fn move_to(process: &Process, start: u64, now: u64, wanted: u64) -> Result<(), E
 
 fn grow(process: &Process, start: u64, range: Range) -> Result<(), Errno> {
     let space = &process.space;
-    if range.end - start > limits::soft(process, limits::DATA) || !space.window.covers(&range) {
+    if range.end - start > limits::soft(process, rlimit_numbers::DATA)
+        || !space.window.covers(&range)
+    {
         return Err(Errno::ENOMEM);
     }
     let what = Attributes {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! clone and clone3: what the flags ask for.
 
-use super::errno::{Errno, SyscallResult};
-use super::fork;
-use super::identity::as_value;
-use super::user::read_bytes;
+use crate::addr::USER_END;
 use crate::arch::UserFrame;
-use crate::mm::addr::USER_END;
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::fork;
+use crate::syscall::identity::as_value;
 use crate::task::spawn_thread::{self, Wish};
+use crate::user_memory::read_bytes;
 
 /// Flags of Linux.
 pub mod flag {
@@ -37,6 +37,7 @@ pub mod flag {
 /// What makes a child a thread; the worker that stands for it shares all that with the others.
 const THREAD: u64 =
     flag::VM | flag::FS | flag::FILES | flag::SIGHAND | flag::THREAD | flag::SYSVSEM;
+
 /// What a thread may ask for besides. Nobody traces, so the flags about that mean nothing.
 const OPTIONAL: u64 = flag::PTRACE
     | flag::SETTLS
@@ -45,6 +46,7 @@ const OPTIONAL: u64 = flag::PTRACE
     | flag::DETACHED
     | flag::UNTRACED
     | flag::CHILD_SETTID;
+
 /// The signal a child sends when it ends lies in the lowest bits of clone's flags; threads send none.
 const EXIT_SIGNAL: u64 = 0xff;
 

@@ -4,10 +4,10 @@
 
 use ihk_ikc::process::op;
 
-use super::errno::{Errno, SyscallResult};
-use super::rlimit;
 use crate::arch::UserFrame;
 use crate::delegate;
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::rlimit;
 use crate::task::ledger::{self, Placement};
 use crate::task::{process, sched};
 

@@ -3,9 +3,9 @@
 
 use ihk_ikc::process::op;
 
-use super::errno::SyscallResult;
 use crate::arch::UserFrame;
 use crate::delegate;
+use crate::errno::SyscallResult;
 use crate::task::exit::end_thread;
 use crate::task::process;
 

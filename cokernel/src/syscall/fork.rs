@@ -10,20 +10,20 @@ use core::sync::atomic::Ordering;
 use cokernel_logic::signals::SignalSet;
 use ihk_ikc::process::op;
 
-use super::clone::flag;
-use super::errno::{Errno, SyscallResult};
-use super::rlimit;
-use super::user::{uint, write_u32};
+use crate::addr::USER_END;
 use crate::arch::UserFrame;
 use crate::delegate::{self, Slots};
-use crate::mm::addr::USER_END;
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::{duplicate, phys, reserve};
+use crate::syscall::clone::flag;
+use crate::syscall::rlimit;
 use crate::task::ledger::Ledger;
 use crate::task::nursery::{self, Unborn};
 use crate::task::process::{self, Newborn, Parts, Process, Release};
 use crate::task::sched;
 use crate::task::signal::{SignalStack, ThreadSignals};
 use crate::task::thread::Registers;
+use crate::user_memory::{uint, write_u32};
 
 /// What a child process may be asked for; everything else is another kind of thing, or is not there.
 const KNOWN: u64 = flag::VM
@@ -36,6 +36,7 @@ const KNOWN: u64 = flag::VM
     | flag::CLEAR_SIGHAND
     | flag::NAMESPACES
     | MEANINGLESS;
+
 /// Nobody traces here, and who shares an I/O context with whom cannot be seen.
 const MEANINGLESS: u64 = flag::PTRACE | flag::UNTRACED | flag::IO;
 const SIGCHLD: u64 = 17;

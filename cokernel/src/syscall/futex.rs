@@ -8,19 +8,18 @@
 //! Lock order: buckets by their index, then the address space (reading the word may need a page).
 
 pub mod pi;
+mod queue;
 pub mod robust;
 pub mod several;
-
-mod queue;
 mod time;
 mod wake_op;
 
-use super::errno::{Errno, SyscallResult};
-use super::forward;
-use super::user::uint;
 use crate::arch::UserFrame;
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::forward;
+use crate::syscall::futex::queue::Key;
 use crate::task::sched;
-use queue::Key;
+use crate::user_memory::uint;
 
 /// Operations of Linux.
 mod op {
@@ -36,6 +35,7 @@ mod op {
     pub(super) const WAKE_BITSET: u32 = 10;
     pub(super) const LOCK_PI2: u32 = 13;
 }
+
 /// Number of futex(2).
 const SYS_FUTEX: u64 = 202;
 const OP_MASK: u32 = 0x7f;

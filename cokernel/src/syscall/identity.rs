@@ -3,8 +3,8 @@
 
 use core::sync::atomic::Ordering;
 
-use super::errno::SyscallResult;
 use crate::arch::UserFrame;
+use crate::errno::SyscallResult;
 use crate::task::{process, sched};
 
 /// getpid(2).

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Interval timers. Real time runs on Linux, and its signal is sent on; CPU time is counted here.
 
-use super::errno::{Errno, SyscallResult};
-use super::user::{int, read_words, write_words};
 use crate::arch::UserFrame;
+use crate::errno::{Errno, SyscallResult};
 use crate::task::cpu_timer::{self, Setting, Which};
 use crate::task::process;
+use crate::user_memory::{int, read_words, write_words};
 
 const ITIMER_REAL: i32 = 0;
 const ITIMER_VIRTUAL: i32 = 1;

@@ -4,13 +4,13 @@
 
 use cokernel_logic::signals::SIGNALS;
 
-use super::errno::{Errno, SyscallResult};
-use super::identity::as_value;
-use super::user::{int, read_words, uint};
 use crate::arch::UserFrame;
 use crate::delegate;
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::identity::as_value;
 use crate::task::signal::{self, Info, SI_TKILL};
 use crate::task::{process, proxy_mask};
+use crate::user_memory::{int, read_words, uint};
 
 /// `si_code` of kill(2).
 const SI_USER: i32 = 0;

@@ -4,20 +4,10 @@
 
 use cokernel_logic::vma::{Attributes, Protection, Range};
 
-use super::errno::Errno;
 use crate::delegate;
+use crate::errno::Errno;
 use crate::task::process::Process;
-
-/// `RLIMIT_*` numbers.
-pub const CPU: usize = 0;
-/// See [`CPU`].
-pub const DATA: usize = 2;
-/// See [`CPU`].
-pub const STACK: usize = 3;
-/// See [`CPU`].
-pub const MEMLOCK: usize = 8;
-/// See [`CPU`].
-pub const AS: usize = 9;
+use crate::task::rlimit_numbers::{AS, DATA, MEMLOCK};
 
 /// Number of geteuid(2).
 const SYS_GETEUID: u64 = 107;

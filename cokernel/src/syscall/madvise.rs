@@ -5,12 +5,12 @@ use cokernel_logic::vma::{Area, Attributes, Kind, Range};
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
-use super::errno::{Errno, SyscallResult};
-use super::user::int;
+use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
-use crate::mm::addr::{is_page_aligned, page_up};
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::{fault, mirror, named, unmap};
 use crate::task::process::{self, Process};
+use crate::user_memory::int;
 
 /// What an advice makes us do with a part of an area.
 #[derive(Clone, Copy)]

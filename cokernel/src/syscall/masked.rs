@@ -4,11 +4,11 @@
 
 use cokernel_logic::signals::SignalSet;
 
-use super::errno::{Errno, SyscallResult};
-use super::sigaction::SET_BYTES;
-use super::user::read_words;
 use crate::arch::UserFrame;
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::sigaction::SET_BYTES;
 use crate::task::{process, proxy_mask, sched};
+use crate::user_memory::read_words;
 
 /// Linux's numbers of calls.
 const SYS_POLL: u64 = 7;

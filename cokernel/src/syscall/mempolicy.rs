@@ -6,15 +6,15 @@ use cokernel_logic::policy::{Mode, Policy};
 use cokernel_logic::vma::{Attributes, Range};
 use ihk_ikc::layout::PAGE_BYTES;
 
-use super::errno::{Errno, SyscallResult};
-use super::limits;
-use super::user::{read_words, uint, write_u32, write_words};
+use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
-use crate::mm::addr::{is_page_aligned, page_up};
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::aspace::Inner;
 use crate::mm::{fault, migrate, phys};
+use crate::syscall::limits;
 use crate::task::process::{self, Process};
 use crate::task::sched;
+use crate::user_memory::{read_words, uint, write_u32, write_words};
 
 /// What `get_mempolicy` tells: a node instead of a mode.
 const TELL_NODE: u32 = 1;
@@ -22,14 +22,12 @@ const TELL_NODE: u32 = 1;
 const ABOUT_ADDRESS: u32 = 2;
 /// The nodes there are.
 const ALL_NODES: u32 = 4;
-
 /// Pages must be where the policy says.
 const MBIND_STRICT: u32 = 1;
 /// Move those that are not.
 pub const MOVE: u32 = 2;
 /// Even those that others have, too.
 pub const MOVE_ALL: u32 = 4;
-
 /// Most bits of a node mask, as on Linux: those of a page.
 const MOST_BITS: u64 = PAGE_BYTES * 8;
 

@@ -3,14 +3,14 @@
 
 use cokernel_logic::vma::{Attributes, Kind, Range};
 
-use super::errno::{Errno, SyscallResult};
-use super::user::uint;
-use super::{limits, madvise};
+use crate::addr::{page_down, page_up};
 use crate::arch::UserFrame;
-use crate::mm::addr::{page_down, page_up};
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::aspace::LockNew;
 use crate::mm::mirror;
+use crate::syscall::{limits, madvise};
 use crate::task::process::{self, Process};
+use crate::user_memory::uint;
 
 /// Number of mlock(2).
 const SYS_MLOCK: u64 = 149;

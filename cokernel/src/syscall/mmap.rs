@@ -6,21 +6,20 @@ use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use ihk_ikc::process::op;
 
-use super::errno::{Errno, SyscallResult};
-use super::limits;
-use super::user::uint;
+use crate::addr::{is_page_aligned, USER_END};
 use crate::arch::UserFrame;
 use crate::delegate;
-use crate::mm::addr::{is_page_aligned, USER_END};
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::aspace::{attributes, LockNew};
 use crate::mm::phys::GIANT_BYTES;
 use crate::mm::{mirror, populate, unmap, window};
+use crate::syscall::limits;
 use crate::task::process::{self, Process};
+use crate::user_memory::uint;
 
 const PROT_READ: u32 = 1;
 const PROT_WRITE: u32 = 2;
 const PROT_EXEC: u32 = 4;
-
 const MAP_TYPE: u32 = 0xf;
 const MAP_SHARED: u32 = 1;
 const MAP_PRIVATE: u32 = 2;
@@ -39,6 +38,7 @@ const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
 /// Where flags say the size of huge pages, as a power of two; 0 = 2 MiB.
 const HUGE_SHIFT: u32 = 26;
 const HUGE_MASK: u32 = 0x3f;
+
 /// Where `MAP_32BIT` puts things, as on Linux.
 const LOW: Range = Range {
     start: 0x4000_0000,

@@ -5,7 +5,6 @@ mod advice;
 mod arch_prctl;
 mod brk;
 mod clone;
-pub mod errno;
 mod execve;
 mod exit;
 mod fork;
@@ -39,15 +38,14 @@ mod sigwait;
 mod sleep;
 pub mod table;
 mod times;
-mod user;
 
 use ihk_ikc::process::op;
 
 use crate::arch::UserFrame;
 use crate::delegate::{self, bounce, pool};
+use crate::errno::{to_register, Errno, SyscallResult};
 use crate::klog;
-use errno::{to_register, Errno, SyscallResult};
-use table::{Route, Row};
+use crate::syscall::table::{Route, Row};
 
 /// Performs the system call `frame` asks for and puts the result into it.
 pub fn dispatch(frame: &mut UserFrame) {

@@ -2,14 +2,14 @@
 //! move_pages and migrate_pages: where pages are, and moves between nodes. Of the caller's own
 //! process only.
 
-use super::errno::{Errno, SyscallResult};
-use super::limits;
-use super::mempolicy::{read_nodes, MOVE, MOVE_ALL};
-use super::user::{int, read_bytes, read_words, uint, write_bytes};
+use crate::addr::page_down;
 use crate::arch::UserFrame;
-use crate::mm::addr::page_down;
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::{migrate, phys};
+use crate::syscall::limits;
+use crate::syscall::mempolicy::{read_nodes, MOVE, MOVE_ALL};
 use crate::task::process::{self, Process};
+use crate::user_memory::{int, read_bytes, read_words, uint, write_bytes};
 
 /// move_pages(2).
 pub fn move_pages(frame: &mut UserFrame) -> SyscallResult {

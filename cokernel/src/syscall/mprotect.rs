@@ -6,15 +6,14 @@ use alloc::vec::Vec;
 use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::process::op;
 
-use super::errno::{Errno, SyscallResult};
-use super::limits;
-use super::mmap::protection_of;
-use super::pkey;
-use super::user::uint;
+use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
-use crate::mm::addr::{is_page_aligned, page_up};
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::{mirror, revoke, window};
+use crate::syscall::mmap::protection_of;
+use crate::syscall::{limits, pkey};
 use crate::task::process::{self, Process};
+use crate::user_memory::uint;
 
 /// Read, write, execute, and `PROT_SEM`, which means nothing on x86.
 const PROT_KNOWN: u32 = 0xf;

@@ -4,16 +4,16 @@
 use cokernel_logic::vma::{Area, Attributes, Kind, Protection, Range};
 use ihk_ikc::process::op;
 
-use super::errno::{Errno, SyscallResult};
-use super::mmap::find_place;
-use super::user::uint;
-use super::{limits, madvise};
+use crate::addr::{is_page_aligned, page_up};
 use crate::arch::paging::PageSize;
 use crate::arch::UserFrame;
-use crate::mm::addr::{is_page_aligned, page_up};
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::aspace::{Inner, Page};
 use crate::mm::{mirror, named, populate, revoke, unmap, window};
+use crate::syscall::mmap::find_place;
+use crate::syscall::{limits, madvise};
 use crate::task::process::{self, Process};
+use crate::user_memory::uint;
 
 const MAYMOVE: u32 = 1;
 const FIXED: u32 = 2;

@@ -3,10 +3,10 @@
 
 use cokernel_logic::vma::Range;
 
-use super::errno::{Errno, SyscallResult};
+use crate::addr::{is_page_aligned, page_up, USER_END};
 use crate::arch::UserFrame;
 use crate::delegate::bounce;
-use crate::mm::addr::{is_page_aligned, page_up, USER_END};
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::unmap;
 use crate::task::process;
 

@@ -2,11 +2,11 @@
 //! Protection keys: pages have one, and each thread a register that says which keys' pages it may not
 //! touch. Linux's calls do not heed them: in the proxy all pages have key 0.
 
-use super::errno::{Errno, SyscallResult};
-use super::mprotect;
-use super::user::int;
 use crate::arch::{protection_key, UserFrame};
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::mprotect;
 use crate::task::process::{self, Process};
+use crate::user_memory::int;
 
 /// What a key may forbid: any access, writes.
 const RIGHTS: u64 = 3;

@@ -4,11 +4,11 @@
 
 use core::sync::atomic::Ordering;
 
-use super::errno::{Errno, SyscallResult};
-use super::user::{int, uint, write_u32, write_words};
 use crate::arch::UserFrame;
 use crate::delegate::pool;
+use crate::errno::{Errno, SyscallResult};
 use crate::task::sched;
+use crate::user_memory::{int, uint, write_u32, write_words};
 
 const PR_SET_NAME: i32 = 15;
 /// Options that change what new threads inherit.
@@ -25,7 +25,6 @@ const PR_SET_TSC: i32 = 26;
 /// The time stamp counter can be read.
 const TSC_ENABLED: u32 = 1;
 const PR_SET_PTRACER: i32 = 0x5961_6d61;
-
 /// Personality flags that change how memory is laid out or protected.
 const MEMORY_FLAGS: u32 = 0x0010_0000 | 0x0040_0000 | 0x0020_0000 | 0x0080_0000;
 /// Only asks.

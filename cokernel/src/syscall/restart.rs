@@ -3,29 +3,16 @@
 //! internal codes; none of them ever reaches the program.
 
 use crate::arch::UserFrame;
+use crate::errno::{self, Errno, RESTART_ALWAYS, RESTART_BLOCK, RESTART_NO_HANDLER, RESTART_SYS};
 use crate::ikc;
-use crate::syscall::errno::Errno;
 use crate::task::sched;
 
-/// `ERESTARTSYS`: begin again unless a handler without `SA_RESTART` runs.
-const RESTART_SYS: i64 = -512;
-/// `ERESTARTNOINTR`: always begin again.
-const RESTART_ALWAYS: i64 = -513;
-/// `ERESTARTNOHAND`: begin again unless a handler runs.
-const RESTART_NO_HANDLER: i64 = -514;
-/// `ERESTART_RESTARTBLOCK`: as the one before, for calls with a time limit.
-const RESTART_BLOCK: i64 = -516;
 /// Bytes of the `syscall` instruction.
 const INSTRUCTION_BYTES: u64 = 2;
 
-/// Whether `result` is one of Linux's internal codes.
-pub fn is_code(result: i64) -> bool {
-    (RESTART_BLOCK..=RESTART_SYS).contains(&result)
-}
-
 /// Makes sure that a restart code is looked at before the program sees it.
 pub fn note(result: i64) {
-    if is_code(result) {
+    if errno::is_restart_code(result) {
         // The signal that interrupted the worker was sent on before the answer: fetch it.
         ikc::poll();
         sched::current().request_return_work();

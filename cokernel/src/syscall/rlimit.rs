@@ -6,13 +6,14 @@ use core::sync::atomic::Ordering;
 
 use ihk_ikc::process::op;
 
-use super::errno::{Errno, SyscallResult};
-use super::limits::{self, AS, CPU, DATA, MEMLOCK, STACK};
-use super::user::{int, read_words, write_words};
 use crate::arch::UserFrame;
 use crate::delegate;
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::limits;
 use crate::task::cpu_timer;
 use crate::task::process::{self, Process};
+use crate::task::rlimit_numbers::{AS, CPU, DATA, MEMLOCK, STACK};
+use crate::user_memory::{int, read_words, write_words};
 
 /// Number of prlimit64(2).
 const SYS_PRLIMIT64: u64 = 302;

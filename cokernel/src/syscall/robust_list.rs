@@ -4,12 +4,12 @@
 
 use core::sync::atomic::Ordering;
 
-use super::errno::{Errno, SyscallResult};
-use super::futex::robust;
-use super::user::{int, write_words};
 use crate::arch::UserFrame;
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::mirror;
+use crate::syscall::futex::robust;
 use crate::task::{process, sched};
+use crate::user_memory::{int, write_words};
 
 /// Size of Linux's `struct robust_list_head`.
 const HEAD_BYTES: u64 = 24;

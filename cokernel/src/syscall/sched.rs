@@ -6,13 +6,12 @@ use core::sync::atomic::Ordering;
 
 use cokernel_logic::vma::Range;
 
-use super::errno::{Errno, SyscallResult};
-use super::user::{int, read_bytes, uint, write_bytes, write_u32};
 use crate::arch::{self, UserFrame};
+use crate::errno::{Errno, SyscallResult};
 use crate::task::affinity::Affinity;
-use crate::task::process;
-use crate::task::sched;
 use crate::task::thread::Thread;
+use crate::task::{process, sched};
+use crate::user_memory::{int, read_bytes, uint, write_bytes, write_u32};
 
 /// sched_yield(2).
 pub fn sched_yield(_: &mut UserFrame) -> SyscallResult {

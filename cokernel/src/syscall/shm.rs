@@ -5,15 +5,15 @@ use cokernel_logic::vma::{Kind, Protection, Range};
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
-use super::errno::{Errno, SyscallResult};
-use super::limits;
-use super::mmap::find_place;
-use super::user::uint;
+use crate::addr::{is_page_aligned, page_down};
 use crate::arch::UserFrame;
-use crate::mm::addr::{is_page_aligned, page_down};
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::aspace::attributes;
 use crate::mm::{mirror, unmap, window};
+use crate::syscall::limits;
+use crate::syscall::mmap::find_place;
 use crate::task::process::{self, Process};
+use crate::user_memory::uint;
 
 const SHM_RDONLY: u32 = 0o10_000;
 const SHM_RND: u32 = 0o20_000;

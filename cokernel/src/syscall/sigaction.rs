@@ -7,13 +7,13 @@ use cokernel_logic::signals::number::{SIGKILL, SIGSTOP};
 use cokernel_logic::signals::{is_valid, SignalSet, SIGNALS};
 use ihk_ikc::process::{disposition, op};
 
-use super::errno::{Errno, SyscallResult};
-use super::user::{read_words, uint, write_words};
 use crate::arch::UserFrame;
 use crate::delegate;
+use crate::errno::{Errno, SyscallResult};
 use crate::task::process::{self, Process};
 use crate::task::proxy_mask;
 use crate::task::signal::{self, flag, Action, DEFAULT_HANDLER, IGNORE_HANDLER};
+use crate::user_memory::{read_words, uint, write_words};
 
 /// Size of the kernel's signal sets.
 pub const SET_BYTES: u64 = 8;

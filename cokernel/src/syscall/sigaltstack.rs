@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! sigaltstack.
 
-use super::errno::{Errno, SyscallResult};
-use super::user::{read_words, uint, write_words};
 use crate::arch::UserFrame;
+use crate::errno::{Errno, SyscallResult};
 use crate::task::sched;
 use crate::task::signal::SignalStack;
 use crate::task::signal_frame::stack_flags;
+use crate::user_memory::{read_words, uint, write_words};
 
 const SS_ONSTACK: u32 = 1;
 const SS_DISABLE: u32 = 2;

@@ -3,11 +3,11 @@
 
 use cokernel_logic::signals::SignalSet;
 
-use super::errno::{Errno, SyscallResult};
-use super::sigaction::SET_BYTES;
-use super::user::{int, read_bytes, read_words, write_bytes, write_words};
 use crate::arch::UserFrame;
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::sigaction::SET_BYTES;
 use crate::task::{process, proxy_mask, sched};
+use crate::user_memory::{int, read_bytes, read_words, write_bytes, write_words};
 
 const SIG_BLOCK: i32 = 0;
 const SIG_UNBLOCK: i32 = 1;

@@ -6,11 +6,11 @@ use core::sync::atomic::Ordering;
 
 use cokernel_logic::signals::SignalSet;
 
-use super::errno::{Errno, SyscallResult};
-use super::sigaction::SET_BYTES;
-use super::user::read_words;
 use crate::arch::UserFrame;
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::sigaction::SET_BYTES;
 use crate::task::{process, proxy_mask};
+use crate::user_memory::read_words;
 
 /// signalfd(2) and signalfd4(2).
 pub fn signalfd(frame: &mut UserFrame) -> SyscallResult {

@@ -7,15 +7,15 @@ use alloc::vec::Vec;
 use cokernel_logic::signals::SignalSet;
 use ihk_ikc::process::op;
 
-use super::errno::{Errno, SyscallResult};
-use super::sigaction::{await_from_proxy, SET_BYTES};
-use super::user::{read_words, write_bytes};
 use crate::arch::{time, UserFrame};
 use crate::delegate;
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::sigaction::{await_from_proxy, SET_BYTES};
 use crate::task::process::{self, Process};
 use crate::task::sched;
 use crate::task::signal::{Info, RESERVED};
 use crate::task::thread::Thread;
+use crate::user_memory::{read_words, write_bytes};
 
 const NS_PER_S: u64 = 1_000_000_000;
 /// Size of Linux's `siginfo_t`.

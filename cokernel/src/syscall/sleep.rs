@@ -2,10 +2,10 @@
 //! nanosleep and clock_nanosleep: here, where the thread's core can do something else meanwhile and
 //! no worker is kept waiting.
 
-use super::errno::{Errno, SyscallResult};
-use super::user::{int, read_words, uint, write_words};
 use crate::arch::{time, UserFrame};
+use crate::errno::{Errno, SyscallResult};
 use crate::task::{process, sched};
+use crate::user_memory::{int, read_words, uint, write_words};
 
 const NS_PER_S: u64 = 1_000_000_000;
 const CLOCK_REALTIME: i32 = 0;

@@ -10,13 +10,15 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use super::errno::{Errno, SyscallResult};
-use super::{
+use Route::{Delegate, Local, Refuse, ThreadState};
+
+use crate::arch::UserFrame;
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::{
     advice, arch_prctl, brk, clone, execve, exit, futex, identity, itimer, kill, madvise, masked,
     mempolicy, mlock, mmap, move_pages, mprotect, mremap, munmap, pkey, prctl, rlimit, robust_list,
     sched, shm, sigaction, sigaltstack, sigmask, signalfd, sigreturn, sigwait, sleep, times,
 };
-use crate::arch::UserFrame;
 
 /// Where a system call goes.
 #[derive(Clone, Copy)]
@@ -31,7 +33,6 @@ pub enum Route {
     /// Back with this error.
     Refuse(Errno),
 }
-use Route::{Delegate, Local, Refuse, ThreadState};
 
 #[allow(
     non_upper_case_globals,

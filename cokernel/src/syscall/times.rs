@@ -2,12 +2,12 @@
 //! CPU time: what Linux says of the proxy's time is the time in the system; the program's own is kept
 //! here.
 
-use super::errno::SyscallResult;
-use super::user::{int, read_words, write_words};
 use crate::arch::time::ticks_to_ns;
 use crate::arch::UserFrame;
+use crate::errno::SyscallResult;
 use crate::task::process::{self, Process};
 use crate::task::sched;
+use crate::user_memory::{int, read_words, write_words};
 
 const CLOCK_PROCESS_CPUTIME_ID: i32 = 2;
 const CLOCK_THREAD_CPUTIME_ID: i32 = 3;

@@ -15,12 +15,12 @@ use x86_64::PhysAddr;
 use crate::arch;
 use crate::arch::paging::{Flags, PageSize};
 use crate::delegate::Slots;
+use crate::errno::Errno;
 use crate::mm::aspace::{attributes, AddressSpace};
 use crate::mm::{duplicate, phys, populate, reserve, window};
-use crate::syscall::errno::Errno;
-use crate::syscall::limits::{AS, STACK};
 use crate::task::ledger::Ledger;
 use crate::task::process::{self, Parts, Process};
+use crate::task::rlimit_numbers::{AS, STACK};
 use crate::task::signal::ProcessSignals;
 
 /// How much of the stack's upper end is there from the start: what mcexec writes, and a bit more.

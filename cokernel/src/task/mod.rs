@@ -13,6 +13,7 @@ mod pending;
 pub mod post_mortem;
 pub mod process;
 pub mod proxy_mask;
+pub mod rlimit_numbers;
 #[expect(unsafe_code, reason = "the stack switch")]
 pub mod sched;
 pub mod signal;

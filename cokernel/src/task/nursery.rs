@@ -11,10 +11,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ihk_ikc::packet::ProcessHandle;
 
+use crate::errno::Errno;
 use crate::mm::aspace::AddressSpace;
 use crate::mm::{duplicate, phys};
 use crate::sync::SpinLock;
-use crate::syscall::errno::Errno;
 use crate::task::process::{self, Parts, Process};
 
 /// A prepared process.

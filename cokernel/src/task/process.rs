@@ -4,6 +4,9 @@
 //! Lock order: the table, then a process's `threads`. Signals and address space have locks of their own,
 //! taken after these.
 
+mod parts;
+mod table;
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -20,24 +23,21 @@ use crate::arch::time::ticks_to_ns;
 use crate::arch::{tlb, UserFrame};
 use crate::delegate::pool::{self, Pool};
 use crate::delegate::Slots;
+use crate::errno::Errno;
 use crate::ikc;
 use crate::mm::aspace::AddressSpace;
 use crate::mm::runs::RunList;
 use crate::mm::{phys, populate, revoke};
 use crate::sync::SpinLock;
-use crate::syscall::errno::Errno;
-use crate::syscall::limits::CPU;
 use crate::task::affinity::Affinity;
 use crate::task::clock::CpuClock;
 use crate::task::cpu_timer::CpuTimers;
 use crate::task::ledger::{self, Ledger, Placement};
 use crate::task::post_mortem::PostMortem;
+use crate::task::rlimit_numbers::CPU;
 use crate::task::sched;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
 use crate::task::thread::{NewThread, Registers, Thread};
-
-mod parts;
-mod table;
 
 pub use parts::{Newborn, Parts, Release};
 pub use table::{any, biggest, enter, find, find_by_pid, find_thread, forget};

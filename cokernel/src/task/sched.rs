@@ -8,21 +8,22 @@
 //! context that is still being saved.
 //! Lock order: anything → a CPU's queue → a thread's affinity, the heap.
 
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use alloc::sync::Arc;
 use cokernel_logic::runqueue::RunQueue;
 use spin::Once;
 
-use super::affinity::Affinity;
-use super::pause::Pause;
-use super::thread::{State, Thread};
 use crate::arch::time::{ticks_to_ns, Deadline};
 use crate::arch::tlb::Space;
 use crate::arch::{self, apic, context, fpu, paging, timer, UserFrame};
+use crate::cell::OwnedCell;
 use crate::mm::{cleaner, phys};
-use crate::sync::{OwnedCell, PerCpuArray, SpinLock};
+use crate::sync::{PerCpuArray, SpinLock};
+use crate::task::affinity::Affinity;
 use crate::task::cpu_timer;
+use crate::task::pause::Pause;
+use crate::task::thread::{State, Thread};
 use crate::{ikc, kargs};
 
 /// How long one of several threads of a CPU runs at a time.

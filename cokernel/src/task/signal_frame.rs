@@ -14,14 +14,13 @@ use alloc::vec::Vec;
 use cokernel_logic::signals::number::SIGSEGV;
 use cokernel_logic::signals::SignalSet;
 
-use super::signal::{flag, Action, Info, SignalStack, Trap};
 use crate::arch::{fpu, protection_key, uaccess, UserFrame};
+use crate::errno::Errno;
 use crate::mm::fault::SEGV_PKUERR;
-use crate::syscall::errno::Errno;
+use crate::task::signal::{flag, Action, Info, SignalStack, Trap};
 
 /// `si_code` of signals the kernel makes up.
 pub const SI_KERNEL: i32 = 0x80;
-
 /// What lies below the stack pointer belongs to the function that runs (System V ABI).
 const RED_ZONE: u64 = 128;
 /// Offsets in the frame.

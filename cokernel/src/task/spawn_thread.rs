@@ -6,8 +6,8 @@ use core::sync::atomic::AtomicU64;
 
 use crate::arch::{uaccess, UserFrame};
 use crate::delegate::pool;
+use crate::errno::Errno;
 use crate::sync::SpinLock;
-use crate::syscall::errno::Errno;
 use crate::task::process::{self, Process, ThreadData};
 use crate::task::sched;
 use crate::task::signal::ThreadSignals;

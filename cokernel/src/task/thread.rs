@@ -2,14 +2,13 @@
 //! A thread: kernel stack, saved context, state. What it means as part of a process is
 //! [`ThreadData`].
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU8, Ordering};
-
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU8, Ordering};
 
 use crate::arch::context::{self, Context, KernelStack};
 use crate::arch::fpu::FpuState;
 use crate::arch::tlb::Space;
-use crate::sync::OwnedCell;
+use crate::cell::OwnedCell;
 use crate::task::process::{Process, ThreadData};
 
 /// Where a thread is in its life.

@@ -15,10 +15,10 @@ use ihk_ikc::layout::{
 };
 use x86_64::PhysAddr;
 
-use super::paging::{self, Flags, PageSize, PageTable};
-use super::{apic, clear, cpu, features, fpu, idt, syscall_entry, tables, timer};
+use crate::arch::x86_64::paging::{self, Flags, PageSize, PageTable};
+use crate::arch::x86_64::{apic, clear, cpu, features, fpu, idt, syscall_entry, tables, timer};
+use crate::cell::OwnedCell;
 use crate::mm::phys;
-use crate::sync::OwnedCell;
 
 core::arch::global_asm!(
     ".pushsection .text.entry, \"ax\"",
@@ -48,6 +48,7 @@ static REGIONS: OwnedCell<[MemoryRegion; MAX_REGIONS]> = OwnedCell::new(
         kind: MemoryRegionKind::Bootloader,
     }; MAX_REGIONS],
 );
+
 static BOOT_INFO: OwnedCell<MaybeUninit<BootInfo>> = OwnedCell::new(MaybeUninit::uninit());
 
 /// # Safety

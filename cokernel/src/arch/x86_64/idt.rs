@@ -5,7 +5,7 @@
 //! which completes a [`super::frame::UserFrame`]. Vectors that may strike anywhere, even between
 //! `syscall` and the kernel's own stack, enter through `trap_paranoid` on a stack of their own.
 
-use super::gdt::KERNEL_CS;
+use crate::arch::x86_64::gdt::KERNEL_CS;
 
 /// Non-maskable interrupt.
 pub(super) const NMI: u8 = 2;
@@ -100,7 +100,7 @@ impl Gate {
 #[repr(C, align(4096))]
 struct Idt([Gate; 256]);
 
-static IDT: crate::sync::OwnedCell<Idt> = crate::sync::OwnedCell::new(Idt([Gate::EMPTY; 256]));
+static IDT: crate::cell::OwnedCell<Idt> = crate::cell::OwnedCell::new(Idt([Gate::EMPTY; 256]));
 
 /// Fills the table. The boot CPU, before any CPU loads it.
 pub(super) fn init() {

@@ -3,8 +3,8 @@
 //! the copy with an error: the instructions that may fault are listed in the exception table.
 //! Callers hold no lock the fault handler takes.
 
-use super::features;
-use crate::mm::addr::is_user_range;
+use crate::addr::is_user_range;
+use crate::arch::x86_64::features;
 
 /// User memory that is not there, or not with the needed right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +152,7 @@ macro_rules! plain {
         unsafe impl Plain for $t {}
     )*};
 }
+
 plain!(u8, i8, u16, i16, u32, i32, u64, i64, usize, [u64; 2], [u64; 3], [u64; 4]);
 
 /// Writes a value to `address`, which need not be aligned.

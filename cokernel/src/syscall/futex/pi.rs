@@ -5,12 +5,12 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::super::errno::{Errno, SyscallResult};
-use super::queue::{self, load, Key, Waiter, Waiters};
-use super::time::Limit;
-use super::ALL;
 use crate::arch::uaccess;
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::mirror;
+use crate::syscall::futex::queue::{self, load, Key, Waiter, Waiters};
+use crate::syscall::futex::time::Limit;
+use crate::syscall::futex::ALL;
 use crate::task::process::{self, Process};
 use crate::task::sched;
 use crate::task::thread::Thread;
@@ -21,7 +21,6 @@ pub(super) const WAITERS: u32 = 0x8000_0000;
 pub(super) const OWNER_DIED: u32 = 0x4000_0000;
 /// The owner's thread id.
 pub(super) const OWNER: u32 = 0x3fff_ffff;
-
 /// Threads of all processes that wait to own a word.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 

@@ -7,12 +7,12 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use ihk_ikc::packet::ProcessHandle;
 
-use super::super::errno::{Errno, SyscallResult};
-use super::time::Limit;
 use crate::arch::time::Deadline;
 use crate::arch::{relax, uaccess};
+use crate::errno::{Errno, SyscallResult};
 use crate::mm::{fault, mirror};
 use crate::sync::{SpinGuard, SpinLock};
+use crate::syscall::futex::time::Limit;
 use crate::task::process::{self, Process};
 use crate::task::sched;
 use crate::task::thread::Thread;
@@ -61,6 +61,7 @@ pub(super) struct Waiter {
 }
 
 type Bucket = SpinLock<Vec<Arc<Waiter>>>;
+
 /// The waiters of a bucket, locked.
 pub(super) type Waiters = SpinGuard<'static, Vec<Arc<Waiter>>>;
 

@@ -3,15 +3,15 @@
 
 use core::sync::atomic::Ordering;
 
-use super::super::errno::Errno;
-use super::super::forward;
-use super::super::user::read_words;
-use super::pi::{self, OWNER, OWNER_DIED, WAITERS};
-use super::queue::{self, Queue};
-use super::{op, wake_one, SYS_FUTEX};
 use crate::arch::uaccess;
+use crate::errno::Errno;
+use crate::syscall::forward;
+use crate::syscall::futex::pi::{self, OWNER, OWNER_DIED, WAITERS};
+use crate::syscall::futex::queue::{self, Queue};
+use crate::syscall::futex::{op, wake_one, SYS_FUTEX};
 use crate::task::process;
 use crate::task::thread::Thread;
+use crate::user_memory::read_words;
 
 /// As many entries as Linux looks at: the list may be a circle.
 const MOST_ENTRIES: usize = 2048;

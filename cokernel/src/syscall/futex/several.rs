@@ -4,13 +4,13 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::super::errno::{Errno, SyscallResult};
-use super::super::forward;
-use super::super::user::{read_words, uint};
-use super::queue::{self, Key, Queue, Waiter};
-use super::{time, ALL};
 use crate::arch::UserFrame;
+use crate::errno::{Errno, SyscallResult};
+use crate::syscall::forward;
+use crate::syscall::futex::queue::{self, Key, Queue, Waiter};
+use crate::syscall::futex::{time, ALL};
 use crate::task::process;
+use crate::user_memory::{read_words, uint};
 
 /// Number of futex_waitv(2).
 const SYS_FUTEX_WAITV: u64 = 449;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Time limits of futex calls, as CLOCK_MONOTONIC.
 
-use super::super::errno::Errno;
-use super::super::user::read_words;
 use crate::arch::{time, UserFrame};
+use crate::errno::Errno;
+use crate::user_memory::read_words;
 
 const NS_PER_S: u64 = 1_000_000_000;
 /// Number of clock_gettime(2).

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! FUTEX_WAKE_OP: change a word, and decide by its old value whether to wake who waits there.
 
-use super::super::errno::Errno;
 use crate::arch::uaccess;
+use crate::errno::Errno;
 
 /// Instead of the argument, 1 shifted left by it.
 const SHIFT: u32 = 8;

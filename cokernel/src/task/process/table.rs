@@ -9,10 +9,10 @@ use core::sync::atomic::Ordering;
 
 use ihk_ikc::packet::{ProcessHandle, ToLinux};
 
-use super::Process;
+use crate::errno::Errno;
 use crate::ikc;
 use crate::sync::SpinLock;
-use crate::syscall::errno::Errno;
+use crate::task::process::Process;
 use crate::task::thread::Thread;
 
 /// Most processes at once; a handle has 16 bits for the index.

@@ -7,13 +7,13 @@ use cokernel_logic::signals::number::{SIGSEGV, SIGSTOP};
 use cokernel_logic::signals::{default_action, leaves_core, DefaultAction, SignalSet};
 use ihk_ikc::process::op;
 
-use super::{flag, Action, Info, SignalStack, DEFAULT_HANDLER, IGNORE_HANDLER};
 use crate::arch::UserFrame;
 use crate::delegate;
+use crate::errno::Errno;
 use crate::mm::fault;
-use crate::syscall::errno::Errno;
 use crate::syscall::restart;
 use crate::task::process::Process;
+use crate::task::signal::{flag, Action, Info, SignalStack, DEFAULT_HANDLER, IGNORE_HANDLER};
 use crate::task::thread::Thread;
 use crate::task::{cpu_timer, exit, post_mortem, proxy_mask, sched, signal_frame};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Error numbers of Linux.
+//! Error numbers of Linux, and the internal codes of calls that begin again.
 
 /// An error number; what a system call returns negated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ errno! {
     EOVERFLOW = 75;
     EOPNOTSUPP = 95;
     ETIMEDOUT = 110;
-    // Inside the kernel only; see `restart`.
+    // Inside the kernel only: `RESTART_SYS` and the others as errors.
     ERESTARTSYS = 512;
     ERESTARTNOINTR = 513;
     ERESTARTNOHAND = 514;
@@ -65,4 +65,18 @@ pub const fn to_register(result: SyscallResult) -> i64 {
         Ok(value) => i64::from_ne_bytes(value.to_ne_bytes()),
         Err(errno) => errno.negated(),
     }
+}
+
+/// `ERESTARTSYS`: begin again unless a handler without `SA_RESTART` runs.
+pub const RESTART_SYS: i64 = -512;
+/// `ERESTARTNOINTR`: always begin again.
+pub const RESTART_ALWAYS: i64 = -513;
+/// `ERESTARTNOHAND`: begin again unless a handler runs.
+pub const RESTART_NO_HANDLER: i64 = -514;
+/// `ERESTART_RESTARTBLOCK`: as the one before, for calls with a time limit.
+pub const RESTART_BLOCK: i64 = -516;
+
+/// Whether `result` is one of Linux's internal restart codes.
+pub fn is_restart_code(result: i64) -> bool {
+    (RESTART_BLOCK..=RESTART_SYS).contains(&result)
 }

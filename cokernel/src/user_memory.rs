@@ -2,7 +2,7 @@
 //! User memory as system calls read and write it: whole words, `EFAULT` if it is not there.
 
 use crate::arch::uaccess;
-use crate::syscall::errno::Errno;
+use crate::errno::Errno;
 
 /// Fills `bytes` from `address`.
 ///
