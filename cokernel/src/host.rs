@@ -10,7 +10,8 @@ use ihk_ikc::packet::{ProcessHandle, ToCokernel, ToLinux};
 use x86_64::PhysAddr;
 
 use crate::errno::{to_register, Errno};
-use crate::mm::{fault, files, load, mirror, named, revoke};
+use crate::frames::page_cache;
+use crate::mm::{fault, load, mirror, named, revoke};
 use crate::task::process::{self, Process};
 use crate::task::{create, nursery, sched, signal};
 use crate::{ikc, klog, view};
@@ -115,7 +116,7 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             let source = Source::new(file, address, page, edition);
             name_file(token, process, Range::new(address, bytes), source);
         }
-        ToCokernel::ForgetEdition { edition } => files::forget(edition),
+        ToCokernel::ForgetEdition { edition } => page_cache::forget(edition),
         ToCokernel::PagesRead {
             token,
             loan,

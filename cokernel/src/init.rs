@@ -15,22 +15,21 @@ use x86_64::PhysAddr;
 
 use crate::arch::time::{self, Deadline};
 use crate::arch::{self, boot};
-use crate::mm::{heap, phys};
+use crate::frames::{self, heap, table};
 use crate::task::sched;
-use crate::{failure, ikc, kargs, klog, log, view};
+use crate::{failure, ikc, kargs, klog, log, partition, view};
 
 /// How long the CPUs may take to come up.
 const ONLINE_LIMIT_US: u64 = 8_000_000;
 /// Boot heap beyond the table of frames.
 const BOOT_HEAP_BYTES: u64 = 256 << 10;
-
 /// The boot CPU has prepared what all CPUs share.
 static PREPARED: AtomicBool = AtomicBool::new(false);
 
 /// The first CPU: prepares the instance, waits for the others, says RUNNING, becomes idle.
 pub fn boot_cpu(params: &'static BootParams) -> ! {
     time::init(params);
-    phys::init_ranges(params);
+    partition::init_ranges(params);
     ikc::init(params);
     log::init(params);
     let control = ikc::control();
@@ -57,7 +56,7 @@ pub fn boot_cpu(params: &'static BootParams) -> ! {
     wait_for_all(params.cpu_count);
     failure::at_boot();
     control.state.store(state::RUNNING, Ordering::Release);
-    klog!("running; {} MiB free", phys::stats().free >> 8);
+    klog!("running; {} MiB free", table::stats().free >> 8);
     ikc::send(&ToLinux::StateChanged {
         state: state::RUNNING,
     });
@@ -106,7 +105,7 @@ fn refuse(reason: core::fmt::Arguments<'_>) -> ! {
 
 /// Boot heap, then frames, from the memory map.
 fn init_memory(params: &BootParams, info: &'static mut BootInfo) {
-    let table = Frames::footprint(phys::block_count()) as u64;
+    let table = Frames::footprint(partition::block_count()) as u64;
     let bytes = (table + BOOT_HEAP_BYTES).next_multiple_of(4096);
     let usable = |region: &&mut bootloader_api::info::MemoryRegion| {
         region.kind == MemoryRegionKind::Usable && region.end - region.start >= bytes
@@ -121,7 +120,7 @@ fn init_memory(params: &BootParams, info: &'static mut BootInfo) {
     let start = region.start;
     region.start += bytes;
     heap::init_boot(PhysAddr::new(start), bytes);
-    phys::init_frames(info);
+    frames::init_frames(info);
     let large = params.memory[..params.memory_count as usize]
         .iter()
         .map(|range| range.region.bytes / LARGE_PAGE_BYTES);
@@ -129,7 +128,7 @@ fn init_memory(params: &BootParams, info: &'static mut BootInfo) {
         "memory: {} ranges, {} large pages, {} times 1 GiB in one piece",
         params.memory_count,
         large.sum::<u64>(),
-        phys::giant_count()
+        table::giant_count()
     );
 }
 

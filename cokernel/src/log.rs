@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The kernel's log: lines in the ring that `ihkosctl OS kmsg` reads.
 
-use core::fmt::{self, Write};
+use core::fmt;
+use core::fmt::Write;
 use core::sync::atomic::Ordering;
 
 use ihk_ikc::boot::BootParams;
@@ -9,7 +10,7 @@ use ihk_ikc::kmsg::KmsgRing;
 use x86_64::PhysAddr;
 
 use crate::arch::{self, time};
-use crate::mm::phys;
+use crate::partition;
 use crate::sync::SpinLock;
 
 /// How long the panic report waits for the log, in turns of a spin loop.
@@ -38,9 +39,9 @@ static LOG: SpinLock<Log> = SpinLock::new(Log {
 /// Finds the ring. The boot CPU, once; lines before that are lost.
 pub fn init(params: &BootParams) {
     let header = size_of::<KmsgRing>() as u64;
-    let start = phys::direct_map_ptr(PhysAddr::new(params.kmsg.phys));
+    let start = partition::direct_map_ptr(PhysAddr::new(params.kmsg.phys));
     if params.kmsg.bytes <= header
-        || !phys::contains(params.kmsg.phys, params.kmsg.bytes)
+        || !partition::contains(params.kmsg.phys, params.kmsg.bytes)
         || params.kmsg.phys % 64 != 0
     {
         return;

@@ -24,11 +24,13 @@ mod addr;
     reason = "instructions that belong together"
 )]
 mod arch;
+mod aspace;
 #[expect(unsafe_code, reason = "a cell: interior mutability lives here")]
 mod cell;
 mod delegate;
 mod errno;
 mod failure;
+mod frames;
 mod host;
 mod ikc;
 mod init;
@@ -37,6 +39,8 @@ mod kargs;
 mod log;
 mod mm;
 mod panic;
+#[expect(unsafe_code, reason = "views of the partition through the direct map")]
+mod partition;
 #[expect(unsafe_code, reason = "locks: interior mutability lives here")]
 mod sync;
 mod syscall;

@@ -17,15 +17,16 @@ use spin::Once;
 use x86_64::PhysAddr;
 
 use crate::addr::USER_END;
-use crate::arch::paging::PageSize;
+use crate::arch::pte::PageSize;
 use crate::arch::{self, time};
+use crate::aspace::space::Inner;
 use crate::errno::Errno;
-use crate::ikc;
-use crate::mm::aspace::Inner;
-use crate::mm::{load, phys};
+use crate::frames::{allocator, table};
+use crate::mm::load;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::{State, Thread};
+use crate::{ikc, partition};
 
 /// Pages looked at for one answer.
 const MOST_PAGES: usize = 1024;
@@ -34,7 +35,7 @@ static CPUS: Once<&'static [CpuEntry]> = Once::new();
 
 /// Sets a page aside for answers. The boot CPU, once.
 pub fn init(params: &'static BootParams) {
-    PAGE.call_once(|| phys::alloc_small().expect("no frame for answers"));
+    PAGE.call_once(|| allocator::alloc_small().expect("no frame for answers"));
     CPUS.call_once(|| &params.cpus[..params.cpu_count as usize]);
 }
 
@@ -47,7 +48,7 @@ struct Records {
 impl Records {
     /// Adds a record; `false` if there is no room.
     fn add(&mut self, record: &[u64]) -> bool {
-        let page = phys::page(self.page);
+        let page = partition::page(self.page);
         let Some(places) = page.get(self.words..self.words + record.len()) else {
             return false;
         };
@@ -232,13 +233,13 @@ fn state_of(process: &Process, thread: &Thread) -> u64 {
 
 fn tell_machine(records: &mut Records) {
     let usage = &ikc::control().usage;
-    let frames = phys::stats();
+    let frames = table::stats();
     let bytes = |frames: u64| frames * ihk_ikc::layout::PAGE_BYTES;
     let view = MachineView {
         cpus: arch::cpu_count().into(),
         total_bytes: bytes(frames.total),
         free_bytes: bytes(usage.frames_free.load(Ordering::Relaxed)),
-        cached_bytes: bytes(phys::reclaimable()),
+        cached_bytes: bytes(table::reclaimable()),
         pages_read: load::pages_read(),
         uptime_ns: time::uptime_ns(),
         processes: usage.processes.load(Ordering::Relaxed),

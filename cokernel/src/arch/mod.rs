@@ -10,5 +10,5 @@ pub use x86_64::cpu::{
 pub use x86_64::features::has_giant_pages;
 pub use x86_64::frame::UserFrame;
 pub use x86_64::{
-    apic, backtrace, boot, context, fpu, paging, protection_key, time, timer, tlb, uaccess,
+    apic, backtrace, boot, context, fpu, protection_key, pte, time, timer, tlb, uaccess,
 };

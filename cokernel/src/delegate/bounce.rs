@@ -15,7 +15,7 @@ use ihk_ikc::process::op;
 use crate::addr::{is_user_range, page_down};
 use crate::arch::uaccess;
 use crate::errno::Errno;
-use crate::mm::phys;
+use crate::partition;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;
@@ -106,9 +106,10 @@ fn is_first_use(thread: &Thread, process: &Process, address: u64, direction: Dir
             // Linux does not heed keys, and what it has read must find its place.
             && (rights.key == 0 || direction == Direction::Out);
         let inside = address & (leaf.size.bytes() - 1);
-        let is_unseen =
-            |frame| inner.table.note_use(address) && !exposed::is_set(phys::exposed_bits(), frame);
-        fits && phys::frame_number(leaf.pa + inside).is_some_and(is_unseen)
+        let is_unseen = |frame| {
+            inner.table.note_use(address) && !exposed::is_set(partition::exposed_bits(), frame)
+        };
+        fits && partition::frame_number(leaf.pa + inside).is_some_and(is_unseen)
     });
     if !is_first {
         thread

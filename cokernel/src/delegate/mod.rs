@@ -23,7 +23,7 @@ use ihk_ikc::slot::{DelegationSlot, Request, SlotError, Wake};
 
 use crate::arch::{self, relax, time};
 use crate::errno::{self, Errno};
-use crate::mm::cleaner;
+use crate::frames::prezero;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;
@@ -192,7 +192,7 @@ fn wait(
             break;
         }
         if !is_quick {
-            cleaner::clear_some(FRAMES_AT_A_TIME);
+            prezero::clear_some(FRAMES_AT_A_TIME);
         }
         if let Some(result) = glance(slot, GLANCE)? {
             return Ok(result);

@@ -5,11 +5,13 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ihk_ikc::layout::PAGE_BYTES;
-use ihk_ikc::slot::{self, DelegationSlot, SHARED_PAGES, SLOTS_PER_PAGE, SLOT_PAGES};
+use ihk_ikc::slot;
+use ihk_ikc::slot::{DelegationSlot, SHARED_PAGES, SLOTS_PER_PAGE, SLOT_PAGES};
 use x86_64::PhysAddr;
 
-use super::bounce::BouncePart;
-use crate::mm::{phys, reserve};
+use crate::delegate::bounce::BouncePart;
+use crate::frames::watermark;
+use crate::partition;
 
 /// Frames that hold [`SLOTS_PER_PAGE`] slots each, then bounce pages; all but the first come when they are needed and
 /// none goes before the process. Who drops it has given the frames to [`crate::mm::revoke`] first:
@@ -28,8 +30,8 @@ impl Slots {
     /// caller makes sure that nobody else adds it.
     pub(super) fn add_page(&self, page: usize) -> Option<()> {
         let place = self.0.get(page)?;
-        let frame = reserve::alloc_structure()?;
-        phys::zero(frame, PAGE_BYTES);
+        let frame = watermark::alloc_structure()?;
+        partition::zero(frame, PAGE_BYTES);
         place.store(frame.as_u64(), Ordering::Release);
         Some(())
     }
@@ -51,14 +53,14 @@ impl Slots {
         let page = slot::bounce_page(index as usize)?;
         if self.frame(page).is_none() {
             // Nobody needs it: what is kept for tables and stacks is not for this.
-            if !reserve::has_room_for(PAGE_BYTES) {
+            if !watermark::has_room_for(PAGE_BYTES) {
                 return None;
             }
             self.add_page(page)?;
         }
         let end = at.checked_add(bytes).filter(|end| *end <= PAGE_BYTES)?;
         Some(BouncePart {
-            start: phys::direct_map_ptr(self.frame(page)? + at),
+            start: partition::direct_map_ptr(self.frame(page)? + at),
             bytes: (end - at) as usize,
         })
     }
@@ -68,7 +70,7 @@ impl Slots {
         let index = index as usize;
         debug_assert!(index / SLOTS_PER_PAGE < SLOT_PAGES);
         let frame = self.frame(index / SLOTS_PER_PAGE).expect("no such slot");
-        let first = phys::direct_map_ptr(frame).cast::<DelegationSlot>();
+        let first = partition::direct_map_ptr(frame).cast::<DelegationSlot>();
         // SAFETY: `add_page` allocated the frame, which 32 slots fill exactly, and it is given back
         // only when the process, whose part this value is, has no thread left to call this.
         let slot = unsafe { first.add(index % SLOTS_PER_PAGE) };

@@ -2,6 +2,7 @@
 //! The regions ihk.ko reserved become typed references.
 
 use alloc::boxed::Box;
+
 use ihk_ikc::boot::BootParams;
 use ihk_ikc::channel::CpuChannel;
 use ihk_ikc::control::InstanceControl;
@@ -11,7 +12,7 @@ use ihk_ikc::ring::Ring;
 use spin::Once;
 use x86_64::PhysAddr;
 
-use crate::mm::phys;
+use crate::partition;
 
 static CONTROL: Once<&'static InstanceControl> = Once::new();
 static CHANNELS: Once<Channels> = Once::new();
@@ -21,9 +22,11 @@ struct Channels {
     first: *const CpuChannel,
     count: u32,
 }
+
 // SAFETY: the pointer is to shared memory that lives as long as the kernel; each channel's parts
 // are atomics or are copied out under the protocol of the mailbox.
 unsafe impl Send for Channels {}
+
 // SAFETY: as above.
 unsafe impl Sync for Channels {}
 
@@ -88,10 +91,10 @@ fn channel_ptr(cpu: u32) -> *const CpuChannel {
 /// The start of an array of `count` `T` at `region`, if it lies in the partition and is aligned.
 fn checked<T>(region: Region, count: u64) -> *const T {
     let bytes = size_of::<T>() as u64 * count;
-    let fits = region.bytes >= bytes && phys::contains(region.phys, bytes);
+    let fits = region.bytes >= bytes && partition::contains(region.phys, bytes);
     assert!(
         fits && region.phys % align_of::<T>() as u64 == 0,
         "boot parameters: bad region {region:?}"
     );
-    phys::direct_map_ptr(PhysAddr::new(region.phys)).cast()
+    partition::direct_map_ptr(PhysAddr::new(region.phys)).cast()
 }

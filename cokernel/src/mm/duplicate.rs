@@ -12,13 +12,15 @@ use alloc::sync::Arc;
 use cokernel_logic::vma::{Area, Attributes, Range};
 use ihk_ikc::exposed;
 
-use crate::arch::paging::{Flags, Mapping, PageSize};
+use crate::arch::pte::{Flags, Mapping, PageSize};
+use crate::aspace::space::{AddressSpace, Inner};
+use crate::aspace::{cow, populate};
 use crate::errno::Errno;
-use crate::ikc;
-use crate::mm::aspace::{AddressSpace, Inner};
-use crate::mm::runs::{run_of, RunList};
-use crate::mm::{copy, mirror, phys, populate, quarantine, reserve, revoke, share};
+use crate::frames::extents::{run_of, RunList};
+use crate::frames::{pinned, refcount, watermark};
+use crate::mm::{mirror, revoke};
 use crate::task::process::Process;
+use crate::{ikc, partition};
 
 /// What a copied area takes of the heap, at most.
 const BYTES_PER_AREA: u64 = 256;
@@ -33,7 +35,7 @@ const PAGES_AT_ONCE: u32 = 128;
 pub fn duplicate(process: &Process) -> Result<AddressSpace, Errno> {
     let parent = &process.space;
     let areas = parent.with(|inner| inner.areas.len());
-    if !reserve::has_room_for_structures(areas as u64 * BYTES_PER_AREA) {
+    if !watermark::has_room_for_structures(areas as u64 * BYTES_PER_AREA) {
         return Err(Errno::ENOMEM);
     }
     let child = AddressSpace::new(0, parent.window.start, parent.mmap_top).ok_or(Errno::ENOMEM)?;
@@ -70,7 +72,7 @@ pub fn discard(space: &AddressSpace) {
             return;
         };
         for &run in taken.frames.as_slice() {
-            share::release(run, quarantine::free_or_keep);
+            refcount::release(run, pinned::free_or_keep);
         }
         at = taken.end;
     }
@@ -173,12 +175,12 @@ fn copy_page(
     };
     let run = run_of(mapping);
     if let Some(run) = run {
-        share::add(run).map_err(|_| Errno::ENOMEM)?;
+        refcount::add(run).map_err(|_| Errno::ENOMEM)?;
     }
     let mapped = child.with(|copy| copy.table.map(address, mapping.pa, mapping.size, flags));
     if mapped.is_err() {
         if let Some(run) = run {
-            share::release(run, quarantine::free_or_keep);
+            refcount::release(run, pinned::free_or_keep);
         }
         return Err(Errno::ENOMEM);
     }
@@ -203,7 +205,8 @@ fn copy_pinned_in(child: &AddressSpace, inner: &mut Inner, area: &Area) -> Resul
     let mut at = area.range.start;
     while let Some((address, mapping)) = inner.table.next_mapping(at, area.range.end) {
         at = address + mapping.size.bytes();
-        let held = run_of(&mapping).is_some_and(|run| exposed::any_set(phys::exposed_bits(), run));
+        let held =
+            run_of(&mapping).is_some_and(|run| exposed::any_set(partition::exposed_bits(), run));
         if !held {
             continue;
         }
@@ -213,9 +216,9 @@ fn copy_pinned_in(child: &AddressSpace, inner: &mut Inner, area: &Area) -> Resul
                 continue;
             };
             let pinned =
-                run_of(&page).is_some_and(|run| exposed::any_set(phys::exposed_bits(), run));
+                run_of(&page).is_some_and(|run| exposed::any_set(partition::exposed_bits(), run));
             if pinned {
-                copy::replace(child, inner, small, &page, area.attributes.protection)?;
+                cow::replace(child, inner, small, &page, area.attributes.protection)?;
             }
         }
     }

@@ -6,13 +6,14 @@ use alloc::sync::Arc;
 use cokernel_logic::signals::number::{SIGBUS, SIGSEGV};
 use cokernel_logic::vma::{Area, Kind};
 
-use crate::arch::paging::Mapping;
+use crate::arch::pte::Mapping;
 use crate::arch::{relax, tlb};
+use crate::aspace::space::{AddressSpace, Inner};
+use crate::aspace::{cow, populate, stack_growth};
 use crate::errno::Errno;
 use crate::ikc;
-use crate::mm::aspace::{AddressSpace, Inner};
 use crate::mm::named::{self, Wanted};
-use crate::mm::{copy, grow, mirror, oom, populate};
+use crate::mm::{mirror, oom};
 use crate::task::process::{self, Process};
 use crate::task::sched;
 
@@ -195,7 +196,7 @@ fn resolve_locked(
     let area = inner
         .areas
         .find(addr)
-        .or_else(|| grow::down_to(inner, addr))
+        .or_else(|| stack_growth::down_to(inner, addr))
         .ok_or(FaultError::Unmapped)?;
     let rights = area.attributes.protection;
     let allowed =
@@ -208,7 +209,7 @@ fn resolve_locked(
         Some(mapping) if permits(&mapping, access) => Ok(()),
         _ if mirror::is_mirrored(&area) => Err(FaultError::Mirrored),
         Some(_) if access.write => {
-            copy::make_writable(space, inner, addr, rights).map_err(|_| FaultError::OutOfMemory)
+            cow::make_writable(space, inner, addr, rights).map_err(|_| FaultError::OutOfMemory)
         }
         // The table lags behind the areas only while the layout changes.
         Some(_) => Err(FaultError::Forbidden),
@@ -235,7 +236,7 @@ fn resolve_in_file(
         return Ok(());
     }
     let rights = area.attributes.protection;
-    copy::make_writable(space, inner, addr, rights).map_err(|_| FaultError::OutOfMemory)
+    cow::make_writable(space, inner, addr, rights).map_err(|_| FaultError::OutOfMemory)
 }
 
 fn permits(mapping: &Mapping, access: Access) -> bool {

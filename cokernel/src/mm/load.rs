@@ -27,13 +27,15 @@ use ihk_ikc::process::MOST_LENT_PAGES;
 use x86_64::PhysAddr;
 
 use crate::addr::{is_page_aligned, large_down};
-use crate::arch::paging::{Flags, PageSize};
+use crate::arch::pte::{Flags, PageSize};
+use crate::aspace::populate::alloc_frame;
+use crate::aspace::space::{flags_of, AddressSpace, Inner};
 use crate::errno::Errno;
-use crate::mm::aspace::{flags_of, AddressSpace, Inner};
-use crate::mm::files::{self, single, Kept, NONE};
-use crate::mm::populate::{alloc_frame, has_room_for};
-use crate::mm::runs::run_of;
-use crate::mm::{phys, quarantine, reserve, share};
+use crate::frames::extents::run_of;
+use crate::frames::page_cache::{self, single, Kept, NONE};
+use crate::frames::watermark::{self, has_room_for};
+use crate::frames::{allocator, pinned, refcount};
+use crate::partition;
 use crate::sync::SpinLock;
 use crate::task::process;
 
@@ -109,20 +111,20 @@ pub fn lend(order: Order) -> Result<(PhysAddr, u32), Errno> {
     }
     let mut frames = vec![NONE; order.count as usize];
     if order.edition != 0 {
-        files::look_up(order.edition, order.page, &mut frames);
+        page_cache::look_up(order.edition, order.page, &mut frames);
         map_all(&process.space, &order, &frames, true)?;
     }
     let is_missing = process.space.with(|inner| missing(inner, &order, &frames));
     if !is_missing.contains(&true) {
         return Ok((PhysAddr::zero(), 0));
     }
-    let list = reserve::alloc_structure().ok_or(Errno::ENOMEM)?;
+    let list = watermark::alloc_structure().ok_or(Errno::ENOMEM)?;
     let Some(frames) = borrow(&is_missing) else {
-        phys::free_small(list);
+        allocator::free_small(list);
         return Err(Errno::ENOMEM);
     };
-    for (word, &frame) in phys::page(list).iter().zip(&frames) {
-        let lent = (frame != NONE).then(|| phys::frame_address(frame).as_u64());
+    for (word, &frame) in partition::page(list).iter().zip(&frames) {
+        let lent = (frame != NONE).then(|| partition::frame_address(frame).as_u64());
         word.store(lent.unwrap_or(0), Ordering::Relaxed);
     }
     LOANS.lock().push(Loan {
@@ -182,19 +184,19 @@ fn borrow(is_missing: &[bool]) -> Option<Vec<u32>> {
 /// The first of `count` adjacent frames, or of one if there are no such.
 fn alloc_run(count: u32) -> Option<(u32, u32)> {
     let run = has_room_for(u64::from(count) * PAGE_BYTES)
-        .then(|| phys::alloc_run(count))
+        .then(|| allocator::alloc_run(count))
         .flatten();
     let (frame, count) = match run {
         Some(frame) => (frame, count),
-        None => (alloc_frame(phys::here())?, 1),
+        None => (alloc_frame(allocator::here())?, 1),
     };
-    Some((phys::frame_number(frame)?, count))
+    Some((partition::frame_number(frame)?, count))
 }
 
 /// Frees frames that were lent and are not used.
 fn give_back(frames: &[u32]) {
     for &frame in frames.iter().filter(|frame| **frame != NONE) {
-        quarantine::free_or_keep(single(frame));
+        pinned::free_or_keep(single(frame));
     }
 }
 
@@ -211,7 +213,7 @@ pub fn take_back(token: u64, count: u32, kept: bool) -> Result<(), Errno> {
         let index = loans.iter().position(|loan| loan.order.token == token);
         loans.swap_remove(index.ok_or(Errno::EINVAL)?)
     };
-    phys::free_small(loan.list);
+    allocator::free_small(loan.list);
     let order = loan.order;
     let (mut own, rest) = loan.frames.split_at((count.min(order.count)) as usize);
     give_back(rest);
@@ -237,7 +239,12 @@ fn share_out(order: &Order, own: &mut [u32], shared: &mut [u32]) {
         if *own == NONE {
             continue;
         }
-        match files::keep(order.edition, page, *own) {
+        let kept = if watermark::has_room_for_structures(page_cache::STRUCTURE_BYTES) {
+            page_cache::keep(order.edition, page, *own)
+        } else {
+            Kept::No
+        };
+        match kept {
             Kept::New => *shared = core::mem::replace(own, NONE),
             Kept::There(other) => {
                 give_back(&[*own]);
@@ -250,7 +257,7 @@ fn share_out(order: &Order, own: &mut [u32], shared: &mut [u32]) {
 
 fn release_all(frames: &[u32]) {
     for &frame in frames.iter().filter(|frame| **frame != NONE) {
-        share::release(single(frame), quarantine::free_or_keep);
+        refcount::release(single(frame), pinned::free_or_keep);
     }
 }
 
@@ -274,7 +281,7 @@ pub fn map_all(
             at += 1;
             continue;
         }
-        let count = files::adjacent(rest);
+        let count = page_cache::adjacent(rest);
         let start = order.address + at as u64 * PAGE_BYTES;
         let map = |part: u64, frames: &[u32]| {
             space.with(|inner| map_some(space, inner, order, start + part, frames, is_shared))
@@ -300,7 +307,7 @@ pub fn map_kept(
     let mut at = 0;
     while at < frames.len() {
         let rest = &frames[at..];
-        let count = files::adjacent(rest);
+        let count = page_cache::adjacent(rest);
         let start = order.address + at as u64 * PAGE_BYTES;
         if rest[0] != NONE {
             let map = |part: u64, frames: &[u32]| {
@@ -354,8 +361,8 @@ fn map_some(
         write: rights.write && !is_shared,
         ..rights
     };
-    let pa = phys::frame_address(frames[0]);
-    let in_block = phys::in_block(frames[0]);
+    let pa = partition::frame_address(frames[0]);
+    let in_block = partition::in_block(frames[0]);
     let table_end = large_down(address) + PageSize::Large.bytes();
     let end = (address + frames.len() as u64 * PAGE_BYTES)
         .min(area.range.end)
@@ -366,7 +373,7 @@ fn map_some(
         return Ok(1);
     }
     let count = (end - address) / PAGE_BYTES;
-    let give_up = |frame| release_all(phys::frame_number(frame).as_slice());
+    let give_up = |frame| release_all(partition::frame_number(frame).as_slice());
     inner
         .table
         .map_run(address, pa, count as u32, flags, give_up)
@@ -395,12 +402,12 @@ fn replace(
     };
     let run = run_of(&old).filter(|_| old.size == PageSize::Small);
     let run = run.ok_or(Errno::EFAULT)?;
-    let is_seen = exposed::any_set(phys::exposed_bits(), run);
-    if is_seen && !share::is_shared(&old) {
+    let is_seen = exposed::any_set(partition::exposed_bits(), run);
+    if is_seen && !refcount::is_shared(&old) {
         return Err(Errno::EFAULT);
     }
     inner.table.replace(address, pa, flags);
     space.flush_page(address);
-    share::release(run, quarantine::free_or_keep);
+    refcount::release(run, pinned::free_or_keep);
     Ok(())
 }

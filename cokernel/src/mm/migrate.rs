@@ -5,18 +5,19 @@
 //! is emptied and flushed; if Linux has not mapped the frame meanwhile, its contents move to the new
 //! frame, else the old entry comes back. Whoever faults waits for the lock or is told to look again.
 
-use cokernel_logic::frames::FRAMES_PER_BLOCK;
+use cokernel_logic::frames::{Place, FRAMES_PER_BLOCK};
 use cokernel_logic::policy::Policy;
 use cokernel_logic::vma::Range;
 use ihk_ikc::exposed;
 use ihk_ikc::layout::PAGE_BYTES;
 
-use crate::arch::paging::{Mapping, PageSize};
-use crate::ikc;
-use crate::mm::aspace::{AddressSpace, Inner};
-use crate::mm::runs::run_of;
-use crate::mm::{phys, quarantine, reserve, revoke, share};
+use crate::arch::pte::{Mapping, PageSize};
+use crate::aspace::space::{AddressSpace, Inner};
+use crate::frames::extents::run_of;
+use crate::frames::{allocator, pinned, refcount, watermark};
+use crate::mm::revoke;
 use crate::task::process::Process;
+use crate::{ikc, partition};
 
 /// Brings the pages of `range` where `policy` wants them, or only counts: how many 4 KiB pages are
 /// elsewhere afterwards.
@@ -60,7 +61,7 @@ fn visit(
     while let Some((address, page)) = space.with(|inner| inner.table.next_mapping(at, range.end)) {
         let from = at;
         at = address + page.size.bytes();
-        let nodes = phys::node_of(page.pa).and_then(|node| wanted(address, &page, node));
+        let nodes = partition::node_of(page.pa).and_then(|node| wanted(address, &page, node));
         // So much is never free in one piece elsewhere, or not for long.
         let is_cut = page.size == PageSize::Giant
             && moves
@@ -90,17 +91,17 @@ fn move_page(space: &AddressSpace, inner: &mut Inner, address: u64, nodes: u64) 
         PageSize::Large => FRAMES_PER_BLOCK,
         PageSize::Giant => return false,
     };
-    let place = phys::Place {
+    let place = Place {
         near: nodes.trailing_zeros(),
         allowed: nodes,
     };
-    let Some(run) = run_of(&old).filter(|_| !share::is_shared(&old)) else {
+    let Some(run) = run_of(&old).filter(|_| !refcount::is_shared(&old)) else {
         return false;
     };
-    if !reserve::has_room_for(old.size.bytes()) {
+    if !watermark::has_room_for(old.size.bytes()) {
         return false;
     }
-    let Some(frame) = phys::alloc_run_at(count, place) else {
+    let Some(frame) = allocator::alloc_run_at(count, place) else {
         return false;
     };
     inner.table.unmap(address);
@@ -108,20 +109,20 @@ fn move_page(space: &AddressSpace, inner: &mut Inner, address: u64, nodes: u64) 
         start: address,
         end: address + old.size.bytes(),
     });
-    let is_exposed = exposed::any_set(phys::exposed_bits(), run);
+    let is_exposed = exposed::any_set(partition::exposed_bits(), run);
     let (now, spare) = if is_exposed {
         (old.pa, frame)
     } else {
         for offset in (0..old.size.bytes()).step_by(PAGE_BYTES as usize) {
-            phys::copy(old.pa + offset, frame + offset);
+            partition::copy(old.pa + offset, frame + offset);
         }
         (frame, old.pa)
     };
     // The tables above are there, so this cannot fail.
     let mapped = inner.table.map(address, now, old.size, old.flags);
     assert!(mapped.is_ok(), "a page lost its place while it moved");
-    if let Some(spare) = phys::frame_number(spare) {
-        quarantine::free(exposed::FrameRun {
+    if let Some(spare) = partition::frame_number(spare) {
+        pinned::free(exposed::FrameRun {
             first: spare,
             count,
         });

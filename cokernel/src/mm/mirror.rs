@@ -12,16 +12,15 @@ use ihk_ikc::process::{mirror as bits, op, prot};
 use x86_64::PhysAddr;
 
 use crate::addr::page_down;
-use crate::arch::paging::{Flags, Mapping, PageSize};
+use crate::arch::pte::{Flags, Mapping, PageSize};
 use crate::arch::time::Deadline;
 use crate::arch::{self, relax};
+use crate::aspace::space::{flags_of, AddressSpace, Inner};
 use crate::errno::Errno;
-use crate::mm::aspace::{flags_of, AddressSpace, Inner};
-use crate::mm::phys;
 use crate::syscall::futex::robust;
 use crate::task::process::{self, Process};
 use crate::task::sched;
-use crate::{delegate, failure, ikc};
+use crate::{delegate, failure, ikc, partition};
 
 /// How long the answer of a worker may be ahead of the packet with the page. If it takes longer, the
 /// program faults again.
@@ -100,7 +99,7 @@ fn add_page(space: &AddressSpace, inner: &mut Inner, address: u64, page: u64) {
         return;
     };
     let rights = area.attributes.protection;
-    if !rights.is_accessible() || phys::frame_number(frame).is_some() {
+    if !rights.is_accessible() || partition::frame_number(frame).is_some() {
         return;
     }
     let flags = Flags {

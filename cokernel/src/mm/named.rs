@@ -15,9 +15,9 @@ use ihk_ikc::packet::ToLinux;
 use ihk_ikc::process::{op, MOST_LENT_PAGES};
 
 use crate::addr::page_down;
+use crate::aspace::space::{AddressSpace, Inner};
 use crate::errno::Errno;
-use crate::mm::aspace::{AddressSpace, Inner};
-use crate::mm::files::{self, NONE};
+use crate::frames::page_cache::{self, NONE};
 use crate::mm::load::{self, Order};
 use crate::mm::mirror;
 use crate::task::process::Process;
@@ -83,7 +83,7 @@ pub fn name(process: &Process, range: Range, source: Source) -> Result<u32, Errn
     let pages = (range.bytes() / PAGE_BYTES).min(MOST_LENT_PAGES.into());
     let order = order_of(&source, range.start, pages);
     let mut frames = vec![NONE; pages as usize];
-    files::look_up(source.edition, order.page, &mut frames);
+    page_cache::look_up(source.edition, order.page, &mut frames);
     // What could not be mapped now comes when it is touched.
     let mapped = load::map_all(space, &order, &frames, true);
     let there = frames.iter().take_while(|frame| **frame != NONE).count();
@@ -119,7 +119,7 @@ pub fn map_kept(
         let block = block_around(address, KEPT_BLOCK_BYTES, area);
         let order = order_of(source, block.start, block.bytes() / PAGE_BYTES);
         let mut frames = vec![NONE; order.count as usize];
-        files::look_up(source.edition, order.page, &mut frames);
+        page_cache::look_up(source.edition, order.page, &mut frames);
         // Without room for a table there is no page afterwards, and Linux's answer tells why.
         let _ = load::map_kept(space, inner, &order, &frames);
         if inner.table.lookup(address).is_some() {

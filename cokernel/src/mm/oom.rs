@@ -9,7 +9,7 @@ use ihk_ikc::layout::LARGE_PAGE_BYTES;
 use ihk_ikc::packet::{ProcessHandle, ToLinux};
 
 use crate::arch::time::Deadline;
-use crate::mm::{quarantine, reserve};
+use crate::frames::{pinned, watermark};
 use crate::sync::SpinLock;
 use crate::task::process::{self, Process};
 use crate::{ikc, klog};
@@ -28,9 +28,9 @@ static VICTIM: SpinLock<Option<Victim>> = SpinLock::new(None);
 /// Sees to it that memory comes free for `address` of `asker`, without waiting. `true`: it will, try
 /// again; `false`: there is nothing to be had.
 pub fn relieve(asker: &Arc<Process>, address: u64) -> bool {
-    let has_room = reserve::has_room_for(LARGE_PAGE_BYTES);
+    let has_room = watermark::has_room_for(LARGE_PAGE_BYTES);
     let mode = asker.space.with(|inner| inner.policy_at(address).mode);
-    if quarantine::recheck() || has_room && mode != Mode::Bind {
+    if pinned::recheck() || has_room && mode != Mode::Bind {
         return true;
     }
     let mut victim = VICTIM.lock();

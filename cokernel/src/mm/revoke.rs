@@ -11,18 +11,19 @@ use alloc::vec::Vec;
 use core::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
 
 use cokernel_logic::vma::Range;
-use ihk_ikc::exposed::{self, FrameRun};
+use ihk_ikc::exposed;
+use ihk_ikc::exposed::FrameRun;
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use x86_64::PhysAddr;
 
 use crate::arch::relax;
 use crate::arch::time::Patience;
-use crate::mm::runs::RunList;
-use crate::mm::{cleaner, phys, quarantine, share};
+use crate::frames::extents::RunList;
+use crate::frames::{pinned, prezero, refcount};
 use crate::sync::SpinLock;
 use crate::task::process::{self, Process};
-use crate::{ikc, klog};
+use crate::{ikc, klog, partition};
 
 /// Runs that fit into the one page a request carries.
 const RUNS_PER_REQUEST: usize = PAGE_BYTES as usize / size_of::<FrameRun>();
@@ -32,7 +33,6 @@ const MAX_RETIRED: usize = 256;
 const PINS_LET_GO: u64 = 0;
 /// How long Linux may take; without an answer in this time it is as good as gone.
 const PATIENCE_US: u64 = 1_000_000;
-
 /// Requests Linux has not answered. Nothing else is locked under it.
 static PENDING: SpinLock<Vec<Revocation>> = SpinLock::new(Vec::new());
 static NEXT_TOKEN: AtomicU64 = AtomicU64::new(1);
@@ -114,10 +114,10 @@ fn add_retired_tables(process: &Process, limbo: &mut RunList) {
 pub fn free_unexposed(frames: &RunList, limbo: &mut RunList) {
     fence(Ordering::SeqCst);
     for &run in frames.as_slice() {
-        if exposed::any_set(phys::exposed_bits(), run) {
+        if exposed::any_set(partition::exposed_bits(), run) {
             limbo.push(run);
         } else {
-            share::release(run, quarantine::free);
+            refcount::release(run, pinned::free);
         }
     }
 }
@@ -125,7 +125,7 @@ pub fn free_unexposed(frames: &RunList, limbo: &mut RunList) {
 /// Linux has dropped what request `token` named.
 pub fn done(token: u64) {
     if token == PINS_LET_GO {
-        quarantine::recheck();
+        pinned::recheck();
         return;
     }
     let Some(mut revocation) = take(token) else {
@@ -141,14 +141,14 @@ pub fn done(token: u64) {
         Then::Keep(done) | Then::Free(done) => done.store(true, Ordering::Release),
         Then::FreeProcess => process::forget(revocation.process),
     }
-    quarantine::recheck();
+    pinned::recheck();
 }
 
 impl Revocation {
     /// Names the next runs to Linux.
     fn send(mut self) {
         let end = self.runs.len().min(self.asked + RUNS_PER_REQUEST);
-        let words = phys::page(self.array);
+        let words = partition::page(self.array);
         for (word, run) in words.iter().zip(&self.runs.as_slice()[self.asked..end]) {
             word.store(
                 u64::from(run.first) | u64::from(run.count) << 32,
@@ -172,7 +172,7 @@ impl Revocation {
     fn settle(&mut self) {
         if !matches!(self.then, Then::Keep(_)) {
             for &run in &self.runs.as_slice()[self.settled..self.asked] {
-                share::release(run, quarantine::free_or_keep);
+                refcount::release(run, pinned::free_or_keep);
             }
         }
         self.settled = self.asked;
@@ -212,7 +212,7 @@ fn ask_and_wait(process: &Process, range: Range, runs: RunList, then: Then, done
         // Linux is slow, not this CPU: its patience with us must not end before ours with it.
         ikc::beat();
         ikc::poll();
-        cleaner::clear_some(1);
+        prezero::clear_some(1);
         relax();
         if patience.is_exhausted() {
             give_up(token);
@@ -232,7 +232,7 @@ fn give_up(token: u64) {
     );
     if !matches!(revocation.then, Then::Keep(_)) {
         for &run in &revocation.runs.as_slice()[revocation.settled..] {
-            share::release(run, quarantine::keep);
+            refcount::release(run, pinned::keep);
         }
     }
 }

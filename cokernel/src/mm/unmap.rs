@@ -6,9 +6,10 @@ use cokernel_logic::vma::Range;
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 
 use crate::errno::Errno;
-use crate::ikc;
-use crate::mm::{mirror, named, phys, revoke, share, window};
+use crate::frames::refcount;
+use crate::mm::{mirror, named, revoke, window};
 use crate::task::process::Process;
+use crate::{ikc, partition};
 
 /// Removes everything in `range`; its addresses may be used again afterwards.
 ///
@@ -72,14 +73,14 @@ pub fn empty(process: &Process, range: Range) -> Result<(), Errno> {
 pub fn wipe(process: &Process, range: Range) -> Result<(), Errno> {
     let has_sharers = process.space.with(|inner| {
         inner.cut_edges(range)?;
-        Ok(inner.pages(range).any(|page| share::is_shared(&page)))
+        Ok(inner.pages(range).any(|page| refcount::is_shared(&page)))
     })?;
     if !has_sharers {
         return empty(process, range);
     }
     process.space.with(|inner| {
         for page in inner.pages(range) {
-            phys::zero(page.pa, page.size.bytes());
+            partition::zero(page.pa, page.size.bytes());
         }
     });
     Ok(())

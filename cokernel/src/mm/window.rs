@@ -11,9 +11,9 @@ use alloc::vec::Vec;
 use cokernel_logic::vma::{Kind, Protection, Range};
 use ihk_ikc::process::{op, prot};
 
+use crate::aspace::space::{attributes, AddressSpace, Inner};
 use crate::delegate;
 use crate::errno::Errno;
-use crate::mm::aspace::{attributes, AddressSpace, Inner};
 
 /// A stretch of the window whose rights in the proxy are wrong.
 struct Difference {

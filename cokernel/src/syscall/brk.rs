@@ -5,9 +5,11 @@ use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 
 use crate::addr::page_up;
 use crate::arch::UserFrame;
+use crate::aspace::populate;
+use crate::aspace::space::{attributes, LockNew};
 use crate::errno::{Errno, SyscallResult};
-use crate::mm::aspace::{attributes, LockNew};
-use crate::mm::{populate, unmap, window};
+use crate::frames::watermark;
+use crate::mm::{unmap, window};
 use crate::syscall::limits;
 use crate::task::process::{self, Process};
 use crate::task::rlimit_numbers;
@@ -75,7 +77,7 @@ fn grow(process: &Process, start: u64, range: Range) -> Result<(), Errno> {
     if what.locked {
         limits::check_locked(process, range.bytes())?;
     }
-    if !populate::has_room_for(range.bytes()) {
+    if !watermark::has_room_for(range.bytes()) {
         return Err(Errno::ENOMEM);
     }
     space.with(|inner| inner.add_area(range, what))?;

@@ -14,7 +14,8 @@ use crate::addr::USER_END;
 use crate::arch::UserFrame;
 use crate::delegate::{self, Slots};
 use crate::errno::{Errno, SyscallResult};
-use crate::mm::{duplicate, phys, reserve};
+use crate::frames::{allocator, watermark};
+use crate::mm::duplicate;
 use crate::syscall::clone::flag;
 use crate::syscall::rlimit;
 use crate::task::ledger::Ledger;
@@ -148,9 +149,9 @@ fn prepare(
     wish: &Wish,
     release: Option<Arc<Release>>,
 ) -> Result<Unborn, Errno> {
-    let revoke_array = reserve::alloc_structure().ok_or(Errno::ENOMEM)?;
+    let revoke_array = watermark::alloc_structure().ok_or(Errno::ENOMEM)?;
     let Some(slots) = Slots::new() else {
-        phys::free_small(revoke_array);
+        allocator::free_small(revoke_array);
         return Err(Errno::ENOMEM);
     };
     let space = if wish.has(flag::VM) {
@@ -159,8 +160,8 @@ fn prepare(
         duplicate::duplicate(process).map(Arc::new)
     };
     let space = space.inspect_err(|_| {
-        phys::free_small(revoke_array);
-        slots.frames().for_each(phys::free_small);
+        allocator::free_small(revoke_array);
+        slots.frames().for_each(allocator::free_small);
     })?;
     let signals = process.signals.inherit();
     let cleared = if wish.has(flag::CLEAR_SIGHAND) {

@@ -8,9 +8,10 @@ use ihk_ikc::layout::PAGE_BYTES;
 
 use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
+use crate::aspace::space::Inner;
 use crate::errno::{Errno, SyscallResult};
-use crate::mm::aspace::Inner;
-use crate::mm::{fault, migrate, phys};
+use crate::mm::{fault, migrate};
+use crate::partition;
 use crate::syscall::limits;
 use crate::task::process::{self, Process};
 use crate::task::sched;
@@ -44,7 +45,7 @@ pub fn get_mempolicy(frame: &mut UserFrame) -> SyscallResult {
     let [mode, mask, bits, address, flags] = first_five(frame);
     let flags = uint(flags);
     let about_address = flags & ABOUT_ADDRESS != 0;
-    let highest = 64 - u64::from(phys::nodes().leading_zeros());
+    let highest = 64 - u64::from(partition::nodes().leading_zeros());
     if flags & !(TELL_NODE | ABOUT_ADDRESS | ALL_NODES) != 0
         || mask != 0 && bits < highest
         || flags & ALL_NODES != 0 && flags != ALL_NODES
@@ -53,7 +54,7 @@ pub fn get_mempolicy(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let (number, nodes) = if flags & ALL_NODES != 0 {
-        (0, phys::nodes())
+        (0, partition::nodes())
     } else if about_address {
         about(process::current(), address, flags & TELL_NODE != 0)?
     } else {
@@ -111,7 +112,7 @@ pub fn mbind(frame: &mut UserFrame) -> SyscallResult {
 pub fn set_mempolicy_home_node(frame: &mut UserFrame) -> SyscallResult {
     let [start, bytes, home, flags, ..] = frame.args();
     let home = u32::try_from(home).map_err(|_| Errno::EINVAL)?;
-    let is_there = phys::nodes() & 1_u64.checked_shl(home).unwrap_or(0) != 0;
+    let is_there = partition::nodes() & 1_u64.checked_shl(home).unwrap_or(0) != 0;
     if !is_page_aligned(start) || flags != 0 || !is_there {
         return Err(Errno::EINVAL);
     }
@@ -149,7 +150,7 @@ fn first_five(frame: &UserFrame) -> [u64; 5] {
 }
 
 fn policy_of(mode: u32, nodes: u64) -> Result<Policy, Errno> {
-    Policy::new(mode, nodes, phys::nodes()).map_err(|_| Errno::EINVAL)
+    Policy::new(mode, nodes, partition::nodes()).map_err(|_| Errno::EINVAL)
 }
 
 /// The number that `get_mempolicy` answers for a thread.
@@ -173,7 +174,7 @@ fn about(process: &Process, address: u64, tell_node: bool) -> Result<(u32, u64),
     }
     fault::bring_in(process, address, false)?;
     let page = space.with(|inner| inner.table.lookup(address));
-    let node = page.and_then(|page| phys::node_of(page.pa));
+    let node = page.and_then(|page| partition::node_of(page.pa));
     Ok((node.ok_or(Errno::EFAULT)?, policy.nodes))
 }
 

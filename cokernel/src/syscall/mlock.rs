@@ -5,8 +5,8 @@ use cokernel_logic::vma::{Attributes, Kind, Range};
 
 use crate::addr::{page_down, page_up};
 use crate::arch::UserFrame;
+use crate::aspace::space::LockNew;
 use crate::errno::{Errno, SyscallResult};
-use crate::mm::aspace::LockNew;
 use crate::mm::mirror;
 use crate::syscall::{limits, madvise};
 use crate::task::process::{self, Process};

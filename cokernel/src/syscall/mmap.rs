@@ -8,11 +8,13 @@ use ihk_ikc::process::op;
 
 use crate::addr::{is_page_aligned, USER_END};
 use crate::arch::UserFrame;
+use crate::aspace::populate;
+use crate::aspace::space::{attributes, LockNew};
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
-use crate::mm::aspace::{attributes, LockNew};
-use crate::mm::phys::GIANT_BYTES;
-use crate::mm::{mirror, populate, unmap, window};
+use crate::frames::watermark;
+use crate::mm::{mirror, unmap, window};
+use crate::partition::GIANT_BYTES;
 use crate::syscall::limits;
 use crate::task::process::{self, Process};
 use crate::user_memory::uint;
@@ -264,7 +266,7 @@ fn map_anonymous(
     let space = &process.space;
     let huge = wish.has(MAP_HUGETLB);
     let promised = wish.protection.write && !wish.has(MAP_NORESERVE) || huge;
-    let room = populate::has_room_for(range.bytes());
+    let room = watermark::has_room_for(range.bytes());
     // There is no swap: what is promised has to be there.
     if promised && !room {
         return Err(Errno::ENOMEM);
@@ -347,7 +349,7 @@ fn copy_file(process: &Process, range: Range, wish: &Wish, at_once: bool) -> Res
     let space = &process.space;
     // Each page may have to be copied.
     let promised = wish.protection.write && !wish.has(MAP_NORESERVE);
-    if promised && !populate::has_room_for(range.bytes()) {
+    if promised && !watermark::has_room_for(range.bytes()) {
         return Err(Errno::ENOMEM);
     }
     // Without any rights the pages are still loaded: mprotect may make them readable later.

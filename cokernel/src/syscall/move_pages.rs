@@ -5,7 +5,8 @@
 use crate::addr::page_down;
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
-use crate::mm::{migrate, phys};
+use crate::mm::migrate;
+use crate::partition;
 use crate::syscall::limits;
 use crate::syscall::mempolicy::{read_nodes, MOVE, MOVE_ALL};
 use crate::task::process::{self, Process};
@@ -52,7 +53,7 @@ pub fn migrate_pages(frame: &mut UserFrame) -> SyscallResult {
     let [pid, bits, old, new, ..] = frame.args();
     let (from, to) = (read_nodes(old, bits)?, read_nodes(new, bits)?);
     let process = own(pid)?;
-    let to = to & phys::nodes();
+    let to = to & partition::nodes();
     if to == 0 {
         return Err(Errno::EINVAL);
     }
@@ -75,7 +76,7 @@ fn node_at(process: &Process, address: u64) -> Result<u32, Errno> {
     process.space.with(|inner| {
         inner.areas.find(address).ok_or(Errno::EFAULT)?;
         let page = inner.table.lookup(address).ok_or(Errno::ENOENT)?;
-        phys::node_of(page.pa).ok_or(Errno::EFAULT)
+        partition::node_of(page.pa).ok_or(Errno::EFAULT)
     })
 }
 
@@ -83,7 +84,7 @@ fn node_at(process: &Process, address: u64) -> Result<u32, Errno> {
 /// call.
 fn move_one(process: &Process, address: u64, node: u32) -> Result<Result<u32, Errno>, Errno> {
     let bit = 1_u64.checked_shl(node).unwrap_or(0);
-    if bit & phys::nodes() == 0 {
+    if bit & partition::nodes() == 0 {
         return Err(Errno::ENODEV);
     }
     let before = node_at(process, address);

@@ -5,11 +5,13 @@ use cokernel_logic::vma::{Area, Attributes, Kind, Protection, Range};
 use ihk_ikc::process::op;
 
 use crate::addr::{is_page_aligned, page_up};
-use crate::arch::paging::PageSize;
+use crate::arch::pte::PageSize;
 use crate::arch::UserFrame;
+use crate::aspace::populate;
+use crate::aspace::space::{Inner, Page};
 use crate::errno::{Errno, SyscallResult};
-use crate::mm::aspace::{Inner, Page};
-use crate::mm::{mirror, named, populate, revoke, unmap, window};
+use crate::frames::watermark;
+use crate::mm::{mirror, named, revoke, unmap, window};
 use crate::syscall::mmap::find_place;
 use crate::syscall::{limits, madvise};
 use crate::task::process::{self, Process};
@@ -177,7 +179,7 @@ fn check_growth(process: &Process, area: &Area, bytes: u64) -> Result<(), Errno>
     }
     let what = &area.attributes;
     let at_once = what.protection.is_accessible() && !what.on_demand && what.source == 0;
-    if at_once && !populate::has_room_for(bytes) {
+    if at_once && !watermark::has_room_for(bytes) {
         return Err(Errno::ENOMEM);
     }
     Ok(())

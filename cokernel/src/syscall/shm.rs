@@ -7,8 +7,8 @@ use ihk_ikc::process::op;
 
 use crate::addr::{is_page_aligned, page_down};
 use crate::arch::UserFrame;
+use crate::aspace::space::attributes;
 use crate::errno::{Errno, SyscallResult};
-use crate::mm::aspace::attributes;
 use crate::mm::{mirror, unmap, window};
 use crate::syscall::limits;
 use crate::syscall::mmap::find_place;

@@ -12,16 +12,18 @@ use ihk_ikc::process::{prot, range_kind, CreateMailbox, ImageRange, ProcessImage
 use ihk_ikc::ABI_VERSION;
 use x86_64::PhysAddr;
 
-use crate::arch;
-use crate::arch::paging::{Flags, PageSize};
+use crate::arch::pte::{Flags, PageSize};
+use crate::aspace::populate;
+use crate::aspace::space::{attributes, AddressSpace};
 use crate::delegate::Slots;
 use crate::errno::Errno;
-use crate::mm::aspace::{attributes, AddressSpace};
-use crate::mm::{duplicate, phys, populate, reserve, window};
+use crate::frames::{allocator, watermark};
+use crate::mm::{duplicate, window};
 use crate::task::ledger::Ledger;
 use crate::task::process::{self, Parts, Process};
 use crate::task::rlimit_numbers::{AS, STACK};
 use crate::task::signal::ProcessSignals;
+use crate::{arch, partition};
 
 /// How much of the stack's upper end is there from the start: what mcexec writes, and a bit more.
 const INITIAL_STACK_BYTES: u64 = 128 << 10;
@@ -53,9 +55,9 @@ fn make(handle: ProcessHandle, mailbox: &CreateMailbox, cpu: u32) -> Result<Proc
 }
 
 fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
-    let revoke_array = reserve::alloc_structure().ok_or(Errno::ENOMEM)?;
+    let revoke_array = watermark::alloc_structure().ok_or(Errno::ENOMEM)?;
     let Some(slots) = Slots::new() else {
-        phys::free_small(revoke_array);
+        allocator::free_small(revoke_array);
         return Err(Errno::ENOMEM);
     };
     Ok(Parts {
@@ -140,7 +142,7 @@ fn add_segment(space: &AddressSpace, place: Range, protection: Protection) -> Re
     if !space.is_valid(place) {
         return Err(Errno::EINVAL);
     }
-    if !populate::has_room_for(place.bytes()) {
+    if !watermark::has_room_for(place.bytes()) {
         return Err(Errno::ENOMEM);
     }
     space.with(|inner| inner.add_area(place, attributes(Kind::Segment, protection)))?;
@@ -229,7 +231,7 @@ fn add_vdso_page(space: &AddressSpace, place: Range, page: u64, exec: bool) -> R
         if page == 0 {
             return Ok(());
         }
-        if page % PAGE_BYTES != 0 || page >= PHYSICAL_END || phys::contains(page, PAGE_BYTES) {
+        if page % PAGE_BYTES != 0 || page >= PHYSICAL_END || partition::contains(page, PAGE_BYTES) {
             return Err(Errno::EINVAL);
         }
         let flags = Flags {

@@ -19,6 +19,7 @@ pub mod sched;
 pub mod signal;
 pub mod signal_frame;
 pub mod spawn_thread;
+pub mod stack;
 #[expect(
     unsafe_code,
     reason = "a thread's saved context belongs to the CPU that runs it"

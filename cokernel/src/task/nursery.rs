@@ -11,9 +11,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ihk_ikc::packet::ProcessHandle;
 
+use crate::aspace::space::AddressSpace;
 use crate::errno::Errno;
-use crate::mm::aspace::AddressSpace;
-use crate::mm::{duplicate, phys};
+use crate::frames::allocator;
+use crate::mm::duplicate;
 use crate::sync::SpinLock;
 use crate::task::process::{self, Parts, Process};
 
@@ -75,8 +76,8 @@ pub fn adopt(
 impl Unborn {
     /// Frees everything; Linux has not seen any of it.
     pub fn discard(self) {
-        self.parts.slots.frames().for_each(phys::free_small);
-        phys::free_small(self.parts.revoke_array);
+        self.parts.slots.frames().for_each(allocator::free_small);
+        allocator::free_small(self.parts.revoke_array);
         if self.space.remove_user() {
             duplicate::discard(&self.space);
         }

@@ -20,14 +20,16 @@ use ihk_ikc::process::RLIMITS;
 use x86_64::PhysAddr;
 
 use crate::arch::time::ticks_to_ns;
-use crate::arch::{tlb, UserFrame};
+use crate::arch::UserFrame;
+use crate::aspace::space::AddressSpace;
+use crate::aspace::{populate, shootdown};
 use crate::delegate::pool::{self, Pool};
 use crate::delegate::Slots;
 use crate::errno::Errno;
+use crate::frames::allocator;
+use crate::frames::extents::RunList;
 use crate::ikc;
-use crate::mm::aspace::AddressSpace;
-use crate::mm::runs::RunList;
-use crate::mm::{phys, populate, revoke};
+use crate::mm::revoke;
 use crate::sync::SpinLock;
 use crate::task::affinity::Affinity;
 use crate::task::clock::CpuClock;
@@ -401,7 +403,7 @@ impl Process {
             .for_each(|frame| slots.push_frame(frame));
         revoke::free_unexposed(&slots, &mut limbo);
         if self.space.remove_user() {
-            tlb::retire(&self.space.hardware);
+            shootdown::retire(&self.space.hardware);
             self.free_pages(&mut limbo);
         }
         if let Some(release) = &self.release {
@@ -444,6 +446,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        phys::free_small(self.revoke_array);
+        allocator::free_small(self.revoke_array);
     }
 }

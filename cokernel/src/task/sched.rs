@@ -15,10 +15,10 @@ use cokernel_logic::runqueue::RunQueue;
 use spin::Once;
 
 use crate::arch::time::{ticks_to_ns, Deadline};
-use crate::arch::tlb::Space;
-use crate::arch::{self, apic, context, fpu, paging, timer, UserFrame};
+use crate::arch::{self, apic, context, fpu, pte, timer, UserFrame};
+use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
-use crate::mm::{cleaner, phys};
+use crate::frames::{allocator, prezero};
 use crate::sync::{PerCpuArray, SpinLock};
 use crate::task::affinity::Affinity;
 use crate::task::cpu_timer;
@@ -128,7 +128,9 @@ pub fn spawn_user(thread: Arc<Thread>, cpu: u32, entry: &UserFrame) {
     assert!(cpu < arch::cpu_count(), "no CPU {cpu}");
     // SAFETY: the thread is new: no CPU has seen it.
     let saved = unsafe { thread.saved() };
-    saved.context = context::Context::for_user(thread.stack(), entry, first_steps);
+    let top = thread.stack().top();
+    // SAFETY: the top of a mapped stack of a thread that has not run yet.
+    saved.context = unsafe { context::Context::for_user(top, entry, first_steps) };
     thread.set_cpu(cpu);
     wake(&thread);
 }
@@ -381,7 +383,7 @@ fn load_space(own: &mut Own, next: &Thread) {
     }
     let cpu = arch::cpu_index();
     space.cpus.add(cpu);
-    paging::load_root(space.root);
+    pte::load_root(space.root);
     if let Some(old) = own.space.replace(Arc::clone(space)) {
         old.cpus.remove(cpu);
     }
@@ -420,7 +422,7 @@ extern "C" fn idle_loop() -> ! {
             schedule();
             pause = Pause::begin(poll_us);
         } else {
-            phys::drain_this_cpu();
+            allocator::drain_this_cpu();
             pause.halts();
             arch::wait_for_interrupt();
         }
@@ -438,7 +440,7 @@ fn poll_for_work(poll_us: u64) -> bool {
         if others_runnable() || steal() {
             break true;
         }
-        let clears = cleaner::clear_some(FRAMES_AT_A_TIME);
+        let clears = prezero::clear_some(FRAMES_AT_A_TIME);
         if deadline.passed() && !clears {
             break false;
         }

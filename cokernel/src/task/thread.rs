@@ -5,11 +5,12 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU8, Ordering};
 
-use crate::arch::context::{self, Context, KernelStack};
+use crate::arch::context::{self, Context};
 use crate::arch::fpu::FpuState;
-use crate::arch::tlb::Space;
+use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
 use crate::task::process::{Process, ThreadData};
+use crate::task::stack::KernelStack;
 
 /// Where a thread is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

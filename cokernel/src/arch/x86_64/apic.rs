@@ -8,7 +8,7 @@ use ihk_ikc::layout::{COKERNEL_IPI_VECTOR, LAPIC_BASE, MAX_CPUS};
 use x86_64::PhysAddr;
 
 use super::msr;
-use super::paging::{self, Flags, PageSize};
+use super::pte::Flags;
 use super::time::Deadline;
 
 /// Register offsets in xAPIC mode; the x2APIC register is offset / 16.
@@ -46,28 +46,30 @@ const NMI: u32 = 1 << 14 | 4 << 8;
 const DIVIDE_BY_1: u32 = 0xb;
 /// How long the command register may stay busy.
 const SEND_LIMIT_US: u64 = 1000;
-
 static X2APIC: AtomicBool = AtomicBool::new(false);
 static APIC_IDS: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
 
-/// Finds the mode and maps the registers. The boot CPU, once, with the kernel's tables in place.
+/// Where the registers lie in physical memory, and how they are to be mapped at [`LAPIC_BASE`] before
+/// [`init`]; `None` in x2APIC mode, in which they are no memory.
+pub fn registers() -> Option<(PhysAddr, Flags)> {
+    // SAFETY: every x86-64 CPU has this register.
+    let base = unsafe { msr::read(msr::APIC_BASE) };
+    let flags = Flags {
+        read: true,
+        write: true,
+        caching: UNCACHED,
+        ..Flags::default()
+    };
+    (base & BASE_X2APIC == 0).then(|| (PhysAddr::new(base & BASE_ADDRESS), flags))
+}
+
+/// Finds the mode. The boot CPU, once, with the [`registers`] mapped.
 pub(super) fn init(params: &BootParams) {
     // SAFETY: every x86-64 CPU has this register.
     let base = unsafe { msr::read(msr::APIC_BASE) };
     X2APIC.store(base & BASE_X2APIC != 0, Ordering::Relaxed);
     for (id, cpu) in APIC_IDS.iter().zip(&params.cpus) {
         id.store(cpu.apic_id, Ordering::Relaxed);
-    }
-    if base & BASE_X2APIC == 0 {
-        let flags = Flags {
-            read: true,
-            write: true,
-            caching: UNCACHED,
-            ..Flags::default()
-        };
-        let registers = PhysAddr::new(base & BASE_ADDRESS);
-        paging::map_kernel(LAPIC_BASE, registers, PageSize::Small, flags)
-            .expect("mapping the local APIC");
     }
 }
 
@@ -162,7 +164,7 @@ fn read(register: u32) -> u32 {
         // SAFETY: the register exists in x2APIC mode.
         return (unsafe { msr::read(x2apic(register)) } & 0xffff_ffff) as u32;
     }
-    // SAFETY: `init` mapped the page.
+    // SAFETY: the page was mapped before `init`.
     unsafe { address(register).read_volatile() }
 }
 
@@ -171,7 +173,7 @@ fn write(register: u32, value: u32) {
         // SAFETY: the register exists in x2APIC mode; the callers here know what they ask.
         return unsafe { msr::write(x2apic(register), u64::from(value)) };
     }
-    // SAFETY: `init` mapped the page; the callers here know what they ask.
+    // SAFETY: the page was mapped before `init`; the callers here know what they ask.
     unsafe { address(register).write_volatile(value) }
 }
 

@@ -11,14 +11,16 @@ use bootloader_api::info::{MemoryRegion, MemoryRegionKind, MemoryRegions};
 use bootloader_api::BootInfo;
 use ihk_ikc::boot::{BootParams, BOOT_MAGIC};
 use ihk_ikc::layout::{
-    DIRECT_MAP_BASE, IMAGE_BASE, LARGE_PAGE_BYTES, MAX_CPUS, MAX_MEMORY_RANGES, PAGE_BYTES,
+    DIRECT_MAP_BASE, IMAGE_BASE, LAPIC_BASE, LARGE_PAGE_BYTES, MAX_CPUS, MAX_MEMORY_RANGES,
+    PAGE_BYTES,
 };
 use x86_64::PhysAddr;
 
-use crate::arch::x86_64::paging::{self, Flags, PageSize, PageTable};
-use crate::arch::x86_64::{apic, clear, cpu, features, fpu, idt, syscall_entry, tables, timer};
+use super::pte::{self, Flags, PageSize};
+use super::{apic, clear, cpu, features, fpu, idt, syscall_entry, tables, timer};
+use crate::aspace::page_table::{self, PageTable};
 use crate::cell::OwnedCell;
-use crate::mm::phys;
+use crate::partition;
 
 core::arch::global_asm!(
     ".pushsection .text.entry, \"ax\"",
@@ -118,7 +120,7 @@ pub fn build_kernel_tables(params: &BootParams) {
     let mut tables = PageTable::new_kernel().expect("no memory for page tables");
     map_partition(&mut tables, params);
     map_image(&mut tables, params);
-    paging::set_kernel(tables);
+    page_table::set_kernel(tables);
 }
 
 /// The direct map: the partition and nothing else, readable and writable, never executable.
@@ -170,6 +172,10 @@ fn map_image(tables: &mut PageTable, params: &BootParams) {
 /// What the boot CPU prepares for all, once its own page tables are built.
 pub fn prepare_all(params: &BootParams) {
     idt::init();
+    if let Some((registers, flags)) = apic::registers() {
+        page_table::map_kernel(LAPIC_BASE, registers, PageSize::Small, flags)
+            .expect("mapping the local APIC");
+    }
     apic::init(params);
     fpu::init(params.cpu_count);
     clear::init();
@@ -182,7 +188,7 @@ pub fn enable_features(params: &BootParams, index: u32) {
 
 /// Leaves ihk.ko's page tables for the kernel's own.
 pub fn load_kernel_tables() {
-    paging::load_root(paging::kernel_root());
+    pte::load_root(pte::kernel_root());
 }
 
 /// Everything else this CPU needs before it runs threads.
@@ -217,7 +223,7 @@ pub fn reason_to_refuse(params: &BootParams) -> Option<&'static str> {
         frames += region.bytes / PAGE_BYTES;
         free_from = region.phys + region.bytes;
     }
-    if !phys::contains(params.boot_area.phys, params.boot_area.bytes)
+    if !partition::contains(params.boot_area.phys, params.boot_area.bytes)
         || params.boot_area.phys % PAGE_BYTES != 0
     {
         return Some("boot parameters: boot area outside the partition");

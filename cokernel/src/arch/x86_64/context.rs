@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The only stack switch, kernel stacks, and the registers that follow a thread besides.
-
-use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
-
-use ihk_ikc::layout::PAGE_BYTES;
+//! The only stack switch, and the registers that follow a thread besides.
 
 use super::frame::UserFrame;
-use super::paging::{Flags, PageSize};
-use super::{features, msr, paging};
-use crate::mm::{phys, reserve};
-use crate::sync::SpinLock;
+use super::{features, msr};
 
 core::arch::global_asm!(
     // context_switch(rdi = &mut old Context, rsi = &new Context)
@@ -46,67 +38,6 @@ extern "C" {
     fn context_start_user();
 }
 
-/// First address of the kernel stacks' own part of the address space.
-pub(super) const STACK_AREA: u64 = 0xffff_c000_0000_0000;
-/// Bytes of a stack.
-const STACK_BYTES: u64 = 32 << 10;
-/// Distance of two stacks; the lower part stays unmapped and catches an overflow.
-const STACK_STRIDE: u64 = 64 << 10;
-
-/// Stacks that were used and wait for the next thread; they stay mapped.
-static SPARE: SpinLock<Vec<u64>> = SpinLock::new(Vec::new());
-static NEXT: AtomicU64 = AtomicU64::new(STACK_AREA);
-
-/// A kernel stack with an unmapped page below it.
-pub struct KernelStack {
-    bottom: u64,
-}
-
-impl KernelStack {
-    /// A stack; `None` without memory.
-    pub fn new() -> Option<Self> {
-        let spare = SPARE.lock().pop();
-        if let Some(bottom) = spare {
-            phys::take_up(STACK_BYTES / PAGE_BYTES);
-            return Some(Self { bottom });
-        }
-        if !reserve::has_room_for_structures(STACK_BYTES) {
-            return None;
-        }
-        let end = NEXT.fetch_add(STACK_STRIDE, Ordering::Relaxed) + STACK_STRIDE;
-        let bottom = end - STACK_BYTES;
-        let flags = Flags {
-            read: true,
-            write: true,
-            ..Flags::default()
-        };
-        for va in (bottom..end).step_by(PAGE_BYTES as usize) {
-            let frame = phys::alloc_small()?;
-            paging::map_kernel(va, frame, PageSize::Small, flags).ok()?;
-        }
-        Some(Self { bottom })
-    }
-
-    /// One past its highest byte.
-    pub fn top(&self) -> u64 {
-        self.bottom + STACK_BYTES
-    }
-}
-
-impl Drop for KernelStack {
-    fn drop(&mut self) {
-        SPARE.lock().push(self.bottom);
-        phys::set_aside(STACK_BYTES / PAGE_BYTES);
-    }
-}
-
-/// Whether `address` lies in the unmapped part below a kernel stack.
-pub fn is_guard(address: u64) -> bool {
-    let end = NEXT.load(Ordering::Relaxed);
-    (STACK_AREA..end).contains(&address)
-        && (address - STACK_AREA) % STACK_STRIDE < STACK_STRIDE - STACK_BYTES
-}
-
 /// Where a thread that does not run goes on: its stack pointer; the rest lies on the stack.
 #[repr(C)]
 pub struct Context {
@@ -119,8 +50,13 @@ impl Context {
         Self { rsp: 0 }
     }
 
-    /// Of a thread that, on `stack`, will call `first` and then go to user mode with `entry`.
-    pub fn for_user(stack: &KernelStack, entry: &UserFrame, first: extern "C" fn()) -> Self {
+    /// Of a thread that, on the stack that ends at `top`, will call `first` and then go to user mode with
+    /// `entry`.
+    ///
+    /// # Safety
+    ///
+    /// The stack is mapped and belongs to a thread that has not run yet.
+    pub unsafe fn for_user(top: u64, entry: &UserFrame, first: extern "C" fn()) -> Self {
         /// What `context_switch` pops, and what lies above it.
         #[repr(C)]
         struct Initial {
@@ -133,7 +69,7 @@ impl Context {
             return_to: u64,
             frame: UserFrame,
         }
-        let rsp = stack.top() - size_of::<Initial>() as u64;
+        let rsp = top - size_of::<Initial>() as u64;
         let initial = Initial {
             r15: 0,
             r14: 0,
@@ -145,7 +81,7 @@ impl Context {
             frame: *entry,
         };
         let slot = core::ptr::with_exposed_provenance_mut::<Initial>(rsp as usize);
-        // SAFETY: the top of a mapped stack that belongs to a thread that has not run yet.
+        // SAFETY: by this function's contract.
         unsafe { slot.write(initial) };
         Self { rsp }
     }

@@ -5,7 +5,8 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use ihk_ikc::layout::MAX_CPUS;
 
-use super::{msr, tlb};
+use super::msr;
+use crate::aspace::shootdown;
 use crate::task::thread::Thread;
 
 /// Offset of [`Cpu::kernel_stack`], for the entry code.
@@ -186,7 +187,7 @@ pub fn cpu_count() -> u32 {
 /// or whether the instance is stopping.
 pub fn relax() {
     core::hint::spin_loop();
-    tlb::serve();
+    shootdown::serve();
     crate::panic::stop_if_asked();
 }
 

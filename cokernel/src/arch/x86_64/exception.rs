@@ -4,9 +4,9 @@
 
 use cokernel_logic::signals::number::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 
+use super::frame::UserFrame;
+use super::uaccess;
 use crate::addr::USER_END;
-use crate::arch::x86_64::frame::UserFrame;
-use crate::arch::x86_64::uaccess;
 use crate::mm::fault::{self, Access, FaultOutcome};
 use crate::panic;
 use crate::task::sched;

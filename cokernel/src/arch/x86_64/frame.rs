@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `UserFrame`: the registers of a program as an entry into the kernel saved them.
 
+use super::gdt::{USER_CS, USER_SS};
 use crate::addr::USER_END;
-use crate::arch::x86_64::gdt::{USER_CS, USER_SS};
 
 /// Bits of RFLAGS user space may choose: CF PF AF ZF SF TF DF OF NT AC ID.
 const USER_RFLAGS: u64 = 0x0024_4dd5;

@@ -5,7 +5,7 @@
 //! which completes a [`super::frame::UserFrame`]. Vectors that may strike anywhere, even between
 //! `syscall` and the kernel's own stack, enter through `trap_paranoid` on a stack of their own.
 
-use crate::arch::x86_64::gdt::KERNEL_CS;
+use super::gdt::KERNEL_CS;
 
 /// Non-maskable interrupt.
 pub(super) const NMI: u8 = 2;

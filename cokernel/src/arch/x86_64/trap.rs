@@ -8,8 +8,9 @@ use cokernel_logic::signals::number::SIGSEGV;
 use ihk_ikc::layout::{COKERNEL_IPI_VECTOR, DOORBELL_VECTOR, TIMER_VECTOR};
 
 use super::frame::UserFrame;
-use super::{apic, context, cpu, exception, idt, timer, tlb};
-use crate::task::{sched, signal};
+use super::{apic, cpu, exception, idt, timer};
+use crate::aspace::shootdown;
+use crate::task::{sched, signal, stack};
 use crate::{ikc, panic};
 
 core::arch::global_asm!(
@@ -212,7 +213,7 @@ fn interrupt(vector: u64) {
     match u8::try_from(vector) {
         Ok(DOORBELL_VECTOR) => ikc::drain(),
         Ok(COKERNEL_IPI_VECTOR) => {
-            tlb::serve();
+            shootdown::serve();
             sched::note_arrival();
         }
         Ok(TIMER_VECTOR) => timer::interrupt(),
@@ -230,7 +231,7 @@ fn non_maskable(frame: &UserFrame) {
 
 fn double_fault(frame: &UserFrame) -> ! {
     let address = exception::fault_address();
-    if context::is_guard(address) {
+    if stack::is_guard(address) {
         panic::die(
             format_args!("kernel stack overflow at {address:#x}"),
             Some(frame),

@@ -3,8 +3,8 @@
 //! the copy with an error: the instructions that may fault are listed in the exception table.
 //! Callers hold no lock the fault handler takes.
 
+use super::features;
 use crate::addr::is_user_range;
-use crate::arch::x86_64::features;
 
 /// User memory that is not there, or not with the needed right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

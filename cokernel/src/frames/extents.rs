@@ -4,12 +4,13 @@
 use alloc::vec::Vec;
 
 use cokernel_logic::frames::FRAMES_PER_BLOCK;
-use ihk_ikc::exposed::{self, FrameRun};
+use ihk_ikc::exposed;
+use ihk_ikc::exposed::FrameRun;
 use ihk_ikc::layout::PAGE_BYTES;
 use x86_64::PhysAddr;
 
-use crate::arch::paging::Mapping;
-use crate::mm::phys;
+use crate::arch::pte::Mapping;
+use crate::partition;
 
 /// Frames taken out of an address space.
 #[derive(Default)]
@@ -46,7 +47,7 @@ impl RunList {
 
     /// Adds one frame of the partition.
     pub fn push_frame(&mut self, frame: PhysAddr) {
-        if let Some(first) = phys::frame_number(frame) {
+        if let Some(first) = partition::frame_number(frame) {
             self.push(FrameRun { first, count: 1 });
         }
     }
@@ -61,7 +62,7 @@ impl RunList {
     /// Adds the frames of a page if Linux may have mapped any.
     pub fn add_if_exposed(&mut self, mapping: &Mapping) {
         if let Some(run) =
-            run_of(mapping).filter(|run| exposed::any_set(phys::exposed_bits(), *run))
+            run_of(mapping).filter(|run| exposed::any_set(partition::exposed_bits(), *run))
         {
             self.push(run);
         }
@@ -70,7 +71,7 @@ impl RunList {
 
 /// The frames of a page, if they are the partition's.
 pub fn run_of(mapping: &Mapping) -> Option<FrameRun> {
-    let first = phys::frame_number(mapping.pa)?;
+    let first = partition::frame_number(mapping.pa)?;
     let count = u32::try_from(mapping.size.bytes() / PAGE_BYTES).ok()?;
     Some(FrameRun { first, count })
 }

@@ -6,7 +6,7 @@
 use ihk_ikc::layout::PAGE_BYTES;
 use x86_64::PhysAddr;
 
-use crate::mm::{files, phys, quarantine};
+use crate::frames::{allocator, page_cache, pinned, table};
 
 /// Programs leave this part of the partition to the kernel: 1 / this, and at least
 /// [`RESERVE_FRAMES`].
@@ -29,9 +29,9 @@ pub fn has_room_for_structures(bytes: u64) -> bool {
 /// A frame for what the kernel keeps for a program, with undefined contents.
 pub fn alloc_structure() -> Option<PhysAddr> {
     let room = has_room_for_structures(PAGE_BYTES)
-        || quarantine::recheck() && has_room_for_structures(PAGE_BYTES);
+        || pinned::recheck() && has_room_for_structures(PAGE_BYTES);
     if room {
-        phys::alloc_small()
+        allocator::alloc_small()
     } else {
         None
     }
@@ -39,8 +39,8 @@ pub fn alloc_structure() -> Option<PhysAddr> {
 
 fn is_left_after(bytes: u64, fraction: u64) -> bool {
     let wanted = bytes / PAGE_BYTES;
-    let reserve = (phys::stats().total / RESERVE_FRACTION).max(RESERVE_FRAMES) / fraction;
-    let is_left = || phys::stats().free.saturating_sub(wanted) > reserve;
+    let reserve = (table::stats().total / RESERVE_FRACTION).max(RESERVE_FRAMES) / fraction;
+    let is_left = || table::stats().free.saturating_sub(wanted) > reserve;
     let needed = wanted.saturating_add(reserve + 1);
-    is_left() || files::reclaim(needed.saturating_sub(phys::stats().free)) && is_left()
+    is_left() || page_cache::reclaim(needed.saturating_sub(table::stats().free)) && is_left()
 }

@@ -11,8 +11,9 @@ use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use linked_list_allocator::Heap;
 use x86_64::PhysAddr;
 
-use crate::mm::slab::Slab;
-use crate::mm::{emergency, phys};
+use crate::frames::slab::Slab;
+use crate::frames::{allocator, heap_reserve, table};
+use crate::partition;
 use crate::sync::SpinLock;
 
 /// Smallest size class, as a power of two.
@@ -34,10 +35,10 @@ static BOOT_END: AtomicUsize = AtomicUsize::new(0);
 /// the frame allocator will not get.
 pub fn init_boot(start: PhysAddr, bytes: u64) {
     assert!(
-        phys::contains(start.as_u64(), bytes),
+        partition::contains(start.as_u64(), bytes),
         "boot heap outside the partition"
     );
-    let first = phys::direct_map_ptr(start);
+    let first = partition::direct_map_ptr(start);
     BOOT_START.store(first.addr(), Ordering::Relaxed);
     BOOT_END.store(first.addr() + bytes as usize, Ordering::Relaxed);
     // SAFETY: just checked to lie in the partition; the caller gives it to nobody else.
@@ -50,15 +51,15 @@ struct KernelHeap;
 // locks, runs by the frame allocator. Blocks are as large and as aligned as the layout asks.
 unsafe impl GlobalAlloc for KernelHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if !phys::is_ready() {
+        if !table::is_ready() {
             let block = BOOT_HEAP.lock().allocate_first_fit(layout);
             return block.map_or(null_mut(), NonNull::as_ptr);
         }
         match class(layout) {
             Some(class) => SLABS[class].lock().take(),
             None => run_of(layout)
-                .and_then(|frames| phys::alloc_run(frames).or_else(emergency::take))
-                .map_or(null_mut(), phys::direct_map_ptr),
+                .and_then(|frames| allocator::alloc_run(frames).or_else(heap_reserve::take))
+                .map_or(null_mut(), partition::direct_map_ptr),
         }
     }
 
@@ -78,9 +79,9 @@ unsafe impl GlobalAlloc for KernelHeap {
             Some(class) => unsafe { SLABS[class].lock().put(block) },
             None => {
                 let address = PhysAddr::new(block.addr() as u64 - DIRECT_MAP_BASE);
-                let frames = run_of(layout).filter(|_| !emergency::put(address));
+                let frames = run_of(layout).filter(|_| !heap_reserve::put(address));
                 if let Some(frames) = frames {
-                    phys::free_run(address, frames);
+                    allocator::free_run(address, frames);
                 }
             }
         }

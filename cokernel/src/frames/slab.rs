@@ -7,7 +7,8 @@ use core::ptr::null_mut;
 use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use x86_64::PhysAddr;
 
-use crate::mm::phys;
+use crate::frames::allocator;
+use crate::partition;
 
 const FRAME_BYTES: usize = PAGE_BYTES as usize;
 /// Room for [`Frame`] at the start of each frame; smaller blocks stay aligned behind it.
@@ -27,7 +28,7 @@ struct Frame {
 const _: () = assert!(size_of::<Frame>() <= HEADER_BYTES);
 
 /// The frames of one block size, a power of two.
-pub(super) struct Slab {
+pub struct Slab {
     bytes: usize,
     /// First frame with a free block.
     partial: *mut Frame,
@@ -38,7 +39,7 @@ unsafe impl Send for Slab {}
 
 impl Slab {
     /// A slab without frames, for blocks of `bytes`.
-    pub(super) const fn new(bytes: usize) -> Self {
+    pub const fn new(bytes: usize) -> Self {
         assert!(bytes.is_power_of_two() && bytes >= size_of::<*mut u8>() && bytes < FRAME_BYTES);
         Self {
             bytes,
@@ -47,7 +48,7 @@ impl Slab {
     }
 
     /// A block, or null if there is no memory.
-    pub(super) fn take(&mut self) -> *mut u8 {
+    pub fn take(&mut self) -> *mut u8 {
         if self.partial.is_null() {
             self.refill();
         }
@@ -70,7 +71,7 @@ impl Slab {
     /// # Safety
     ///
     /// It came from [`Self::take`] of this slab, and nobody uses it any more.
-    pub(super) unsafe fn put(&mut self, block: *mut u8) {
+    pub unsafe fn put(&mut self, block: *mut u8) {
         let start = block.map_addr(|address| address & !(FRAME_BYTES - 1));
         // SAFETY: by contract `block` lies in a frame of ours, which begins with its header.
         let frame = unsafe { &mut *start.cast::<Frame>() };
@@ -84,16 +85,16 @@ impl Slab {
         if frame.used == 0 {
             self.unlink(frame);
             let address = start.addr() as u64 - DIRECT_MAP_BASE;
-            phys::free_small(PhysAddr::new(address));
+            allocator::free_small(PhysAddr::new(address));
         }
     }
 
     /// Cuts a fresh frame into blocks.
     fn refill(&mut self) {
-        let Some(address) = phys::alloc_small() else {
+        let Some(address) = allocator::alloc_small() else {
             return;
         };
-        let start = phys::direct_map_ptr(address);
+        let start = partition::direct_map_ptr(address);
         let header = Frame {
             next: null_mut(),
             previous: null_mut(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Pages of files that are kept: one copy of each page of an edition, for every process that maps it,
 //! read-only or copied on write. Linux names the editions and has read the pages
-//! ([`super::load`]); no program, and no proxy, ever had one of these frames for writing.
+//! ([`crate::mm::load`]); no program, and no proxy, ever had one of these frames for writing.
 //!
 //! A page that no process has stays until memory is wanted. Lock order: address space → this →
 //! counts of shared frames → heap → frames.
@@ -10,7 +10,7 @@ use cokernel_logic::editions::{Editions, Inserted, PAGES_PER_CHUNK};
 use ihk_ikc::exposed::FrameRun;
 use spin::Once;
 
-use crate::mm::{phys, quarantine, reserve, share};
+use crate::frames::{pinned, refcount, table};
 use crate::sync::SpinLock;
 
 /// Chunks that are kept at most, whatever the size of the partition.
@@ -18,13 +18,11 @@ const MOST_CHUNKS: usize = 1024;
 /// Kept pages take this part of the partition: 1 / this.
 const MOST_FRACTION: u64 = 4;
 /// Heap that keeping a page takes at most: the list of a chunk, and the counts of a block.
-const STRUCTURE_BYTES: u64 = 8192;
+pub const STRUCTURE_BYTES: u64 = 8192;
 /// Frames reclaimed beyond what is missing, so that the next one who needs some finds them.
 const SURPLUS: u64 = 256;
-
 /// No frame.
 pub const NONE: u32 = u32::MAX;
-
 static KEPT: Once<SpinLock<Editions>> = Once::new();
 
 /// Makes room for the index. Once, when the heap works.
@@ -35,7 +33,7 @@ pub fn init() {
 /// What became of a page that Linux has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// It is kept. The caller has it like any process: it gives it up by [`share::release`].
+    /// It is kept. The caller has it like any process: it gives it up by [`refcount::release`].
     New,
     /// Another process was faster. The caller has this frame, as with `New`, and its own one still.
     There(u32),
@@ -44,7 +42,7 @@ pub enum Kept {
 }
 
 /// Puts the frames of pages of `edition`, from page `first` on, into `frames`, as far as they are kept;
-/// the caller then has them like any process, and gives them up by [`share::release`].
+/// the caller then has them like any process, and gives them up by [`refcount::release`].
 pub fn look_up(edition: u64, first: u64, frames: &mut [u32]) {
     let Some(kept) = KEPT.get() else { return };
     let mut kept = kept.lock();
@@ -60,7 +58,7 @@ pub fn look_up(edition: u64, first: u64, frames: &mut [u32]) {
             count: count as u32,
         };
         // Frames that too many have are read once more instead.
-        if run.first != NONE && share::add(run).is_err() {
+        if run.first != NONE && refcount::add(run).is_err() {
             frames[at..at + count].fill(NONE);
         }
         at += count;
@@ -73,7 +71,8 @@ pub fn adjacent(frames: &[u32]) -> usize {
     1 + frames.windows(2).take_while(follows).count()
 }
 
-/// Keeps `frame`, which Linux has filled and nobody else has, as page `page` of `edition`.
+/// Keeps `frame`, which Linux has filled and nobody else has, as page `page` of `edition`. The caller has
+/// seen that there is room for [`STRUCTURE_BYTES`].
 pub fn keep(edition: u64, page: u64, frame: u32) -> Kept {
     let Some(kept) = KEPT.get().filter(|_| has_room()) else {
         return Kept::No;
@@ -85,28 +84,25 @@ pub fn keep(edition: u64, page: u64, frame: u32) -> Kept {
     let mut kept = kept.lock();
     let before = kept.chunks();
     let inserted = kept.insert(edition, page, frame);
-    phys::set_aside(kept.chunks() - before);
+    table::set_aside(kept.chunks() - before);
     let (frame, outcome) = match inserted {
         Inserted::Full => return Kept::No,
         Inserted::There(other) => (other, Kept::There(other)),
         Inserted::New => {
-            share::keep(frame);
+            refcount::keep(frame);
             (frame, Kept::New)
         }
     };
     // A frame that is just being kept is nobody's, so its count has room.
-    match share::add(single(frame)) {
+    match refcount::add(single(frame)) {
         Ok(()) => outcome,
-        Err(share::Overflow) => Kept::No,
+        Err(refcount::Overflow) => Kept::No,
     }
 }
 
 fn has_room() -> bool {
-    let most = phys::stats().total / MOST_FRACTION;
-    if pages() >= most && !reclaim(SURPLUS) {
-        return false;
-    }
-    reserve::has_room_for_structures(STRUCTURE_BYTES)
+    let most = table::stats().total / MOST_FRACTION;
+    pages() < most || reclaim(SURPLUS)
 }
 
 /// Pages that are kept.
@@ -120,12 +116,12 @@ pub fn forget(edition: u64) {
     let mut kept = kept.lock();
     let before = kept.chunks();
     kept.forget(edition, drop_frame);
-    phys::take_up(before - kept.chunks());
+    table::take_up(before - kept.chunks());
 }
 
 /// Frees at least `count` frames that no process has, if there are so many; whether there were.
 pub fn reclaim(count: u64) -> bool {
-    if phys::reclaimable() < count {
+    if table::reclaimable() < count {
         return false;
     }
     shrink(count.saturating_add(SURPLUS)) >= count
@@ -133,22 +129,22 @@ pub fn reclaim(count: u64) -> bool {
 
 /// Frees all frames that no process has, for who needs large pages; whether there were any.
 pub fn reclaim_all() -> bool {
-    phys::reclaimable() != 0 && shrink(u64::MAX) != 0
+    table::reclaimable() != 0 && shrink(u64::MAX) != 0
 }
 
 fn shrink(count: u64) -> u64 {
     let Some(kept) = KEPT.get() else { return 0 };
     let mut kept = kept.lock();
     let before = kept.chunks();
-    let pages = kept.shrink(count, share::is_idle, drop_frame);
+    let pages = kept.shrink(count, refcount::is_idle, drop_frame);
     let chunks = before - kept.chunks();
-    phys::take_up(chunks);
+    table::take_up(chunks);
     pages + chunks
 }
 
 fn drop_frame(frame: u32) {
-    if share::let_go(frame) {
-        quarantine::free_or_keep(single(frame));
+    if refcount::let_go(frame) {
+        pinned::free_or_keep(single(frame));
     }
 }
 

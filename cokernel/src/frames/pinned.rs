@@ -5,12 +5,13 @@
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use ihk_ikc::exposed::{self, FrameRun};
+use ihk_ikc::exposed;
+use ihk_ikc::exposed::FrameRun;
 
-use crate::ikc;
-use crate::mm::phys;
-use crate::mm::runs::blocks_of;
+use crate::frames::allocator;
+use crate::frames::extents::blocks_of;
 use crate::sync::SpinLock;
+use crate::{ikc, partition};
 
 /// Only the frame allocator's lock is taken under it.
 static PINNED: SpinLock<Vec<FrameRun>> = SpinLock::new(Vec::new());
@@ -21,7 +22,7 @@ pub fn free_or_keep(run: FrameRun) {
 }
 
 fn free_or_keep_in_block(run: FrameRun) {
-    let bits = phys::exposed_bits();
+    let bits = partition::exposed_bits();
     if !exposed::any_set(bits, run) {
         free(run);
         return;
@@ -70,7 +71,7 @@ pub fn recheck() -> bool {
 /// Gives `run` back to the frame allocator, block by block.
 pub fn free(run: FrameRun) {
     for part in blocks_of(run) {
-        phys::free_run(phys::frame_address(part.first), part.count);
+        allocator::free_run(partition::frame_address(part.first), part.count);
     }
 }
 

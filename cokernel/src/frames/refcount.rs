@@ -2,7 +2,7 @@
 //! Frames that several address spaces have: how many, beyond the first. Forks raise the counts,
 //! whoever takes a frame out of an address space lowers them, and the last one frees it.
 //!
-//! The pages of files that are kept ([`super::files`]) count as an address space more: while one is
+//! The pages of files that are kept ([`crate::frames::page_cache`]) count as an address space more: while one is
 //! kept, every address space that has it is a further one, so none of them writes it or frees it.
 //!
 //! Counts exist only for blocks with a shared frame. Lock order: like the frame allocator's lock,
@@ -14,9 +14,10 @@ use alloc::vec::Vec;
 use cokernel_logic::frames::FRAMES_PER_BLOCK;
 use ihk_ikc::exposed::FrameRun;
 
-use crate::arch::paging::Mapping;
-use crate::mm::phys;
-use crate::mm::runs::{self, blocks_of};
+use crate::arch::pte::Mapping;
+use crate::frames::extents::{self, blocks_of};
+use crate::frames::table;
+use crate::partition;
 use crate::sync::SpinLock;
 
 /// The counts of one block.
@@ -52,7 +53,7 @@ enum Lowered {
 
 /// Makes room for marks of kept frames. Once, when the heap works.
 pub fn init() {
-    let words = (phys::block_count() * FRAMES_PER_BLOCK).div_ceil(64);
+    let words = (partition::block_count() * FRAMES_PER_BLOCK).div_ceil(64);
     COUNTS.lock().kept.resize(words as usize, 0);
 }
 
@@ -69,7 +70,7 @@ pub fn add(run: FrameRun) -> Result<(), Overflow> {
     }
     for part in blocks_of(run) {
         let woken = frames(part).filter(|&frame| counts.raise(frame)).count();
-        phys::used_again(part.first, woken as u64);
+        table::used_again(part.first, woken as u64);
     }
     Ok(())
 }
@@ -80,7 +81,7 @@ pub struct Overflow;
 
 /// An address space gives up `run`: hands those frames to `free` that nobody else has.
 pub fn release(run: FrameRun, mut free: impl FnMut(FrameRun)) {
-    let mut own = runs::RunList::new();
+    let mut own = extents::RunList::new();
     {
         let mut counts = COUNTS.lock();
         for part in blocks_of(run) {
@@ -96,7 +97,7 @@ pub fn release(run: FrameRun, mut free: impl FnMut(FrameRun)) {
                     Lowered::Shared => {}
                 }
             }
-            phys::may_be_reclaimed(part.first, idle);
+            table::may_be_reclaimed(part.first, idle);
         }
     }
     own.as_slice().iter().copied().for_each(&mut free);
@@ -106,7 +107,7 @@ pub fn release(run: FrameRun, mut free: impl FnMut(FrameRun)) {
 pub fn keep(frame: u32) {
     let mut counts = COUNTS.lock();
     counts.mark(frame, true);
-    phys::may_be_reclaimed(frame, 1);
+    table::may_be_reclaimed(frame, 1);
 }
 
 /// `frame` is kept no longer. `true`: nobody else has it, free it.
@@ -115,7 +116,7 @@ pub fn let_go(frame: u32) -> bool {
     counts.mark(frame, false);
     match counts.lower(frame) {
         Lowered::Own => {
-            phys::used_again(frame, 1);
+            table::used_again(frame, 1);
             true
         }
         Lowered::Shared | Lowered::Idle => false,
@@ -124,7 +125,7 @@ pub fn let_go(frame: u32) -> bool {
 
 /// Whether another address space has a frame of `mapping`, too.
 pub fn is_shared(mapping: &Mapping) -> bool {
-    let Some(run) = runs::run_of(mapping) else {
+    let Some(run) = extents::run_of(mapping) else {
         return false;
     };
     let counts = COUNTS.lock();
@@ -173,7 +174,7 @@ impl Counts {
         let index = (frame / FRAMES_PER_BLOCK) as usize;
         if self.blocks.len() <= index {
             self.blocks
-                .resize_with(phys::block_count() as usize, || None);
+                .resize_with(partition::block_count() as usize, || None);
         }
         self.blocks[index].get_or_insert_with(|| {
             Box::new(Block {

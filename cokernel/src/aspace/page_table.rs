@@ -1,170 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Page tables: the only encoder and the only walker. Four levels; the lower half is a program's,
-//! the upper half is the kernel's and the same in every table.
+//! Page tables: the only walker. Four levels; the lower half is a program's, the upper half is the kernel's and
+//! the same in every table. Entries are those of [`crate::arch::pte`].
 //!
 //! Tables are arrays of atomic words, because Linux reads them at any time. A present leaf is
 //! changed by exchange, a full barrier, on which the protocol of `ihk_ikc::exposed` rests.
-//! A leaf with contents but no access right (PROT_NONE) is kept as a non-present entry.
-
-use core::ops::ControlFlow;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
-use ihk_ikc::process::caching;
 use x86_64::PhysAddr;
 
-use super::tlb::{self, Space};
-use crate::mm::{phys, reserve};
+use crate::arch::pte::{self, Flags, Mapping, PageSize, ADDRESS, ENTRIES, USED};
+use crate::aspace::shootdown::{self, Space};
+use crate::frames::{allocator, watermark};
+use crate::partition;
 use crate::sync::SpinLock;
 
-const PRESENT: u64 = 1;
-const WRITE: u64 = 1 << 1;
-const USER: u64 = 1 << 2;
-/// Accessed and dirty, set from the start: nobody reads them, and the CPU need not write them.
-const TOUCHED: u64 = 3 << 5;
-const LARGE: u64 = 1 << 7;
-const GLOBAL: u64 = 1 << 8;
-/// Free for software: [`Flags::mirrored`].
-const MIRRORED: u64 = 1 << 9;
-/// Software: the entry holds a frame although it is not present.
-const HELD: u64 = 1 << 10;
-/// The protection key of a leaf.
-const KEY_SHIFT: u32 = 59;
-const KEY: u64 = 0xf << KEY_SHIFT;
-/// Software: see [`PageTable::note_use`].
-const USED: u64 = 1 << 11;
-const NO_EXECUTE: u64 = 1 << 63;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-
-/// Entries of a table.
-const ENTRIES: u64 = 512;
 /// First entry of the kernel's half.
 const KERNEL_HALF: usize = 256;
 
 type Table = [AtomicU64; ENTRIES as usize];
-
-/// Size of a leaf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PageSize {
-    /// 4 KiB.
-    Small,
-    /// 2 MiB.
-    Large,
-    /// 1 GiB.
-    Giant,
-}
-
-impl PageSize {
-    /// In bytes.
-    pub const fn bytes(self) -> u64 {
-        1 << self.shift()
-    }
-
-    /// The next smaller size; small pages are not divided.
-    const fn below(self) -> Self {
-        match self {
-            Self::Small | Self::Large => Self::Small,
-            Self::Giant => Self::Large,
-        }
-    }
-
-    const fn is_large(self) -> bool {
-        !matches!(self, Self::Small)
-    }
-
-    const fn shift(self) -> u32 {
-        match self {
-            Self::Small => 12,
-            Self::Large => 21,
-            Self::Giant => 30,
-        }
-    }
-}
-
-/// What may be done to a page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags {
-    /// Any access at all; without it the page is held but cannot be touched.
-    pub read: bool,
-    /// Writable.
-    pub write: bool,
-    /// Executable.
-    pub exec: bool,
-    /// By user space.
-    pub user: bool,
-    /// How it is cached: index in Linux's page attribute table.
-    pub caching: u64,
-    /// The frame is Linux's, not the partition's. Means nothing to the hardware.
-    pub mirrored: bool,
-    /// The protection key.
-    pub key: u8,
-}
-
-impl Flags {
-    /// A program's page.
-    pub const fn user(read: bool, write: bool, exec: bool) -> Self {
-        Self {
-            read,
-            write,
-            exec,
-            user: true,
-            caching: 0,
-            mirrored: false,
-            key: 0,
-        }
-    }
-
-    const fn encode(self, is_large: bool) -> u64 {
-        let mut bits = TOUCHED | caching::bits_of(self.caching, is_large);
-        bits |= if self.read { PRESENT } else { HELD };
-        if self.write {
-            bits |= WRITE;
-        }
-        bits |= if self.user { USER } else { GLOBAL };
-        if !self.exec {
-            bits |= NO_EXECUTE;
-        }
-        if self.mirrored {
-            bits |= MIRRORED;
-        }
-        bits | (self.key as u64) << KEY_SHIFT & KEY
-    }
-
-    const fn decode(entry: u64, is_large: bool) -> Self {
-        Self {
-            read: entry & PRESENT != 0,
-            write: entry & WRITE != 0,
-            exec: entry & NO_EXECUTE == 0,
-            user: entry & USER != 0,
-            caching: caching::index_of(entry, is_large),
-            mirrored: entry & MIRRORED != 0,
-            key: ((entry & KEY) >> KEY_SHIFT) as u8,
-        }
-    }
-}
-
-/// A leaf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mapping {
-    /// First address of the page it points to.
-    pub pa: PhysAddr,
-    /// Its size.
-    pub size: PageSize,
-    /// Its rights.
-    pub flags: Flags,
-}
-
-impl Mapping {
-    fn of(entry: u64, size: PageSize) -> Self {
-        Self {
-            pa: PhysAddr::new(entry & ADDRESS & !(size.bytes() - 1)),
-            size,
-            flags: Flags::decode(entry, size.is_large()),
-        }
-    }
-}
 
 /// Why a page was not mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +50,7 @@ impl PageTable {
     /// Empty tables of a program, with the kernel's half in place.
     pub fn new_user() -> Option<Self> {
         let root = new_table()?;
-        let (to, from) = (table(root), table(kernel_root()));
+        let (to, from) = (table(root), table(pte::kernel_root()));
         for (to, from) in to.iter().zip(from).skip(KERNEL_HALF) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
@@ -205,7 +63,7 @@ impl PageTable {
     }
 
     /// Tables of the kernel itself, all entries empty. Boot only.
-    pub(super) fn new_kernel() -> Option<Self> {
+    pub fn new_kernel() -> Option<Self> {
         Some(Self {
             space: Arc::new(Space::new(new_table()?)),
             retired: Vec::new(),
@@ -267,11 +125,11 @@ impl PageTable {
         let slot = self.slot_for(va, size)?;
         let old = slot.load(Ordering::Relaxed);
         if old == 0 {
-            slot.store(leaf(pa, size, flags), Ordering::Release);
+            slot.store(pte::leaf(pa, size, flags), Ordering::Release);
             return Ok(());
         }
-        if size.is_large() && is_table(old, size) {
-            return self.replace_table(va, slot, size, leaf(pa, size, flags));
+        if size.is_large() && pte::is_table(old, size) {
+            return self.replace_table(va, slot, size, pte::leaf(pa, size, flags));
         }
         Err(MapError::Occupied)
     }
@@ -290,12 +148,13 @@ impl PageTable {
         flags: Flags,
         mut surplus: impl FnMut(PhysAddr),
     ) -> Result<(), MapError> {
-        let places = &self.table_for(va, PageSize::Small)?[index(va, PageSize::Small.shift())..];
+        let places =
+            &self.table_for(va, PageSize::Small)?[pte::index(va, PageSize::Small.shift())..];
         let mut mapped = 0;
         for (slot, number) in places.iter().zip(0..u64::from(count)) {
             let frame = pa + number * PAGE_BYTES;
             if slot.load(Ordering::Relaxed) == 0 {
-                slot.store(leaf(frame, PageSize::Small, flags), Ordering::Release);
+                slot.store(pte::leaf(frame, PageSize::Small, flags), Ordering::Release);
                 mapped += PAGE_BYTES;
             } else {
                 surplus(frame);
@@ -317,7 +176,7 @@ impl PageTable {
         let (slot, size) = self.leaf_slot(va)?;
         let pa = Mapping::of(slot.load(Ordering::Relaxed), size).pa;
         Some(Mapping::of(
-            slot.swap(leaf(pa, size, flags), Ordering::SeqCst),
+            slot.swap(pte::leaf(pa, size, flags), Ordering::SeqCst),
             size,
         ))
     }
@@ -327,7 +186,7 @@ impl PageTable {
         let (slot, PageSize::Small) = self.leaf_slot(va)? else {
             return None;
         };
-        let new = leaf(pa, PageSize::Small, flags);
+        let new = pte::leaf(pa, PageSize::Small, flags);
         Some(Mapping::of(
             slot.swap(new, Ordering::SeqCst),
             PageSize::Small,
@@ -350,11 +209,11 @@ impl PageTable {
         let offsets = (0u64..).step_by(size.below().bytes() as usize);
         for (entry, offset) in table(pieces).iter().zip(offsets) {
             entry.store(
-                leaf(old.pa + offset, size.below(), old.flags),
+                pte::leaf(old.pa + offset, size.below(), old.flags),
                 Ordering::Relaxed,
             );
         }
-        slot.swap(pointer(pieces), Ordering::SeqCst);
+        slot.swap(pte::pointer(pieces), Ordering::SeqCst);
         Ok(())
     }
 
@@ -475,14 +334,14 @@ impl PageTable {
         } else {
             va + PAGE_BYTES
         };
-        tlb::shootdown(&self.space, va, end, PageSize::Small);
+        shootdown::shootdown(&self.space, va, end, PageSize::Small);
         self.retired.append(&mut below);
         Ok(())
     }
 
     /// The entry of `size` for `va`; makes the tables above it.
     fn slot_for(&mut self, va: u64, size: PageSize) -> Result<&'static AtomicU64, MapError> {
-        Ok(&self.table_for(va, size)?[index(va, size.shift())])
+        Ok(&self.table_for(va, size)?[pte::index(va, size.shift())])
     }
 
     /// The table that has the entry of `size` for `va`; makes it and those above it.
@@ -494,9 +353,9 @@ impl PageTable {
             let value = slot.load(Ordering::Relaxed);
             base = if value == 0 {
                 let fresh = new_table().ok_or(MapError::OutOfFrames)?;
-                slot.store(pointer(fresh), Ordering::Release);
+                slot.store(pte::pointer(fresh), Ordering::Release);
                 fresh
-            } else if is_leaf_at(value, shift) {
+            } else if pte::is_leaf_at(value, shift) {
                 return Err(MapError::Occupied);
             } else {
                 PhysAddr::new(value & ADDRESS)
@@ -515,8 +374,8 @@ impl PageTable {
             if value == 0 {
                 return None;
             }
-            if is_leaf_at(value, shift) {
-                return Some((slot, size_at(shift)));
+            if pte::is_leaf_at(value, shift) {
+                return Some((slot, pte::size_at(shift)));
             }
             base = PhysAddr::new(value & ADDRESS);
             shift -= 9;
@@ -526,12 +385,12 @@ impl PageTable {
 
 impl Drop for PageTable {
     fn drop(&mut self) {
-        tlb::retire(&self.space);
+        shootdown::retire(&self.space);
         for entry in &table(self.space.root)[..KERNEL_HALF] {
             free_below(entry.load(Ordering::Relaxed), 39);
         }
-        self.retired.drain(..).for_each(phys::free_small);
-        phys::free_small(self.space.root);
+        self.retired.drain(..).for_each(allocator::free_small);
+        allocator::free_small(self.space.root);
     }
 }
 
@@ -545,17 +404,17 @@ fn visit_below<B>(
 ) -> ControlFlow<B> {
     let table = table(base);
     while va < to {
-        let slot = &table[index(va, shift)];
+        let slot = &table[pte::index(va, shift)];
         let value = slot.load(Ordering::Relaxed);
         let next = ((va >> shift) + 1) << shift;
-        if value != 0 && is_leaf_at(value, shift) {
-            let size = size_at(shift);
+        if value != 0 && pte::is_leaf_at(value, shift) {
+            let size = pte::size_at(shift);
             visitor(va & !(size.bytes() - 1), slot, size)?;
         } else if value != 0 {
             let below = PhysAddr::new(value & ADDRESS);
             visit_below(below, shift - 9, (va, to.min(next)), visitor)?;
         }
-        if index(next, shift) == 0 {
+        if pte::index(next, shift) == 0 {
             break; // the table ends here
         }
         va = next;
@@ -569,7 +428,7 @@ fn gather_empty(value: u64, shift: u32, tables: &mut Vec<PhysAddr>) -> bool {
     if value == 0 {
         return true;
     }
-    if is_leaf_at(value, shift) {
+    if pte::is_leaf_at(value, shift) {
         return false;
     }
     let below = PhysAddr::new(value & ADDRESS);
@@ -580,7 +439,7 @@ fn gather_empty(value: u64, shift: u32, tables: &mut Vec<PhysAddr>) -> bool {
 
 /// Frees the table that `value`, an entry for `1 << shift` bytes, points to, and those below.
 fn free_below(value: u64, shift: u32) {
-    if value == 0 || is_leaf_at(value, shift) {
+    if value == 0 || pte::is_leaf_at(value, shift) {
         return;
     }
     let below = PhysAddr::new(value & ADDRESS);
@@ -589,68 +448,29 @@ fn free_below(value: u64, shift: u32) {
             free_below(entry.load(Ordering::Relaxed), shift - 9);
         }
     }
-    phys::free_small(below);
+    allocator::free_small(below);
 }
 
 fn new_table() -> Option<PhysAddr> {
-    let frame = reserve::alloc_structure()?;
-    phys::zero(frame, PAGE_BYTES);
+    let frame = watermark::alloc_structure()?;
+    partition::zero(frame, PAGE_BYTES);
     Some(frame)
 }
 
 fn table(address: PhysAddr) -> &'static Table {
-    phys::page(address)
+    partition::page(address)
 }
 
-fn entry(base: PhysAddr, va: u64, shift: u32) -> &'static AtomicU64 {
-    &table(base)[index(va, shift)]
-}
-
-/// Which entry of a table whose entries stand for `1 << shift` bytes.
-const fn index(va: u64, shift: u32) -> usize {
-    (va >> shift & (ENTRIES - 1)) as usize
-}
-
-const fn leaf(pa: PhysAddr, size: PageSize, flags: Flags) -> u64 {
-    let large = if size.is_large() { LARGE } else { 0 };
-    pa.as_u64() | large | flags.encode(size.is_large())
-}
-
-/// An entry that points to the next table: the rights are the leaf's alone.
-fn pointer(below: PhysAddr) -> u64 {
-    below.as_u64() | PRESENT | WRITE | USER | TOUCHED
-}
-
-/// Size of a leaf whose entry stands for `1 << shift` bytes.
-const fn size_at(shift: u32) -> PageSize {
-    match shift {
-        12 => PageSize::Small,
-        21 => PageSize::Large,
-        _ => PageSize::Giant,
-    }
-}
-
-/// Whether a non-zero entry for `1 << shift` bytes is a leaf.
-const fn is_leaf_at(value: u64, shift: u32) -> bool {
-    shift == 12 || value & LARGE != 0
-}
-
-const fn is_table(value: u64, size: PageSize) -> bool {
-    value != 0 && !is_leaf_at(value, size.shift())
+pub fn entry(base: PhysAddr, va: u64, shift: u32) -> &'static AtomicU64 {
+    &table(base)[pte::index(va, shift)]
 }
 
 /// The kernel's own tables, once they are there.
 static KERNEL: SpinLock<Option<PageTable>> = SpinLock::new(None);
-static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
-
-/// Top-level table of the kernel itself; its upper half is in every table.
-pub fn kernel_root() -> PhysAddr {
-    PhysAddr::new(KERNEL_ROOT.load(Ordering::Relaxed))
-}
 
 /// Makes `tables` the kernel's, for ever. Boot only.
-pub(super) fn set_kernel(tables: PageTable) {
-    KERNEL_ROOT.store(tables.root().as_u64(), Ordering::Relaxed);
+pub fn set_kernel(tables: PageTable) {
+    pte::set_kernel_root(tables.root());
     *KERNEL.lock() = Some(tables);
 }
 
@@ -660,36 +480,12 @@ pub(super) fn set_kernel(tables: PageTable) {
 /// # Errors
 ///
 /// See [`MapError`]; nothing was mapped.
-pub(super) fn map_kernel(
-    va: u64,
-    pa: PhysAddr,
-    size: PageSize,
-    flags: Flags,
-) -> Result<(), MapError> {
+pub fn map_kernel(va: u64, pa: PhysAddr, size: PageSize, flags: Flags) -> Result<(), MapError> {
     let mut tables = KERNEL.lock();
     tables
         .as_mut()
         .ok_or(MapError::OutOfFrames)?
         .map(va, pa, size, flags)
-}
-
-/// Top-level table that is loaded on this CPU.
-pub fn loaded_root() -> PhysAddr {
-    let value: u64;
-    // SAFETY: reading CR3 has no effect.
-    unsafe {
-        core::arch::asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags))
-    };
-    PhysAddr::new(value & ADDRESS)
-}
-
-/// Loads a top-level table on this CPU.
-pub(crate) fn load_root(root: PhysAddr) {
-    // SAFETY: every root comes from a `PageTable` and carries the kernel's half; the owner of a
-    // `PageTable` retires it from all CPUs before it frees it.
-    unsafe {
-        core::arch::asm!("mov cr3, {}", in(reg) root.as_u64(), options(nostack, preserves_flags))
-    };
 }
 
 const _: () = assert!(LARGE_PAGE_BYTES == PageSize::Large.bytes());

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use cokernel_logic::frames::Place;
 use cokernel_logic::policy::{Mode, Policy};
 use cokernel_logic::sources::{Source, Sources};
 use cokernel_logic::vma::{AreaMap, Attributes, Kind, Protection, Range};
@@ -18,12 +19,13 @@ use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
 use ihk_ikc::packet::ProcessHandle;
 use x86_64::PhysAddr;
 
-use crate::arch::paging::{Flags, MapError, Mapping, PageSize, PageTable};
-use crate::arch::{self, relax, tlb};
+use crate::arch::pte::{Flags, Mapping, PageSize};
+use crate::arch::{self, relax};
+use crate::aspace::page_table::{MapError, PageTable};
+use crate::aspace::shootdown;
 use crate::errno::Errno;
-use crate::mm::phys::{self, Place};
-use crate::mm::runs::RunList;
-use crate::mm::{reserve, share};
+use crate::frames::extents::RunList;
+use crate::frames::{allocator, refcount, watermark};
 use crate::sync::SpinLock;
 use crate::task::process::{self, Process};
 use crate::task::sched;
@@ -40,7 +42,7 @@ pub struct AddressSpace {
     layout: AtomicUsize,
     inner: SpinLock<Inner>,
     /// The table as the hardware sees it.
-    pub hardware: Arc<tlb::Space>,
+    pub hardware: Arc<shootdown::Space>,
     /// Where areas may lie.
     pub window: Range,
     /// mmap areas are given out downwards from here.
@@ -191,7 +193,7 @@ impl AddressSpace {
     /// As [`Self::flush`], where no page was smaller than `size`: fewer addresses to name, and a flush that
     /// names them leaves what else the CPUs know.
     pub fn flush_pages(&self, range: Range, size: PageSize) {
-        tlb::shootdown(&self.hardware, range.start, range.end, size);
+        shootdown::shootdown(&self.hardware, range.start, range.end, size);
     }
 
     /// Forgets the translation of the page at `address` on every CPU that may have it.
@@ -228,7 +230,7 @@ impl Inner {
     ///
     /// `ENOMEM` if the range is taken or there are too many areas.
     pub fn add_area(&mut self, range: Range, attributes: Attributes) -> Result<(), Errno> {
-        if self.areas.len() >= MAX_AREAS || !reserve::has_room_for_structures(0) {
+        if self.areas.len() >= MAX_AREAS || !watermark::has_room_for_structures(0) {
             return Err(Errno::ENOMEM);
         }
         self.areas
@@ -267,7 +269,7 @@ impl Inner {
     ) -> Result<(), MapError> {
         let flags = flags_of(protection);
         self.table
-            .map_run(address, frame, count, flags, phys::free_small)
+            .map_run(address, frame, count, flags, allocator::free_small)
     }
 
     /// Takes pages out of `range`, ascending, until it is empty or [`MAX_RUNS`] runs of frames are
@@ -344,7 +346,7 @@ impl Inner {
     /// Whether the page at `address` must be copied before it is written.
     pub fn is_copied_on_write(&self, address: u64, mapping: &Mapping) -> bool {
         let area = self.areas.find(address);
-        area.is_none_or(|area| !area.attributes.shared) && share::is_shared(mapping)
+        area.is_none_or(|area| !area.attributes.shared) && refcount::is_shared(mapping)
     }
 
     /// The number of `policy`; 0 for the default one.
@@ -420,7 +422,7 @@ impl Inner {
             area.is_some_and(|area| area.range.start < address)
         };
         let cuts = [range.start, range.end].iter().filter(is_inside).count();
-        let room = self.areas.len() + cuts <= MAX_AREAS && reserve::has_room_for_structures(0);
+        let room = self.areas.len() + cuts <= MAX_AREAS && watermark::has_room_for_structures(0);
         if cuts != 0 && !room {
             return Err(Errno::ENOMEM);
         }

@@ -2,15 +2,17 @@
 //! Copy on write: the page of a private area that another address space has, too, is copied before
 //! it is written.
 
+use cokernel_logic::frames::Place;
 use cokernel_logic::vma::Protection;
 
 use crate::addr::page_down;
-use crate::arch::paging::{Mapping, PageSize};
+use crate::arch::pte::{Mapping, PageSize};
+use crate::aspace::populate;
+use crate::aspace::space::{flags_of, AddressSpace, Inner, Page};
 use crate::errno::Errno;
-use crate::mm::aspace::{flags_of, AddressSpace, Inner, Page};
-use crate::mm::phys::{self, Place};
-use crate::mm::runs::run_of;
-use crate::mm::{populate, quarantine, share};
+use crate::frames::extents::run_of;
+use crate::frames::{pinned, refcount};
+use crate::partition;
 
 /// Makes the page of `address` writable, which `rights` allow: as it is if nobody else has it, else
 /// as a copy. Under the lock of `inner`.
@@ -35,7 +37,7 @@ pub fn make_writable(
         .split_to_small(address)
         .map_err(|_| Errno::ENOMEM)?;
     let small = inner.table.lookup(address).ok_or(Errno::EFAULT)?;
-    if share::is_shared(&small) {
+    if refcount::is_shared(&small) {
         replace(space, inner, page_down(address), &small, rights)
     } else {
         inner.table.protect(address, flags_of(rights));
@@ -62,14 +64,14 @@ pub fn replace(
         .ok_or(Errno::EFAULT)?;
     space.flush_page(address);
     if let Some(run) = run_of(old) {
-        share::release(run, quarantine::free_or_keep);
+        refcount::release(run, pinned::free_or_keep);
     }
     Ok(())
 }
 
 fn copy_of(old: &Mapping, place: Place) -> Result<Page, Errno> {
     let frame = populate::alloc_frame(place).ok_or(Errno::ENOMEM)?;
-    phys::copy(old.pa, frame);
+    partition::copy(old.pa, frame);
     Ok(Page {
         frame,
         size: PageSize::Small,

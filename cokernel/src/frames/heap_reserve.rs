@@ -5,7 +5,8 @@
 use spin::Once;
 use x86_64::PhysAddr;
 
-use crate::mm::phys;
+use crate::frames::allocator;
+use crate::partition;
 use crate::sync::SpinLock;
 
 /// As many as CPUs can need at once before one of them has finished; what a CPU holds is short-lived.
@@ -24,10 +25,10 @@ static STORE: Once<SpinLock<[Option<Block>; BLOCKS]>> = Once::new();
 /// Sets the blocks aside, as far as there are any. Once, when the frames are there.
 pub fn init() {
     let block = |_| {
-        if phys::block_count() < FEW_BLOCKS {
+        if partition::block_count() < FEW_BLOCKS {
             return None;
         }
-        let start = phys::alloc_run(cokernel_logic::frames::FRAMES_PER_BLOCK)?;
+        let start = allocator::alloc_run(cokernel_logic::frames::FRAMES_PER_BLOCK)?;
         Some(Block {
             start,
             is_taken: false,

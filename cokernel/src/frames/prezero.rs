@@ -4,7 +4,7 @@
 //!
 //! Lock order: heap → [`CLEANING`] → frames.
 
-use crate::mm::phys;
+use crate::frames::table;
 use crate::sync::SpinLock;
 
 /// Held by the CPU that clears a piece.
@@ -14,17 +14,17 @@ static CLEANING: SpinLock<()> = SpinLock::new(());
 /// did. Takes no longer than that, and next to nothing if enough are clear. The caller holds no
 /// spin lock, and looks for its work again afterwards.
 pub fn clear_some(frames: u32) -> bool {
-    let Some(node) = phys::node_to_clean() else {
+    let Some(node) = table::node_to_clean() else {
         return false;
     };
     let Some(_cleaning) = CLEANING.try_lock() else {
         return false;
     };
-    phys::clear_free_frames(node, frames)
+    table::clear_free_frames(node, frames)
 }
 
 /// Does `body` while no frame is out of reach for being cleared.
-pub(super) fn while_nobody_cleans<R>(body: impl FnOnce() -> R) -> R {
+pub fn while_nobody_cleans<R>(body: impl FnOnce() -> R) -> R {
     let _quiet = CLEANING.lock();
     body()
 }

@@ -11,11 +11,11 @@ use spin::Once;
 use crate::sync::{PerCpuArray, SpinLock};
 
 /// Frames taken from the allocator, or given back to it, at a time.
-pub(super) const BATCH: usize = 32;
+pub const BATCH: usize = 32;
 const CAPACITY: usize = 2 * BATCH;
 
 /// Frame numbers, the last one in first.
-pub(super) struct Spare {
+pub struct Spare {
     frames: [u32; CAPACITY],
     count: usize,
 }
@@ -23,7 +23,7 @@ pub(super) struct Spare {
 static SPARES: Once<PerCpuArray<SpinLock<Spare>>> = Once::new();
 
 /// From now on the CPUs keep frames. Once, when the heap works.
-pub(super) fn init(cpus: u32) {
+pub fn init(cpus: u32) {
     let empty = |_| {
         SpinLock::new(Spare {
             frames: [0; CAPACITY],
@@ -47,7 +47,7 @@ impl Spare {
 
 /// A frame that this CPU keeps; if it has none, `refill` calls its argument with up to [`BATCH`]
 /// new ones. `None`: CPUs do not keep frames yet, or there is none.
-pub(super) fn take(refill: impl FnOnce(&mut dyn FnMut(u32))) -> Option<u32> {
+pub fn take(refill: impl FnOnce(&mut dyn FnMut(u32))) -> Option<u32> {
     let mut spare = SPARES.get()?.this().lock();
     if spare.count == 0 {
         refill(&mut |frame| spare.push(frame));
@@ -57,7 +57,7 @@ pub(super) fn take(refill: impl FnOnce(&mut dyn FnMut(u32))) -> Option<u32> {
 
 /// Has this CPU keep `frame`; `give_back` gets what becomes too much. `false`: CPUs do not keep
 /// frames yet.
-pub(super) fn put(frame: u32, give_back: impl FnOnce(&[u32])) -> bool {
+pub fn put(frame: u32, give_back: impl FnOnce(&[u32])) -> bool {
     let Some(spares) = SPARES.get() else {
         return false;
     };
@@ -72,7 +72,7 @@ pub(super) fn put(frame: u32, give_back: impl FnOnce(&[u32])) -> bool {
 }
 
 /// Hands all frames that this CPU keeps to `give_back`.
-pub(super) fn drain_this_cpu(give_back: impl FnOnce(&[u32])) {
+pub fn drain_this_cpu(give_back: impl FnOnce(&[u32])) {
     if let Some(spares) = SPARES.get() {
         drain(&mut spares.this().lock(), give_back);
     }
@@ -80,7 +80,7 @@ pub(super) fn drain_this_cpu(give_back: impl FnOnce(&[u32])) {
 
 /// Hands all frames that CPUs keep to `give_back`, a CPU at a time. The caller holds no lock of the
 /// heap or the frames.
-pub(super) fn drain_all(mut give_back: impl FnMut(&[u32])) {
+pub fn drain_all(mut give_back: impl FnMut(&[u32])) {
     let Some(spares) = SPARES.get() else {
         return;
     };

@@ -6,7 +6,7 @@ use cokernel_logic::vma::{Area, Range};
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_MIN};
 
 use crate::addr::page_down;
-use crate::mm::aspace::Inner;
+use crate::aspace::space::Inner;
 
 /// What stays free below, unless nothing can be touched there: Linux's default `stack_guard_gap`.
 const GUARD_BYTES: u64 = 256 * PAGE_BYTES;

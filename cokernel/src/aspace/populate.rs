@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Memory for areas: the largest pages that fit, zeroed, at once or at the first touch.
 
-use cokernel_logic::frames::FRAMES_PER_BLOCK;
+use cokernel_logic::frames::{Place, BLOCKS_PER_GIANT, FRAMES_PER_BLOCK};
 use cokernel_logic::policy::Policy;
 use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 use x86_64::PhysAddr;
 
 use crate::addr::{large_down, page_down};
-use crate::arch::paging::PageSize;
+use crate::arch::pte::PageSize;
+use crate::aspace::space::{AddressSpace, Inner, Page};
 use crate::errno::Errno;
-use crate::mm::aspace::{AddressSpace, Inner, Page};
-use crate::mm::phys::{self, Place, BLOCKS_PER_GIANT};
-use crate::mm::{files, quarantine};
+use crate::frames::watermark::has_room_for;
+use crate::frames::{allocator, page_cache, pinned};
 use crate::task::process;
-use crate::{arch, ikc};
-
-pub use crate::mm::reserve::has_room_for;
+use crate::{arch, ikc, partition};
 
 /// How much is filled in one go.
 const BREATH_BYTES: u64 = 256 << 10;
@@ -94,9 +92,9 @@ fn alloc_large(at: u64, policy: &Policy) -> Option<Page> {
     if !has_room_for(size.bytes()) {
         return None;
     }
-    let whole = || phys::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place);
+    let whole = || allocator::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place);
     // Pages of files that nobody has mapped may be what breaks the last blocks.
-    let reclaimed = || files::reclaim_all().then(whole).flatten();
+    let reclaimed = || page_cache::reclaim_all().then(whole).flatten();
     let frame = whole().or_else(reclaimed)?;
     Some(Page { frame, size })
 }
@@ -129,23 +127,23 @@ fn alloc_giant(space: &AddressSpace, at: u64, range: Range, policy: &Policy) -> 
     if space.with(|inner| inner.has_pages(whole)) {
         return None;
     }
-    let (frame, giant) = phys::alloc_giant_at(nearest(policy, at))?;
+    let (frame, giant) = allocator::alloc_giant_at(nearest(policy, at))?;
     if !has_room_for(0) {
         // Somebody else was promised the same.
-        phys::free_giant(frame);
+        allocator::free_giant(frame);
         return None;
     }
     for index in 0..BLOCKS_PER_GIANT {
         let block = frame + u64::from(index) * LARGE_PAGE_BYTES;
         for offset in (0..LARGE_PAGE_BYTES).step_by(BREATH_BYTES as usize) {
             if !giant.is_zero(index) {
-                phys::zero(block + offset, BREATH_BYTES);
+                partition::zero(block + offset, BREATH_BYTES);
                 ikc::beat();
                 ikc::poll();
             }
         }
         if process::try_current().is_some_and(|process| process.is_dying()) {
-            phys::free_giant(frame);
+            allocator::free_giant(frame);
             return None;
         }
     }
@@ -169,10 +167,10 @@ fn fill_run(space: &AddressSpace, at: u64, range: Range, protection: Protection)
         return None;
     }
     let place = policy.place(arch::cpu_node(), at / PageSize::Small.bytes());
-    let frame = phys::alloc_zeroed_run_at(count, place)?;
+    let frame = allocator::alloc_zeroed_run_at(count, place)?;
     let placed = space.with(|inner| inner.place_run(at, frame, count, protection));
     if placed.is_err() {
-        phys::free_run(frame, count);
+        allocator::free_run(frame, count);
         return None;
     }
     Some(end)
@@ -257,7 +255,9 @@ fn alloc_for(address: u64, range: Range, policy: &Policy) -> Option<Page> {
     let large = PageSize::Large.bytes();
     let fits = address % large == 0 && range.end - address >= large;
     if fits && has_room_for(large) {
-        if let Some(frame) = phys::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place(PageSize::Large)) {
+        if let Some(frame) =
+            allocator::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place(PageSize::Large))
+        {
             return Some(Page {
                 frame,
                 size: PageSize::Large,
@@ -265,7 +265,7 @@ fn alloc_for(address: u64, range: Range, policy: &Policy) -> Option<Page> {
         }
     }
     let frame = alloc_frame(place(PageSize::Small))?;
-    phys::zero(frame, PageSize::Small.bytes());
+    partition::zero(frame, PageSize::Small.bytes());
     Some(Page {
         frame,
         size: PageSize::Small,
@@ -275,23 +275,23 @@ fn alloc_for(address: u64, range: Range, policy: &Policy) -> Option<Page> {
 /// A small frame from `place` with undefined contents, unless the kernel needs the rest.
 pub fn alloc_frame(place: Place) -> Option<PhysAddr> {
     let bytes = PageSize::Small.bytes();
-    let room = has_room_for(bytes) || quarantine::recheck() && has_room_for(bytes);
+    let room = has_room_for(bytes) || pinned::recheck() && has_room_for(bytes);
     if !room {
         return None;
     }
     // There is room, but perhaps not where a policy wants it: pages of files may lie there.
-    let frame = phys::alloc_run_at(1, place);
+    let frame = allocator::alloc_run_at(1, place);
     frame.or_else(|| {
-        let freed = files::reclaim_all();
-        freed.then(|| phys::alloc_run_at(1, place)).flatten()
+        let freed = page_cache::reclaim_all();
+        freed.then(|| allocator::alloc_run_at(1, place)).flatten()
     })
 }
 
 /// Gives back a page that was never mapped.
 pub fn free(page: Page) {
     match page.size {
-        PageSize::Giant => phys::free_giant(page.frame),
-        PageSize::Large => phys::free_large(page.frame),
-        PageSize::Small => phys::free_small(page.frame),
+        PageSize::Giant => allocator::free_giant(page.frame),
+        PageSize::Large => allocator::free_large(page.frame),
+        PageSize::Small => allocator::free_small(page.frame),
     }
 }

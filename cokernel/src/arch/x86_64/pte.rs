@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Entries of page tables: the only encoder and decoder, the sizes of leaves, and the table that is loaded.
+//! Four levels. A leaf with contents but no access right (PROT_NONE) is kept as a non-present entry.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ihk_ikc::process::caching;
+use x86_64::PhysAddr;
+
+const PRESENT: u64 = 1;
+const WRITE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
+/// Accessed and dirty, set from the start: nobody reads them, and the CPU need not write them.
+const TOUCHED: u64 = 3 << 5;
+const LARGE: u64 = 1 << 7;
+const GLOBAL: u64 = 1 << 8;
+/// Free for software: [`Flags::mirrored`].
+const MIRRORED: u64 = 1 << 9;
+/// Software: the entry holds a frame although it is not present.
+const HELD: u64 = 1 << 10;
+/// The protection key of a leaf.
+const KEY_SHIFT: u32 = 59;
+const KEY: u64 = 0xf << KEY_SHIFT;
+/// Software: see [`PageTable::note_use`].
+pub const USED: u64 = 1 << 11;
+const NO_EXECUTE: u64 = 1 << 63;
+pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// Entries of a table.
+pub const ENTRIES: u64 = 512;
+
+/// Size of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PageSize {
+    /// 4 KiB.
+    Small,
+    /// 2 MiB.
+    Large,
+    /// 1 GiB.
+    Giant,
+}
+
+impl PageSize {
+    /// In bytes.
+    pub const fn bytes(self) -> u64 {
+        1 << self.shift()
+    }
+
+    /// The next smaller size; small pages are not divided.
+    pub const fn below(self) -> Self {
+        match self {
+            Self::Small | Self::Large => Self::Small,
+            Self::Giant => Self::Large,
+        }
+    }
+
+    /// Whether it is more than a small page.
+    pub const fn is_large(self) -> bool {
+        !matches!(self, Self::Small)
+    }
+
+    /// The exponent of [`Self::bytes`].
+    pub const fn shift(self) -> u32 {
+        match self {
+            Self::Small => 12,
+            Self::Large => 21,
+            Self::Giant => 30,
+        }
+    }
+}
+
+/// What may be done to a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Any access at all; without it the page is held but cannot be touched.
+    pub read: bool,
+    /// Writable.
+    pub write: bool,
+    /// Executable.
+    pub exec: bool,
+    /// By user space.
+    pub user: bool,
+    /// How it is cached: index in Linux's page attribute table.
+    pub caching: u64,
+    /// The frame is Linux's, not the partition's. Means nothing to the hardware.
+    pub mirrored: bool,
+    /// The protection key.
+    pub key: u8,
+}
+
+impl Flags {
+    /// A program's page.
+    pub const fn user(read: bool, write: bool, exec: bool) -> Self {
+        Self {
+            read,
+            write,
+            exec,
+            user: true,
+            caching: 0,
+            mirrored: false,
+            key: 0,
+        }
+    }
+
+    const fn encode(self, is_large: bool) -> u64 {
+        let mut bits = TOUCHED | caching::bits_of(self.caching, is_large);
+        bits |= if self.read { PRESENT } else { HELD };
+        if self.write {
+            bits |= WRITE;
+        }
+        bits |= if self.user { USER } else { GLOBAL };
+        if !self.exec {
+            bits |= NO_EXECUTE;
+        }
+        if self.mirrored {
+            bits |= MIRRORED;
+        }
+        bits | (self.key as u64) << KEY_SHIFT & KEY
+    }
+
+    const fn decode(entry: u64, is_large: bool) -> Self {
+        Self {
+            read: entry & PRESENT != 0,
+            write: entry & WRITE != 0,
+            exec: entry & NO_EXECUTE == 0,
+            user: entry & USER != 0,
+            caching: caching::index_of(entry, is_large),
+            mirrored: entry & MIRRORED != 0,
+            key: ((entry & KEY) >> KEY_SHIFT) as u8,
+        }
+    }
+}
+
+/// A leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// First address of the page it points to.
+    pub pa: PhysAddr,
+    /// Its size.
+    pub size: PageSize,
+    /// Its rights.
+    pub flags: Flags,
+}
+
+impl Mapping {
+    /// What `entry`, a leaf of `size`, says.
+    pub fn of(entry: u64, size: PageSize) -> Self {
+        Self {
+            pa: PhysAddr::new(entry & ADDRESS & !(size.bytes() - 1)),
+            size,
+            flags: Flags::decode(entry, size.is_large()),
+        }
+    }
+}
+
+/// Which entry of a table whose entries stand for `1 << shift` bytes.
+pub const fn index(va: u64, shift: u32) -> usize {
+    (va >> shift & (ENTRIES - 1)) as usize
+}
+
+/// The entry of a leaf.
+pub const fn leaf(pa: PhysAddr, size: PageSize, flags: Flags) -> u64 {
+    let large = if size.is_large() { LARGE } else { 0 };
+    pa.as_u64() | large | flags.encode(size.is_large())
+}
+
+/// An entry that points to the next table: the rights are the leaf's alone.
+pub fn pointer(below: PhysAddr) -> u64 {
+    below.as_u64() | PRESENT | WRITE | USER | TOUCHED
+}
+
+/// Size of a leaf whose entry stands for `1 << shift` bytes.
+pub const fn size_at(shift: u32) -> PageSize {
+    match shift {
+        12 => PageSize::Small,
+        21 => PageSize::Large,
+        _ => PageSize::Giant,
+    }
+}
+
+/// Whether a non-zero entry for `1 << shift` bytes is a leaf.
+pub const fn is_leaf_at(value: u64, shift: u32) -> bool {
+    shift == 12 || value & LARGE != 0
+}
+
+/// Whether `value`, an entry for `size`, points to a table.
+pub const fn is_table(value: u64, size: PageSize) -> bool {
+    value != 0 && !is_leaf_at(value, size.shift())
+}
+
+static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
+
+/// Top-level table of the kernel itself; its upper half is in every table.
+pub fn kernel_root() -> PhysAddr {
+    PhysAddr::new(KERNEL_ROOT.load(Ordering::Relaxed))
+}
+
+/// Makes `root` the kernel's, for ever. Boot only.
+pub fn set_kernel_root(root: PhysAddr) {
+    KERNEL_ROOT.store(root.as_u64(), Ordering::Relaxed);
+}
+
+/// Top-level table that is loaded on this CPU.
+pub fn loaded_root() -> PhysAddr {
+    let value: u64;
+    // SAFETY: reading CR3 has no effect.
+    unsafe {
+        core::arch::asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags))
+    };
+    PhysAddr::new(value & ADDRESS)
+}
+
+/// Loads a top-level table on this CPU.
+pub(crate) fn load_root(root: PhysAddr) {
+    // SAFETY: every root comes from a `PageTable` and carries the kernel's half; the owner of a
+    // `PageTable` retires it from all CPUs before it frees it.
+    unsafe {
+        core::arch::asm!("mov cr3, {}", in(reg) root.as_u64(), options(nostack, preserves_flags))
+    };
+}
