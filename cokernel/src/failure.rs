@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::arch::{self, apic, timer};
+use crate::arch::{self, apic};
 use crate::kargs::{self, Place};
 
 /// When `test_panic=timer` and `test_panic=nmi` strike after boot: late enough that booting has
@@ -27,8 +27,9 @@ pub fn at_boot() {
     );
 }
 
-/// Prepares what is wanted after boot. The boot CPU, when the instance runs.
-pub fn arm() {
+/// Prepares what is wanted after boot. Returns after how many nanoseconds this CPU's timer shall interrupt
+/// it, if it shall. The boot CPU, when the instance runs.
+pub fn arm() -> Option<u64> {
     let kargs = kargs::get();
     let wanted = match (kargs.test_panic, kargs.test_hang) {
         (Some(Place::Syscall), _) => PANIC_IN_SYSCALL,
@@ -39,9 +40,7 @@ pub fn arm() {
         _ => NONE,
     };
     WANTED.store(wanted, Ordering::Relaxed);
-    if matches!(wanted, PANIC_IN_TIMER | PANIC_IN_NMI) {
-        timer::start_slice(TIMER_NS);
-    }
+    matches!(wanted, PANIC_IN_TIMER | PANIC_IN_NMI).then_some(TIMER_NS)
 }
 
 /// At the start of every system call.

@@ -28,12 +28,11 @@ mod aspace;
 #[expect(unsafe_code, reason = "a cell: interior mutability lives here")]
 mod cell;
 mod delegate;
+mod entry;
 mod errno;
 mod failure;
 mod frames;
-mod host;
 mod ikc;
-mod init;
 mod kargs;
 #[expect(unsafe_code, reason = "writes the log's own memory, which Linux reads")]
 mod log;

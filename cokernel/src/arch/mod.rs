@@ -10,5 +10,6 @@ pub use x86_64::cpu::{
 pub use x86_64::features::has_giant_pages;
 pub use x86_64::frame::UserFrame;
 pub use x86_64::{
-    apic, backtrace, boot, context, fpu, protection_key, pte, time, timer, tlb, uaccess,
+    apic, backtrace, context, exception, fpu, idt, protection_key, pte, setup, time, timer, tlb,
+    uaccess,
 };

@@ -17,10 +17,12 @@ use ihk_ikc::layout::MAX_CPUS;
 use ihk_ikc::packet::{Packet, ToCokernel, ToLinux};
 use ihk_ikc::ring::{Doorbell, Ring, RingError};
 
-pub use map::{init, mailbox};
+use crate::arch::time::Deadline;
+use crate::arch::{self, apic};
+use crate::entry::host_orders;
+use crate::{klog, panic};
 
-use crate::arch::{self, apic, time::Deadline};
-use crate::{host, klog, panic};
+pub use map::{init, mailbox};
 
 /// How long a full ring may stay full: Linux drains it in an interrupt handler.
 const FULL_LIMIT_US: u64 = 10_000_000;
@@ -115,7 +117,7 @@ pub fn drain() {
 
 fn handle(packet: &Packet) {
     match ToCokernel::decode(packet) {
-        Some(message) => host::handle(message, arch::cpu_index()),
+        Some(message) => host_orders::handle(message, arch::cpu_index()),
         None => klog!("ikc: unknown packet kind {}", packet.words()[0]),
     }
 }

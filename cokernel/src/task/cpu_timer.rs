@@ -9,11 +9,12 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use cokernel_logic::signals::number::{SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU};
 
-use crate::arch::{self, timer};
+use crate::arch;
 use crate::sync::SpinLock;
 use crate::task::process::Process;
 use crate::task::signal::{self, Info};
-use crate::task::{sched, thread::Thread};
+use crate::task::thread::Thread;
+use crate::task::{sched, timer};
 
 /// `si_code` of signals the kernel sends.
 const SI_KERNEL: i32 = 0x80;

@@ -25,3 +25,4 @@ pub mod stack;
     reason = "a thread's saved context belongs to the CPU that runs it"
 )]
 pub mod thread;
+pub mod timer;

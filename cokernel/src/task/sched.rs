@@ -15,15 +15,15 @@ use cokernel_logic::runqueue::RunQueue;
 use spin::Once;
 
 use crate::arch::time::{ticks_to_ns, Deadline};
-use crate::arch::{self, apic, context, fpu, pte, timer, UserFrame};
+use crate::arch::{self, apic, context, fpu, pte, UserFrame};
 use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
 use crate::frames::{allocator, prezero};
 use crate::sync::{PerCpuArray, SpinLock};
 use crate::task::affinity::Affinity;
-use crate::task::cpu_timer;
 use crate::task::pause::Pause;
 use crate::task::thread::{State, Thread};
+use crate::task::{cpu_timer, timer};
 use crate::{ikc, kargs};
 
 /// How long one of several threads of a CPU runs at a time.

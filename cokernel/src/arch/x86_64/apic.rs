@@ -93,7 +93,7 @@ pub(super) fn enable() {
 }
 
 /// The interrupt being handled is done.
-pub(super) fn end_of_interrupt() {
+pub fn end_of_interrupt() {
     write(register::END_OF_INTERRUPT, 0);
 }
 

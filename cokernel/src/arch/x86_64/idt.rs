@@ -8,13 +8,13 @@
 use super::gdt::KERNEL_CS;
 
 /// Non-maskable interrupt.
-pub(super) const NMI: u8 = 2;
+pub const NMI: u8 = 2;
 /// Double fault.
-pub(super) const DOUBLE_FAULT: u8 = 8;
+pub const DOUBLE_FAULT: u8 = 8;
 /// Machine check.
-pub(super) const MACHINE_CHECK: u8 = 18;
+pub const MACHINE_CHECK: u8 = 18;
 /// Vectors with a stack of their own, in the order of the interrupt stack table.
-pub(super) const PARANOID: [u8; 3] = [NMI, DOUBLE_FAULT, MACHINE_CHECK];
+pub const PARANOID: [u8; 3] = [NMI, DOUBLE_FAULT, MACHINE_CHECK];
 /// Breakpoint and overflow instructions: user space may raise these itself.
 const USER_RAISABLE: [u8; 2] = [3, 4];
 

@@ -3,19 +3,19 @@
 
 pub mod apic;
 pub mod backtrace;
-pub mod boot;
 pub mod clear;
 pub mod context;
 pub mod cpu;
-mod exception;
+pub mod exception;
 pub mod features;
 pub mod fpu;
 pub mod frame;
 mod gdt;
-mod idt;
+pub mod idt;
 mod msr;
 pub mod protection_key;
 pub mod pte;
+pub mod setup;
 mod syscall_entry;
 mod tables;
 pub mod time;

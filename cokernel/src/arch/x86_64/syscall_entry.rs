@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 1: `syscall` lands here; registers become a [`UserFrame`], and on the way out again
+//! Hop 1: `syscall` lands here; registers become a [`super::frame::UserFrame`], and on the way out again
 //! registers.
 
 use super::cpu::{KERNEL_STACK, USER_STACK};
-use super::frame::UserFrame;
 use super::gdt::{KERNEL_CS, USER32_CS, USER_CS, USER_SS};
-use super::{msr, trap};
+use super::msr;
 
 core::arch::global_asm!(
     ".globl syscall_landing",
@@ -91,19 +90,4 @@ pub(super) fn init() {
         msr::write(msr::CSTAR, syscall32_landing as *const () as u64);
         msr::write(msr::FMASK, CLEARED_FLAGS);
     }
-}
-
-/// Whether `sysret` may be used for the way back.
-///
-/// # Safety
-///
-/// Called only by `syscall_landing`, with `frame` at the top of this thread's kernel stack.
-#[no_mangle]
-unsafe extern "C" fn syscall_entry(frame: *mut UserFrame) -> bool {
-    // SAFETY: by this function's contract `frame` is valid and ours alone until we return.
-    let frame = unsafe { &mut *frame };
-    crate::failure::in_syscall();
-    crate::syscall::dispatch(frame);
-    trap::prepare_return(frame);
-    frame.fits_sysret()
 }

@@ -63,7 +63,7 @@ extern "C" {
 }
 
 /// Where the instruction at `rip` goes on after a fault, if it is one that may fault.
-pub(super) fn fixup(rip: u64) -> Option<u64> {
+pub fn fixup(rip: u64) -> Option<u64> {
     let (start, end) = (
         &raw const __exception_table_start,
         &raw const __exception_table_end,

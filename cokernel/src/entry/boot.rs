@@ -1,37 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
-//! From ihk.ko's jump to [`crate::init`]: the entry point, the description of the machine, the
-//! kernel's own page tables.
+//! What the boot CPU makes of ihk.ko's parameters: the description of the machine, and the kernel's own page
+//! tables.
 //!
-//! The entry makes an ordinary `BootInfo` from `BootParams`, so that what follows is what any
-//! bootloader would enter.
+//! An ordinary `BootInfo` is made from `BootParams`, so that what follows is what any bootloader would enter.
 
 use core::mem::MaybeUninit;
 
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind, MemoryRegions};
 use bootloader_api::BootInfo;
-use ihk_ikc::boot::{BootParams, BOOT_MAGIC};
+use ihk_ikc::boot::BootParams;
 use ihk_ikc::layout::{
-    DIRECT_MAP_BASE, IMAGE_BASE, LAPIC_BASE, LARGE_PAGE_BYTES, MAX_CPUS, MAX_MEMORY_RANGES,
-    PAGE_BYTES,
+    DIRECT_MAP_BASE, IMAGE_BASE, LAPIC_BASE, LARGE_PAGE_BYTES, MAX_MEMORY_RANGES, PAGE_BYTES,
 };
 use x86_64::PhysAddr;
 
-use super::pte::{self, Flags, PageSize};
-use super::{apic, clear, cpu, features, fpu, idt, syscall_entry, tables, timer};
+use crate::arch::pte::{Flags, PageSize};
+use crate::arch::{self, apic};
 use crate::aspace::page_table::{self, PageTable};
 use crate::cell::OwnedCell;
 use crate::partition;
-
-core::arch::global_asm!(
-    ".pushsection .text.entry, \"ax\"",
-    ".globl ihk_entry",
-    "ihk_entry:",
-    "cld",
-    "xor ebp, ebp",
-    "call boot_entry",
-    "ud2",
-    ".popsection",
-);
 
 extern "C" {
     static __image_start: u8;
@@ -52,28 +39,6 @@ static REGIONS: OwnedCell<[MemoryRegion; MAX_REGIONS]> = OwnedCell::new(
 );
 
 static BOOT_INFO: OwnedCell<MaybeUninit<BootInfo>> = OwnedCell::new(MaybeUninit::uninit());
-
-/// # Safety
-///
-/// Called only by `ihk_entry`, under the entry protocol of `ihk_ikc::boot`.
-#[no_mangle]
-unsafe extern "C" fn boot_entry(params: *const BootParams, index: u64) -> ! {
-    // SAFETY: by the entry protocol; Linux writes it before the first CPU starts, never again.
-    let params: &'static BootParams = unsafe { &*params };
-    // Nothing can be reported before the parameters are known to be parameters.
-    let sound =
-        params.magic == BOOT_MAGIC && (1..=MAX_CPUS as u64).contains(&u64::from(params.cpu_count));
-    if !sound || index >= u64::from(params.cpu_count) {
-        cpu::halt_forever();
-    }
-    let index = index as u32;
-    cpu::init(index, params.cpus[index as usize].node, params.cpu_count);
-    if index == 0 {
-        crate::init::boot_cpu(params)
-    } else {
-        crate::init::other_cpu(params, index)
-    }
-}
 
 /// The memory map and the rest of `BootInfo`, from ihk.ko's parameters. The boot CPU, once.
 pub fn boot_info(params: &BootParams) -> &'static mut BootInfo {
@@ -123,6 +88,14 @@ pub fn build_kernel_tables(params: &BootParams) {
     page_table::set_kernel(tables);
 }
 
+/// Maps the registers of the local APIC, if they are memory. The boot CPU, once, when its own tables are loaded.
+pub fn map_local_apic() {
+    if let Some((registers, flags)) = apic::registers() {
+        page_table::map_kernel(LAPIC_BASE, registers, PageSize::Small, flags)
+            .expect("mapping the local APIC");
+    }
+}
+
 /// The direct map: the partition and nothing else, readable and writable, never executable.
 fn map_partition(tables: &mut PageTable, params: &BootParams) {
     let flags = Flags {
@@ -134,7 +107,7 @@ fn map_partition(tables: &mut PageTable, params: &BootParams) {
         let (mut at, end) = (range.region.phys, range.region.phys + range.region.bytes);
         while at < end {
             let giant = PageSize::Giant.bytes();
-            let size = if features::has_giant_pages() && at % giant == 0 && end - at >= giant {
+            let size = if arch::has_giant_pages() && at % giant == 0 && end - at >= giant {
                 PageSize::Giant
             } else {
                 PageSize::Large
@@ -167,43 +140,6 @@ fn map_image(tables: &mut PageTable, params: &BootParams) {
         let pa = PhysAddr::new(params.image.phys + (va - IMAGE_BASE));
         tables.map(va, pa, PageSize::Small, flags).expect("image");
     }
-}
-
-/// What the boot CPU prepares for all, once its own page tables are built.
-pub fn prepare_all(params: &BootParams) {
-    idt::init();
-    if let Some((registers, flags)) = apic::registers() {
-        page_table::map_kernel(LAPIC_BASE, registers, PageSize::Small, flags)
-            .expect("mapping the local APIC");
-    }
-    apic::init(params);
-    fpu::init(params.cpu_count);
-    clear::init();
-}
-
-/// Features of this CPU, as programs were promised; before the kernel's page tables are loaded.
-pub fn enable_features(params: &BootParams, index: u32) {
-    features::enable(params, index, params.cpus[index as usize].node);
-}
-
-/// Leaves ihk.ko's page tables for the kernel's own.
-pub fn load_kernel_tables() {
-    pte::load_root(pte::kernel_root());
-}
-
-/// Everything else this CPU needs before it runs threads.
-pub fn set_up_cpu(params: &BootParams, index: u32) {
-    tables::init(index, params.cpus[index as usize].node);
-    apic::enable();
-    syscall_entry::init();
-}
-
-/// Timers: the boot CPU measures for all, then every CPU prepares its own.
-pub fn set_up_timer(index: u32) {
-    if index == 0 {
-        timer::init(cpu::cpu_count());
-    }
-    timer::enable();
 }
 
 /// Why boot parameters are refused; `None` if they are sound.

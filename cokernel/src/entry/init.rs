@@ -14,9 +14,10 @@ use ihk_ikc::ABI_VERSION;
 use x86_64::PhysAddr;
 
 use crate::arch::time::{self, Deadline};
-use crate::arch::{self, boot};
+use crate::arch::{self, setup};
+use crate::entry::boot;
 use crate::frames::{self, heap, table};
-use crate::task::sched;
+use crate::task::{sched, timer};
 use crate::{failure, ikc, kargs, klog, log, partition, view};
 
 /// How long the CPUs may take to come up.
@@ -42,13 +43,15 @@ pub fn boot_cpu(params: &'static BootParams) -> ! {
         params.instance,
         params.cpu_count
     );
-    boot::enable_features(params, 0);
+    setup::enable_features(params, 0);
     init_memory(params, boot::boot_info(params));
     boot::build_kernel_tables(params);
-    boot::load_kernel_tables();
-    boot::prepare_all(params);
-    boot::set_up_cpu(params, 0);
-    boot::set_up_timer(0);
+    setup::load_kernel_tables();
+    boot::map_local_apic();
+    setup::prepare_all(params);
+    setup::set_up_cpu(params, 0);
+    setup::set_up_timer(0);
+    timer::init(params.cpu_count);
     sched::init(params.cpu_count);
     view::init(params);
     PREPARED.store(true, Ordering::Release);
@@ -60,7 +63,9 @@ pub fn boot_cpu(params: &'static BootParams) -> ! {
     ikc::send(&ToLinux::StateChanged {
         state: state::RUNNING,
     });
-    failure::arm();
+    if let Some(ns) = failure::arm() {
+        timer::start_slice(ns);
+    }
     sched::enter()
 }
 
@@ -73,10 +78,10 @@ pub fn other_cpu(params: &'static BootParams, index: u32) -> ! {
             arch::halt_forever();
         }
     }
-    boot::enable_features(params, index);
-    boot::load_kernel_tables();
-    boot::set_up_cpu(params, index);
-    boot::set_up_timer(index);
+    setup::enable_features(params, index);
+    setup::load_kernel_tables();
+    setup::set_up_cpu(params, index);
+    setup::set_up_timer(index);
     go_online();
     sched::enter()
 }

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The timer's interrupt: who waited for this time is woken.
+
+use crate::arch::time;
+use crate::failure;
+use crate::task::timer;
+use crate::task::{cpu_timer, sched};
+
+/// The timer fired on this CPU.
+pub fn interrupt() {
+    failure::in_timer();
+    let now = time::now_ns();
+    let due = timer::take_due(now);
+    if due.slice {
+        sched::request_resched();
+    }
+    while let Some(thread) = timer::pop_due(now) {
+        sched::wake(&thread);
+    }
+    if due.look {
+        cpu_timer::look();
+    }
+}
