@@ -315,7 +315,7 @@ fn signal_information(cause: &Cause) -> Vec<u8> {
         .0
 }
 
-/// What files are mapped where.
+/// Returns the note that says which files are mapped where.
 fn files(lines: &[Line]) -> Vec<u8> {
     let mapped: Vec<_> = lines
         .iter()

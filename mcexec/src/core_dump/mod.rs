@@ -23,7 +23,7 @@ use crate::window;
 
 /// Linux writes no core that may not be larger than this.
 const SMALLEST_LIMIT: u64 = 4096;
-/// How many bytes are copied at once.
+/// Number of bytes that are copied at once.
 const CHUNK: usize = 256 << 10;
 
 /// Writes the core of the program that `cause` ends. Returns `false` if Linux would write none, or

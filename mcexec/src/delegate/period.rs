@@ -22,7 +22,7 @@ const LONGEST_LEAD: Duration = Duration::from_micros(400);
 /// In shorter pauses a worker polls, or sleeps, all the time.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(500);
 
-/// What a worker knows of its program's pauses. All times count from when it began to wait.
+/// A worker's knowledge of its program's pauses. All times count from when it began to wait.
 pub(super) struct Period {
     /// How long the program pauses: a mean in which older pauses count less and less.
     pause: Duration,
@@ -99,10 +99,10 @@ mod tests {
     use super::{Period, LONGEST_LEAD, TRUSTED};
     use std::time::Duration;
 
-    /// What a wake-up takes, by a timer or a request.
+    /// The duration of a wake-up, by a timer or a request.
     const WAKE_UP: Duration = Duration::from_micros(90);
 
-    /// How many of `pauses` ended with the worker awake, and how long it polled altogether.
+    /// Returns how many of `pauses` ended with the worker awake, and how long it polled altogether.
     fn play(pauses: impl Iterator<Item = u64>) -> (u32, Duration) {
         let mut period = Period::new();
         let (mut awake, mut polled) = (0, Duration::ZERO);

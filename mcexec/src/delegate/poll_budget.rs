@@ -33,10 +33,10 @@ const SHORTEST: Duration = Duration::from_micros(50);
 /// A request that comes this soon would come sooner if neither side had slept.
 const SOON: Duration = Duration::from_micros(500);
 
-/// How many workers do not sleep in mcctrl.
+/// Number of the workers that do not sleep in mcctrl.
 static UP: AtomicUsize = AtomicUsize::new(0);
 
-/// What a worker has learnt about when its requests come.
+/// A worker's knowledge of when its requests come.
 pub(super) struct PollBudget {
     budget: Duration,
     period: Period,

@@ -12,9 +12,9 @@ use nix::errno::Errno;
 use super::find;
 use crate::error::ExecError;
 
-/// Linux reads so much of a file to see what it is.
+/// The part of a file that Linux reads to see what it is.
 const HEAD_BYTES: usize = 256;
-/// So many scripts may interpret each other.
+/// The greatest number of scripts that may interpret each other.
 const MAX_DEPTH: usize = 5;
 
 /// The file to load, and the arguments that it gets.

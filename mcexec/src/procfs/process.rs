@@ -198,7 +198,7 @@ mod field {
     pub(super) const NUM_THREADS: usize = 20;
     pub(super) const VSIZE: usize = 23;
     pub(super) const RSS: usize = 24;
-    /// What waits; blocked, ignored and caught signals follow.
+    /// The field of the pending signals. Those of blocked, ignored and caught signals follow.
     pub(super) const SIGNALS: usize = 31;
     pub(super) const PROCESSOR: usize = 39;
     pub(super) const START_BRK: usize = 47;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What this process does when Linux delivers a signal to it: what the program wants of it.
+//! Dispositions of signals: for each signal, this process does what the program wants.
+//!
+//! Linux takes the default action or ignores the signal, as for any process. A signal for which the
+//! program has a handler is sent on to the co-kernel, which runs that handler.
 
 use std::mem::zeroed;
 use std::ptr;

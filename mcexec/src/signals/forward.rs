@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Sends signals that came to this process on to the co-kernel.
 //!
-//! Whichever thread Linux chooses does it. A worker says whose it is, because the signal may be meant
+//! The thread that Linux chooses does it. If it is a worker, it says so, because the signal may be meant
 //! for its thread.
 
 use std::thread;
@@ -14,10 +14,10 @@ use super::own_slot::own_slot;
 use super::raw::is_earned;
 use crate::{device, syscall};
 
-/// How often a handler tries again while the way to the co-kernel is jammed.
+/// The number of times that a handler tries while the way to the co-kernel is jammed.
 const TRIES: u32 = 1000;
 
-/// Sends a signal that this process received to the program.
+/// Handles a signal that this process received: sends it to the program.
 ///
 /// Async-signal-safe: one ioctl; errno is put back.
 pub(super) extern "C" fn forward(

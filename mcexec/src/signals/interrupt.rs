@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Interrupts the call that a worker performs, when the co-kernel has a signal for its thread.
 //!
-//! The control thread hears of the signal and sends the worker [`INTERRUPT`], a number that the C library keeps
-//! for itself and therefore never blocks nor lets a program have. Its handler looks whether the call
-//! is still to be interrupted, and does so by the means of [`crate::syscall`].
+//! The control thread hears of the signal and sends the worker [`INTERRUPT`]. The C library keeps this
+//! number for itself, and therefore neither blocks it nor lets a program have it. The handler checks
+//! whether the call is still to be interrupted, and does so by the means of [`crate::syscall`].
 
 use std::arch::global_asm;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -22,11 +22,12 @@ use crate::syscall;
 /// `SA_RESTORER`: Linux demands it on x86-64.
 const HAS_RESTORER: u64 = 0x0400_0000;
 
-/// The control thread; 0 before there is one.
+/// Thread id of the control thread, or 0 before there is one.
 static CONTROL: AtomicI32 = AtomicI32::new(0);
-/// What the control thread does block; see [`CONTROL_MASK`].
+/// The signals that the control thread does block; see [`CONTROL_MASK`].
 static BLOCKED: AtomicU64 = AtomicU64::new(0);
-/// How long the control thread may take to change its mask; it is asleep, or takes a signal.
+/// The longest that is waited for the control thread to change its mask. It is asleep, or takes a
+/// signal.
 const MASK_TIMEOUT: Duration = Duration::from_millis(200);
 
 global_asm!(
@@ -80,7 +81,7 @@ pub(crate) fn install() -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
-/// This thread is the control thread.
+/// Makes this thread the control thread.
 pub(crate) fn become_control() {
     let tid = gettid().as_raw();
     CONTROL.store(tid, Ordering::SeqCst);
@@ -93,7 +94,8 @@ pub(crate) fn become_control() {
     }
 }
 
-/// There is no control thread yet: after fork, and at the start with what was inherited as blocked.
+/// Notes that there is no control thread yet: after a fork, and at the start, when `blocked` are
+/// the signals that were inherited as blocked.
 pub(crate) fn forget_control(blocked: Option<u64>) {
     CONTROL.store(0, Ordering::SeqCst);
     if let Some(blocked) = blocked {
@@ -101,7 +103,8 @@ pub(crate) fn forget_control(blocked: Option<u64>) {
     }
 }
 
-/// Makes the control thread block exactly `mask`; returns when it does.
+/// Makes the control thread block exactly `mask`. Returns when it does, or when that takes too
+/// long.
 pub(crate) fn set_control_mask(mask: u64) {
     let before = CONTROL_MASK.swap(mask, Ordering::SeqCst);
     if worker_mask::forwarded_of(before ^ mask) != 0 {
@@ -122,8 +125,8 @@ pub(crate) fn interrupt_worker(tid: u32) {
     }
 }
 
-/// Lets the control thread take `signal` even if the process inherited it as blocked: the program's
-/// own mask is the co-kernel's business.
+/// Lets the control thread take `signal` even if the process inherited it as blocked, because the
+/// program's own mask is the co-kernel's business.
 pub(crate) fn let_control_take(signal: libc::c_int) {
     CONTROL_MASK.fetch_and(!(1 << (signal - 1)), Ordering::SeqCst);
     ask_control();
@@ -136,9 +139,10 @@ fn ask_control() {
     }
 }
 
-/// In a worker: interrupts the call, if that is still wanted, or brings the mask of an idle one up to
-/// date. In the control thread: brings its mask up to date. Masks take effect with the return from
-/// here. If somebody else sent the signal (a timer of the C library), the program gets it.
+/// Handles [`INTERRUPT`]. A worker interrupts its call, if that is still wanted, or brings its mask
+/// up to date if it is idle. The control thread brings its mask up to date. Masks take effect with
+/// the return from here. If somebody else sent the signal (a timer of the C library), the program
+/// gets it.
 ///
 /// Async-signal-safe: atomics, the interrupted context, [`send_on`].
 extern "C" fn on_interrupt(

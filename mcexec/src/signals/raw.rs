@@ -18,11 +18,12 @@ pub(crate) const SIGNALS: i32 = 64;
 /// The signal that interrupts a worker's call. The C library would use it for `pthread_cancel`,
 /// which is not used here.
 pub(super) const INTERRUPT: libc::c_int = 32;
-/// SIGPIPE and SIGXFSZ, bit n − 1 = signal n. Linux sends them to the very thread whose call brought
-/// them about, and the next calls of this thread look for them.
+/// SIGPIPE and SIGXFSZ, bit n − 1 = signal n. The program's own calls earn them: Linux sends them
+/// to the very thread whose call brought them about. If that thread blocks them, they stay pending
+/// until one of its next calls takes them.
 pub(super) const EARNED: u64 = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGXFSZ - 1);
 
-/// Whether `signal` is one of [`EARNED`].
+/// Returns whether `signal` is one of [`EARNED`].
 pub(super) fn is_earned(signal: i32) -> bool {
     EARNED & 1 << (signal - 1) != 0
 }
@@ -34,7 +35,7 @@ pub(super) fn send_interrupt(tid: libc::pid_t) {
     unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, INTERRUPT) };
 }
 
-/// Has the signals `set` wait for this thread, which blocks them; they survive an exec.
+/// Makes the signals `set` wait for this thread, which blocks them. They survive an exec.
 pub(crate) fn make_wait(set: u64) {
     let pid = std::process::id().cast_signed();
     let tid = nix::unistd::gettid().as_raw();
@@ -52,7 +53,7 @@ pub(crate) fn take_back(set: u64) {
     }
 }
 
-/// The blocked signals that wait for this thread or the process, bit n − 1 = signal n.
+/// Returns the blocked signals that wait for this thread or the process, bit n − 1 = signal n.
 pub(crate) fn waiting() -> u64 {
     let mut set = 0_u64;
     // SAFETY: the kernel writes 8 bytes.
@@ -60,8 +61,8 @@ pub(crate) fn waiting() -> u64 {
     set
 }
 
-/// Takes one of the blocked signals `set` that wait for this thread or the process, its `siginfo_t`
-/// going to address `info` of the program, if that is not 0. Its number or a negative errno.
+/// Takes one of the blocked signals `set` that wait for this thread or the process. Its `siginfo_t`
+/// goes to address `info` of the program, if that is not 0. Returns its number or a negative errno.
 pub(crate) fn take(set: u64, info: u64) -> i64 {
     let at_once = [0_u64; 2];
     let address = |words: *const u64| words.expose_provenance() as u64;
@@ -78,7 +79,8 @@ pub(crate) fn take(set: u64, info: u64) -> i64 {
     )
 }
 
-/// Blocks exactly the signals `mask` (bit n − 1 = signal n) in this thread; what was blocked before.
+/// Blocks exactly the signals `mask` (bit n − 1 = signal n) in this thread. Returns the signals
+/// that were blocked before.
 ///
 /// The C library would leave out the signals it uses itself, so the kernel is told directly.
 pub(crate) fn set_mask(mask: u64) -> u64 {

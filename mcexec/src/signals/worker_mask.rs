@@ -20,37 +20,38 @@ use super::raw::{self, EARNED};
 
 /// The C library's own signals, bit n − 1 = signal n; one of them interrupts calls.
 const RESERVED: u64 = 3 << 31;
-/// No mask a worker has.
+/// In [`APPLIED`]: the mask is not known. No worker has this one.
 const UNKNOWN: u64 = u64::MAX;
 
 /// Signals that are sent on to the co-kernel.
 static FORWARDED: AtomicU64 = AtomicU64::new(0);
-/// What the main thread's worker blocks while it is idle.
+/// The signals that the main thread's worker blocks while it is idle.
 static MAIN: AtomicU64 = AtomicU64::new(0);
 /// Thread ids of the workers by slot; 0 = none.
 static WORKERS: [AtomicI32; MAX_SLOTS] = [const { AtomicI32::new(0) }; MAX_SLOTS];
 
-/// What the control thread is to block, bit n − 1 = signal n, and thereby what Linux keeps pending for
-/// the process.
+/// The signals that the control thread is to block, bit n − 1 = signal n. Linux keeps these pending
+/// for the process.
 pub(super) static CONTROL_MASK: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// What this worker blocks, as far as is known.
+    /// The signals that this worker blocks, as far as is known.
     static APPLIED: Cell<u64> = const { Cell::new(UNKNOWN) };
-    /// What this worker never blocks, because a function of the program runs in it.
+    /// The signals that this worker never blocks, because a function of the program runs in it.
     static OPEN: Cell<u64> = const { Cell::new(0) };
     /// Slot of this worker while it is idle.
     static IDLE: Cell<Option<usize>> = const { Cell::new(None) };
-    /// What waited when the last call had ended. The thread may not have told that it blocks it.
+    /// The signals that waited when the last call had ended. The thread may not have told yet that
+    /// it blocks them.
     static WAITING: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The process begins with these signals blocked.
+/// Begins a process in which these signals are blocked.
 pub(crate) fn begin(blocked: u64) {
     MAIN.store(blocked, Ordering::SeqCst);
 }
 
-/// After fork: this thread is the only one.
+/// Notes that this thread is the only one, after a fork.
 pub(crate) fn forget_workers() {
     WORKERS
         .iter()
@@ -58,20 +59,21 @@ pub(crate) fn forget_workers() {
     APPLIED.set(UNKNOWN);
 }
 
-/// The worker of slot `index` is thread `tid`; 0: no longer.
+/// Notes that the worker of slot `index` is thread `tid`; with 0, that there is none any more.
 pub(crate) fn set_worker(index: usize, tid: libc::pid_t) {
     if let Some(worker) = WORKERS.get(index) {
         worker.store(tid, Ordering::SeqCst);
     }
 }
 
-/// The main thread wants exactly `mask` to wait, as long as its worker is idle.
+/// Notes that the main thread wants exactly the signals `mask` to wait, as long as its worker is
+/// idle.
 pub(crate) fn set_main(mask: u64) {
     MAIN.store(mask, Ordering::SeqCst);
 }
 
-/// Whether `signal` is sent on from now on. To be called when its handler is there, or before it
-/// goes.
+/// Sets whether `signal` is sent on from now on. To be called when its handler is there, or before
+/// it goes.
 pub(crate) fn set_forwarded(signal: libc::c_int, forwarded: bool) {
     let bit = 1 << (signal - 1);
     let before = if forwarded {
@@ -95,7 +97,7 @@ pub(crate) fn renew_idle() {
     }
 }
 
-/// The bits of `mask` that are sent on.
+/// Returns the bits of `mask` that are sent on.
 pub(crate) fn forwarded_of(mask: u64) -> u64 {
     mask & FORWARDED.load(Ordering::SeqCst)
 }
@@ -110,7 +112,8 @@ fn idle_mask(index: usize) -> u64 {
     (closed & !forwarded | WAITING.get() & EARNED | CONTROL_MASK.load(Ordering::SeqCst)) & !RESERVED
 }
 
-/// This thread, the worker of slot `index`, is about to poll or sleep for long.
+/// Begins idleness of this thread, the worker of slot `index`: it is about to poll or sleep for
+/// long.
 pub(crate) fn enter_idle(index: usize) {
     if IDLE.get().is_none() && APPLIED.get() != 0 {
         WAITING.set(raw::waiting());
@@ -126,7 +129,7 @@ pub(crate) fn enter_idle(index: usize) {
     }
 }
 
-/// This worker performs a call of its thread.
+/// Begins a call: this worker performs it for its thread.
 pub(crate) fn enter_call(slot: &DelegationSlot) {
     IDLE.set(None);
     WAITING.set(0);
@@ -134,7 +137,7 @@ pub(crate) fn enter_call(slot: &DelegationSlot) {
     apply(blocked);
 }
 
-/// This thread blocks none of the signals `set` from now on.
+/// Keeps the signals `set` unblocked in this thread from now on.
 pub(crate) fn keep_open(set: u64) {
     OPEN.set(OPEN.get() | set);
     // What it blocks otherwise is looked at before the next call.
@@ -150,7 +153,7 @@ fn apply(mask: u64) {
     }
 }
 
-/// For a handler that interrupted an idle worker: what this is to block.
+/// Returns what an idle worker is to block. The handler that interrupted it calls this.
 pub(crate) fn renewed() -> Option<u64> {
     let mask = idle_mask(IDLE.get()?) & !OPEN.get();
     APPLIED.set(mask);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The auxiliary vector: what Linux told mcexec, with the program's own addresses.
+//! The program's auxiliary vector: Linux's own for mcexec, with the program's addresses in it.
 
 use std::ffi::CStr;
 
@@ -14,7 +14,7 @@ use crate::proc_file;
 /// `AT_PLATFORM` of this machine.
 pub(crate) const PLATFORM: &CStr = c"x86_64";
 
-/// The vector in Linux's order, without its end.
+/// Returns the vector in Linux's order, without its end.
 #[must_use]
 pub(crate) fn build(program: &Executable, layout: &Layout) -> Vec<(u64, Value)> {
     let bias = layout.program.bias;
@@ -56,8 +56,8 @@ pub(crate) fn build(program: &Executable, layout: &Layout) -> Vec<(u64, Value)> 
     vector
 }
 
-/// What Linux told mcexec. Not by `getauxval`: the C library of a static program answers with its
-/// own idea of `AT_HWCAP`.
+/// The auxiliary vector that Linux gave to mcexec. It is not read by `getauxval`, because the C
+/// library of a static program answers with its own idea of `AT_HWCAP`.
 struct Own(Vec<u8>);
 
 impl Own {

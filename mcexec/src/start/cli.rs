@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The command line: `mcexec [-c CPU] [-n PROCS] [-m NODES] [-t N] [--way=WAY] [OS] [--] PROGRAM ARGS…`.
 //!
-//! Parsed by hand: everything from PROGRAM on belongs to the program, a first operand of digits is
-//! the instance, and `--` decides what a program named `0` is.
+//! It is parsed by hand, because everything from PROGRAM on belongs to the program, a first operand of
+//! digits is the instance, and `--` decides what a program named `0` is.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -37,7 +37,7 @@ Options:
 Exit status is the program's; 126 if it cannot be executed, 127 if it is not found.
 ";
 
-/// What the command line says.
+/// The order that a command line gives.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Print help.
@@ -48,13 +48,14 @@ pub(crate) enum Command {
     Run(Run),
 }
 
-/// How the data of a delegated call travels.
+/// A transport for the data of delegated calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Transport {
-    /// The first use of a little memory through the slot's bounce page, all else as [`Self::Around`].
+    /// The first use of a little memory goes through the slot's bounce page, all else like
+    /// [`Self::Around`].
     #[default]
     Usual,
-    /// Linux faults in the window; the pages around come, too, or 2 MiB at once.
+    /// Linux faults in the window. The pages around come with it, or 2 MiB at once.
     Around,
     /// Linux faults in the window for each page.
     Page,
@@ -65,7 +66,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Returns what `--way=` calls `name`.
+    /// Returns the transport that `--way=` calls `name`.
     #[must_use]
     pub(crate) fn named(name: &[u8]) -> Option<Self> {
         match name {
@@ -83,21 +84,21 @@ impl Transport {
 pub(crate) struct Run {
     /// Instance number.
     pub os: u32,
-    /// Where it is, if it need not be searched for.
+    /// Path of the program, if it need not be searched for.
     pub path: Option<PathBuf>,
     /// Co-kernel CPU, if one was chosen.
     pub cpu: Option<u32>,
-    /// How the data of delegated calls travel.
+    /// The transport for the data of delegated calls.
     pub transport: Transport,
-    /// The program and its arguments; never empty.
+    /// The program and its arguments. It is never empty.
     pub argv: Vec<OsString>,
 }
 
-/// Understands `arguments` (without the tool's own name).
+/// Parses `arguments`, which come without the tool's own name.
 ///
 /// # Errors
 ///
-/// `WHAT VALUE: REASON`.
+/// The line that says what is wrong: `WHAT VALUE: REASON`.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut arguments = arguments.into_iter().peekable();
     let mut run = Run::default();
@@ -162,7 +163,7 @@ fn is_number(text: &OsStr) -> bool {
     !text.is_empty() && text.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
-/// `text` as a number below `limit`.
+/// Returns `text` as a number below `limit`.
 fn number<N: TryFrom<u64>>(what: &str, text: &OsStr, limit: usize) -> Result<N, String> {
     let shown = text.display();
     if !is_number(text) {

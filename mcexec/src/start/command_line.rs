@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What Linux tells everybody of this process: the program's command line, environment, auxiliary
-//! vector and addresses, not mcexec's. Linux reads such strings in private memory only, not in the
-//! window, so they are copies: what a program does to its own strings is not seen.
+//! Has Linux tell everybody of the program instead of mcexec: its command line, environment, auxiliary
+//! vector and addresses.
+//!
+//! Linux reads such strings in private memory only, not in the window, so they are copies. If a program
+//! changes its own strings, nobody sees it.
 
 use nix::libc;
 
@@ -19,10 +21,10 @@ struct MemoryMap {
     exe_fd: u32,
 }
 
-/// Fields of `/proc/PID/stat` that hold these addresses, in that order; 0 = the program break,
-/// which is not among them.
+/// Fields of `/proc/PID/stat` that hold these addresses, in that order. 0 stands for the program
+/// break, which is not among them.
 const FIELDS: [usize; 11] = [26, 27, 45, 46, 47, 0, 28, 48, 49, 50, 51];
-/// Where they are among the addresses; each but the stack is followed by its end.
+/// Indices of addresses in that order. Each but the stack is followed by its end.
 mod index {
     pub(super) const CODE: usize = 0;
     pub(super) const STACK: usize = 6;
@@ -70,7 +72,8 @@ pub(crate) fn publish(stack: &Stack, code: (u64, u64)) {
     }
 }
 
-/// Arguments and environment, which lie one after the other, for as long as the process lives.
+/// Returns a copy of arguments and environment, which lie one after the other. It stays for as long
+/// as the process lives.
 fn copy(stack: &Stack) -> &'static [u8] {
     let offset = |address: u64| usize::try_from(address - stack.pointer).unwrap_or(usize::MAX);
     let range = offset(stack.arguments.0)..offset(stack.environment.1);
@@ -82,7 +85,7 @@ fn program_break() -> u64 {
     unsafe { libc::syscall(libc::SYS_brk, 0) }.cast_unsigned()
 }
 
-/// The addresses in the text of `/proc/PID/stat`.
+/// Returns the addresses in the text of `/proc/PID/stat`.
 fn parse(stat: &str, program_break: u64) -> Option<[u64; 11]> {
     // The name in parentheses may hold anything; the field after it is number 3.
     let (_, rest) = stat.rsplit_once(") ")?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the program is to inherit as if it had been executed directly: environment, signals,
-//! limits.
+//! The things that the program is to inherit as if it had been executed directly: environment,
+//! signals, limits.
 
 use std::ffi::{CStr, CString};
 use std::ptr;
@@ -13,7 +13,7 @@ use nix::sys::resource::{getrlimit, Resource};
 
 use crate::signals::raw::SIGNALS;
 
-/// The environment, in its order, entries without `=` included.
+/// Returns the environment in its order, entries without `=` included.
 ///
 /// To be called while there is only one thread and nothing changed the environment.
 #[must_use]
@@ -38,7 +38,7 @@ pub(crate) fn environment() -> Vec<CString> {
     entries
 }
 
-/// Signals that are ignored and those that are blocked; bit n − 1 = signal n.
+/// Returns the signals that are ignored and those that are blocked, bit n − 1 = signal n.
 ///
 /// To be called before anything of ours changes them.
 #[must_use]
@@ -79,7 +79,7 @@ fn is_ignored(signal: i32) -> bool {
     result == 0 && action[0] == libc::SIG_IGN as u64
 }
 
-/// The resource limits (soft, hard) by Linux's number.
+/// Returns the resource limits (soft, hard) by Linux's number.
 #[must_use]
 pub(crate) fn limits() -> [[u64; 2]; RLIMITS] {
     let resources = [
@@ -103,10 +103,11 @@ pub(crate) fn limits() -> [[u64; 2]; RLIMITS] {
     resources.map(|resource| getrlimit(resource).map_or([u64::MAX; 2], |(soft, hard)| [soft, hard]))
 }
 
-/// The limits of the program that the co-kernel keeps, by Linux's number; for the next program.
+/// The limits of the program that the co-kernel keeps, by Linux's number. The next program gets
+/// them.
 static KEPT: Mutex<[Option<[u64; 2]>; RLIMITS]> = Mutex::new([None; RLIMITS]);
 
-/// Limit `number` of the program is now `limit` (soft, hard).
+/// Notes that limit `number` of the program is now `limit` (soft, hard).
 ///
 /// # Errors
 ///
@@ -121,7 +122,7 @@ pub(crate) fn keep_limit(number: u64, limit: [u64; 2]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The limits that were kept, by number.
+/// Returns the limits that were kept, by number.
 #[must_use]
 pub(crate) fn kept_limits() -> [Option<[u64; 2]>; RLIMITS] {
     KEPT.lock().map_or([None; RLIMITS], |kept| *kept)

@@ -23,9 +23,9 @@ use crate::signals::{interrupt, worker_mask};
 use crate::window;
 use crate::{control, device};
 
-/// How often, and after which pause, a process that still has a program is tried again.
+/// The number of times that the creation of a process is tried while it still has a program.
 const BUSY_TRIES: u32 = 200;
-/// See [`BUSY_TRIES`].
+/// The pause between two of these tries.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Starts the program. Returns what its worker needs to know.
@@ -59,7 +59,7 @@ pub(crate) fn launch(run: &Run, inheritance: &Inheritance) -> Result<Program, St
     Ok(program)
 }
 
-/// From the first to the last executable address of the program.
+/// Returns the first executable address of the program, and one past the last.
 fn code_of(placed: &Placed) -> (u64, u64) {
     let code = || {
         placed
@@ -99,8 +99,7 @@ fn create(
     })
 }
 
-/// Creates the process. After an exec it takes a moment until the program before has gone; so long the
-/// process is busy.
+/// Creates the process. After an exec it is busy for a moment, until the program before has gone.
 fn create_when_free(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
     for _ in 0..BUSY_TRIES {
         match device::create(request) {
@@ -136,7 +135,7 @@ fn create_reason(errno: Errno) -> &'static str {
     }
 }
 
-/// The program's name as it is told in error lines.
+/// Returns the program's name for error lines.
 fn shown(run: &Run) -> String {
     match run.argv.first() {
         Some(name) if !name.is_empty() => name.display().to_string(),
@@ -144,7 +143,7 @@ fn shown(run: &Run) -> String {
     }
 }
 
-/// The program as mcctrl and the co-kernel are told of it.
+/// Describes the program for mcctrl and the co-kernel.
 fn describe(run: &Run, inheritance: &Inheritance, prepared: &Prepared) -> ProcessImage {
     let layout = &prepared.layout;
     let mut ranges = [ImageRange::default(); MAX_IMAGE_RANGES];
@@ -171,7 +170,7 @@ fn describe(run: &Run, inheritance: &Inheritance, prepared: &Prepared) -> Proces
     }
 }
 
-/// Fills the created process: files, stack, and the protections delegated calls go by.
+/// Fills the created process: files, stack, and the rights that delegated calls have.
 fn load(prepared: &Prepared, program: &Program) -> Result<(), ExecError> {
     let layout = &prepared.layout;
     let placed = [Some(&layout.program), layout.interpreter.as_ref()];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! From the command line to the program's first instruction, and from one program to the next.
+//! Starts programs: from the command line to the first instruction, and from one program to the next.
 //!
 //! [`entry`] is where the C library enters. [`inherited`] and [`reexec`] take what the program is to
 //! inherit; [`cli`] or, after an exec, [`resume`] says which program it is. [`prepare`] finds out

@@ -21,7 +21,7 @@ use crate::image::stack::{Contents, Stack};
 use crate::image::{find, page_up, script, vdso};
 use crate::proc_file;
 
-/// What the program inherits.
+/// The things that the program inherits.
 #[derive(Debug)]
 pub(crate) struct Inheritance {
     /// Environment.
@@ -39,7 +39,7 @@ pub(crate) struct Inheritance {
 pub(crate) struct Source {
     /// Open for reading.
     pub file: File,
-    /// Its headers.
+    /// The headers of the file.
     pub headers: Executable,
 }
 
@@ -48,15 +48,15 @@ pub(crate) struct Source {
 pub(crate) struct Prepared {
     /// The program and, if it has one, its interpreter.
     pub sources: Vec<Source>,
-    /// What `/proc/self/exe` is for it.
+    /// The file that `/proc/self/exe` leads the program to.
     pub exe: CString,
-    /// Its name, at most 15 bytes.
+    /// Name of the process, at most 15 bytes.
     pub name: CString,
-    /// Where everything goes.
+    /// The place of everything.
     pub layout: Layout,
-    /// Its first stack.
+    /// The first stack.
     pub stack: Stack,
-    /// Its first instruction.
+    /// Address of the first instruction.
     pub entry: u64,
     /// First address of the window.
     pub window_start: u64,
@@ -151,7 +151,7 @@ fn lay_out(sources: &[Source], conditions: &Conditions) -> Result<Layout, ExecEr
     layout::choose(&headers_of(sources)?.headers, interpreter, conditions)
 }
 
-/// First instruction: the interpreter's, if there is one.
+/// Returns the address of the first instruction. It is the interpreter's, if there is one.
 fn entry(sources: &[Source], layout: &Layout) -> u64 {
     let placed = layout.interpreter.as_ref().unwrap_or(&layout.program);
     sources
@@ -172,7 +172,7 @@ fn read_interpreter(path: &Path) -> Result<Source, ExecError> {
     Ok(Source { file, headers })
 }
 
-/// What `/proc/self/exe` of the program is: the file's path without links.
+/// Returns where `/proc/self/exe` of the program leads: the file's path without links.
 fn real_path(file: &File, path: &Path) -> Result<CString, ExecError> {
     let link = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
     let path = link
@@ -181,7 +181,7 @@ fn real_path(file: &File, path: &Path) -> Result<CString, ExecError> {
     c_string(path.as_os_str())
 }
 
-/// The process's name: the last part of its path, at most 15 bytes.
+/// Returns the process's name: the last part of its path, at most 15 bytes.
 fn process_name(path: &CString) -> Result<CString, ExecError> {
     let last = path
         .as_bytes()
@@ -191,7 +191,7 @@ fn process_name(path: &CString) -> Result<CString, ExecError> {
     c_string(OsStr::from_bytes(last.get(..15).unwrap_or(last)))
 }
 
-/// Linux maps nothing below `vm.mmap_min_addr`.
+/// Returns the first address of the window. Linux maps nothing below `vm.mmap_min_addr`.
 fn window_start() -> u64 {
     let text = proc_file::read_text("/proc/sys/vm/mmap_min_addr");
     let lowest: u64 = text.trim().parse().unwrap_or(0);

@@ -20,7 +20,7 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Nothing read yet.
+    /// Makes a reader that has read nothing yet.
     #[must_use]
     pub(crate) fn new() -> Self {
         Self {
@@ -29,7 +29,7 @@ impl Text {
         }
     }
 
-    /// The bytes from `address` to the end of its page.
+    /// Returns the bytes from `address` to the end of its page.
     fn rest_of_page(&mut self, address: u64) -> Result<&[u8], Errno> {
         let page = page_down(address);
         if self.page != Some(page) {
@@ -43,11 +43,11 @@ impl Text {
         self.bytes.get(offset..).ok_or(Errno::EFAULT)
     }
 
-    /// The 8-byte word at `address`.
+    /// Returns the 8-byte word at `address`.
     ///
     /// # Errors
     ///
-    /// `EFAULT`.
+    /// `EFAULT` if there is no such memory.
     pub(crate) fn word(&mut self, address: u64) -> Result<u64, Errno> {
         let mut word = [0; 8];
         for (byte, at) in word.iter_mut().zip(address..) {
@@ -56,11 +56,12 @@ impl Text {
         Ok(u64::from_le_bytes(word))
     }
 
-    /// The string at `address`.
+    /// Returns the string at `address`.
     ///
     /// # Errors
     ///
-    /// `EFAULT`; `ENAMETOOLONG` if it has not ended after `most` bytes.
+    /// `EFAULT` if there is no such memory; `ENAMETOOLONG` if the string has not ended after `most`
+    /// bytes.
     pub(crate) fn string(&mut self, address: u64, most: usize) -> Result<CString, Errno> {
         let mut string = Vec::new();
         let mut at = address;

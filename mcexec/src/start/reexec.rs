@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Executes mcexec itself once more where the window would collide with mcexec.
 //!
-//! With an unlimited (or huge) stack, or the legacy layout, Linux puts mcexec's own mappings where
+//! With an unlimited or huge stack, or the legacy layout, Linux puts mcexec's own mappings where
 //! the program's must lie; with a finite address space limit the window cannot be mapped at all.
 //! These are changed and the program's values handed to the second run in one environment entry,
 //! which the program does not see.
@@ -23,7 +23,7 @@ const OWN_STACK_BYTES: u64 = 8 << 20;
 /// Larger limits would push mcexec's mappings towards the window.
 const LARGEST_STACK_BYTES: u64 = 1 << 40;
 
-/// The program's values of what the second run has otherwise.
+/// The program's values of everything that the second run has otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Inherited {
     stack: [u64; 2],
@@ -36,7 +36,7 @@ struct Inherited {
 ///
 /// # Errors
 ///
-/// A limit that may not be raised.
+/// A limit may not be raised.
 pub(crate) fn make_room(
     environment: &mut Vec<CString>,
     limits: &mut [[u64; 2]; 16],
@@ -65,8 +65,8 @@ fn is_unsuitable(limits: &[[u64; 2]; 16], persona: Persona) -> bool {
         || persona.contains(Persona::ADDR_COMPAT_LAYOUT)
 }
 
-/// The second run: the stack limit and the personality are the program's again, the address space
-/// limit lives in the co-kernel.
+/// Gives the program's values back in the second run: stack limit and personality are the program's
+/// again, and the address space limit lives in the co-kernel.
 fn restore(inherited: Inherited, limits: &mut [[u64; 2]; 16]) {
     limits[STACK] = inherited.stack;
     limits[ADDRESS_SPACE] = inherited.address_space;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! From one program to the next: what mcexec tells itself over an exec, in one environment entry
-//! that no program sees. Arguments and environment are the program's own already; signals, ids and
-//! descriptors are inherited through Linux.
+//! Resumes in the mcexec that the last one has executed, for the next program.
+//!
+//! The last one leaves its message in one environment entry that no program sees. Arguments and
+//! environment are the program's own already. Signals, ids and descriptors are inherited through Linux.
 
 use std::ffi::{CString, OsStr};
 use std::os::fd::RawFd;
@@ -15,24 +16,24 @@ use super::inherited;
 use super::prepare::Inheritance;
 use crate::device;
 
-/// Begin of the entry.
+/// The begin of the entry.
 const MARKER: &[u8] = b"MCEXEC_RESUME=";
 
-/// What is handed on.
+/// The message that mcexec leaves for itself over an exec.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Resume {
     /// Instance number.
     pub os: u32,
-    /// Our descriptor of the device.
+    /// Number of our descriptor of the device.
     pub device: RawFd,
     /// Limits that the co-kernel keeps, by Linux's number.
     pub limits: [Option<[u64; 2]>; RLIMITS],
-    /// The program.
+    /// Path of the next program.
     pub path: PathBuf,
 }
 
 impl Resume {
-    /// The entry: `os;device;number,soft,hard;…;;path`.
+    /// Returns the entry: `os;device;number,soft,hard;…;;path`.
     #[must_use]
     pub(crate) fn entry(&self) -> Option<CString> {
         let mut text = MARKER.to_vec();
@@ -70,7 +71,8 @@ impl Resume {
     }
 }
 
-/// Takes the entry, if mcexec has executed itself, out of what is inherited: the program to run.
+/// Takes the entry out of what is inherited, if mcexec has executed itself. Returns the program to
+/// run.
 pub(crate) fn take(inheritance: &mut Inheritance) -> Option<Run> {
     let entries = &mut inheritance.environment;
     let index = entries
