@@ -181,7 +181,7 @@ pub(crate) fn adopt(prepared_child: u64) -> Result<(OwnedFd, OwnedFd), Errno> {
     }
     // SAFETY: by the contract a new descriptor for us alone.
     let window = unsafe { OwnedFd::from_raw_fd(request.window_fd) };
-    // SAFETY: as above.
+    // SAFETY: by the contract another new descriptor for us alone.
     let slots = unsafe { OwnedFd::from_raw_fd(request.slots_fd) };
     Ok((window, slots))
 }
@@ -400,7 +400,7 @@ pub(crate) fn query(pid: i32, what: u32, from: u64) -> Result<Vec<u64>, Errno> {
 /// told.
 pub(crate) fn core_written(signal: i32) {
     if let Ok(signal) = usize::try_from(signal) {
-        // What is to be done then is the same whatever the reason.
+        // On any error the caller does the same: it dies of the signal itself.
         let _ = plain(uapi::CORE_WRITTEN, signal);
     }
 }

@@ -13,7 +13,7 @@ const USUAL_BYTES: usize = 8 << 10;
 pub(crate) fn read(path: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
     if let Ok(file) = File::open(path) {
-        // `take` keeps the library from asking for the size. What was read before an error counts.
+        // `take` keeps the library from asking for the size. Bytes that were read before an error count.
         let _ = file.take(u64::MAX).read_to_end(&mut bytes);
     }
     bytes

@@ -122,7 +122,7 @@ pub(crate) fn interrupt(instruction: u64) -> Option<u64> {
     let first = address(&raw const mcexec_syscall_check);
     let last = address(&raw const mcexec_syscall_instruction);
     if instruction == last {
-        // As a rule Linux went back here from inside a call.
+        // Linux usually went back here from inside a call.
         Some(address(&raw const mcexec_syscall_interrupted))
     } else if (first..last).contains(&instruction) {
         Some(address(&raw const mcexec_syscall_not_begun))

@@ -61,7 +61,7 @@ fn fill(file: File, cause: &Cause, limit: u64) -> Result<(), Errno> {
     if !output.write(&image.head) {
         return Err(Errno::EFBIG);
     }
-    // What was written so far is a core, whatever becomes of the rest.
+    // The bytes written so far are a core already, whatever becomes of the rest.
     let runs = ask::runs(0).unwrap_or_default();
     for part in image.parts.iter().filter(|part| part.file_bytes != 0) {
         let inside =

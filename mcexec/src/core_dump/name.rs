@@ -81,7 +81,7 @@ pub(super) fn expand(pattern: &[u8], facts: &Facts) -> Option<PathBuf> {
 }
 
 fn value(specifier: u8, facts: &Facts) -> Vec<u8> {
-    // What comes from outside must not lead into other directories.
+    // A name that comes from outside must not lead into other directories.
     let safe = |text: &[u8]| -> Vec<u8> {
         let bytes = text
             .iter()

@@ -148,7 +148,7 @@ fn check(path: &Path, argv: &[CString], environment: &[CString]) -> Result<(), E
         .map(|text| OsStr::from_bytes(text.to_bytes()).to_owned())
         .collect();
     if argv.is_empty() {
-        // As Linux does.
+        // Linux does the same.
         argv.push(OsStr::new("").to_owned());
     }
     let inheritance = Inheritance {

@@ -100,7 +100,7 @@ fn settle(program: &Program, clone: CloneArgs) -> Result<Program, Errno> {
     let (window_fd, slots_fd) = device::adopt(clone.prepared_child)?;
     let (window, slots) = program.window.map_again(&window_fd, &slots_fd)?;
     if clone.tid_address != 0 {
-        // As in Linux, an address that is not there harms nobody.
+        // An address that is not there harms nobody, as in Linux.
         let _ = window::write(clone.tid_address, &std::process::id().to_ne_bytes());
     }
     interrupt::forget_control(None);

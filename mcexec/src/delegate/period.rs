@@ -71,7 +71,7 @@ impl Period {
         } else {
             self.alike = 0;
         }
-        // What is much longer says that the program has stopped, not how long it pauses.
+        // A pause that is much longer says that the program has stopped, not how long it pauses.
         let counted = waited.min(self.pause * 2 + LONGEST_LEAD);
         self.pause = (self.pause * 3 + counted) / 4;
     }

@@ -152,7 +152,7 @@ fn wait(exchange: &Exchange) -> Result<u32, Errno> {
         if asks != RUNNING {
             return Ok(asks);
         }
-        // Whatever interrupts is for the program's thread, which then calls again.
+        // The signal that interrupts is for the program's thread, which then calls again.
         let slept = sleep(&exchange.asks, RUNNING);
         if syscall::is_interrupted(slept) {
             return Err(Errno::EINTR);
@@ -352,7 +352,8 @@ fn view<T>(program: &Program, address: u64) -> Result<&'static T, Errno> {
     if place % align_of::<T>() != 0 {
         return Err(Errno::EINVAL);
     }
-    // SAFETY: as in `view_queue`.
+    // SAFETY: memory of the program that is there now, aligned, and made of atomics only. A program that
+    // takes it away while it is served has a fault, as it would have natively.
     Ok(unsafe { &*ptr::with_exposed_provenance::<T>(place) })
 }
 

@@ -46,7 +46,7 @@ pub(super) fn carry(call: libc::c_long, args: [u64; 6]) -> Option<i64> {
         Transport::Before if reads => {
             let first = args[1] & !(PAGE_BYTES - 1);
             let bytes = args[1].saturating_add(args[2]).saturating_sub(first);
-            // What cannot be mapped is for the call itself to find.
+            // If a page cannot be mapped, the call itself finds that out.
             let _ = window.map_now(first, bytes);
             None
         }

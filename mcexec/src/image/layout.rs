@@ -213,7 +213,7 @@ fn place(program: &Executable, bias: u64) -> Placed {
             kind: range_kind::SEGMENT,
         });
         if segment.file_bytes > 0 {
-            // What a page holds of the file before and behind the segment comes along, as in Linux.
+            // The rest of the file in the first and last page comes along, as in Linux.
             let head = address - start;
             let all = head + segment.file_bytes;
             let bytes = if segment.file_bytes == segment.memory_bytes {

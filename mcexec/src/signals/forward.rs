@@ -46,12 +46,12 @@ pub(super) fn send_on(signal: libc::c_int, info: &libc::siginfo_t) {
 }
 
 fn describe(signal: libc::c_int, info: &libc::siginfo_t) -> ForwardSignal {
-    // SAFETY: for signals sent by a process these fields are set; for others they are some other
-    // initialised words of the same structure. So are the next two.
+    // SAFETY: for a signal sent by a process this field is set; for others it is some other initialised
+    // word of the same structure.
     let pid = unsafe { info.si_pid() };
-    // SAFETY: as above.
+    // SAFETY: the kernel initialises all of the structure, this field like `si_pid`.
     let uid = unsafe { info.si_uid() };
-    // SAFETY: as above.
+    // SAFETY: the kernel initialises all of the structure, this field like `si_pid`.
     let value = unsafe { info.si_value() };
     // Sent to this thread, or perhaps so (timers, queued ones), or earned by a call of it.
     let to_thread = info.si_code < 0 || is_earned(signal);

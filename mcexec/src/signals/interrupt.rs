@@ -85,7 +85,7 @@ pub(crate) fn install() -> Result<(), Errno> {
 pub(crate) fn become_control() {
     let tid = gettid().as_raw();
     CONTROL.store(tid, Ordering::SeqCst);
-    // Whoever came before that sent nothing.
+    // A thread that changed the mask before this saw no control thread, and sent it nothing.
     let wanted = CONTROL_MASK.load(Ordering::SeqCst);
     raw::set_mask(wanted);
     BLOCKED.store(wanted, Ordering::SeqCst);

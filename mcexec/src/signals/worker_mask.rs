@@ -122,7 +122,7 @@ pub(crate) fn enter_idle(index: usize) {
     loop {
         let mask = idle_mask(index);
         apply(mask);
-        // Who changed it meanwhile may have asked before the mask was set.
+        // Another thread may have changed it, and sent its signal before the mask was set.
         if idle_mask(index) == mask {
             return;
         }
@@ -140,7 +140,7 @@ pub(crate) fn enter_call(slot: &DelegationSlot) {
 /// Keeps the signals `set` unblocked in this thread from now on.
 pub(crate) fn keep_open(set: u64) {
     OPEN.set(OPEN.get() | set);
-    // What it blocks otherwise is looked at before the next call.
+    // Before the next call it is found out what else the thread blocks.
     APPLIED.set(UNKNOWN);
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn publish(stack: &Stack, code: (u64, u64)) {
         return;
     };
     let strings = copy(stack);
-    // By how much the copies lie elsewhere.
+    // The distance from the strings to their copies.
     let shift = (strings.as_ptr().expose_provenance() as u64).wrapping_sub(stack.arguments.0);
     let copied = |(start, end): (u64, u64)| (start.wrapping_add(shift), end.wrapping_add(shift));
     let mut set = |index: usize, (start, end): (u64, u64)| {
