@@ -2,8 +2,8 @@
 //! Hops 4a and 8a of a delegated call, and everything else that is asked of mcctrl: typed calls on
 //! `/dev/mcosN`, and the descriptor that they go through.
 //!
-//! Program and mcexec share one table of descriptors. Ours sits at a high number and closes on exec;
-//! [`crate::delegate`] keeps the program from it.
+//! Program and mcexec share one table of descriptors. Ours sits at a high number and closes on
+//! exec; [`crate::delegate`] keeps the program from it.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -70,7 +70,8 @@ pub(crate) fn open(os: u32) -> Result<(), StartError> {
     }
 }
 
-/// Moves our descriptor away from number `wanted`, if it is there: the program is about to use the number.
+/// Moves our descriptor away from number `wanted`, if it is there: the program is about to use the
+/// number.
 ///
 /// # Errors
 ///
@@ -163,8 +164,8 @@ pub(crate) fn create(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(request.window_fd) })
 }
 
-/// Makes this process stand for the child that the co-kernel has prepared as number `prepared_child`.
-/// Returns the descriptors to map its window and its slots from.
+/// Makes this process stand for the child that the co-kernel has prepared as number
+/// `prepared_child`. Returns the descriptors to map its window and its slots from.
 ///
 /// # Errors
 ///
@@ -304,8 +305,8 @@ pub(crate) fn load_pages(
     read_file(uapi::LOAD_PAGES, order)
 }
 
-/// Copies from or to the program's memory at `address`, or finds out whether it could: `what` is one
-/// of [`uapi::copy`].
+/// Copies from or to the program's memory at `address`, or finds out whether it could: `what` is
+/// one of [`uapi::copy`].
 ///
 /// # Errors
 ///

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The reasons why a program was not started: one line on stderr, and an exit status like a shell's.
+//! The reasons why a program was not started: one line on stderr, and an exit status like a
+//! shell's.
 
 use std::fmt::{self, Display};
 use std::io;

@@ -3,9 +3,9 @@
 //!
 //! One mcexec per program. It loads the program into memory of the co-kernel, which it sees at the
 //! same addresses through its *window*, and then performs, as that process, the system calls the
-//! program delegates. [`start`] brings it to the co-kernel with the help of [`image`], [`device`] and
-//! [`window`]; then [`delegate`] serves, while [`control`] watches over life and death. Which folder
-//! may know which is the table of floors in `docs/architecture.md`.
+//! program delegates. [`start`] brings it to the co-kernel with the help of [`image`], [`device`]
+//! and [`window`]; then [`delegate`] serves, while [`control`] watches over life and death. Which
+//! folder may know which is the table of floors in `docs/architecture.md`.
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Reads files of `/proc`, which have no size, with as few calls as possible. Every start of a program
-//! reads several.
+//! Reads files of `/proc`, which have no size, with as few calls as possible. Every start of a
+//! program reads several.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +13,8 @@ const USUAL_BYTES: usize = 8 << 10;
 pub(crate) fn read(path: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
     if let Ok(file) = File::open(path) {
-        // `take` keeps the library from asking for the size. Bytes that were read before an error count.
+        // `take` keeps the library from asking for the size. Bytes that were read before an error
+        // count.
         let _ = file.take(u64::MAX).read_to_end(&mut bytes);
     }
     bytes

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The window, which shows the program's memory at the same addresses in this process, and the slots.
+//! The window, which shows the program's memory at the same addresses in this process, and the
+//! slots.
 //!
-//! Hop 7 of a delegated call happens in the window: Linux touches the program's buffer there. If hop 6
-//! has its data in a bounce page, [`bounce_address`] says where.
+//! Hop 7 of a delegated call happens in the window: Linux touches the program's buffer there. If
+//! hop 6 has its data in a bounce page, [`bounce_address`] says where.
 
 use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut};

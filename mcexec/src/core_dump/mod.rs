@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The core dump of a program, because Linux's own would show mcexec.
 //!
-//! Linux's rules say whether there is one, and where. [`elf`] makes its contents, [`name`] its name.
+//! Linux's rules say whether there is one, and where. [`elf`] makes its contents, [`name`] its
+//! name.
 
 mod elf;
 mod name;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `execve`: this process becomes an mcexec for another program.
 //!
-//! The new program is found and checked first, so that every error can still be answered. Then mcexec
-//! executes itself. So Linux closes descriptors, ends the other threads, and resets signals and timers,
-//! and the new mcexec starts the program as if a shell had told it to.
+//! The new program is found and checked first, so that every error can still be answered. Then
+//! mcexec executes itself. So Linux closes descriptors, ends the other threads, and resets signals
+//! and timers, and the new mcexec starts the program as if a shell had told it to.
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;

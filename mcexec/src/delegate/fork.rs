@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `fork`: when the program forks, this process forks, too, and its child stands for the program's.
 //!
-//! It calls the C library's fork, which keeps its own locks in order, so that the child may allocate.
+//! It calls the C library's fork, which keeps its own locks in order, so that the child may
+//! allocate.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -42,7 +43,8 @@ pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<i64, Errno> {
         window::keep_rights(),
     );
     // SAFETY: the child calls nothing that needs another thread of this process: the C library
-    // keeps its allocator usable, and our own locks are free, see `window::keep_rights`, or our own.
+    // keeps its allocator usable, and our own locks are free, see `window::keep_rights`, or our
+    // own.
     let forked = unsafe { fork_process() };
     drop(locks);
     let result = match forked {

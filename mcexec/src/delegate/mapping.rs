@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Shared mappings of files, devices and shared memory.
 //!
-//! This process maps them over a part of the window, and the co-kernel shows the program the pages that
-//! Linux puts there.
+//! This process maps them over a part of the window, and the co-kernel shows the program the pages
+//! that Linux puts there.
 
 use std::mem::offset_of;
 use std::ptr;

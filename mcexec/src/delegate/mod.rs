@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Delegated calls on the proxy's side: [`worker`] takes them from a slot, [`perform`] does what
-//! they ask. Most are performed as they are; each exception has a file here. Which files a call enters,
-//! in which order, is on the page `docs/route-of-a-delegated-call.md`; each of them says its hop.
+//! they ask. Most are performed as they are; each exception has a file here. Which files a call
+//! enters, in which order, is on the page `docs/route-of-a-delegated-call.md`; each of them says
+//! its hop.
 
 pub(crate) mod directory;
 pub(crate) mod exe_link;

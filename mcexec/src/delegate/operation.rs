@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 6 of a request that is no system call but an operation: what only a thread of this process can do.
+//! Hop 6 of a request that is no system call but an operation: what only a thread of this process
+//! can do.
 
 use std::os::fd::RawFd;
 

@@ -13,8 +13,8 @@ use crate::device;
 /// The answer of a call on a descriptor that is not open.
 pub(crate) const EBADF: i64 = -(libc::EBADF as i64);
 
-/// Returns whether `argument`, the first one of `call`, is our descriptor. Linux reads the lower half of
-/// the word only.
+/// Returns whether `argument`, the first one of `call`, is our descriptor. Linux reads the lower
+/// half of the word only.
 #[must_use]
 pub(crate) fn is_ours(call: libc::c_long, argument: u64) -> bool {
     descriptor(argument) == device::descriptor() && takes_descriptor_first(call)
@@ -94,8 +94,8 @@ pub(crate) fn close_range(args: [u64; 6]) -> i64 {
     0
 }
 
-/// Performs `dup2` or `dup3`: our descriptor cannot be copied, and goes elsewhere if the program wants its
-/// number.
+/// Performs `dup2` or `dup3`: our descriptor cannot be copied, and goes elsewhere if the program
+/// wants its number.
 #[must_use]
 pub(crate) fn duplicate_to(call: libc::c_long, args: [u64; 6]) -> i64 {
     if descriptor(args[0]) == device::descriptor() {

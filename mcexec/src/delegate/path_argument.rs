@@ -27,8 +27,8 @@ pub(crate) struct PathArgument {
 }
 
 impl PathArgument {
-    /// Reads the path that `call` with `args` looks up. Returns `None` if the call looks up no path, or if
-    /// there is no memory at the path's address.
+    /// Reads the path that `call` with `args` looks up. Returns `None` if the call looks up no
+    /// path, or if there is no memory at the path's address.
     #[must_use]
     pub(crate) fn of(call: libc::c_long, args: &[u64; 6]) -> Option<Self> {
         let (directory, index) = indices(call)?;
@@ -67,8 +67,8 @@ impl PathArgument {
     }
 }
 
-/// Returns the indices of those arguments of `call` that are the directory's descriptor, if there is
-/// one, and the path.
+/// Returns the indices of those arguments of `call` that are the directory's descriptor, if there
+/// is one, and the path.
 const fn indices(call: libc::c_long) -> Option<(Option<usize>, usize)> {
     match call {
         libc::SYS_open

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Hop 6 of a delegated call: performs one request, which is an operation of ours or a system call.
 //!
-//! A system call is made as it is (hop 6.3, [`super::raw`]), unless it is one of the exceptions here.
+//! A system call is made as it is (hop 6.3, [`super::raw`]), unless it is one of the exceptions
+//! here.
 
 use ihk_ikc::process::op;
 use ihk_ikc::slot::Request;

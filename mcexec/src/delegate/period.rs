@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 5.2 of a delegated call: a worker that has slept learns the period of its program's requests.
+//! Hop 5.2 of a delegated call: a worker that has slept learns the period of its program's
+//! requests.
 //!
-//! Many programs ask at regular intervals: a simulation, for example, writes a line each step.
-//! When a worker has gone to sleep because nobody asked, the next call costs a wake-up. If the last few
-//! pauses were alike, the worker has itself woken a little before the next request is due, and polls for
-//! it. The worker learns how much earlier that must be: more, if a request came before it was up; less,
-//! if it had to poll for long. When a request does not come while it is due, the worker expects nothing
-//! until pauses are alike again. So polling costs a third of a CPU's time at most while the pattern
-//! holds, and when it ends, once less than [`LONGEST_LEAD`] and a half.
+//! Many programs ask at regular intervals: a simulation, for example, writes a line each step. When
+//! a worker has gone to sleep because nobody asked, the next call costs a wake-up. If the last few
+//! pauses were alike, the worker has itself woken a little before the next request is due, and
+//! polls for it. The worker learns how much earlier that must be: more, if a request came before it
+//! was up; less, if it had to poll for long. When a request does not come while it is due, the
+//! worker expects nothing until pauses are alike again. So polling costs a third of a CPU's time at
+//! most while the pattern holds, and when it ends, once less than [`LONGEST_LEAD`] and a half.
 
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ impl Period {
         }
     }
 
-    /// Returns when the next request is due, if that is known and polling for it is worth its price.
+    /// Returns when the next request is due, if that is known and polling for it is worth its
+    /// price.
     pub(super) fn due(&self) -> Option<Due> {
         let is_worth_it = self.alike >= TRUSTED && self.pause >= SHORTEST_PAUSE;
         is_worth_it.then(|| {
@@ -64,7 +66,8 @@ impl Period {
         })
     }
 
-    /// Notes that a request came `waited` after the worker had begun to wait, and that it had slept.
+    /// Notes that a request came `waited` after the worker had begun to wait, and that it had
+    /// slept.
     pub(super) fn came(&mut self, waited: Duration) {
         if waited.abs_diff(self.pause) <= self.lead {
             self.alike = self.alike.saturating_add(1);

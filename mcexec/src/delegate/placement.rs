@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Hop 5.4 of a delegated call: the worker goes to the CPU of Linux that is its placement.
 //!
-//! This is the CPU that serves its thread's core (`ihkosctl set ikc_map`), if the process may use that
-//! one; otherwise the worker runs wherever the process may. A server of call queues belongs to no core,
-//! and runs on any CPU of the map.
+//! This is the CPU that serves its thread's core (`ihkosctl set ikc_map`), if the process may use
+//! that one; otherwise the worker runs wherever the process may. A server of call queues belongs to
+//! no core, and runs on any CPU of the map.
 //!
-//! The process may use the CPUs that it was started with, if they were there then. The affinity that a
-//! program wants for itself is about cores of the co-kernel and does not come here.
+//! The process may use the CPUs that it was started with, if they were there then. The affinity
+//! that a program wants for itself is about cores of the co-kernel and does not come here.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -24,8 +24,8 @@ const SELF: Pid = Pid::from_raw(0);
 /// In [`FOLLOWED`]: this thread has inherited an affinity that nobody has noted.
 const UNKNOWN: u32 = u32::MAX;
 
-/// How many workers of this process are placed on each CPU. There is no lock, because a child may be
-/// forked while another thread is here.
+/// How many workers of this process are placed on each CPU. There is no lock, because a child may
+/// be forked while another thread is here.
 static WORKERS: [AtomicU32; CpuSet::count()] = [const { AtomicU32::new(0) }; CpuSet::count()];
 /// On how many CPUs any worker is placed.
 static USED_CPUS: AtomicUsize = AtomicUsize::new(0);
@@ -41,8 +41,8 @@ thread_local! {
     static PLACED_ON: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// Begins in a thread that has just become the first worker of a process, which may be a forked copy of
-/// one with many.
+/// Begins in a thread that has just become the first worker of a process, which may be a forked
+/// copy of one with many.
 pub(super) fn begin_alone() {
     if USED_CPUS.swap(0, Ordering::Relaxed) != 0 {
         for count in &WORKERS {
@@ -72,7 +72,8 @@ pub(super) fn end() {
 /// Lets a thread that a worker has made, and that serves no core, run wherever any core is served.
 pub(super) fn roam() {
     if HAS_MOVED.load(Ordering::Relaxed) {
-        // Where Linux refuses, as when all those CPUs have gone, the thread stays where its maker was.
+        // Where Linux refuses, as when all those CPUs have gone, the thread stays where its maker
+        // was.
         let _ = sched_setaffinity(SELF, &served());
     }
 }
@@ -86,7 +87,8 @@ pub(super) fn follow(slot: &DelegationSlot) {
     }
 }
 
-/// Runs `exec`, which begins with what this process began with. If it fails the next call goes back.
+/// Runs `exec`, which begins with what this process began with. If it fails the next call goes
+/// back.
 pub(super) fn without<T>(exec: impl FnOnce() -> T) -> T {
     if FOLLOWED.get() != 0 {
         go_to(0);
@@ -145,8 +147,8 @@ fn enter(cpu: usize) {
     }
 }
 
-/// Returns the CPUs that the map names and the process may use. Without a map, or if there are none, it
-/// is all that the process may use.
+/// Returns the CPUs that the map names and the process may use. Without a map, or if there are
+/// none, it is all that the process may use.
 fn served() -> CpuSet {
     let mut set = CpuSet::new();
     for server in device::servers().unwrap_or_default() {
@@ -163,7 +165,8 @@ fn served() -> CpuSet {
     }
 }
 
-/// Returns the CPUs that the process was started with. The first call comes before any worker is placed.
+/// Returns the CPUs that the process was started with. The first call comes before any worker is
+/// placed.
 fn allowed() -> &'static CpuSet {
     let (set, _) = ALLOWED.get_or_init(|| {
         let set = sched_getaffinity(SELF).unwrap_or_default();

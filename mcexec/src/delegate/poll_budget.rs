@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 5.1 of a delegated call: the worker polls its slot, as long as its poll budget lasts, before it
-//! sleeps.
+//! Hop 5.1 of a delegated call: the worker polls its slot, as long as its poll budget lasts, before
+//! it sleeps.
 //!
-//! Polling costs Linux's CPU, sleeping costs a wake-up. A short burst of polls, a *glance*, is always
-//! made: a thread that asks again at once is answered without either side sleeping, also when many
-//! workers share few CPUs, so that a worker serves its thread in bursts. Beyond the glance each worker
-//! learns from its own past, as KVM's halt polling does: if a request came soon after the worker had
-//! gone to sleep, it polls longer next time, and if the request came late, it polls shorter. A worker
-//! that sleeps may have itself woken when the next request is due ([`super::period`]). While more
-//! workers are up than Linux has CPUs for them, polling would take the CPU from somebody's call, so
-//! there is nothing but the glance.
+//! Polling costs Linux's CPU, sleeping costs a wake-up. A short burst of polls, a *glance*, is
+//! always made: a thread that asks again at once is answered without either side sleeping, also
+//! when many workers share few CPUs, so that a worker serves its thread in bursts. Beyond the
+//! glance each worker learns from its own past, as KVM's halt polling does: if a request came soon
+//! after the worker had gone to sleep, it polls longer next time, and if the request came late, it
+//! polls shorter. A worker that sleeps may have itself woken when the next request is due
+//! ([`super::period`]). While more workers are up than Linux has CPUs for them, polling would take
+//! the CPU from somebody's call, so there is nothing but the glance.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,8 +23,8 @@ use super::placement;
 
 /// A glance has this many PAUSE instructions. The clock is read after each glance.
 const GLANCE: u32 = 32;
-/// Polls per PAUSE: until a request comes nobody else writes to the line, so a poll costs no more than a
-/// hit in the cache, and a request that comes in a PAUSE waits for its end.
+/// Polls per PAUSE: until a request comes nobody else writes to the line, so a poll costs no more
+/// than a hit in the cache, and a request that comes in a PAUSE waits for its end.
 const POLLS_PER_PAUSE: u32 = 32;
 /// The largest budget is about twice the price of a wake-up.
 const LONGEST: Duration = Duration::from_micros(200);
@@ -58,7 +58,8 @@ struct Waiting {
 }
 
 impl PollBudget {
-    /// Returns the budget of the first worker of a process, which may be a forked copy of one with many.
+    /// Returns the budget of the first worker of a process, which may be a forked copy of one with
+    /// many.
     pub(super) fn of_first() -> Self {
         UP.store(0, Ordering::Relaxed);
         Self::new()
@@ -92,8 +93,8 @@ impl PollBudget {
         None
     }
 
-    /// Runs `sleep` with how long it may take, and counts the worker as not up meanwhile. If `sleep` fails
-    /// with `ETIMEDOUT`, the time has passed, which is no failure.
+    /// Runs `sleep` with how long it may take, and counts the worker as not up meanwhile. If
+    /// `sleep` fails with `ETIMEDOUT`, the time has passed, which is no failure.
     pub(super) fn asleep(
         &mut self,
         sleep: impl FnOnce(Option<Duration>) -> Result<(), Errno>,
@@ -109,7 +110,8 @@ impl PollBudget {
         result
     }
 
-    /// Returns how long to sleep: until the next request is due, or for ever if that is not known or past.
+    /// Returns how long to sleep: until the next request is due, or for ever if that is not known
+    /// or past.
     fn sleep_for(&mut self) -> Option<Duration> {
         let waiting = self.waiting.as_mut()?;
         waiting.slept = true;
@@ -180,7 +182,8 @@ impl Drop for PollBudget {
     }
 }
 
-/// Returns the budget after a sleep, when the request came `waited` after the worker had begun to wait.
+/// Returns the budget after a sleep, when the request came `waited` after the worker had begun to
+/// wait.
 fn next_budget(budget: Duration, waited: Duration) -> Duration {
     let next = if waited <= SOON {
         budget * 2

@@ -337,8 +337,8 @@ fn view_queue(program: &Program, address: u64) -> Result<Queue<'static>, Errno> 
         return Err(Errno::EINVAL);
     }
     let place = reachable(program, address, bytes_of(entries))?;
-    // SAFETY: memory of the program that is there now. It holds atomics only. A program that takes it
-    // away while it is served has a fault, as it would have natively.
+    // SAFETY: memory of the program that is there now. It holds atomics only. A program that takes
+    // it away while it is served has a fault, as it would have natively.
     unsafe { memory::view(place, entries) }.ok_or(Errno::EINVAL)
 }
 
@@ -352,8 +352,8 @@ fn view<T>(program: &Program, address: u64) -> Result<&'static T, Errno> {
     if place % align_of::<T>() != 0 {
         return Err(Errno::EINVAL);
     }
-    // SAFETY: memory of the program that is there now, aligned, and made of atomics only. A program that
-    // takes it away while it is served has a fault, as it would have natively.
+    // SAFETY: memory of the program that is there now, aligned, and made of atomics only. A program
+    // that takes it away while it is served has a fault, as it would have natively.
     Ok(unsafe { &*ptr::with_exposed_provenance::<T>(place) })
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Hop 6.4 of a delegated call: was another transport than the usual one chosen for its data?
 //!
-//! The others exist for measurement only, so that they can be compared (`mcexec --way=WAY`). A program that
-//! executes another goes on with the usual one.
+//! The others exist for measurement only, so that they can be compared (`mcexec --way=WAY`). A
+//! program that executes another goes on with the usual one.
 
 use std::sync::OnceLock;
 
@@ -36,8 +36,8 @@ pub(super) fn is_chosen() -> bool {
     CHOSEN.get().is_some()
 }
 
-/// Makes `call` by the chosen transport. Returns its result, or `None` if the call is still to be made
-/// as it is, perhaps with something prepared.
+/// Makes `call` by the chosen transport. Returns its result, or `None` if the call is still to be
+/// made as it is, perhaps with something prepared.
 #[cold]
 pub(super) fn carry(call: libc::c_long, args: [u64; 6]) -> Option<i64> {
     let (transport, window) = CHOSEN.get()?;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Hop 6.4 of a delegated call under `mcexec --way=copy`: its data are copied.
 //!
-//! They travel through memory of mcexec's, and mcctrl copies them from or to the program's frames, which are
-//! not mapped.
+//! They travel through memory of mcexec's, and mcctrl copies them from or to the program's frames,
+//! which are not mapped.
 //!
-//! This is done with the data of `read`, `write`, `pread64`, `pwrite64` and of those ioctls whose argument is known to be
-//! plain data of a known length. All other calls are made as they are, and so is a call whose buffer mcctrl
-//! cannot copy as a whole: not there yet, shared with a forked process, mirrored, or wrong. Linux's own copy then
-//! finds the pages, or the error.
+//! This is done with the data of `read`, `write`, `pread64`, `pwrite64` and of those ioctls whose
+//! argument is known to be plain data of a known length. All other calls are made as they are, and
+//! so is a call whose buffer mcctrl cannot copy as a whole: not there yet, shared with a forked
+//! process, mirrored, or wrong. Linux's own copy then finds the pages, or the error.
 
 use std::cell::RefCell;
 
@@ -42,8 +42,8 @@ struct Data {
     is_counted: bool,
 }
 
-/// Makes `call` with its data copied. Returns its result, or `None` if the call is to be made as it is:
-/// then nothing has happened yet.
+/// Makes `call` with its data copied. Returns its result, or `None` if the call is to be made as it
+/// is: then nothing has happened yet.
 pub(super) fn carry(call: libc::c_long, mut args: [u64; 6]) -> Option<i64> {
     let data = Data::of(call, &args)?;
     let address = args[data.index];

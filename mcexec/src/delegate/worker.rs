@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hops 5 and 8 of a delegated call: a worker takes the request from its thread's slot, and puts the
-//! answer there.
+//! Hops 5 and 8 of a delegated call: a worker takes the request from its thread's slot, and puts
+//! the answer there.
 //!
 //! It waits first by polling the slot, then asleep in mcctrl.
 
@@ -34,8 +34,8 @@ pub(crate) fn serve_main(program: &'static Program) -> ! {
     }
 }
 
-/// Serves slot `index` until the co-kernel wants it to end. `began` gets the thread id when it is in the
-/// slot.
+/// Serves slot `index` until the co-kernel wants it to end. `began` gets the thread id when it is
+/// in the slot.
 fn serve(program: &'static Program, index: usize, began: Option<SyncSender<i64>>) {
     let slot = begin(program, index);
     if let Some(began) = began {

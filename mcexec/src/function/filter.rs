@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The filter of system calls in a thread that runs functions.
 //!
-//! The thread makes two kinds at once: those made by mcexec's own code, and those of the program that
-//! mean the same in any thread and have no exceptions here. All others become SIGSYS.
+//! The thread makes two kinds at once: those made by mcexec's own code, and those of the program
+//! that mean the same in any thread and have no exceptions here. All others become SIGSYS.
 
 use nix::errno::Errno;
 use nix::libc::{self, sock_filter};

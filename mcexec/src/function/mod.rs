@@ -2,9 +2,10 @@
 //! Runs functions of the program in this process (Sakura Call), at their own addresses.
 //!
 //! Each runner belongs to a thread of the program. A function has a stack of its own and the thread
-//! pointer of that thread, so to the program it runs there. [`call`] switches to the function and back.
-//! [`filter`] lets the system calls through that any thread may make. [`trap`] gets the others: it makes
-//! those that have exceptions here, and has the program's thread make those that are the co-kernel's.
+//! pointer of that thread, so to the program it runs there. [`call`] switches to the function and
+//! back. [`filter`] lets the system calls through that any thread may make. [`trap`] gets the
+//! others: it makes those that have exceptions here, and has the program's thread make those that
+//! are the co-kernel's.
 
 #[expect(unsafe_code, reason = "stack and thread pointer are switched")]
 mod call;

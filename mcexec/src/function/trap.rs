@@ -2,9 +2,9 @@
 //! Helps a function of the program where it cannot go on alone.
 //!
 //! Three things come here as signals: system calls that the filter holds back, code that is not
-//! executable here yet, and faults. The handlers run on a stack of their own whose lowest words are a
-//! [`Head`], found by rounding the stack pointer down. So they know whose they are, and which FS base is
-//! ours, before they do anything that needs it.
+//! executable here yet, and faults. The handlers run on a stack of their own whose lowest words are
+//! a [`Head`], found by rounding the stack pointer down. So they know whose they are, and which FS
+//! base is ours, before they do anything that needs it.
 
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::arch::global_asm;
@@ -128,8 +128,8 @@ impl Place {
             ss_flags: 0,
             ss_size: BYTES,
         };
-        // The head is below all that the handlers use: they would need all of the stack to reach it.
-        // SAFETY: the stack stays until this value is dropped.
+        // The head is below all that the handlers use: they would need all of the stack to reach
+        // it. SAFETY: the stack stays until this value is dropped.
         Errno::result(unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) })?;
         unblock(&[libc::SIGSEGV, libc::SIGBUS, libc::SIGSYS]);
         Ok(Self(head))

@@ -11,8 +11,8 @@ use std::path::PathBuf;
     reason = "descriptors of the program are known by number only"
 )]
 pub(crate) fn borrow(fd: RawFd) -> Option<BorrowedFd<'static>> {
-    // SAFETY: not -1; it is only passed to calls that answer EBADF for a number that is not open, and
-    // the thread that could close it waits for the very request that these calls are made for.
+    // SAFETY: not -1; it is only passed to calls that answer EBADF for a number that is not open,
+    // and the thread that could close it waits for the very request that these calls are made for.
     (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
 }
 

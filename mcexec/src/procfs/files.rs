@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The files that the program's memory came from.
 //!
-//! The co-kernel knows areas, and this process knows the files that it has read into them. An entry may
-//! be out of date; only areas that the co-kernel calls parts of a file are looked up.
+//! The co-kernel knows areas, and this process knows the files that it has read into them. An entry
+//! may be out of date; only areas that the co-kernel calls parts of a file are looked up.
 
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;

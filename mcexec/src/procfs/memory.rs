@@ -258,8 +258,8 @@ fn append_amounts(text: &mut Vec<u8>, lines: &[Line]) {
     }
 }
 
-/// Appends one row. A program may have thousands of areas with two dozen rows each, mostly of nothing:
-/// the formatter's padding, a call for each character, would be all that takes time.
+/// Appends one row. A program may have thousands of areas with two dozen rows each, mostly of
+/// nothing: the formatter's padding, a call for each character, would be all that takes time.
 fn append_amount(text: &mut Vec<u8>, name: &str, kib: u64) {
     const NAME: usize = 16;
     const NUMBER: usize = 8;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `/proc` and `/sys` as programs see them: the co-kernel's truth in place of Linux's view of the proxy.
+//! `/proc` and `/sys` as programs see them: the co-kernel's truth in place of Linux's view of the
+//! proxy.
 //!
-//! A path says nothing, because there are many to one file. So Linux opens the file first. The open file
-//! says which one it is, and if it is one of ours, its descriptor gets a file in memory with our text.
-//! The text is made when the file is opened, and anew when it is read from the beginning again.
+//! A path says nothing, because there are many to one file. So Linux opens the file first. The open
+//! file says which one it is, and if it is one of ours, its descriptor gets a file in memory with
+//! our text. The text is made when the file is opened, and anew when it is read from the beginning
+//! again.
 
 pub(crate) mod ask;
 pub(crate) mod descriptor;

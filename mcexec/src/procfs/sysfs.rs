@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `/sys/devices/system/{cpu,node}` as the co-kernel is: a tree of plain files that was written when
-//! the instance was booted.
+//! `/sys/devices/system/{cpu,node}` as the co-kernel is: a tree of plain files that was written
+//! when the instance was booted.
 //!
-//! A path that names something there goes to the tree. A file that was opened there by another path is
-//! opened again in the tree. From there on, relative paths stay in it.
+//! A path that names something there goes to the tree. A file that was opened there by another path
+//! is opened again in the tree. From there on, relative paths stay in it.
 
 use std::ffi::CString;
 use std::os::fd::RawFd;

@@ -14,8 +14,8 @@ use nix::libc;
 use super::forward::forward;
 use super::{interrupt, worker_mask};
 
-/// Sets what becomes of `signal` from now on: `wanted` is one of [`disposition`], and those of `flags`
-/// count that concern children.
+/// Sets what becomes of `signal` from now on: `wanted` is one of [`disposition`], and those of
+/// `flags` count that concern children.
 ///
 /// # Errors
 ///

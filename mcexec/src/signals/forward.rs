@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Sends signals that came to this process on to the co-kernel.
 //!
-//! The thread that Linux chooses does it. If it is a worker, it says so, because the signal may be meant
-//! for its thread.
+//! The thread that Linux chooses does it. If it is a worker, it says so, because the signal may be
+//! meant for its thread.
 
 use std::thread;
 
@@ -46,8 +46,8 @@ pub(super) fn send_on(signal: libc::c_int, info: &libc::siginfo_t) {
 }
 
 fn describe(signal: libc::c_int, info: &libc::siginfo_t) -> ForwardSignal {
-    // SAFETY: for a signal sent by a process this field is set; for others it is some other initialised
-    // word of the same structure.
+    // SAFETY: for a signal sent by a process this field is set; for others it is some other
+    // initialised word of the same structure.
     let pid = unsafe { info.si_pid() };
     // SAFETY: the kernel initialises all of the structure, this field like `si_pid`.
     let uid = unsafe { info.si_uid() };

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Interrupts the call that a worker performs, when the co-kernel has a signal for its thread.
 //!
-//! The control thread hears of the signal and sends the worker [`INTERRUPT`]. The C library keeps this
-//! number for itself, and therefore neither blocks it nor lets a program have it. The handler checks
-//! whether the call is still to be interrupted, and does so by the means of [`crate::syscall`].
+//! The control thread hears of the signal and sends the worker [`INTERRUPT`]. The C library keeps
+//! this number for itself, and therefore neither blocks it nor lets a program have it. The handler
+//! checks whether the call is still to be interrupted, and does so by the means of
+//! [`crate::syscall`].
 
 use std::arch::global_asm;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};

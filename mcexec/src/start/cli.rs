@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The command line: `mcexec [-c CPU] [-n PROCS] [-m NODES] [-t N] [--way=WAY] [OS] [--] PROGRAM ARGS…`.
+//! The command line: `mcexec [-c CPU] [-n PROCS] [-m NODES] [-t N] [--way=WAY] [OS] [--] PROGRAM
+//! ARGS…`.
 //!
-//! It is parsed by hand, because everything from PROGRAM on belongs to the program, a first operand of
-//! digits is the instance, and `--` decides what a program named `0` is.
+//! It is parsed by hand, because everything from PROGRAM on belongs to the program, a first operand
+//! of digits is the instance, and `--` decides what a program named `0` is.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Has Linux tell everybody of the program instead of mcexec: its command line, environment, auxiliary
-//! vector and addresses.
+//! Has Linux tell everybody of the program instead of mcexec: its command line, environment,
+//! auxiliary vector and addresses.
 //!
-//! Linux reads such strings in private memory only, not in the window, so they are copies. If a program
-//! changes its own strings, nobody sees it.
+//! Linux reads such strings in private memory only, not in the window, so they are copies. If a
+//! program changes its own strings, nobody sees it.
 
 use nix::libc;
 
@@ -32,9 +32,9 @@ mod index {
     pub(super) const ENVIRONMENT: usize = 9;
 }
 
-/// Publishes the program with first stack `stack` and its code at `code` (start and end): from now on
-/// Linux tells of it instead of mcexec. Nothing happens on a Linux that does not offer it. The heap
-/// stays mcexec's, because its C library uses it.
+/// Publishes the program with first stack `stack` and its code at `code` (start and end): from now
+/// on Linux tells of it instead of mcexec. Nothing happens on a Linux that does not offer it. The
+/// heap stays mcexec's, because its C library uses it.
 pub(crate) fn publish(stack: &Stack, code: (u64, u64)) {
     let text = proc_file::read_text("/proc/self/stat");
     let Some(mut addresses) = parse(&text, program_break()) else {

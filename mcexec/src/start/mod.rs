@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Starts programs: from the command line to the first instruction, and from one program to the next.
+//! Starts programs: from the command line to the first instruction, and from one program to the
+//! next.
 //!
-//! [`entry`] is where the C library enters. [`inherited`] and [`reexec`] take what the program is to
-//! inherit; [`cli`] or, after an exec, [`resume`] says which program it is. [`prepare`] finds out
-//! everything about it ([`auxv`] among that) before anything is changed, and [`launch`] brings it to
-//! the co-kernel, which [`command_line`] then shows to Linux. [`program_text`] reads the arguments
-//! of the next program from the memory of this one.
+//! [`entry`] is where the C library enters. [`inherited`] and [`reexec`] take what the program is
+//! to inherit; [`cli`] or, after an exec, [`resume`] says which program it is. [`prepare`] finds
+//! out everything about it ([`auxv`] among that) before anything is changed, and [`launch`] brings
+//! it to the co-kernel, which [`command_line`] then shows to Linux. [`program_text`] reads the
+//! arguments of the next program from the memory of this one.
 
 pub(crate) mod auxv;
 pub(crate) mod cli;

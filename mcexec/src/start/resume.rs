@@ -2,7 +2,8 @@
 //! Resumes in the mcexec that the last one has executed, for the next program.
 //!
 //! The last one leaves its message in one environment entry that no program sees. Arguments and
-//! environment are the program's own already. Signals, ids and descriptors are inherited through Linux.
+//! environment are the program's own already. Signals, ids and descriptors are inherited through
+//! Linux.
 
 use std::ffi::{CString, OsStr};
 use std::os::fd::RawFd;
