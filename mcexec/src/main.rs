@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! mcexec: runs a program on a co-kernel and stands in for it on Linux.
 //!
-//! One mcexec per program. It loads the program into memory of the co-kernel, which it sees at the
-//! same addresses through its *window*, and then performs, as that process, the system calls the
-//! program delegates. [`start`] brings it to the co-kernel with the help of [`image`], [`device`]
-//! and [`window`]; then [`delegate`] serves, while [`control`] watches over life and death. Which
-//! folder may know which is the table of floors in `docs/architecture.md`.
+//! There is one mcexec for each program. It loads the program into memory of the co-kernel, which
+//! it sees at the same addresses through its *window*. Then it performs the system calls that the
+//! program delegates.
+//!
+//! * [`start`] brings a program to the co-kernel with the help of [`image`], [`device`] and [`window`].
+//! * [`delegate`] serves it: its workers perform the calls, as [`syscall`] makes them.
+//! * [`procfs`] and [`core_dump`] tell the truth about it; [`function`] runs functions of it here.
+//! * [`signals`] passes signals on, and [`control`] watches over life and death.
+//!
+//! The table of floors in `docs/architecture.md` says which folder may know which.
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
 

@@ -2,11 +2,13 @@
 //! Hop 6.5 of a delegated call: the one `syscall` instruction that is executed for the program.
 //!
 //! A signal that is forwarded to the program must also end the call that blocks, without a moment
-//! in which it is missed. So the handler sets [`INTERRUPTED`] and looks where it interrupted: from
-//! the check of that flag up to the `syscall` instruction (where Linux goes back to when a call is
-//! restartable), it makes the call answer "restart me" instead. The co-kernel then delivers the
-//! signal and restarts the call or not, as the program's handler wants; a call that had not begun
-//! always, as if the signal had come before it.
+//! in which it is missed. So the handler sets [`INTERRUPTED`] and looks which instruction it
+//! interrupted. If that lies between the check of the flag and the `syscall` instruction, the
+//! handler makes the call answer "restart me" instead. (Linux goes back to the instruction when a
+//! call is restartable.)
+//!
+//! The co-kernel then delivers the signal, and restarts the call if the program's handler wants it.
+//! A call that had not begun is always restarted, as if the signal had come before it.
 
 use std::arch::global_asm;
 use std::sync::atomic::{AtomicU32, Ordering};

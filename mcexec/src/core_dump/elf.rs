@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The headers and notes of a core: an ELF file whose segments are the program's areas and whose
-//! notes are what a debugger wants to know, in Linux's order and form.
+//! The headers and notes of a core, which is an ELF file.
+//!
+//! Its segments are the program's areas. Its notes hold what a debugger wants to know, in Linux's
+//! order and form.
 
 use std::fs;
 

@@ -3,11 +3,12 @@
 //! it sleeps.
 //!
 //! Polling costs Linux's CPU, sleeping costs a wake-up. A short burst of polls, a *glance*, is
-//! always made: a thread that asks again at once is answered without either side sleeping, also
-//! when many workers share few CPUs, so that a worker serves its thread in bursts. Beyond the
-//! glance each worker learns from its own past, as KVM's halt polling does: if a request came soon
-//! after the worker had gone to sleep, it polls longer next time, and if the request came late, it
-//! polls shorter. A worker that sleeps may have itself woken when the next request is due
+//! always made. So a thread that asks again at once is answered without either side sleeping. This
+//! holds also when many workers share few CPUs: each serves its thread in bursts.
+//!
+//! Beyond the glance each worker learns from its own past, as KVM's halt polling does. If a request
+//! came soon after the worker had gone to sleep, it polls longer next time; if the request came
+//! late, it polls shorter. A worker that sleeps may have itself woken when the next request is due
 //! ([`super::period`]). While more workers are up than Linux has CPUs for them, polling would take
 //! the CPU from somebody's call, so there is nothing but the glance.
 
@@ -23,8 +24,8 @@ use super::placement;
 
 /// A glance has this many PAUSE instructions. The clock is read after each glance.
 const GLANCE: u32 = 32;
-/// Polls per PAUSE: until a request comes nobody else writes to the line, so a poll costs no more
-/// than a hit in the cache, and a request that comes in a PAUSE waits for its end.
+/// Polls per PAUSE. Until a request comes nobody else writes to the line, so a poll costs no more
+/// than a hit in the cache. A request that comes in a PAUSE waits for its end.
 const POLLS_PER_PAUSE: u32 = 32;
 /// The largest budget is about twice the price of a wake-up.
 const LONGEST: Duration = Duration::from_micros(200);

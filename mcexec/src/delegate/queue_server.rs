@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Servers of the program's call queues. Each belongs to a thread of the program that waits in
-//! `QUEUE_SERVE`: a thread of this process, the *runner*, does the work, and the thread's worker
-//! waits for what the runner cannot do itself.
+//! Servers of the program's call queues.
+//!
+//! Each server belongs to a thread of the program that waits in `QUEUE_SERVE`. A thread of this
+//! process, the *runner*, does the work; the worker of the program's thread waits for things that
+//! the runner cannot do itself.
 //!
 //! ```text
 //!  asks: RUNNING ── runner: HIRE, CALL or END ──► worker answers QUEUE_SERVE with it
 //!           ▲                                          │ the program's thread does it, calls again
 //!           └────────── worker: the result, RUNNING ◄──┘
 //! ```
-//! The runner blocks all signals, so posted calls are not interrupted; the worker can be, and then
-//! leaves the runner at work until the program's thread is back.
+//! The runner blocks all signals, so posted calls are not interrupted. The worker can be
+//! interrupted; then it leaves the runner at work until the program's thread is back.
 
 use std::cell::{OnceCell, RefCell};
 use std::ptr;

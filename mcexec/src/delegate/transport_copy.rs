@@ -5,9 +5,9 @@
 //! which are not mapped.
 //!
 //! This is done with the data of `read`, `write`, `pread64`, `pwrite64` and of those ioctls whose
-//! argument is known to be plain data of a known length. All other calls are made as they are, and
-//! so is a call whose buffer mcctrl cannot copy as a whole: not there yet, shared with a forked
-//! process, mirrored, or wrong. Linux's own copy then finds the pages, or the error.
+//! argument is known to be plain data of a known length. All other calls are made as they are. So
+//! is a call whose buffer mcctrl cannot copy as a whole, because it is not there yet, shared with a
+//! forked process, mirrored, or wrong: Linux's own copy then finds the pages, or the error.
 
 use std::cell::RefCell;
 

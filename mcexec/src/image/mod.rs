@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Makes a process image of a file name, as `execve` does in Linux.
 //!
-//! [`find`] searches PATH, [`script`] follows `#!` lines, [`elf`] reads and checks headers,
-//! [`layout`] chooses addresses inside the window, [`stack`] builds the first stack, [`vdso`] finds
-//! Linux's own vdso, [`random`] is where address randomisation comes from.
+//! [`find`] searches PATH, [`script`] follows `#!` lines, and [`elf`] reads and checks headers.
+//! [`layout`] chooses addresses inside the window, [`random`] moves them, and [`vdso`] finds
+//! Linux's own vdso. [`stack`] builds the first stack.
 
 pub(crate) mod elf;
 pub(crate) mod find;

@@ -2,12 +2,14 @@
 //! Hop 5.3 of a delegated call: the worker blocks the signals that its thread blocks.
 //!
 //! In a call a worker blocks exactly what its thread blocks, so the call behaves as it would
-//! natively: it brings SIGPIPE or not, and may touch the terminal or not. While the worker is idle,
-//! its thread may compute and change its mask without a word to Linux. So an idle worker blocks all
-//! signals but two kinds: those that are sent on to the co-kernel, which knows the masks; and, if
-//! it is the main thread's worker, those with the default action that the thread does not block, as
-//! the co-kernel says ([`ihk_ikc::process::op::MASK`]). It also blocks the signals that waited at
-//! the end of the last call, and those that Linux keeps for the process.
+//! natively: it brings SIGPIPE or not, and may touch the terminal or not.
+//!
+//! While the worker is idle, its thread may compute and change its mask without a word to Linux. So
+//! an idle worker lets two kinds of signals through. The first are those that are sent on to the
+//! co-kernel, which knows the masks. The second, if it is the main thread's worker, are those with
+//! the default action that the thread does not block; the co-kernel says which
+//! ([`ihk_ikc::process::op::MASK`]). It blocks all others, also those that waited at the end of the
+//! last call, and those that Linux keeps for the process.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};

@@ -2,9 +2,9 @@
 //! Executes mcexec itself once more where the window would collide with mcexec.
 //!
 //! With an unlimited or huge stack, or the legacy layout, Linux puts mcexec's own mappings where
-//! the program's must lie; with a finite address space limit the window cannot be mapped at all.
-//! These are changed and the program's values handed to the second run in one environment entry,
-//! which the program does not see.
+//! the program's must lie. With a finite limit of the address space the window cannot be mapped at
+//! all. So limits and layout are changed for the second run, and the program's values are handed to
+//! it in one environment entry, which the program does not see.
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
