@@ -156,3 +156,28 @@ pub(crate) fn exit(status: i32) -> ! {
         unsafe { libc::syscall(libc::SYS_exit_group, status) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{die, set_mask};
+    use nix::libc;
+    use nix::sys::signal::Signal;
+    use nix::sys::wait::{waitpid, WaitStatus};
+    use nix::unistd::{fork, ForkResult};
+
+    #[test]
+    fn death_comes_also_by_a_signal_that_was_ignored_and_blocked() {
+        // SAFETY: the child makes system calls only, and ends.
+        let child = match unsafe { fork() }.unwrap() {
+            ForkResult::Parent { child } => child,
+            ForkResult::Child => {
+                // SAFETY: ignores a signal, without a handler.
+                unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
+                set_mask(u64::MAX);
+                die(u64::from(libc::SIGTERM.unsigned_abs()))
+            }
+        };
+        let ended = waitpid(child, None).unwrap();
+        assert_eq!(ended, WaitStatus::Signaled(child, Signal::SIGTERM, false));
+    }
+}
