@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Simulated archives: what is chosen when Debian has dropped a series, offers only an unknown one, breaks off, or when
-//! the disk has no room. Each run has a cache of its own that borrows from the real one what it does not hide.
+//! the disk has no room. Each run has a cache of its own that borrows from the real one what it does not hide; kernels,
+//! which would have come from another archive, only where they are lent.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,8 +12,9 @@ use std::process::{Output, Stdio};
 use std::thread;
 use tests::xtask_command;
 use xtask::setup::archive::packages;
-use xtask::setup::catalogue::{Flavour, Release};
+use xtask::setup::catalogue::{Flavour, Release, KNOWN};
 use xtask::setup::host::root_command;
+use xtask::setup::kernel::{self, Kernel};
 
 /// A mirror on this machine that offers releases by their names alone: each download breaks off half-way.
 struct Mirror {
@@ -98,6 +100,17 @@ impl Cache {
         Self(folder)
     }
 
+    /// Shows `kernel` of the real cache as if it had come from `mirror`.
+    fn lend(&self, kernel: &Kernel, mirror: &Mirror) {
+        let real = xtask::paths::cache().expect("cache");
+        let version = format!("{}-1", kernel.id.version);
+        let theirs = kernel::names(&kernel.id, &version, Some(&mirror.source));
+        let ours = kernel::names(&kernel.id, &kernel.version, None);
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            symlink(real.join(ours), self.0.join(theirs)).expect("link");
+        }
+    }
+
     fn run(&self, mirror: &Mirror, arguments: &[&str]) -> Output {
         let mut command = xtask_command(arguments);
         command
@@ -140,31 +153,43 @@ const UNAME: [&str; 7] = [
     "uname",
 ];
 
-/// A release that the real cache has, in its series.
-fn at_hand(series: &str) -> Option<String> {
-    let kernels = xtask::setup::kernel::all_cached().expect("cache");
-    let fitting = kernels
-        .iter()
-        .filter(|it| it.id.flavour == Flavour::Cloud && it.id.version.series() == series);
-    fitting.map(|it| it.id.version.to_string()).max()
+/// The newest kernel of a series that the real cache has.
+fn at_hand(series: &str) -> Option<Kernel> {
+    let kernels = kernel::all_cached().expect("cache").into_iter();
+    let fitting =
+        kernels.filter(|it| it.id.flavour == Flavour::Cloud && it.id.version.series() == series);
+    fitting.max_by(|a, b| a.id.cmp(&b.id))
 }
 
 #[test]
 fn a_series_that_is_gone_gives_way_to_the_next_one_known_to_pass() {
-    let newest = xtask::setup::catalogue::KNOWN[0].name;
-    let Some(version) = at_hand(newest) else {
-        // Another kernel was asked for, and this one never fetched.
-        return;
-    };
-    let cache = Cache::without(&["kernel-7.2", "source-7.2"]);
-    let output = cache.run(&Mirror::of(&[&version]), &[&UNAME[..], &["-r"]].concat());
+    let newest = KNOWN[0];
+    let at_hand = at_hand(newest.name);
+    let version = at_hand
+        .as_ref()
+        .map_or(newest.release.into(), |it| it.id.version.to_string());
+    let mirror = Mirror::of(&[&version]);
+    let cache = Cache::without(&["kernel-", "source-"]);
+    if let Some(kernel) = &at_hand {
+        cache.lend(kernel, &mirror);
+    }
+    let output = cache.run(&mirror, &[&UNAME[..], &["-r"]].concat());
     let error = error(&output);
-    assert_eq!(output.status.code(), Some(0), "{error}");
-    assert!(output.stdout.starts_with(version.as_bytes()), "{error}");
-    assert!(
-        error.contains("warning: Debian offers no Linux 7.2 (cloud) any more; using"),
-        "{error}"
-    );
+    let choice =
+        format!("warning: Debian offers no Linux 7.2 (cloud) any more; using {version}+deb13");
+    assert!(error.contains(&choice), "{error}");
+    if at_hand.is_some() {
+        assert_eq!(output.status.code(), Some(0), "{error}");
+        assert!(output.stdout.starts_with(version.as_bytes()), "{error}");
+    } else {
+        // It cannot be had from this mirror, but it is the right one that is asked for.
+        assert_eq!(output.status.code(), Some(125), "{error}");
+        let asked = format!("kernel {version}+deb13-cloud-amd64");
+        assert!(
+            matches!(own_lines(&error)[..], [line] if line.contains(&asked)),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-# Runs inside the base tree. Fetches one release of Debian's kernel and takes it apart; /out becomes the cache entry:
-# vmlinuz, vmlinux, initrd, modules/ (lib/modules/RELEASE), modules.ext4 (the same as a disk), headers/ (config and more).
+# Runs inside the base tree, with the functions of xtask/src/setup/apt.rs. Fetches one release of Debian's kernel and takes
+# it apart; /out becomes the cache entry: vmlinuz, vmlinux, initrd, modules/ (lib/modules/RELEASE), modules.ext4 (the same
+# as a disk), headers/ (config and more).
 release=$1
 first_init=$2
 shift 2
 
-mkdir /out/tree /out/debs
-cd /out/debs
-apt apt-get download "$@"
-for deb in *.deb; do
-    dpkg-deb -x "$deb" /out/tree
-done
 cd /out
+unpack tree "$@"
 
 mkdir modules
 find tree -path "*/modules/$release" -type d -exec cp -a {}/. modules/ ';'
@@ -49,4 +45,4 @@ cp /bin/busybox early/bin/
 printf %s "$first_init" >early/init
 chmod 755 early/init
 (cd early && find . | busybox cpio -o -H newc) >initrd
-rm -rf tree debs root early
+rm -rf tree root early

@@ -35,6 +35,7 @@ pub fn build(wanted: &Wanted) -> Result<()> {
     let kernel = kernel::stock(wanted)?;
     let target = Target::of(kernel)?;
     let folder = target.folder.clone();
+    begin_anew_for_other_packages(&target)?;
     let mut content = target.prepared.objects.to_string_lossy().into_owned();
     content.push_str(BINDINGS);
     for name in present.iter().chain([&SHARED]) {
@@ -49,6 +50,18 @@ pub fn build(wanted: &Wanted) -> Result<()> {
     compile(&target, &present)?;
     fs::write(stamp, content)?;
     Ok(())
+}
+
+/// Removes what was built with other packages of the same release: make would not notice.
+fn begin_anew_for_other_packages(target: &Target) -> Result<()> {
+    let made_with = target.folder.join("made-with");
+    let objects = target.prepared.objects.to_string_lossy().into_owned();
+    if fs::read_to_string(&made_with).is_ok_and(|before| before == objects) {
+        return Ok(());
+    }
+    cache::remove(&target.folder)?;
+    fs::create_dir_all(&target.folder)?;
+    fs::write(&made_with, objects).with_context(|| made_with.display().to_string())
 }
 
 /// The kernel that is built for, with what, and where.

@@ -32,10 +32,36 @@ apt() {
 }
 "#;
 
+/// Downloads packages, each named as NAME or NAME=VERSION, and unpacks them into the new folder `$1`.
+pub const UNPACK: &str = r#"
+unpack() {
+    folder=$1; shift
+    mkdir "$folder" "$folder.debs"
+    (cd "$folder.debs" && apt apt-get download "$@")
+    for deb in "$folder.debs"/*.deb; do
+        dpkg-deb -x "$deb" "$folder"
+    done
+    rm -r "$folder.debs"
+}
+"#;
+
 /// `$1` = packages, separated by spaces.
 /// The trees are filled at the same time, each by one apt; what they share they only read by then.
 const INSTALL: &str =
     "apt apt-get -o Debug::NoLocking=true --yes --no-install-recommends install $1\nrm -f /etc/resolv.conf";
+
+/// The source of kernels, as a line of sources.list, if it is not Debian.
+#[must_use]
+pub fn source_of_kernels() -> Option<String> {
+    let source = std::env::var("MCKERNEL_ARCHIVE").ok();
+    source.filter(|it| !it.is_empty())
+}
+
+/// Name of the folder in the cache with the lists of a source; `None` stands for Debian.
+#[must_use]
+pub fn folder_name(source: Option<&str>) -> String {
+    source.map_or("apt".into(), |it| format!("apt-{}", cache::key(&[it])))
+}
 
 /// The lists and downloads.
 #[derive(Debug)]
@@ -50,17 +76,11 @@ impl Apt {
     /// # Errors
     /// The cache is not writable.
     pub fn of_kernels() -> Result<Self> {
-        let Some(source) = std::env::var("MCKERNEL_ARCHIVE")
-            .ok()
-            .filter(|it| !it.is_empty())
-        else {
-            return Self::of_debian();
+        let source = source_of_kernels();
+        let apt = Self::with(source.as_deref())?;
+        let Some(source) = source else {
+            return Ok(apt);
         };
-        let name = format!("apt-{}", cache::key(&[&source]));
-        let apt = Self {
-            folder: paths::cache()?.join(name),
-        };
-        fs::create_dir_all(&apt.folder).with_context(|| apt.folder.display().to_string())?;
         let (list, text) = (apt.folder.join("sources.list"), format!("{source}\n"));
         // Written once: an apt may be reading it.
         if fs::read_to_string(&list).is_ok_and(|present| present == text) {
@@ -77,7 +97,11 @@ impl Apt {
     /// # Errors
     /// The cache is not writable.
     pub fn of_debian() -> Result<Self> {
-        let folder = paths::cache()?.join("apt");
+        Self::with(None)
+    }
+
+    fn with(source: Option<&str>) -> Result<Self> {
+        let folder = paths::cache()?.join(folder_name(source));
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         Ok(Self { folder })
     }
@@ -98,11 +122,12 @@ impl Apt {
         Ok(chroot)
     }
 
-    /// A command that runs `script` in a chroot of [`Self::chroot`], with the shell function `apt TOOL ARGUMENTS…`.
+    /// A command that runs `script` in a chroot of [`Self::chroot`], with the shell functions
+    /// `apt TOOL ARGUMENTS…` and `unpack FOLDER PACKAGES…`.
     #[must_use]
     pub fn script(chroot: &Chroot, script: &str) -> Command {
         let mut command = chroot.command("sh");
-        command.args(["-euc", &format!("{APT}{script}"), "sh"]);
+        command.args(["-euc", &format!("{APT}{UNPACK}{script}"), "sh"]);
         command
     }
 

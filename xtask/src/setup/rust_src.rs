@@ -7,16 +7,16 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::setup::{apt::Apt, base_tree, cache};
+use crate::setup::apt::{Apt, UNPACK};
+use crate::setup::{base_tree, cache};
 use crate::ui;
 
 /// `$1` = version: fetches the package and puts its `library` folder into /out.
 const FETCH: &str = r#"
 cd /out
-apt apt-get download "$(apt apt-cache madison rust-src | awk -v v="$1" 'index($3, v) == 1 { print "rust-src=" $3; exit }')"
-dpkg-deb -x rust-src_*.deb unpacked
+unpack unpacked "$(apt apt-cache madison rust-src | awk -v v="$1" 'index($3, v) == 1 { print "rust-src=" $3; exit }')"
 mv "$(dirname "$(find unpacked -type d -path '*/library/std' ! -path '*/tests/*' | head -n 1)")" library
-rm -rf unpacked rust-src_*.deb
+rm -r unpacked
 test -d library/std
 "#;
 
@@ -38,7 +38,7 @@ fn find() -> Result<PathBuf> {
     }
     let version = rustc(&["--version"])?;
     let version = version.split(' ').nth(1).context("rustc --version")?;
-    let name = format!("rust-src-{version}-{}", cache::key(&[FETCH]));
+    let name = format!("rust-src-{version}-{}", cache::key(&[FETCH, UNPACK]));
     let folder = cache::entry(&name, MIB, |folder| {
         std::fs::create_dir_all(folder)?;
         let apt = Apt::of_debian()?;
