@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::lock;
 use crate::paths;
-use crate::setup::cache;
+use crate::setup::{cache, clearing};
 
 /// Remove what was built for guests, and logs; with --cache all that set-up made
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ impl Clean {
         let freed = cache::free_mib(&target)?.saturating_sub(before);
         println!("{}: {freed} MiB freed", target.display());
         if self.cache {
-            let freed = cache::clear()?;
+            let freed = clearing::clear()?;
             println!("{}: {freed} MiB freed", paths::cache()?.display());
         }
         Ok(0)

@@ -11,15 +11,20 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use crate::lock;
 use crate::paths;
 use crate::setup::host;
+use crate::ui;
 
 /// What came of an entry in this run; whoever asks again gets the same.
 type Outcome = Arc<Mutex<Option<Result<PathBuf, String>>>>;
 
 static ENTRIES: Mutex<BTreeMap<String, Outcome>> = Mutex::new(BTreeMap::new());
+
+/// Digits of a key.
+pub(super) const KEY_LENGTH: usize = 12;
 
 /// Twelve hexadecimal digits that stand for the content of `parts`.
 #[must_use]
@@ -31,7 +36,7 @@ pub fn key(parts: &[&str]) -> String {
     }
     hash.finalize()
         .iter()
-        .take(6)
+        .take(KEY_LENGTH / 2)
         .map(|byte| format!("{byte:02x}"))
         .collect()
 }
@@ -65,6 +70,7 @@ fn find_or_make(name: &str, mib: u64, make: impl FnOnce(&Path) -> Result<()>) ->
     let cache = paths::cache()?;
     let path = cache.join(name);
     if path.exists() {
+        mark_used(&path);
         return Ok(path);
     }
     let locks = cache.join("locks");
@@ -84,7 +90,22 @@ fn find_or_make(name: &str, mib: u64, make: impl FnOnce(&Path) -> Result<()>) ->
     host::as_root("mv", |command| {
         command.arg("-T").arg(&unfinished).arg(&path)
     })?;
+    mark_used(&path);
     Ok(path)
+}
+
+/// Remembers that the entry at `path` was used today, as the time of its lock file: what nobody uses goes some day (see
+/// [`super::clearing`]).
+pub(super) fn mark_used(path: &Path) {
+    let mark = || -> Option<()> {
+        let lock_file = path.parent()?.join("locks").join(path.file_name()?);
+        lock::open(&lock_file)
+            .ok()?
+            .set_modified(SystemTime::now())
+            .ok()
+    };
+    // An entry that cannot be marked is one that is not ours to remove either.
+    let _ = mark();
 }
 
 /// Free space of the file system with the cache, in MiB.
@@ -131,70 +152,8 @@ pub fn remove(path: &Path) -> Result<()> {
     })
 }
 
-/// How the names of all begin that the rig makes in the cache; what else lies there is somebody else's.
-const OURS: [&str; 9] = [
-    "apt",
-    "base-",
-    "build-root-",
-    "guest-",
-    "kernel-",
-    "objects-",
-    "rust-src-",
-    "source-",
-    "locks",
-];
-
-/// Its files that are no entries.
-const FILES: [&str; 3] = ["tested.json", "times.json", USERS];
-
 /// Locked by every run that uses the cache.
-const USERS: &str = "users";
-
-/// Removes all that the rig has made in the cache, which nobody may be using; how many MiB that freed.
-///
-/// # Errors
-/// Another run is using it, or it cannot be removed.
-pub fn clear() -> Result<u64> {
-    let cache = paths::cache()?;
-    if !cache.exists() {
-        return Ok(0);
-    }
-    let users = lock::open(&cache.join(USERS))?;
-    ensure!(
-        users.try_lock_exclusive().is_ok(),
-        "{}: another run is using it",
-        cache.display()
-    );
-    ensure!(
-        locks(&cache).iter().all(|path| lock::is_free(path)),
-        "{}: what a run started that was killed is still using it",
-        cache.display()
-    );
-    let before = free_mib(&cache)?;
-    for entry in fs::read_dir(&cache)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if OURS.iter().any(|start| name.starts_with(start)) {
-            remove(&path)?;
-        }
-    }
-    for file in FILES {
-        remove(&cache.join(file))?;
-    }
-    // Fails if there is something else in it, which is not ours.
-    let _ = fs::remove_dir(&cache);
-    Ok(free_mib(&cache)?.saturating_sub(before))
-}
-
-/// The lock files of entries, and of what apt keeps.
-fn locks(cache: &Path) -> Vec<PathBuf> {
-    let files = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
-    let paths = files(cache.join("locks")).map(|file| file.path());
-    let apts =
-        files(cache.to_path_buf()).filter(|it| it.file_name().to_string_lossy().starts_with("apt"));
-    let of_apts = apts.flat_map(|apt| ["lock", "debs-lock"].map(|name| apt.path().join(name)));
-    paths.chain(of_apts).collect()
-}
+pub(super) const USERS: &str = "users";
 
 /// Says, for as long as this process lives, that the cache is in use.
 ///
@@ -209,7 +168,10 @@ pub fn hold() -> Result<()> {
     let cache = paths::cache()?;
     fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
     let users = lock::open(&cache.join(USERS))?;
-    FileExt::lock_shared(&users).with_context(|| cache.display().to_string())?;
+    if FileExt::try_lock_shared(&users).is_err() {
+        ui::say("xtask: another run is tidying up the cache; waiting");
+        FileExt::lock_shared(&users).with_context(|| cache.display().to_string())?;
+    }
     *held = Some(users);
     Ok(())
 }

@@ -8,6 +8,7 @@ pub mod buildroot;
 pub mod cache;
 pub mod catalogue;
 pub mod chroot;
+pub mod clearing;
 pub mod guest_tree;
 pub mod host;
 pub mod kernel;
@@ -42,11 +43,16 @@ impl Environment {
     }
 }
 
-/// Says what the set-up for `wanted` will need before it begins, and refuses if the disk has not the room.
+/// Tidies up the cache, says what the set-up for `wanted` will need before it begins, and refuses if the disk has not the
+/// room.
 ///
 /// # Errors
 /// There is no room, or no place for a cache.
 pub fn announce(wanted: &Wanted) -> Result<()> {
+    // What cannot be removed is no reason to do without what is there.
+    if let Err(error) = clearing::tidy() {
+        ui::warn(&format!("{error:#}"));
+    }
     cache::hold()?;
     let [tree, image] = guest_tree::names("");
     let mut needs = vec![

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use super::entries::{all_cached, cached, is_whole, whole};
 use super::{fetch, Kernel};
 use crate::setup::archive::{self, Offers};
+use crate::setup::cache;
 use crate::setup::catalogue::{self, Release, Wanted};
 use crate::ui;
 
@@ -25,6 +26,7 @@ pub fn stock(wanted: &Wanted) -> Result<Kernel> {
         return Ok(kernel.clone());
     }
     let kernel = find(wanted)?;
+    cache::mark_used(&kernel.folder);
     chosen.insert(name, kernel.clone());
     Ok(kernel)
 }
