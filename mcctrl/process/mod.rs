@@ -3,6 +3,7 @@
 //! asked about, and ends.
 
 pub(crate) mod adopt;
+pub(crate) mod answer;
 pub(crate) mod control;
 pub(crate) mod create;
 pub(crate) mod image;

@@ -1,76 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Questions to the co-kernel that wait for an answer, found again by their tokens.
 
+use super::answer::Answer;
 use crate::ffi::errno;
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::wait::{Until, WaitQueue, Woken};
 use crate::process::patience::LOOK_MS;
-use crate::proto::layout::PAGE_BYTES;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::{prelude::*, sync::Arc, sync::SetOnce, time::msecs_to_jiffies};
 
 /// Questions an instance can have open at once.
 const MOST_OPEN: usize = 512;
-
-/// What the co-kernel answered; the fields beyond `result` belong to `ProcessCreated`,
-/// `slots` to `SlotsFound`, too, `records` and `words` to `Told` and `PagesLent`.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Answer {
-    /// 0 or a negative errno.
-    pub(crate) result: i64,
-    /// Handle of the new process.
-    pub(crate) process: u32,
-    /// Physical address of its top-level page table.
-    pub(crate) root: u64,
-    /// Physical address of its slots.
-    pub(crate) slots: u64,
-    /// Physical address of records.
-    pub(crate) records: u64,
-    /// Their length in words; pages that are there, for `FileNamed`.
-    pub(crate) words: u32,
-    /// What must be loaded before a fault can end, for `FaultInFile`.
-    pub(crate) pages: Option<FilePages>,
-}
-
-/// Pages of a file that a program has mapped.
-#[derive(Clone, Copy)]
-pub(crate) struct FilePages {
-    /// Number of the file.
-    pub(crate) file: u32,
-    /// Number of the first page in the file.
-    pub(crate) page: u64,
-    /// Where it goes.
-    pub(crate) address: u64,
-    /// How many.
-    pub(crate) count: u32,
-    /// Which of them was touched.
-    pub(crate) touched: u32,
-}
-
-impl FilePages {
-    /// The touched one without its neighbours.
-    pub(crate) fn only_touched(&self) -> Self {
-        let before = u64::from(self.touched);
-        Self {
-            file: self.file,
-            page: self.page.saturating_add(before),
-            address: self.address.saturating_add(before * PAGE_BYTES),
-            count: 1,
-            touched: 0,
-        }
-    }
-}
-
-impl Answer {
-    /// The result as Linux's errors; a number that is none counts as EPROTO.
-    pub(crate) fn into_result(self) -> Result {
-        match i32::try_from(self.result) {
-            Ok(0) => Ok(()),
-            Ok(errno @ -4095..=-1) => Err(Error::from_errno(errno)),
-            _ => Err(errno::protocol()),
-        }
-    }
-}
 
 #[pin_data]
 struct Request {

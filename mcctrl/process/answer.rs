@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Answers of the co-kernel to mcctrl's questions: from messages to values.
+
+use crate::ffi::errno;
+use crate::proto::layout::PAGE_BYTES;
+use crate::proto::packet::ToLinux;
+use kernel::prelude::*;
+
+/// What the co-kernel answered; the fields beyond `result` belong to `ProcessCreated`,
+/// `slots` to `SlotsFound`, too, `records` and `words` to `Told` and `PagesLent`.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Answer {
+    /// 0 or a negative errno.
+    pub(crate) result: i64,
+    /// Handle of the new process.
+    pub(crate) process: u32,
+    /// Physical address of its top-level page table.
+    pub(crate) root: u64,
+    /// Physical address of its slots.
+    pub(crate) slots: u64,
+    /// Physical address of records.
+    pub(crate) records: u64,
+    /// Their length in words; pages that are there, for `FileNamed`.
+    pub(crate) words: u32,
+    /// What must be loaded before a fault can end, for `FaultInFile`.
+    pub(crate) pages: Option<FilePages>,
+}
+
+/// Pages of a file that a program has mapped.
+#[derive(Clone, Copy)]
+pub(crate) struct FilePages {
+    /// Number of the file.
+    pub(crate) file: u32,
+    /// Number of the first page in the file.
+    pub(crate) page: u64,
+    /// Where it goes.
+    pub(crate) address: u64,
+    /// How many.
+    pub(crate) count: u32,
+    /// Which of them was touched.
+    pub(crate) touched: u32,
+}
+
+impl FilePages {
+    /// The touched one without its neighbours.
+    pub(crate) fn only_touched(&self) -> Self {
+        let before = u64::from(self.touched);
+        Self {
+            file: self.file,
+            page: self.page.saturating_add(before),
+            address: self.address.saturating_add(before * PAGE_BYTES),
+            count: 1,
+            touched: 0,
+        }
+    }
+}
+
+impl Answer {
+    /// The answer that `message` is, and the question's token; `None` if it is none.
+    pub(crate) fn of(message: &ToLinux) -> Option<(u64, Self)> {
+        let none = Self::default();
+        Some(match *message {
+            ToLinux::ProcessCreated {
+                token,
+                result,
+                process,
+                root,
+                slots,
+            } => {
+                let answer = Self {
+                    result,
+                    process,
+                    root,
+                    slots,
+                    ..none
+                };
+                (token, answer)
+            }
+            ToLinux::FaultResolved { token, result } | ToLinux::PagesTaken { token, result } => {
+                (token, Self { result, ..none })
+            }
+            ToLinux::SlotsFound {
+                token,
+                result,
+                slots,
+            } => {
+                let answer = Self {
+                    result,
+                    slots,
+                    ..none
+                };
+                (token, answer)
+            }
+            ToLinux::Told {
+                token,
+                result,
+                records,
+                words,
+            }
+            | ToLinux::PagesLent {
+                token,
+                result,
+                list: records,
+                count: words,
+            } => {
+                let answer = Self {
+                    result,
+                    records,
+                    words,
+                    ..none
+                };
+                (token, answer)
+            }
+            ToLinux::FileNamed {
+                token,
+                result,
+                count: words,
+            } => {
+                let answer = Self {
+                    result,
+                    words,
+                    ..none
+                };
+                (token, answer)
+            }
+            ToLinux::FaultInFile {
+                token,
+                file,
+                page,
+                address,
+                count,
+                touched,
+            } => {
+                let pages = Some(FilePages {
+                    file,
+                    page,
+                    address,
+                    count,
+                    touched,
+                });
+                (token, Self { pages, ..none })
+            }
+            ToLinux::WakeWorker { .. }
+            | ToLinux::CancelCall { .. }
+            | ToLinux::Revoke { .. }
+            | ToLinux::MirrorDropped { .. }
+            | ToLinux::ForgetFile { .. }
+            | ToLinux::KillProxy { .. }
+            | ToLinux::ProcessFreed { .. }
+            | ToLinux::StateChanged { .. } => return None,
+        })
+    }
+
+    /// The result as Linux's errors; a number that is none counts as EPROTO.
+    pub(crate) fn into_result(self) -> Result {
+        match i32::try_from(self.result) {
+            Ok(0) => Ok(()),
+            Ok(errno @ -4095..=-1) => Err(Error::from_errno(errno)),
+            _ => Err(errno::protocol()),
+        }
+    }
+}
