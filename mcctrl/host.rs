@@ -11,7 +11,6 @@
 
 use ihk_ikc as proto;
 
-#[path = "process/image.rs"]
-mod image;
-#[path = "window/walk.rs"]
-mod walk;
+mod process {
+    mod image;
+}

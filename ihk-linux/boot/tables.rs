@@ -2,21 +2,13 @@
 //! The page tables co-kernel CPUs start on: the partition, the image and the trampoline page.
 
 use crate::ffi::pages::TablePage;
-use crate::proto::layout::{Region, DIRECT_MAP_BASE, IMAGE_BASE, LARGE_PAGE_BYTES, PAGE_BYTES};
+use crate::proto::layout::{Region, DIRECT_MAP_BASE, IMAGE_BASE, LARGE_PAGE_BYTES};
+use crate::proto::page_table::{self, LARGE, LARGE_LEVEL, PRESENT, ROOT_LEVEL, SMALL_LEVEL, WRITE};
 use crate::resource::memory::Run;
 use kernel::prelude::*;
 
-/// Present and writable.
-const ENTRY: u64 = 0b11;
-/// The entry maps a large page instead of pointing to a table.
-const LARGE: u64 = 1 << 7;
-
-/// Level of the entries that map 4 KiB.
-const SMALL_LEVEL: u32 = 1;
-/// Level of the entries that map 2 MiB.
-const LARGE_LEVEL: u32 = 2;
-/// Level of the root.
-const ROOT_LEVEL: u32 = 4;
+/// In every entry.
+const ENTRY: u64 = PRESENT | WRITE;
 
 /// A table and the tables below it.
 struct Table {
@@ -35,7 +27,7 @@ impl Table {
 
     /// Maps the page at `virt` of this table of `level` to `phys`, by an entry of `leaf_level`.
     fn map(&mut self, level: u32, virt: u64, phys: u64, leaf_level: u32) -> Result {
-        let index = (virt >> (12 + 9 * (level - 1)) & 511) as usize;
+        let index = page_table::index(virt, level) as usize;
         if level == leaf_level {
             let size = if level == LARGE_LEVEL { LARGE } else { 0 };
             self.page.set(index, phys | size | ENTRY);
@@ -97,5 +89,3 @@ impl BootTables {
         Ok(())
     }
 }
-
-const _: () = assert!(LARGE_PAGE_BYTES == PAGE_BYTES * 512);

@@ -4,6 +4,7 @@
 use super::compat;
 use super::draft::Draft;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
+use crate::proto::page_table::ENTRIES;
 use core::ptr::{addr_of, addr_of_mut, NonNull};
 use kernel::bindings;
 use kernel::prelude::*;
@@ -203,9 +204,6 @@ pub(crate) struct TablePage(NonNull<u64>);
 // SAFETY: memory belongs to no task or CPU.
 unsafe impl Send for TablePage {}
 
-/// Entries of a page table.
-const TABLE_ENTRIES: usize = 512;
-
 impl TablePage {
     /// Takes a page.
     pub(crate) fn new() -> Result<Self> {
@@ -228,7 +226,7 @@ impl TablePage {
         unsafe {
             self.0
                 .as_ptr()
-                .add(index % TABLE_ENTRIES)
+                .add(index % ENTRIES as usize)
                 .write_volatile(entry)
         };
     }

@@ -10,8 +10,8 @@ use crate::process::image::within;
 use crate::process::proxy::Proxy;
 use crate::proto::exposed::FrameRun;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES, WINDOW_END};
+use crate::proto::page_table::{walk_run, Access, Translation};
 use crate::proto::uapi::{copy, CopyData};
-use crate::window::walk::{walk_run, Access, Translation};
 use core::ptr::NonNull;
 use kernel::prelude::*;
 

@@ -2,9 +2,9 @@
 //! The pages around a fault that are mapped together: an aligned block, cut to the area. Looking at
 //! a block costs little more than looking at one page, because the upper levels are walked once.
 
-use super::walk::{descend, small_entry, small_page, Access, Descent};
 use crate::ffi::ihk::{Frame, Partition};
 use crate::proto::layout::PAGE_BYTES;
+use crate::proto::page_table::{self, descend, small_page, Access, Descent, SMALL_LEVEL};
 use core::sync::atomic::Ordering;
 
 /// Pages of a block; a power of two, and a block never spans two page tables.
@@ -38,7 +38,8 @@ impl Block {
                 view.fill(|index| Some(large.page.saturating_add(index * PAGE_BYTES)));
             }
             Some(Descent::Table(table)) => {
-                let entries = partition.words(small_entry(table, self.start), PAGES);
+                let first = page_table::entry(table, self.start, SMALL_LEVEL);
+                let entries = partition.words(first, PAGES);
                 view.fill(|index| {
                     let entry = entries?.get(index as usize)?.load(Ordering::Acquire);
                     small_page(entry, access)

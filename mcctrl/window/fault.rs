@@ -9,7 +9,6 @@
 //! What is not mapped is asked for, outside the gate and without Linux's lock where that is allowed.
 
 use super::block::Block;
-use super::walk::{walk, Access, Translation};
 use crate::ffi::ihk::Partition;
 use crate::ffi::vma::{Fault, Outcome};
 use crate::ffi::wait::Until;
@@ -18,6 +17,7 @@ use crate::files::load;
 use crate::process::proxy::Proxy;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use crate::proto::packet::ToCokernel;
+use crate::proto::page_table::{walk, Access, Translation};
 use crate::proto::slot::{SHARED_PAGES, SLOT_PAGES};
 use crate::proto::uapi::SLOTS_OFFSET;
 use kernel::prelude::*;

@@ -5,7 +5,6 @@
 pub(crate) mod block;
 pub(crate) mod fault;
 pub(crate) mod refusals;
-pub(crate) mod walk;
 
 use crate::ffi::vma::{AreaOperations, AreaOps, Fault, NewArea, Outcome};
 use crate::ffi::window_file::{self, FileOperations, WindowOps};

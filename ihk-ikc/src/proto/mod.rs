@@ -12,6 +12,7 @@
 //! | [`queue`] | calls that an app leaves in its own memory for servers of the proxy |
 //! | [`delegable`] | which system calls may be left there |
 //! | [`exposed`] | which frames Linux may have mapped |
+//! | [`page_table`] | page tables: the co-kernel's, that mcctrl reads, and those its CPUs start on |
 //! | [`view`] | what the co-kernel tells of processes and of itself |
 //! | [`uapi`] | ioctl numbers and arguments of `/dev/mcd0` and `/dev/mcosN` |
 //!
@@ -28,6 +29,7 @@ pub mod exposed;
 pub mod kmsg;
 pub mod layout;
 pub mod packet;
+pub mod page_table;
 pub mod process;
 pub mod queue;
 pub mod ring;
