@@ -66,7 +66,7 @@ fn handle(instance: &Arc<Instance>, message: ToLinux) {
         }
         ToLinux::ProcessFreed { process } => {
             instance.with_proxy(process, |proxy| proxy.set_freed());
-            instance.call_undertaker();
+            instance.call_reaper();
         }
         // ihk.ko has it, and answers are not handed to this function.
         _ => {}

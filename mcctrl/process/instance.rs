@@ -11,8 +11,8 @@ use crate::files::editions::Editions;
 use crate::process::answer::Answer;
 use crate::process::patience::Patience;
 use crate::process::proxy::Proxy;
+use crate::process::reaper_state::Reaper;
 use crate::process::requests::Requests;
-use crate::process::undertaker_state::Undertaker;
 use crate::proto::exposed::{self, FrameRun};
 use crate::proto::packet::ToCokernel;
 use crate::revoke::gate::Gate;
@@ -52,15 +52,15 @@ pub(crate) struct Instance {
     /// The files whose pages the co-kernel may have kept.
     #[pin]
     pub(crate) editions: Mutex<Editions>,
-    /// Who buries proxies and looks after pins.
+    /// Whether somebody reaps proxies and looks after pins.
     #[pin]
-    pub(crate) undertaker: Undertaker,
+    pub(crate) reaper: Reaper,
     #[pin]
-    pub(crate) undertaker_work: DelayedWork<Instance>,
+    pub(crate) reaper_work: DelayedWork<Instance>,
 }
 
 kernel::impl_has_delayed_work! {
-    impl HasDelayedWork<Self> for Instance { self.undertaker_work }
+    impl HasDelayedWork<Self> for Instance { self.reaper_work }
 }
 
 impl Instance {
@@ -82,8 +82,8 @@ impl Instance {
                 insertions_ended: AtomicU64::new(0),
                 pins <- kernel::new_mutex!(Pins::new(), "mcctrl pins"),
                 editions <- kernel::new_mutex!(Editions::new(), "mcctrl editions"),
-                undertaker <- Undertaker::new(),
-                undertaker_work <- kernel::new_delayed_work!("mcctrl undertaker"),
+                reaper <- Reaper::new(),
+                reaper_work <- kernel::new_delayed_work!("mcctrl reaper"),
             }),
             GFP_KERNEL,
         )
@@ -100,7 +100,7 @@ impl Instance {
         self.gone.store(true, Ordering::SeqCst);
         self.requests.fail_all(errno::shutdown());
         // A round forgets proxies, and the walks would miss the one behind.
-        self.undertaker.dismiss();
+        self.reaper.dismiss();
         self.for_each_proxy(|proxy| proxy.wake_everybody());
         self.gate.close();
         self.for_each_proxy(|proxy| proxy.gate.close());

@@ -91,7 +91,7 @@ pub(crate) struct Proxy {
     /// Revocations to be performed.
     pub(crate) revocations: IrqLock<Revocations>,
     /// When the co-kernel was told that the window is gone.
-    pub(crate) buried: IrqLock<Option<Patience>>,
+    pub(crate) reaping: IrqLock<Option<Patience>>,
     /// Whether the window is its parent's, after vfork.
     borrows_window: AtomicBool,
     /// What the program sees of Linux's pages.
@@ -142,7 +142,7 @@ impl Proxy {
                 refusals: IrqLock::new(Refusals::new()),
                 files: IrqLock::new(Some(files)),
                 revocations: IrqLock::new(revocations),
-                buried: IrqLock::new(None),
+                reaping: IrqLock::new(None),
                 borrows_window: AtomicBool::new(false),
                 mirror <- Mirror::new(),
                 revoke_work <- kernel::new_work!("mcctrl revoke"),

@@ -84,7 +84,7 @@ fn perform(proxy: &Arc<Proxy>, order: &Revocation) {
     }
     drop(alone);
     if proxy.instance.pins.lock().is_watching() {
-        proxy.instance.call_undertaker();
+        proxy.instance.call_reaper();
     }
     // An error means that the instance is gone or declared hung: nobody waits for the answer.
     let _ = proxy

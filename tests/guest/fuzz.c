@@ -219,7 +219,7 @@ static double seconds(void)
 }
 
 /* Waits for the child's end and makes it come; whether it was late. */
-static int bury(pid_t child)
+static int reap(pid_t child)
 {
 	int status, late = 0;
 	for (int ms = 0; waitpid(child, &status, WNOHANG | WUNTRACED) != child || WIFSTOPPED(status); ms++) {
@@ -251,7 +251,7 @@ int main(int argc, char **argv)
 		if (child == 0)
 			hurt(seed + children);
 		if (child > 0)
-			late += bury(child);
+			late += reap(child);
 		else if (refused++ > 1000)
 			return 1;
 	}

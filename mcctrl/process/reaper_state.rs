@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whether the undertaker of an instance is at work, and waiting until it is not.
+//! Whether the reaper of an instance is at work, and waiting until it is not.
 
 use crate::ffi::wait::{Until, WaitQueue};
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::prelude::*;
 
-/// Whether the undertaker of an instance is at work.
+/// Whether the reaper of an instance is at work.
 #[pin_data]
-pub(crate) struct Undertaker {
+pub(crate) struct Reaper {
     /// Calls not yet answered by a complete round; 0 = at rest.
     pub(super) calls: AtomicU32,
     #[pin]
     pub(super) at_rest: WaitQueue,
 }
 
-impl Undertaker {
+impl Reaper {
     /// At rest.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             calls: AtomicU32::new(0),
-            at_rest <- WaitQueue::new(c"mcctrl undertaker", kernel::static_lock_class!()),
+            at_rest <- WaitQueue::new(c"mcctrl reaper", kernel::static_lock_class!()),
         })
     }
 

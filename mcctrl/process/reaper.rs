@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The undertaker of an instance: delayed work that tells the co-kernel of proxies that are gone,
+//! The reaper of an instance: delayed work that tells the co-kernel of proxies that are gone,
 //! waits for it to free their processes, forgets them, and looks after pinned frames. It runs only
 //! while there is something to do, and never makes an exiting process wait.
 
@@ -17,8 +17,8 @@ const PAUSE_MS: u32 = LOOK_MS;
 
 impl Instance {
     /// There may be something to do. Any context; returns at once.
-    pub(crate) fn call_undertaker(self: &Arc<Self>) {
-        if !self.is_gone() && self.undertaker.calls.fetch_add(1, Ordering::AcqRel) == 0 {
+    pub(crate) fn call_reaper(self: &Arc<Self>) {
+        if !self.is_gone() && self.reaper.calls.fetch_add(1, Ordering::AcqRel) == 0 {
             self.schedule_round(0);
         }
     }
@@ -33,15 +33,15 @@ impl Instance {
 
 impl Proxy {
     /// The last mapping and descriptor of the window went. Does not wait for the co-kernel: the
-    /// undertaker tells it, because this may run while a process exits.
+    /// reaper tells it, because this may run while a process exits.
     pub(crate) fn window_released(&self) {
         self.gate.drop_mapping();
         self.set_released();
         if self.handle() != 0 {
-            // At once, because a parent may be waiting in vfork; the undertaker tries again.
-            bury(self);
+            // At once, because a parent may be waiting in vfork; the reaper tries again.
+            reap(self);
         }
-        self.instance.call_undertaker();
+        self.instance.call_reaper();
     }
 }
 
@@ -49,22 +49,22 @@ impl WorkItem for Instance {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        let calls = this.undertaker.calls.load(Ordering::Acquire);
+        let calls = this.reaper.calls.load(Ordering::Acquire);
         let more = !this.is_gone() && round(&this);
         if more {
             this.schedule_round(PAUSE_MS);
         } else if this.is_gone() {
-            this.undertaker.calls.store(0, Ordering::Release);
-            this.undertaker.at_rest.wake_all();
+            this.reaper.calls.store(0, Ordering::Release);
+            this.reaper.at_rest.wake_all();
         } else if this
-            .undertaker
+            .reaper
             .calls
             .compare_exchange(calls, 0, Ordering::AcqRel, Ordering::Acquire)
             .is_err()
         {
             this.schedule_round(0);
         } else {
-            this.undertaker.at_rest.wake_all();
+            this.reaper.at_rest.wake_all();
         }
     }
 }
@@ -80,18 +80,18 @@ fn round(instance: &Arc<Instance>) -> bool {
     instance.for_each_proxy(|proxy| {
         if proxy.is_released() {
             more = true;
-            bury(proxy);
+            reap(proxy);
         }
     });
     pins::recheck(instance) || more
 }
 
 /// Tells the co-kernel once; from then on it has our patience to free the process.
-fn bury(proxy: &Proxy) {
-    let mut buried = proxy.buried.lock();
-    if let Some(patience) = &mut *buried {
+fn reap(proxy: &Proxy) {
+    let mut reaping = proxy.reaping.lock();
+    if let Some(patience) = &mut *reaping {
         let exhausted = patience.is_exhausted();
-        drop(buried);
+        drop(reaping);
         if exhausted {
             proxy
                 .instance
@@ -104,6 +104,6 @@ fn bury(proxy: &Proxy) {
     };
     // A full ring is tried again in the next round; other errors mean that the instance is gone.
     if ihk::try_send(proxy.instance.os, proxy.cpu(), &message).is_ok() {
-        *buried = Some(Patience::new(proxy.instance.os, proxy.cpu()));
+        *reaping = Some(Patience::new(proxy.instance.os, proxy.cpu()));
     }
 }
