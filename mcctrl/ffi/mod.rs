@@ -3,7 +3,6 @@
 //! mechanism of Linux into a type that safe code cannot misuse. Nothing of ours is known here but the
 //! contracts with the co-kernel and with ihk.ko: whom Linux shall call says so by a trait.
 
-pub(crate) mod errand;
 pub(crate) mod ihk;
 pub(crate) mod mm;
 pub(crate) mod notifier;
@@ -12,6 +11,7 @@ pub(crate) mod page_cache;
 pub(crate) mod rwsem;
 pub(crate) mod source;
 pub(crate) mod task;
+pub(crate) mod task_work;
 pub(crate) mod vma;
 pub(crate) mod wait;
 pub(crate) mod window_file;

@@ -10,10 +10,10 @@
 //! ```
 //! A proxy is found by the caller's process, never by an open file, which fork would share.
 
-use crate::ffi::errand::Errand;
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::page::PageRef;
 use crate::ffi::task::ProcessId;
+use crate::ffi::task_work::TaskWork;
 use crate::ffi::wait::WaitQueue;
 use crate::files::mapped::MappedFiles;
 use crate::mirror::state::Mirror;
@@ -100,7 +100,7 @@ pub(crate) struct Proxy {
     #[pin]
     pub(crate) revoke_work: Work<Proxy>,
     /// The same, done by a worker that was interrupted.
-    pub(crate) revoke_errand: Errand<Proxy>,
+    pub(crate) revoke_task_work: TaskWork<Proxy>,
 }
 
 kernel::impl_has_work! {
@@ -146,7 +146,7 @@ impl Proxy {
                 borrows_window: AtomicBool::new(false),
                 mirror <- Mirror::new(),
                 revoke_work <- kernel::new_work!("mcctrl revoke"),
-                revoke_errand: Errand::new(),
+                revoke_task_work: TaskWork::new(),
             }),
             GFP_KERNEL,
         )

@@ -15,9 +15,9 @@ pub(crate) mod pin_list;
 pub(crate) mod pins;
 pub(crate) mod queue;
 
-use crate::ffi::errand::{self, Errand, Errands};
 use crate::ffi::ihk::Partition;
 use crate::ffi::page::Hold;
+use crate::ffi::task_work::{self, HasTaskWork, TaskWork};
 use crate::ffi::workqueue;
 use crate::process::proxy::Proxy;
 use crate::proto::exposed::{self, FrameRun};
@@ -35,7 +35,7 @@ pub(crate) fn accept(proxy: &Arc<Proxy>, order: Revocation) -> bool {
     if !proxy.revocations.lock().push(order) {
         return false;
     }
-    if proxy.is_current() && errand::give(proxy) {
+    if proxy.is_current() && task_work::add(proxy) {
         return true;
     }
     if let Some(queue) = workqueue::own() {
@@ -53,9 +53,9 @@ impl WorkItem for Proxy {
     }
 }
 
-impl Errands for Proxy {
-    fn errand(&self) -> &Errand<Self> {
-        &self.revoke_errand
+impl HasTaskWork for Proxy {
+    fn task_work(&self) -> &TaskWork<Self> {
+        &self.revoke_task_work
     }
 
     fn run(this: Arc<Self>) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Errands: what an interrupted program does on its way back to user space (Linux's task_work),
+//! Linux's task_work: what an interrupted program does on its way back to user space,
 //! without the two thread switches that a work queue costs.
 
 use core::arch::asm;
@@ -7,15 +7,15 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::{bindings, sync::Arc, task::Task};
 
-/// Bits of a task's flags that let something come before the errand: signals, another task.
+/// Bits of a task's flags that let something come before the work: signals, another task.
 const SOMETHING_ELSE: usize = 1 << bindings::TIF_SIGPENDING
     | 1 << bindings::TIF_NOTIFY_SIGNAL
     | 1 << bindings::TIF_NEED_RESCHED
     | 1 << bindings::TIF_NEED_RESCHED_LAZY;
 
-/// The place that an errand of `T` needs, in `T` itself, so that giving it needs no memory.
+/// The place that task work of `T` needs, in `T` itself, so that adding it needs no memory.
 #[repr(C)]
-pub(crate) struct Errand<T> {
+pub(crate) struct TaskWork<T> {
     // The first field: `run` finds the rest from its address.
     head: UnsafeCell<bindings::callback_head>,
     /// Who runs, with a reference; null: nobody, and `head` is nobody's.
@@ -23,20 +23,20 @@ pub(crate) struct Errand<T> {
 }
 
 // SAFETY: `head` belongs to whoever changed `owner` from null, until `run` changes it back.
-unsafe impl<T: Send + Sync> Sync for Errand<T> {}
+unsafe impl<T: Send + Sync> Sync for TaskWork<T> {}
 // SAFETY: nothing in it depends on a thread.
-unsafe impl<T: Send + Sync> Send for Errand<T> {}
+unsafe impl<T: Send + Sync> Send for TaskWork<T> {}
 
-/// Something that has an errand.
-pub(crate) trait Errands: Send + Sync + Sized + 'static {
+/// Something that has task work.
+pub(crate) trait HasTaskWork: Send + Sync + Sized + 'static {
     /// Its place.
-    fn errand(&self) -> &Errand<Self>;
+    fn task_work(&self) -> &TaskWork<Self>;
     /// Does it; process context, nothing locked, the task is about to return to user space.
     fn run(this: Arc<Self>);
 }
 
-impl<T: Errands> Errand<T> {
-    /// Not given.
+impl<T: HasTaskWork> TaskWork<T> {
+    /// Not added.
     pub(crate) fn new() -> Self {
         Self {
             head: UnsafeCell::new(bindings::callback_head::default()),
@@ -45,10 +45,10 @@ impl<T: Errands> Errand<T> {
     }
 }
 
-/// Has the interrupted task run the errand of `owner` before it executes its next instruction. False
+/// Has the interrupted task do the work of `owner` before it executes its next instruction. False
 /// if it was not in user space, has something else to do first, or is ending; call it in a hard
-/// interrupt. An errand that is given and has not begun is not given twice.
-pub(crate) fn give<T: Errands>(owner: &Arc<T>) -> bool {
+/// interrupt. Work that is added and has not begun is not added twice.
+pub(crate) fn add<T: HasTaskWork>(owner: &Arc<T>) -> bool {
     if !was_in_user_space() {
         return false;
     }
@@ -63,9 +63,9 @@ pub(crate) fn give<T: Errands>(owner: &Arc<T>) -> bool {
     if !unsafe { bindings::try_module_get(super::compat::this_module()) } {
         return false;
     }
-    let errand = owner.errand();
+    let work = owner.task_work();
     let reference = Arc::into_raw(owner.clone());
-    let taken = errand.owner.compare_exchange(
+    let taken = work.owner.compare_exchange(
         core::ptr::null_mut(),
         reference.cast_mut(),
         Ordering::AcqRel,
@@ -77,15 +77,15 @@ pub(crate) fn give<T: Errands>(owner: &Arc<T>) -> bool {
         put_module();
         return true;
     }
-    let head = errand.head.get();
+    let head = work.head.get();
     // SAFETY: `head` is ours since `owner` was null, and lives as long as the reference in `owner`.
-    // The callback gets the address of an `Errand<T>`, whose first field it is.
+    // The callback gets the address of an `TaskWork<T>`, whose first field it is.
     let refused = unsafe {
         (*head).func = Some(run::<T>);
         bindings::task_work_add(task, head, bindings::task_work_notify_mode_TWA_RESUME)
     };
     if refused != 0 {
-        errand.owner.store(core::ptr::null_mut(), Ordering::Release);
+        work.owner.store(core::ptr::null_mut(), Ordering::Release);
         // SAFETY: from `into_raw` above; `owner` has let go of it.
         drop(unsafe { Arc::from_raw(reference) });
         put_module();
@@ -94,19 +94,19 @@ pub(crate) fn give<T: Errands>(owner: &Arc<T>) -> bool {
 }
 
 /// # Safety
-/// `head` is the first field of the `Errand<T>` of the value that `owner` names.
-unsafe extern "C" fn run<T: Errands>(head: *mut bindings::callback_head) {
+/// `head` is the first field of the `TaskWork<T>` of the value that `owner` names.
+unsafe extern "C" fn run<T: HasTaskWork>(head: *mut bindings::callback_head) {
     // SAFETY: the caller's promise; the reference in `owner` keeps it alive.
-    let errand = unsafe { &*head.cast::<Errand<T>>() };
-    // From here on it may be given again: what is told now is done by this run or by the next.
-    let owner = errand.owner.swap(core::ptr::null_mut(), Ordering::AcqRel);
-    // SAFETY: `give` put the reference there, and only one run takes it.
+    let work = unsafe { &*head.cast::<TaskWork<T>>() };
+    // From here on it may be added again: what is told now is done by this run or by the next.
+    let owner = work.owner.swap(core::ptr::null_mut(), Ordering::AcqRel);
+    // SAFETY: `add` put the reference there, and only one run takes it.
     T::run(unsafe { Arc::from_raw(owner) });
     put_module();
 }
 
 fn put_module() {
-    // SAFETY: `give` has got a reference for this one.
+    // SAFETY: `add` has got a reference for this one.
     unsafe { bindings::module_put(super::compat::this_module()) };
 }
 
