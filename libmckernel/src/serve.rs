@@ -21,7 +21,7 @@ use ihk_ikc::queue::{Queue, Wake};
 use ihk_ikc::slot::Request;
 
 /// How long the lead may be without progress.
-const PATIENCE: Duration = Duration::from_millis(1);
+const STALL: Duration = Duration::from_millis(1);
 /// Most servers in reserve.
 const MOST_RESERVES: u32 = 8;
 /// Looks between two looks at the clock.
@@ -139,7 +139,7 @@ fn watch(queue: &Queue<'_>, me: u32, server: &impl Server) {
             before = queue.progress().0;
             continue;
         }
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(STALL);
         let (head, more) = queue.progress();
         let lead = queue.header.lead.load(Ordering::Acquire);
         if (more && head == before) || lead == 0 {

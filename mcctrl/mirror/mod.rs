@@ -23,8 +23,8 @@ use crate::ffi::notifier::{
 };
 use crate::ffi::wait::{Until, Woken};
 use crate::ffi::{errno, ihk, task};
+use crate::process::heartbeat::{HeartbeatTimeout, POLL_MS};
 use crate::process::image::within;
-use crate::process::patience::{Patience, LOOK_MS};
 use crate::process::proxy::Proxy;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES, WINDOW_END};
 use crate::proto::packet::ToCokernel;
@@ -221,16 +221,16 @@ fn drop_pages(proxy: &Proxy, number: u64, start: u64, end: u64) {
         start,
         end,
     };
-    let mut patience = Patience::new(instance.os, proxy.cpu());
+    let mut timeout = HeartbeatTimeout::new(instance.os, proxy.cpu());
     // An error says that the instance is gone or now declared hung; then its reset is waited for.
     let _ = instance.send(proxy.cpu(), &message);
     let is_over = || mirror.has_dropped(number) || instance.is_gone();
     for _ in 0..MOST_WAITS {
-        let limit = Some(msecs_to_jiffies(LOOK_MS));
+        let limit = Some(msecs_to_jiffies(POLL_MS));
         if mirror.waiting.wait(Until::Condition, limit, is_over) == Woken::Condition {
             return;
         }
-        if patience.is_exhausted() {
+        if timeout.has_expired() {
             instance.declare_hung("pages of Linux were not given back for a second");
         }
     }

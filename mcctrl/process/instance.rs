@@ -9,7 +9,7 @@ use crate::ffi::task::ProcessId;
 use crate::ffi::wait::Until;
 use crate::files::editions::Editions;
 use crate::process::answer::Answer;
-use crate::process::patience::Patience;
+use crate::process::heartbeat::HeartbeatTimeout;
 use crate::process::proxy::Proxy;
 use crate::process::reaper_state::Reaper;
 use crate::process::requests::Requests;
@@ -191,13 +191,13 @@ impl Instance {
 
     // ---- messages ----
 
-    /// Sends `message` to `cpu`; waits while the ring is full and patience lasts. ESHUTDOWN
+    /// Sends `message` to `cpu`; waits while the ring is full and the CPU shows that it lives. ESHUTDOWN
     /// if the instance is gone or now declared hung. Process context.
     pub(crate) fn send(&self, cpu: u32, message: &ToCokernel) -> Result {
-        let mut patience = Patience::new(self.os, cpu);
+        let mut timeout = HeartbeatTimeout::new(self.os, cpu);
         loop {
             match ihk::try_send(self.os, cpu, message) {
-                Err(EAGAIN) if !patience.is_exhausted() => fsleep(Delta::from_micros(100)),
+                Err(EAGAIN) if !timeout.has_expired() => fsleep(Delta::from_micros(100)),
                 Err(EAGAIN) => {
                     self.declare_hung("no room in its message ring for a second");
                     return Err(errno::shutdown());
@@ -209,7 +209,7 @@ impl Instance {
     }
 
     /// Asks CPU `cpu` a question and sleeps until the answer comes. EINTR if `until` ended the
-    /// sleep; no answer while patience lasts means hung, ESHUTDOWN.
+    /// sleep; no answer before the heartbeat times out means hung, ESHUTDOWN.
     pub(crate) fn ask(
         &self,
         cpu: u32,
@@ -220,11 +220,11 @@ impl Instance {
         if self.is_gone() {
             return Err(errno::shutdown());
         }
-        let mut patience = Patience::new(self.os, cpu);
+        let mut timeout = HeartbeatTimeout::new(self.os, cpu);
         self.send(cpu, &question(ticket.token()))?;
         loop {
             match ticket.wait(until) {
-                Err(ETIMEDOUT) if patience.is_exhausted() => {
+                Err(ETIMEDOUT) if timeout.has_expired() => {
                     self.declare_hung("no answer to a request for a second");
                     return Err(errno::shutdown());
                 }

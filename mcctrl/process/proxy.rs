@@ -17,8 +17,8 @@ use crate::ffi::task_work::TaskWork;
 use crate::ffi::wait::WaitQueue;
 use crate::files::mapped::MappedFiles;
 use crate::mirror::state::Mirror;
+use crate::process::heartbeat::HeartbeatTimeout;
 use crate::process::instance::Instance;
-use crate::process::patience::Patience;
 use crate::proto::packet::ToCokernel;
 use crate::proto::slot::{MAX_SLOTS, SHARED_PAGES};
 use crate::revoke::gate::Gate;
@@ -91,7 +91,7 @@ pub(crate) struct Proxy {
     /// Revocations to be performed.
     pub(crate) revocations: IrqLock<Revocations>,
     /// When the co-kernel was told that the window is gone.
-    pub(crate) reaping: IrqLock<Option<Patience>>,
+    pub(crate) reaping: IrqLock<Option<HeartbeatTimeout>>,
     /// Whether the window is its parent's, after vfork.
     borrows_window: AtomicBool,
     /// What the program sees of Linux's pages.

@@ -3,8 +3,8 @@
 //! waits for it to free their processes, forgets them, and looks after pinned frames. It runs only
 //! while there is something to do, and never makes an exiting process wait.
 
+use super::heartbeat::{HeartbeatTimeout, POLL_MS};
 use super::instance::Instance;
-use super::patience::{Patience, LOOK_MS};
 use super::proxy::Proxy;
 use crate::ffi::{ihk, workqueue};
 use crate::proto::packet::ToCokernel;
@@ -13,7 +13,7 @@ use core::sync::atomic::Ordering;
 use kernel::{sync::Arc, time::msecs_to_jiffies, workqueue::WorkItem};
 
 /// Pause between two rounds, milliseconds.
-const PAUSE_MS: u32 = LOOK_MS;
+const PAUSE_MS: u32 = POLL_MS;
 
 impl Instance {
     /// There may be something to do. Any context; returns at once.
@@ -86,13 +86,13 @@ fn round(instance: &Arc<Instance>) -> bool {
     pins::recheck(instance) || more
 }
 
-/// Tells the co-kernel once; from then on it has our patience to free the process.
+/// Tells the co-kernel once; from then on it must free the process before its heartbeat times out.
 fn reap(proxy: &Proxy) {
     let mut reaping = proxy.reaping.lock();
-    if let Some(patience) = &mut *reaping {
-        let exhausted = patience.is_exhausted();
+    if let Some(timeout) = &mut *reaping {
+        let expired = timeout.has_expired();
         drop(reaping);
-        if exhausted {
+        if expired {
             proxy
                 .instance
                 .declare_hung("a dead process was not freed for a second");
@@ -104,6 +104,6 @@ fn reap(proxy: &Proxy) {
     };
     // A full ring is tried again in the next round; other errors mean that the instance is gone.
     if ihk::try_send(proxy.instance.os, proxy.cpu(), &message).is_ok() {
-        *reaping = Some(Patience::new(proxy.instance.os, proxy.cpu()));
+        *reaping = Some(HeartbeatTimeout::new(proxy.instance.os, proxy.cpu()));
     }
 }

@@ -5,7 +5,7 @@ use super::answer::Answer;
 use crate::ffi::errno;
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::wait::{Until, WaitQueue, Woken};
-use crate::process::patience::LOOK_MS;
+use crate::process::heartbeat::POLL_MS;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::{prelude::*, sync::Arc, sync::SetOnce, time::msecs_to_jiffies};
 
@@ -101,9 +101,9 @@ impl Ticket<'_> {
     }
 
     /// Sleeps until the answer is there. EINTR if `until` ended it, ETIMEDOUT if it is
-    /// time to look whether patience is exhausted.
+    /// time to look whether the heartbeat has timed out.
     pub(crate) fn wait(&self, until: Until) -> Result<Answer> {
-        let limit = msecs_to_jiffies(LOOK_MS);
+        let limit = msecs_to_jiffies(POLL_MS);
         let answer = &self.request.answer;
         match self
             .request

@@ -18,7 +18,7 @@
 
 enum { PAGE = 4096, PAGES = 4096, LARGE = 512, HEAP_PAGES = 1024, WORDS = PAGE / 8, TRANSFER = 16, UNMAPPED = -1 };
 /* Operations that a child of fork does, and its parent meanwhile. */
-enum { CHILD_STEPS = 60, DEEPEST = 2, PATIENCE_S = 100 };
+enum { CHILD_STEPS = 60, DEEPEST = 2, TIMEOUT_S = 100 };
 #define BASE ((char *)0x100000000000)
 
 /* What the program may expect of a page. */
@@ -102,7 +102,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 static void on_alarm(int number)
 {
-	fail("seconds for an operation", 0, number == SIGALRM ? PATIENCE_S : 0);
+	fail("seconds for an operation", 0, number == SIGALRM ? TIMEOUT_S : 0);
 }
 
 static char *at(unsigned page)
@@ -530,7 +530,7 @@ static void become_child(void)
 			page->stamp = page->lax = 0;
 	}
 	cut(0, PAGES);
-	alarm(PATIENCE_S);
+	alarm(TIMEOUT_S);
 	run(CHILD_STEPS);
 	_exit(0);
 }
@@ -583,7 +583,7 @@ static void run(unsigned long operations)
 
 	while (operations--) {
 		if (step_number++ % 1024 == 0)
-			alarm(PATIENCE_S);
+			alarm(TIMEOUT_S);
 		if (roll(1500) == 0)
 			try_fork();
 		else if (roll(4000) == 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How long to wait for a CPU of the co-kernel: as long as its heartbeat moves, which it does while
-//! it works on something long (clearing memory on a host that is busy, say), but not for ever.
+//! The liveness time-out of a CPU of the co-kernel. It is waited for as long as its heartbeat moves, which
+//! it does while it works on something long (clearing memory on a host that is busy, say), but not for
+//! ever.
 //!
 //! Time is counted in looks, none of which counts for much: while a hypervisor keeps the machine from
 //! running, the CPU that is waited for does not run either.
@@ -9,16 +10,16 @@ use crate::ffi::ihk;
 use kernel::time::{Instant, Monotonic};
 
 /// How long the co-kernel may take to answer without a heartbeat, milliseconds.
-const ANSWER_LIMIT_MS: i64 = 1000;
-/// A CPU that beats may take this many answer limits.
-const MOST_LIMITS: i64 = 30;
-/// How often a waiter looks whether its patience is exhausted, milliseconds.
-pub(crate) const LOOK_MS: u32 = 50;
+const HEARTBEAT_TIMEOUT_MS: i64 = 1000;
+/// A CPU that beats may take this many time-outs.
+const MOST_TIMEOUTS: i64 = 30;
+/// How often a waiter looks whether the heartbeat has timed out, milliseconds.
+pub(crate) const POLL_MS: u32 = 50;
 /// What one look counts for at most, milliseconds.
-const MOST_LOOK_MS: i64 = 2 * LOOK_MS as i64;
+const MOST_POLL_MS: i64 = 2 * POLL_MS as i64;
 
 /// A wait for one CPU.
-pub(crate) struct Patience {
+pub(crate) struct HeartbeatTimeout {
     os: u32,
     cpu: u32,
     /// The last look, and what the heartbeat said then.
@@ -29,7 +30,7 @@ pub(crate) struct Patience {
     still: i64,
 }
 
-impl Patience {
+impl HeartbeatTimeout {
     /// The wait begins now.
     pub(crate) fn new(os: u32, cpu: u32) -> Self {
         Self {
@@ -42,9 +43,9 @@ impl Patience {
         }
     }
 
-    /// Whether the CPU is to be given up. Ask every [`LOOK_MS`] or more often.
-    pub(crate) fn is_exhausted(&mut self) -> bool {
-        let passed = self.looked.elapsed().as_millis().min(MOST_LOOK_MS);
+    /// Whether the CPU is to be given up. Ask every [`POLL_MS`] or more often.
+    pub(crate) fn has_expired(&mut self) -> bool {
+        let passed = self.looked.elapsed().as_millis().min(MOST_POLL_MS);
         if passed > 0 {
             self.looked = Instant::now();
             self.waited += passed;
@@ -55,6 +56,6 @@ impl Patience {
             self.beat = beat;
             self.still = 0;
         }
-        self.still >= ANSWER_LIMIT_MS || self.waited >= ANSWER_LIMIT_MS * MOST_LIMITS
+        self.still >= HEARTBEAT_TIMEOUT_MS || self.waited >= HEARTBEAT_TIMEOUT_MS * MOST_TIMEOUTS
     }
 }
