@@ -5,7 +5,7 @@
 //! | folder | what lives there |
 //! |---|---|
 //! | [`ffi`] | the C side of Linux, and ihk.ko |
-//! | [`process`] | who exists, and its life from creation to the end; lock order in [`revoke::gate`] |
+//! | [`process`] | who exists, and its life from creation to the end; lock order in [`revoke::access`] |
 //! | [`revoke`] | Linux stops seeing the program's memory |
 //! | [`files`] | pages of files come to programs |
 //! | [`mirror`] | the program sees memory of Linux |

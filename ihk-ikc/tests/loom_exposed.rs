@@ -8,13 +8,13 @@ use loom::sync::atomic::{fence, AtomicU64, Ordering};
 use loom::sync::{Arc, Mutex, RwLock};
 use loom::thread;
 
-/// One page table entry (0 = not present, else frame number + 1), one exposed word, the gate of
+/// One page table entry (0 = not present, else frame number + 1), one exposed word, access by
 /// the address space, what the Linux side has mapped and pinned, how many insertions are under way
 /// (they begin under `looking`), and whether the co-kernel may use the frame again.
 struct World {
     entry: AtomicU64,
     exposed: [AtomicU64; 1],
-    gate: RwLock<()>,
+    access: RwLock<()>,
     mapped: AtomicU64,
     pinned: AtomicU64,
     looking: Mutex<()>,
@@ -29,7 +29,7 @@ impl World {
         Arc::new(Self {
             entry: AtomicU64::new(u64::from(FRAME) + 1),
             exposed: [AtomicU64::new(0)],
-            gate: RwLock::new(()),
+            access: RwLock::new(()),
             mapped: AtomicU64::new(0),
             pinned: AtomicU64::new(0),
             looking: Mutex::new(()),
@@ -62,7 +62,7 @@ impl World {
 
 /// F1–F5: Linux resolves a fault in the window.
 fn linux_fault(world: &World) {
-    let _gate = world.gate.read().unwrap();
+    let _access = world.access.read().unwrap();
     world.begin_insertion();
     let first = world.entry.load(Ordering::Acquire);
     if first != 0 {
@@ -74,10 +74,10 @@ fn linux_fault(world: &World) {
     world.end_insertion();
 }
 
-/// Linux reads a file into the frame: marks and pins it, fills it outside the gate, unmarks it.
+/// Linux reads a file into the frame: marks and pins it, fills it without access, unmarks it.
 fn linux_load(world: &World) {
     {
-        let _gate = world.gate.read().unwrap();
+        let _access = world.access.read().unwrap();
         let first = world.entry.load(Ordering::Acquire);
         if first == 0 {
             return;
@@ -91,13 +91,13 @@ fn linux_load(world: &World) {
     let free = world.free.load(Ordering::SeqCst);
     assert_eq!(free, 0, "a file is read into a free frame");
     world.pinned.store(0, Ordering::SeqCst);
-    let _gate = world.gate.read().unwrap();
+    let _access = world.access.read().unwrap();
     world.conceal_free();
 }
 
 /// R1–R4: Linux drops its mapping on the co-kernel's word.
 fn linux_revoke(world: &World) {
-    let _gate = world.gate.write().unwrap();
+    let _access = world.access.write().unwrap();
     world.mapped.store(0, Ordering::SeqCst);
     world.conceal_free();
 }

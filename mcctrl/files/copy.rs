@@ -45,8 +45,8 @@ pub(crate) fn serve(proxy: &Proxy, order: &CopyData) -> Result {
         let address = order.address.saturating_add(done);
         let left = order.bytes.saturating_sub(done);
         let bytes = if order.what == copy::LOOK {
-            let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
-            find(proxy, &inside.partition(), (address, left), access)?.1
+            let guard = proxy.memory.access().ok_or_else(errno::shutdown)?;
+            find(proxy, &guard.partition(), (address, left), access)?.1
         } else {
             let piece = pin(proxy, address, left, access)?;
             let moved = transfer(&piece, order.buffer.saturating_add(done), access);
@@ -93,8 +93,8 @@ fn find(
 /// Finds the program's memory and pins it. It is marked as exposed like any frame that Linux uses: the
 /// copy may have to wait for the caller's memory, and the program may unmap its own meanwhile.
 fn pin(proxy: &Proxy, address: u64, most: u64, access: Access) -> Result<Piece> {
-    let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
-    let partition = inside.partition();
+    let guard = proxy.memory.access().ok_or_else(errno::shutdown)?;
+    let partition = guard.partition();
     // Until the pin is there nobody who lets go of a frame may take its mark off.
     let _inserting = proxy.instance.begin_insertion();
     let found = find(proxy, &partition, (address, most), access)?;
@@ -129,7 +129,7 @@ fn pin(proxy: &Proxy, address: u64, most: u64, access: Access) -> Result<Piece> 
 fn let_go(proxy: &Proxy, piece: Piece) {
     let run = piece.run;
     drop(piece);
-    if let Some(inside) = proxy.gate.enter() {
-        proxy.instance.conceal_free(&inside.partition(), run);
+    if let Some(guard) = proxy.memory.access() {
+        proxy.instance.conceal_free(&guard.partition(), run);
     }
 }

@@ -287,12 +287,10 @@ fn borrow(proxy: &Proxy, part: &Part) -> Result<Option<Loan>> {
     if answer.words == 0 {
         return Ok(None);
     }
-    let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
-    let words = inside
-        .partition()
-        .words(answer.records, part.pages as usize);
+    let guard = proxy.memory.access().ok_or_else(errno::shutdown)?;
+    let words = guard.partition().words(answer.records, part.pages as usize);
     if answer.words != part.pages || words.is_none() {
-        drop(inside);
+        drop(guard);
         proxy
             .instance
             .declare_hung("impossible answer to a request for pages of a file");
@@ -365,8 +363,8 @@ fn adjacent(list: &[u64]) -> u32 {
 /// Keeps `count` lent frames from `phys` on from being given back to Linux and to others while the
 /// file is read, which may take long: the instance may end meanwhile.
 fn pin(proxy: &Proxy, phys: u64, count: u32) -> Result<Target> {
-    let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
-    let partition = inside.partition();
+    let guard = proxy.memory.access().ok_or_else(errno::shutdown)?;
+    let partition = guard.partition();
     let bytes = u64::from(count) * PAGE_BYTES;
     // The pin holds one folio.
     if phys % PAGE_BYTES != 0 || phys % LARGE_PAGE_BYTES + bytes > LARGE_PAGE_BYTES {

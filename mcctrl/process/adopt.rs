@@ -36,7 +36,7 @@ pub(crate) fn adopt(instance: &Arc<Instance>, argument: usize) -> Result {
     instance.adopt(&proxy, -1)?;
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.
-    proxy.gate.set_mapping(mapping);
+    proxy.memory.set_mapping(mapping);
     ask(&proxy, &parent, request.unborn)?;
     let window = window_of(&proxy, &parent, &file)?;
 
@@ -55,7 +55,7 @@ pub(crate) fn adopt(instance: &Arc<Instance>, argument: usize) -> Result {
 /// Has the co-kernel hand over the process.
 fn ask(proxy: &Proxy, parent: &Proxy, unborn: u64) -> Result {
     let instance = &proxy.instance;
-    let inside = instance.gate.enter().ok_or(ESRCH)?;
+    let guard = instance.memory.access().ok_or(ESRCH)?;
     let question = |token| ToCokernel::AdoptProcess {
         token,
         parent: parent.handle(),
@@ -64,7 +64,7 @@ fn ask(proxy: &Proxy, parent: &Proxy, unborn: u64) -> Result {
     };
     let answer = instance.ask(proxy.cpu(), Until::Condition, question)?;
     answer.into_result()?;
-    if !is_possible(&inside.partition(), &answer) {
+    if !is_possible(&guard.partition(), &answer) {
         instance.declare_hung("impossible answer to a request to adopt a process");
         return Err(errno::protocol());
     }
@@ -78,7 +78,7 @@ fn window_of(proxy: &Proxy, parent: &Proxy, own: &ARef<File>) -> Result<ARef<Fil
     if proxy.root() == parent.root() {
         proxy.borrow_window();
         proxy.set_files(parent.files()?);
-        parent.gate.window_file().ok_or(ESRCH)
+        parent.memory.window_file().ok_or(ESRCH)
     } else {
         // The parent closes none meanwhile: its thread that forks keeps the others from unmapping.
         proxy.set_files(parent.files()?.duplicate()?);

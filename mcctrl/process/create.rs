@@ -32,7 +32,7 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     instance.adopt(&proxy, create.image.cpu)?;
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.
-    proxy.gate.set_mapping(mapping);
+    proxy.memory.set_mapping(mapping);
     give_birth(&proxy, &mail)?;
 
     create.window_fd = i32::try_from(descriptor.reserved_fd()).map_err(|_| EMFILE)?;
@@ -52,13 +52,13 @@ fn errno_of(error: ImageError) -> Error {
 /// Has the co-kernel create the process. The mailbox is ours from filling it until the answer.
 fn give_birth(proxy: &Proxy, mail: &CreateMailbox) -> Result {
     let instance = &proxy.instance;
-    let inside = instance.gate.enter().ok_or(ESRCH)?;
+    let guard = instance.memory.access().ok_or(ESRCH)?;
     let _turn = instance.creating.lock();
-    inside.partition().fill_mailbox(proxy.cpu(), mail)?;
+    guard.partition().fill_mailbox(proxy.cpu(), mail)?;
     let question = |token| ToCokernel::CreateProcess { token };
     let answer = instance.ask(proxy.cpu(), Until::Condition, question)?;
     answer.into_result()?;
-    if !is_possible(&inside.partition(), &answer) {
+    if !is_possible(&guard.partition(), &answer) {
         instance.declare_hung("impossible answer to a request to create a process");
         return Err(errno::protocol());
     }

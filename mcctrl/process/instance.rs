@@ -15,7 +15,7 @@ use crate::process::reaper_state::Reaper;
 use crate::process::requests::Requests;
 use crate::proto::exposed::{self, FrameRun};
 use crate::proto::packet::ToCokernel;
-use crate::revoke::gate::Gate;
+use crate::revoke::access::Revocable;
 use crate::revoke::pin_list::Pins;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kernel::{
@@ -35,7 +35,7 @@ pub(crate) struct Instance {
     gone: AtomicBool,
     /// Guards the partition as a whole.
     #[pin]
-    pub(crate) gate: Gate,
+    pub(crate) memory: Revocable,
     /// Held from filling a mailbox until the answer came.
     #[pin]
     pub(crate) creating: Mutex<()>,
@@ -73,7 +73,7 @@ impl Instance {
                 os,
                 cpu_count,
                 gone: AtomicBool::new(false),
-                gate <- Gate::new(*os),
+                memory <- Revocable::new(*os),
                 creating <- kernel::new_mutex!((), "mcctrl creating"),
                 proxies: IrqLock::new(KVec::new()),
                 requests,
@@ -102,8 +102,8 @@ impl Instance {
         // A round forgets proxies, and the walks would miss the one behind.
         self.reaper.dismiss();
         self.for_each_proxy(|proxy| proxy.wake_everybody());
-        self.gate.close();
-        self.for_each_proxy(|proxy| proxy.gate.close());
+        self.memory.revoke();
+        self.for_each_proxy(|proxy| proxy.memory.revoke());
         // Proxies and instance refer to each other; this ends the circle.
         let proxies = core::mem::take(&mut *self.proxies.lock());
         drop(proxies);

@@ -21,7 +21,7 @@ use crate::process::heartbeat::HeartbeatTimeout;
 use crate::process::instance::Instance;
 use crate::proto::packet::ToCokernel;
 use crate::proto::slot::{MAX_SLOTS, SHARED_PAGES};
-use crate::revoke::gate::Gate;
+use crate::revoke::access::Revocable;
 use crate::revoke::queue::Revocations;
 use crate::window::refusals::Refusals;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -69,7 +69,7 @@ pub(crate) struct Proxy {
     freed: AtomicBool,
     /// Guards the address space.
     #[pin]
-    pub(crate) gate: Gate,
+    pub(crate) memory: Revocable,
     /// Workers asleep, by slot.
     pub(crate) workers: Pin<KVBox<Workers>>,
     /// The control thread asleep.
@@ -132,7 +132,7 @@ impl Proxy {
                 started: AtomicBool::new(false),
                 released: AtomicBool::new(false),
                 freed: AtomicBool::new(false),
-                gate <- Gate::new(os),
+                memory <- Revocable::new(os),
                 workers,
                 control <- WaitQueue::new(c"mcctrl control", kernel::static_lock_class!()),
                 cancelled: [const { AtomicU64::new(0) }; MAX_SLOTS / 64],

@@ -49,7 +49,7 @@ fn find(instance: &Instance, pid: i32) -> Result<Arc<Proxy>> {
 
 /// The records of one answer. The co-kernel's page is ours until the next question.
 fn ask(instance: &Instance, cpu: u32, process: u32, query: &Query) -> Result<KVec<u64>> {
-    let inside = instance.gate.enter().ok_or_else(errno::shutdown)?;
+    let guard = instance.memory.access().ok_or_else(errno::shutdown)?;
     let _turn = instance.creating.lock();
     let question = |token| ToCokernel::Query {
         token,
@@ -67,7 +67,7 @@ fn ask(instance: &Instance, cpu: u32, process: u32, query: &Query) -> Result<KVe
     if count == 0 {
         return Ok(copy);
     }
-    let partition = inside.partition();
+    let partition = guard.partition();
     let words = partition
         .words(answer.records, count)
         .ok_or_else(errno::protocol)?;

@@ -35,7 +35,7 @@ impl Proxy {
     /// The last mapping and descriptor of the window went. Does not wait for the co-kernel: the
     /// reaper tells it, because this may run while a process exits.
     pub(crate) fn window_released(&self) {
-        self.gate.drop_mapping();
+        self.memory.drop_mapping();
         self.set_released();
         if self.handle() != 0 {
             // At once, because a parent may be waiting in vfork; the reaper tries again.

@@ -43,12 +43,12 @@ enum Look {
     Gone,
 }
 
-/// Does not sleep: the caller is about to. The gate of an instance is closed by `detach` only.
+/// Does not sleep: the caller is about to. Access by an instance is revoked by `detach` only.
 fn look_at(proxy: &Proxy, slot: usize) -> Look {
-    let Some(inside) = proxy.instance.gate.try_enter() else {
+    let Some(guard) = proxy.instance.memory.try_access() else {
         return Look::Gone;
     };
-    let partition = inside.partition();
+    let partition = guard.partition();
     let page = proxy.slots(slot / SLOTS_PER_PAGE);
     let slots = page.and_then(|page| partition.slots(page));
     match slots.and_then(|slots| slots.get(slot % SLOTS_PER_PAGE)) {

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Revocation: the co-kernel took pages away or restricted them, and Linux follows.
 //!
-//! R1 alone in the address space, R2 drop the mappings, R3 look at each frame: let go → clear its
-//! bit, pinned → keep the bit and watch it ([`pins`]), R4 leave and answer.
+//! R1 exclusive access, R2 drop the mappings, R3 look at each frame: let go → clear its
+//! bit, pinned → keep the bit and watch it ([`pins`]), R4 give access back and answer.
 //!
 //! The order comes by an interrupt. If that came upon a worker of the same mcexec in user space, as it
 //! does when it looks for requests, the worker itself does it before its next instruction: what the
 //! program asks next it asks of this worker. Otherwise it is done on a work queue, so that a stopped
 //! mcexec does not delay it.
 
-#[expect(unsafe_code, reason = "gives out the partition while the gate is open")]
-pub(crate) mod gate;
+#[expect(
+    unsafe_code,
+    reason = "gives out the partition until access is revoked"
+)]
+pub(crate) mod access;
 pub(crate) mod pin_list;
 pub(crate) mod pins;
 pub(crate) mod queue;
@@ -23,7 +26,7 @@ use crate::process::proxy::Proxy;
 use crate::proto::exposed::{self, FrameRun};
 use crate::proto::layout::{PAGE_BYTES, WINDOW_END};
 use crate::proto::packet::ToCokernel;
-use gate::Alone;
+use access::ExclusiveAccess;
 use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
 use queue::Revocation;
 
@@ -73,16 +76,16 @@ fn perform_all(proxy: &Arc<Proxy>) {
 }
 
 fn perform(proxy: &Arc<Proxy>, order: &Revocation) {
-    let Some(alone) = proxy.gate.enter_alone() else {
+    let Some(access) = proxy.memory.access_exclusively() else {
         return;
     };
     if !is_sane(order) {
         pr_err!("os {}: malformed revocation ignored\n", proxy.instance.os);
     } else {
-        alone.zap(order.start, order.end.saturating_sub(order.start));
-        release_frames(proxy, &alone, order);
+        access.zap(order.start, order.end.saturating_sub(order.start));
+        release_frames(proxy, &access, order);
     }
-    drop(alone);
+    drop(access);
     if proxy.instance.pins.lock().is_watching() {
         proxy.instance.call_reaper();
     }
@@ -103,8 +106,8 @@ fn is_sane(order: &Revocation) -> bool {
 
 /// R3. A run that lies outside the partition ends the work, and so does the end of the instance: the
 /// bits of the rest stay set, which costs memory and harms nobody.
-fn release_frames(proxy: &Arc<Proxy>, alone: &Alone<'_>, order: &Revocation) {
-    let partition = alone.partition();
+fn release_frames(proxy: &Arc<Proxy>, access: &ExclusiveAccess<'_>, order: &Revocation) {
+    let partition = access.partition();
     for index in 0..order.run_count {
         if proxy.instance.is_gone() {
             return;

@@ -21,13 +21,13 @@ pub(crate) fn recheck(instance: &Instance) -> bool {
     pins.is_watching()
 }
 
-/// Whether `pin` needs no more watching. Alone in the address space: else a fault might map the
+/// Whether `pin` needs no more watching. With exclusive access: else a fault might map the
 /// frame between the look and the clearing of its bit.
 fn settle(instance: &Instance, pin: &Pin) -> bool {
-    let Some(alone) = pin.proxy.gate.enter_alone() else {
+    let Some(access) = pin.proxy.memory.access_exclusively() else {
         return true;
     };
-    let partition = alone.partition();
+    let partition = access.partition();
     let Some(frame) = partition.frame_by_number(pin.frame) else {
         return true;
     };

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A task of Linux touches the window: map what the co-kernel's page table says.
 //!
-//! F1 enter the gate, F2 mark the frame found by a first walk, F3 walk again and compare,
-//! F4 insert, F5 leave. Any task may fault: workers, kernel threads, debuggers. In a writable area
+//! F1 get access, F2 mark the frame found by a first walk, F3 walk again and compare,
+//! F4 insert, F5 give access back. Any task may fault: workers, kernel threads, debuggers. In a writable area
 //! every fault counts as a write, so that a frame the co-kernel shares is never mapped writable.
 //! An executable area (only read-only ones are made that, for functions that the program posts) shows
 //! nothing but pages that the co-kernel lets the program execute.
-//! What is not mapped is asked for, outside the gate and without Linux's lock where that is allowed.
+//! What is not mapped is asked for without access and without Linux's lock where that is allowed.
 
 use super::block::Block;
 use crate::ffi::ihk::Partition;
@@ -96,10 +96,10 @@ fn wanted(fault: &Fault<'_>) -> (u64, u64) {
 
 /// F2 and F3 for the block around the fault, F4 for what did not change meanwhile.
 fn map_small(fault: &Fault<'_>, proxy: &Proxy) -> Look {
-    let (Some(inside), Some(root)) = (proxy.gate.enter(), proxy.root()) else {
+    let (Some(guard), Some(root)) = (proxy.memory.access(), proxy.root()) else {
         return Look::End(Outcome::Broken);
     };
-    let partition = inside.partition();
+    let partition = guard.partition();
     let _inserting = proxy.instance.begin_insertion();
     let block = Block::around(fault.address(), wanted(fault));
     let first = block.look(&partition, root, access_of(fault));
@@ -137,9 +137,9 @@ fn map_large(fault: &Fault<'_>, proxy: &Proxy) -> Option<Outcome> {
     if !fits || fault.offset() != fault.address() {
         return None;
     }
-    let inside = proxy.gate.enter()?;
+    let guard = proxy.memory.access()?;
     let root = proxy.root()?;
-    let partition = inside.partition();
+    let partition = guard.partition();
     let _inserting = proxy.instance.begin_insertion();
     let first = translate(&partition, root, address, access_of(fault)).filter(|it| it.is_large)?;
     let frame = partition.frame(first.page)?;
@@ -181,7 +181,7 @@ fn map_slots(fault: Fault<'_>, proxy: &Proxy) -> Outcome {
 /// polling worker comes to sleep in mcctrl and learns what happened instead of dying of SIGBUS. A
 /// bounce page is never such a page: what Linux reads into it would become requests.
 fn map_slot_page(fault: &Fault<'_>, proxy: &Proxy, page: usize) -> Look {
-    let Some(inside) = proxy.gate.enter() else {
+    let Some(guard) = proxy.memory.access() else {
         return Look::End(if page < SLOT_PAGES {
             fault.insert_own(fault.address(), &proxy.afterlife)
         } else {
@@ -191,7 +191,7 @@ fn map_slot_page(fault: &Fault<'_>, proxy: &Proxy, page: usize) -> Look {
     let Some(slots) = proxy.slots(page) else {
         return Look::Missing;
     };
-    let partition = inside.partition();
+    let partition = guard.partition();
     let _inserting = proxy.instance.begin_insertion();
     Look::End(match partition.frame(slots) {
         Some(frame) if partition.expose(frame) => fault.insert(fault.address(), frame),
@@ -211,8 +211,8 @@ fn ask_for_slots(proxy: &Proxy, page: usize) -> Result {
         .instance
         .ask(proxy.cpu(), Until::FatalSignal, question)?;
     answer.into_result()?;
-    let inside = proxy.gate.enter().ok_or_else(errno::shutdown)?;
-    if inside.partition().slots(answer.slots).is_none() {
+    let guard = proxy.memory.access().ok_or_else(errno::shutdown)?;
+    if guard.partition().slots(answer.slots).is_none() {
         return Err(errno::protocol());
     }
     proxy.set_slots(page, answer.slots);

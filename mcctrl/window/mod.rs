@@ -57,7 +57,7 @@ impl AreaOps for Proxy {
     }
 
     fn zap(&self, start: u64, bytes: u64) {
-        self.gate.zap(start, bytes);
+        self.memory.zap(start, bytes);
     }
 }
 
@@ -73,6 +73,6 @@ pub(crate) fn map_part(proxy: &Proxy, part: &WindowPart) -> Result {
     {
         return Err(EINVAL);
     }
-    let file = proxy.gate.window_file().ok_or(ESRCH)?;
+    let file = proxy.memory.window_file().ok_or(ESRCH)?;
     window_file::map_window(&file, part.start, part.bytes)
 }

@@ -41,13 +41,13 @@ for i in range(5000): q.put(i)
 for _ in threads: q.put(None)
 for t in threads: t.join()
 ids = {threading.get_native_id()}
-gate = threading.Barrier(201)
+barrier = threading.Barrier(201)
 def meet():
     ids.add(threading.get_native_id())
-    gate.wait()
+    barrier.wait()
 crowd = [threading.Thread(target=meet) for _ in range(200)]
 for t in crowd: t.start()
-gate.wait()
+barrier.wait()
 for t in crowd: t.join()
 print(total, len(ids), len(os.listdir("/proc/self/task")))
 """
