@@ -23,7 +23,7 @@ use crate::proto::packet::ToCokernel;
 use crate::proto::slot::{MAX_SLOTS, SHARED_PAGES};
 use crate::revoke::access::Revocable;
 use crate::revoke::queue::Revocations;
-use crate::window::refusals::Refusals;
+use crate::window::fault_verdicts::FaultVerdicts;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use kernel::{prelude::*, sync::Arc, workqueue::Work};
 
@@ -85,7 +85,7 @@ pub(crate) struct Proxy {
     /// Linux's vdso pages that the program has mapped.
     pub(crate) vdso: Arc<KVec<PageRef>>,
     /// Faults the co-kernel refused.
-    pub(crate) refusals: IrqLock<Refusals>,
+    pub(crate) fault_verdicts: IrqLock<FaultVerdicts>,
     /// Files that the program has mapped privately; gone with the window.
     files: IrqLock<Option<Arc<MappedFiles>>>,
     /// Revocations to be performed.
@@ -139,7 +139,7 @@ impl Proxy {
                 frozen: AtomicBool::new(false),
                 afterlife,
                 vdso,
-                refusals: IrqLock::new(Refusals::new()),
+                fault_verdicts: IrqLock::new(FaultVerdicts::new()),
                 files: IrqLock::new(Some(files)),
                 revocations: IrqLock::new(revocations),
                 reaping: IrqLock::new(None),

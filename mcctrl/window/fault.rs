@@ -249,7 +249,10 @@ fn ask_unlocked(
     question: impl FnOnce(&Proxy) -> Result,
 ) -> Outcome {
     let address = fault.address();
-    let verdict = proxy.refusals.lock().take(task::current_key(), address);
+    let verdict = proxy
+        .fault_verdicts
+        .lock()
+        .take(task::current_key(), address);
     if let Some(outcome) = verdict.filter(|_| fault.is_second_try()) {
         return outcome;
     }
@@ -258,10 +261,12 @@ fn ask_unlocked(
         Ok(()) | Err(EINTR) => {}
         // The second try sees for itself that the instance is gone.
         Err(error) if error == errno::shutdown() => {}
-        Err(error) => proxy
-            .refusals
-            .lock()
-            .put(task::current_key(), address, outcome_of(error)),
+        Err(error) => {
+            proxy
+                .fault_verdicts
+                .lock()
+                .put(task::current_key(), address, outcome_of(error))
+        }
     }
     Outcome::Waited
 }

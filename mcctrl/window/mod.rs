@@ -4,7 +4,7 @@
 
 pub(crate) mod block;
 pub(crate) mod fault;
-pub(crate) mod refusals;
+pub(crate) mod fault_verdicts;
 
 use crate::ffi::vma::{AreaOperations, AreaOps, Fault, NewArea, Outcome};
 use crate::ffi::window_file::{self, FileOperations, WindowOps};
