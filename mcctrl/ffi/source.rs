@@ -25,9 +25,9 @@ pub(crate) struct Identity {
     generation: u32,
 }
 
-/// Which content it has. Two contents never share a version, see [`Source::state`].
+/// Which content it has. Two contents never share a fingerprint, see [`Source::state`].
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Version {
+pub(crate) struct Fingerprint {
     size: i64,
     changed: (i64, i64),
     modified: (i64, i64),
@@ -41,7 +41,7 @@ pub(crate) struct State {
     /// Its length, bytes.
     pub(crate) size: u64,
     /// If its content can be told from any other it may get.
-    pub(crate) stable: Option<(Identity, Version)>,
+    pub(crate) stable: Option<(Identity, Fingerprint)>,
 }
 
 impl Source {
@@ -80,9 +80,9 @@ impl Source {
 
     /// What the file is now.
     ///
-    /// The version is sound for file systems on a disk whose times never repeat once somebody has
+    /// The fingerprint is sound for file systems on a disk whose times never repeat once somebody has
     /// looked at them (multigrain timestamps), as long as nobody has the file open for writing: a
-    /// write or a shared mapping changes the time first and the content later, so the version is
+    /// write or a shared mapping changes the time first and the content later, so the fingerprint is
     /// looked at before the writers are. Whatever else a file may be on, it is not stable.
     pub(crate) fn state(&self) -> Result<State> {
         let mask = bindings::STATX_BASIC_STATS | bindings::STATX_CHANGE_COOKIE;
@@ -93,7 +93,7 @@ impl Source {
             bindings::vfs_getattr(path, &mut stat, mask, 0)
         })?;
         let counts = stat.result_mask & bindings::STATX_CHANGE_COOKIE != 0;
-        let version = Version {
+        let fingerprint = Fingerprint {
             size: stat.size,
             changed: (stat.ctime.tv_sec, stat.ctime.tv_nsec as i64),
             modified: (stat.mtime.tv_sec, stat.mtime.tv_nsec as i64),
@@ -104,7 +104,7 @@ impl Source {
             size: u64::try_from(stat.size).unwrap_or(0),
             stable: identity
                 .filter(|_| !self.has_writers())
-                .map(|it| (it, version)),
+                .map(|it| (it, fingerprint)),
         })
     }
 

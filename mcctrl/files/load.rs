@@ -36,8 +36,8 @@ struct Part {
     pages: u32,
     /// Bytes wanted of the file; less than the pages hold only for a last page.
     bytes: u64,
-    /// See [`Editions`](crate::files::editions::Editions); 0: not to be shared.
-    edition: u64,
+    /// See [`FileVersions`](crate::files::versions::FileVersions); 0: not to be shared.
+    version: u64,
     /// Number of the file, if the pages come where none are and areas have it; 0: in place of what is there.
     file: u32,
 }
@@ -113,7 +113,7 @@ fn name(
     if !source.has_page_cache() || pages == 0 {
         return Ok(None);
     }
-    let edition = edition_of(proxy, &source.state()?)?;
+    let version = version_of(proxy, &source.state()?)?;
     let files = proxy.files()?;
     let file = files.add(source.clone())?;
     let question = |token| ToCokernel::NameFile {
@@ -123,7 +123,7 @@ fn name(
         bytes: pages.saturating_mul(PAGE_BYTES),
         file,
         page: order.file_offset / PAGE_BYTES,
-        edition,
+        edition: version,
     };
     let asked = proxy.instance.ask(proxy.cpu(), Until::Condition, question);
     let named = asked.and_then(|answer| answer.into_result().map(|()| answer.words));
@@ -195,7 +195,7 @@ fn load_block(
         offset: pages.page.checked_mul(PAGE_BYTES).ok_or(EINVAL)?,
         pages: count as u32,
         bytes: count * PAGE_BYTES,
-        edition: edition_of(proxy, state)?,
+        version: version_of(proxy, state)?,
         file: pages.file,
     };
     load(proxy, source, state, &part, reading)
@@ -219,34 +219,38 @@ fn next_part(
     }
     let whole = (wanted / PAGE_BYTES).min(in_file.div_ceil(PAGE_BYTES));
     let pages = whole.clamp(1, MOST_LENT_PAGES.into());
-    let edition = if whole == 0 {
+    let version = if whole == 0 {
         0
     } else {
-        edition_of(proxy, state)?
+        version_of(proxy, state)?
     };
     Ok(Some(Part {
         address: order.address.saturating_add(done),
         offset,
         pages: pages as u32,
         bytes: wanted.min(pages.saturating_mul(PAGE_BYTES)),
-        edition,
+        version,
         file: if whole == 0 { 0 } else { file },
     }))
 }
 
-/// The edition of a file in `state`; the co-kernel forgets the one before.
-fn edition_of(proxy: &Proxy, state: &State) -> Result<u64> {
-    let Some((identity, version)) = state.stable else {
+/// The version of a file in `state`; the co-kernel forgets the one before.
+fn version_of(proxy: &Proxy, state: &State) -> Result<u64> {
+    let Some((identity, fingerprint)) = state.stable else {
         return Ok(0);
     };
-    let edition = proxy.instance.editions.lock().of(identity, version)?;
-    if edition.stale != 0 {
+    let version = proxy
+        .instance
+        .file_versions
+        .lock()
+        .of(identity, fingerprint)?;
+    if version.stale != 0 {
         let message = ToCokernel::ForgetEdition {
-            edition: edition.stale,
+            edition: version.stale,
         };
         proxy.instance.send(proxy.cpu(), &message)?;
     }
-    Ok(edition.number)
+    Ok(version.number)
 }
 
 /// Loads `part` of a file that was in `state` before.
@@ -256,8 +260,8 @@ fn load(proxy: &Proxy, source: &Source, state: &State, part: &Part, reading: Rea
     };
     let mut filled = 0;
     let read = fill(proxy, source, part, &loan, reading, &mut filled);
-    // What was read belongs to the edition only if the file is still what it was.
-    let kept = part.edition != 0 && source.state().is_ok_and(|now| now == *state);
+    // What was read belongs to the version only if the file is still what it was.
+    let kept = part.version != 0 && source.state().is_ok_and(|now| now == *state);
     let back = give_back(proxy, &loan, filled, kept);
     read.and(back)
 }
@@ -272,7 +276,7 @@ fn borrow(proxy: &Proxy, part: &Part) -> Result<Option<Loan>> {
             token,
             process: proxy.handle(),
             address: part.address,
-            edition: part.edition,
+            edition: part.version,
             page: part.offset / PAGE_BYTES,
             count: part.pages,
             file: part.file,

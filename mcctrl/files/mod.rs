@@ -4,10 +4,10 @@
 
 #[expect(unsafe_code, reason = "copies from and to pinned memory")]
 pub(crate) mod copy;
-pub(crate) mod editions;
 #[expect(
     unsafe_code,
     reason = "reads a file into frames that the co-kernel lends"
 )]
 pub(crate) mod load;
 pub(crate) mod mapped;
+pub(crate) mod versions;

@@ -7,7 +7,7 @@ use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::page::Hold;
 use crate::ffi::task::ProcessId;
 use crate::ffi::wait::Until;
-use crate::files::editions::Editions;
+use crate::files::versions::FileVersions;
 use crate::process::answer::Answer;
 use crate::process::heartbeat::HeartbeatTimeout;
 use crate::process::proxy::Proxy;
@@ -51,7 +51,7 @@ pub(crate) struct Instance {
     pub(crate) pins: Mutex<Pins>,
     /// The files whose pages the co-kernel may have kept.
     #[pin]
-    pub(crate) editions: Mutex<Editions>,
+    pub(crate) file_versions: Mutex<FileVersions>,
     /// Whether somebody reaps proxies and looks after pins.
     #[pin]
     pub(crate) reaper: Reaper,
@@ -81,7 +81,7 @@ impl Instance {
                 insertions_begun: AtomicU64::new(0),
                 insertions_ended: AtomicU64::new(0),
                 pins <- kernel::new_mutex!(Pins::new(), "mcctrl pins"),
-                editions <- kernel::new_mutex!(Editions::new(), "mcctrl editions"),
+                file_versions <- kernel::new_mutex!(FileVersions::new(), "mcctrl file versions"),
                 reaper <- Reaper::new(),
                 reaper_work <- kernel::new_delayed_work!("mcctrl reaper"),
             }),

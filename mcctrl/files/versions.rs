@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Editions: a number for each content of a file that the co-kernel may have kept pages of. What a
+//! File versions: a number for each content of a file that the co-kernel may have kept pages of. What a
 //! file is and whether it has changed is for Linux alone to say: mcexec only names a descriptor.
 
-use crate::ffi::source::{Identity, Version};
+use crate::ffi::source::{Fingerprint, Identity};
 use kernel::prelude::*;
 
 /// Files known at once. Beyond, all are forgotten: the co-kernel drops pages nobody asks for.
@@ -11,26 +11,26 @@ const MOST_KNOWN: usize = 1024;
 /// A file, as it was when it was last loaded.
 struct Known {
     identity: Identity,
-    version: Version,
-    edition: u64,
+    fingerprint: Fingerprint,
+    version: u64,
 }
 
-/// The editions of one instance.
-pub(crate) struct Editions {
+/// The versions of one instance.
+pub(crate) struct FileVersions {
     known: KVec<Known>,
     last: u64,
 }
 
 /// What the co-kernel is told of a file.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Edition {
+pub(crate) struct FileVersion {
     /// Its number; 0: its pages are not to be shared.
     pub(crate) number: u64,
     /// The number that it had before it changed; 0: none.
     pub(crate) stale: u64,
 }
 
-impl Editions {
+impl FileVersions {
     /// None.
     pub(crate) const fn new() -> Self {
         Self {
@@ -39,42 +39,46 @@ impl Editions {
         }
     }
 
-    /// The edition of the file `identity` whose content is `version`. ENOMEM.
-    pub(crate) fn of(&mut self, identity: Identity, version: Version) -> Result<Edition> {
+    /// The version of the file `identity` whose content is `fingerprint`. ENOMEM.
+    pub(crate) fn of(
+        &mut self,
+        identity: Identity,
+        fingerprint: Fingerprint,
+    ) -> Result<FileVersion> {
         let found = self.known.iter_mut().find(|it| it.identity == identity);
         match found {
-            Some(known) if known.version == version => Ok(Edition {
-                number: known.edition,
+            Some(known) if known.fingerprint == fingerprint => Ok(FileVersion {
+                number: known.version,
                 stale: 0,
             }),
             Some(known) => {
                 self.last = self.last.saturating_add(1);
-                let stale = known.edition;
-                known.version = version;
-                known.edition = self.last;
-                Ok(Edition {
+                let stale = known.version;
+                known.fingerprint = fingerprint;
+                known.version = self.last;
+                Ok(FileVersion {
                     number: self.last,
                     stale,
                 })
             }
-            None => self.add(identity, version),
+            None => self.add(identity, fingerprint),
         }
     }
 
-    fn add(&mut self, identity: Identity, version: Version) -> Result<Edition> {
+    fn add(&mut self, identity: Identity, fingerprint: Fingerprint) -> Result<FileVersion> {
         if self.known.len() >= MOST_KNOWN {
             self.known.clear();
         }
-        let edition = self.last.saturating_add(1);
+        let version = self.last.saturating_add(1);
         let known = Known {
             identity,
+            fingerprint,
             version,
-            edition,
         };
         self.known.push(known, GFP_KERNEL)?;
-        self.last = edition;
-        Ok(Edition {
-            number: edition,
+        self.last = version;
+        Ok(FileVersion {
+            number: version,
             stale: 0,
         })
     }
