@@ -9,7 +9,7 @@ use ihk_ikc::control::state;
 use ihk_ikc::packet::ToLinux;
 
 use crate::arch::time::Deadline;
-use crate::arch::{self, apic, backtrace, UserFrame};
+use crate::arch::{self, apic, attention, backtrace, UserFrame};
 use crate::{ikc, log};
 
 /// How long the other CPUs may take to stop.
@@ -41,6 +41,7 @@ pub fn die(reason: fmt::Arguments<'_>, frame: Option<&UserFrame>) -> ! {
         }
     } else {
         REPORTER.store(me, Ordering::SeqCst);
+        ask_others();
         report(reason, frame);
     }
     if ikc::try_control().is_none() {
@@ -57,6 +58,7 @@ pub fn stop_all(last_state: u32) -> ! {
     if STOPPING.swap(true, Ordering::SeqCst) {
         stop_this_cpu();
     }
+    ask_others();
     let state = if stop_others() {
         last_state
     } else {
@@ -74,6 +76,18 @@ pub fn stop_if_asked() {
     if STOPPING.load(Ordering::Acquire) {
         stop_this_cpu();
     }
+}
+
+/// Those that spin stop at once; the others when they are interrupted.
+fn ask_others() {
+    for cpu in other_cpus() {
+        arch::request_attention(cpu, attention::STOP);
+    }
+}
+
+fn other_cpus() -> impl Iterator<Item = u32> {
+    let me = arch::cpu_index();
+    (0..arch::cpu_count()).filter(move |cpu| *cpu != me)
 }
 
 fn report(reason: fmt::Arguments<'_>, frame: Option<&UserFrame>) {
@@ -94,11 +108,8 @@ fn announce(state: u32) {
 
 /// Interrupts the other CPUs and waits until all have stopped or the time is up; whether all have.
 fn stop_others() -> bool {
-    let me = arch::cpu_index();
     let others = arch::cpu_count() - 1;
-    for cpu in (0..arch::cpu_count()).filter(|cpu| *cpu != me) {
-        apic::send_ipi(cpu);
-    }
+    other_cpus().for_each(apic::send_ipi);
     let deadline = Deadline::after_us(STOP_LIMIT_US);
     while STOPPED.load(Ordering::Acquire) < others {
         if deadline.passed() {

@@ -5,7 +5,8 @@ mod x86_64;
 
 pub use x86_64::clear::clear;
 pub use x86_64::cpu::{
-    cpu_count, cpu_index, cpu_node, halt_forever, relax, this_cpu, wait_for_interrupt,
+    attention, cpu_count, cpu_index, cpu_node, halt_forever, relax, request_attention,
+    set_attention_handler, this_cpu, wait_for_interrupt,
 };
 pub use x86_64::features::has_giant_pages;
 pub use x86_64::frame::UserFrame;

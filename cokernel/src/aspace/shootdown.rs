@@ -2,7 +2,7 @@
 //! Flushing the translation look-aside buffers of all CPUs that run in an address space (TLB shootdown).
 //!
 //! A shootdown is a request in one shared place, a bit per CPU that must serve it, and an IPI.
-//! CPUs spin with interrupts off, so every spin serves requests ([`crate::arch::relax`]).
+//! CPUs spin with interrupts off, so every spin serves requests ([`crate::arch::relax`] calls [`serve`]).
 //! Lock order: everything else before REQUEST; its holder waits for all CPUs asked.
 
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use x86_64::PhysAddr;
 
 use crate::arch::pte::{self, PageSize};
 use crate::arch::time::Deadline;
-use crate::arch::{self, apic, tlb};
+use crate::arch::{self, apic, attention, tlb};
 use crate::sync::SpinLock;
 
 /// How long a shootdown may take.
@@ -118,13 +118,13 @@ fn request(space: &Space, start: u64, end: u64, step: u64) {
     STEP.store(step, Ordering::Relaxed);
     for other in space.cpus.iter().filter(|other| *other != me) {
         PENDING.add(other);
+        arch::request_attention(other, attention::SHOOTDOWN);
         apic::send_ipi(other);
     }
     // Kernel operations are short, and every spin serves.
     let deadline = Deadline::after_us(LIMIT_US);
     while !PENDING.is_empty() {
-        core::hint::spin_loop();
-        crate::panic::stop_if_asked();
+        arch::relax();
         assert!(!deadline.passed(), "a CPU does not answer a TLB shootdown");
     }
 }

@@ -14,11 +14,12 @@ use ihk_ikc::ABI_VERSION;
 use x86_64::PhysAddr;
 
 use crate::arch::time::{self, Deadline};
-use crate::arch::{self, setup};
-use crate::entry::boot;
+use crate::arch::{self, attention, setup};
+use crate::aspace::shootdown;
+use crate::entry::{boot, host_orders};
 use crate::frames::{self, heap, table};
 use crate::task::{sched, timer};
-use crate::{failure, ikc, kargs, klog, log, partition, view};
+use crate::{failure, ikc, kargs, klog, log, panic, partition, view};
 
 /// How long the CPUs may take to come up.
 const ONLINE_LIMIT_US: u64 = 8_000_000;
@@ -27,11 +28,28 @@ const BOOT_HEAP_BYTES: u64 = 256 << 10;
 /// The boot CPU has prepared what all CPUs share.
 static PREPARED: AtomicBool = AtomicBool::new(false);
 
+/// Who does what Linux says.
+const HANDLERS: ikc::Handlers = ikc::Handlers {
+    packet: host_orders::handle,
+    shutdown: || panic::stop_all(state::STOPPED),
+};
+
+/// What a CPU that spins looks after for others.
+fn attend(wanted: u32) {
+    if wanted & attention::SHOOTDOWN != 0 {
+        shootdown::serve();
+    }
+    if wanted & attention::STOP != 0 {
+        panic::stop_if_asked();
+    }
+}
+
 /// The first CPU: prepares the instance, waits for the others, says RUNNING, becomes idle.
 pub fn boot_cpu(params: &'static BootParams) -> ! {
     time::init(params);
     partition::init_ranges(params);
-    ikc::init(params);
+    arch::set_attention_handler(attend);
+    ikc::init(params, HANDLERS);
     log::init(params);
     let control = ikc::control();
     control.abi_version.store(ABI_VERSION, Ordering::Release);

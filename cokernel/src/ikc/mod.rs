@@ -12,20 +12,40 @@ mod map;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use ihk_ikc::control::{command, state, InstanceControl};
+use ihk_ikc::boot::BootParams;
+use ihk_ikc::control::{command, InstanceControl};
 use ihk_ikc::layout::MAX_CPUS;
 use ihk_ikc::packet::{Packet, ToCokernel, ToLinux};
 use ihk_ikc::ring::{Doorbell, Ring, RingError};
+use spin::Once;
 
 use crate::arch::time::Deadline;
 use crate::arch::{self, apic};
-use crate::entry::host_orders;
-use crate::{klog, panic};
+use crate::klog;
 
-pub use map::{init, mailbox};
+pub use map::mailbox;
 
 /// How long a full ring may stay full: Linux drains it in an interrupt handler.
 const FULL_LIMIT_US: u64 = 10_000_000;
+
+/// What is done with what Linux sends; the layers above know.
+#[derive(Clone, Copy)]
+pub struct Handlers {
+    /// Does what a packet says, on the CPU whose channel it came through, which is the second argument. The
+    /// caller holds no lock.
+    pub packet: fn(ToCokernel, u32),
+    /// Stops the instance.
+    pub shutdown: fn() -> !,
+}
+
+static HANDLERS: Once<Handlers> = Once::new();
+
+/// Checks and maps control words and channels; from now on `handlers` do what Linux says. The boot CPU, once,
+/// after the ranges of the partition.
+pub fn init(params: &'static BootParams, handlers: Handlers) {
+    map::init(params);
+    HANDLERS.call_once(|| handlers);
+}
 
 /// The control words. Panics before [`init`].
 pub fn control() -> &'static InstanceControl {
@@ -115,9 +135,13 @@ pub fn drain() {
     }
 }
 
+fn handlers() -> &'static Handlers {
+    HANDLERS.get().expect("packets come before their handlers")
+}
+
 fn handle(packet: &Packet) {
     match ToCokernel::decode(packet) {
-        Some(message) => host_orders::handle(message, arch::cpu_index()),
+        Some(message) => (handlers().packet)(message, arch::cpu_index()),
         None => klog!("ikc: unknown packet kind {}", packet.words()[0]),
     }
 }
@@ -170,6 +194,6 @@ fn is_commanded() -> bool {
 fn obey() {
     if control().command.load(Ordering::Acquire) == command::SHUTDOWN {
         klog!("shutdown: told by Linux");
-        panic::stop_all(state::STOPPED);
+        (handlers().shutdown)();
     }
 }

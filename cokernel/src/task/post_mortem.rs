@@ -69,7 +69,7 @@ pub fn record(process: &Process, frame: &UserFrame) {
 
 fn fpu_words() -> Vec<u64> {
     let mut bytes = vec![0; fpu::bytes().max(8 * FXSAVE_WORDS)];
-    fpu::save_current(&mut bytes);
+    sched::with_fpu(|fpu| fpu.save_to(&mut bytes));
     let mut words: Vec<u64> = bytes
         .chunks_exact(8)
         .map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap_or_default()))

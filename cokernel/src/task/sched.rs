@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use cokernel_logic::runqueue::RunQueue;
 use spin::Once;
 
+use crate::arch::fpu::FpuState;
 use crate::arch::time::{ticks_to_ns, Deadline};
 use crate::arch::{self, apic, context, fpu, pte, UserFrame};
 use crate::aspace::shootdown::Space;
@@ -94,7 +95,7 @@ pub fn init(cpus: u32) {
 pub fn enter() -> ! {
     let idle = Arc::clone(&local().idle);
     let top = idle.stack().top();
-    arch::this_cpu().set_current(Arc::into_raw(idle).cast_mut(), top);
+    arch::this_cpu().set_current(Arc::into_raw(idle).cast_mut().cast(), top);
     // SAFETY: nothing of the boot stack is used any more; `idle_loop` never returns.
     unsafe { context::run_on(top, idle_loop) }
 }
@@ -102,11 +103,18 @@ pub fn enter() -> ! {
 /// The thread this runs in. Panics before [`enter`].
 #[inline]
 pub fn current() -> &'static Thread {
-    let thread = arch::this_cpu().current();
+    let thread = arch::this_cpu().current().cast::<Thread>();
     assert!(!thread.is_null(), "no thread runs yet");
     // SAFETY: the CPU owns a count of the running thread, and whoever asks runs in that thread, so
     // it lives at least until the asker ends. ('static is a fiction that ends with the thread.)
     unsafe { &*thread }
+}
+
+/// Runs `body`, which must not give the CPU away, on where the running thread's FPU registers are kept
+/// while it does not run.
+pub fn with_fpu<R>(body: impl FnOnce(&mut FpuState) -> R) -> R {
+    // SAFETY: this CPU runs the thread, and does not switch before `body` is done.
+    body(unsafe { &mut current().saved().fpu })
 }
 
 /// The thread this runs in, if the scheduler runs.
@@ -344,9 +352,9 @@ fn switch_to(next: Arc<Thread>) {
     // SAFETY: this CPU's own part.
     let own = unsafe { local().own.get_mut() };
     load_space(own, incoming);
-    let previous = arch::this_cpu().set_current(next, top);
+    let previous = arch::this_cpu().set_current(next.cast(), top);
     // SAFETY: the pointer came from `Arc::into_raw`, and with it the CPU's count.
-    own.previous = Some(unsafe { Arc::from_raw(previous) });
+    own.previous = Some(unsafe { Arc::from_raw(previous.cast::<Thread>()) });
     // SAFETY: both contexts belong to this CPU now; the successor runs `finish_switch`.
     unsafe { context::switch(&mut old.context, &new.context) };
 }

@@ -17,6 +17,7 @@ use cokernel_logic::signals::SignalSet;
 use crate::arch::{fpu, protection_key, uaccess, UserFrame};
 use crate::errno::Errno;
 use crate::mm::fault::SEGV_PKUERR;
+use crate::task::sched;
 use crate::task::signal::{flag, Action, Info, SignalStack, Trap};
 
 /// `si_code` of signals the kernel makes up.
@@ -234,11 +235,11 @@ fn fpu_state() -> Vec<u8> {
     let length = fpu::bytes();
     let Some(features) = fpu::features() else {
         let mut state = vec![0; length];
-        fpu::save_current(&mut state);
+        sched::with_fpu(|fpu| fpu.save_to(&mut state));
         return state;
     };
     let mut state = vec![0; length + MAGIC2_BYTES];
-    fpu::save_current(&mut state[..length]);
+    sched::with_fpu(|fpu| fpu.save_to(&mut state[..length]));
     let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
     state[SOFTWARE..SOFTWARE + 4].copy_from_slice(&MAGIC1.to_le_bytes());
     state[SOFTWARE + 4..SOFTWARE + 8].copy_from_slice(&size(length + MAGIC2_BYTES));
@@ -256,7 +257,7 @@ fn restore_fpu(address: u64) -> Result<(), Errno> {
     uaccess::read_bytes(address, &mut state).map_err(|_| Errno::EFAULT)?;
     // The software part is ours, not the CPU's.
     state[SOFTWARE..SOFTWARE + 48].fill(0);
-    fpu::restore_current(&state).map_err(|_| Errno::EFAULT)
+    sched::with_fpu(|fpu| fpu.load_from(&state)).map_err(|_| Errno::EFAULT)
 }
 
 fn put(bytes: &mut [u8], at: usize, value: u64) {

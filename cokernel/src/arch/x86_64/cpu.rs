@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What each CPU keeps at its GS base, and the instructions of waiting.
 
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use ihk_ikc::layout::MAX_CPUS;
 
+use spin::Once;
+
 use super::msr;
-use crate::aspace::shootdown;
-use crate::task::thread::Thread;
 
 /// Offset of [`Cpu::kernel_stack`], for the entry code.
 pub const KERNEL_STACK: usize = 8;
@@ -27,14 +27,27 @@ pub struct Cpu {
     index: AtomicU32,
     /// Its node.
     node: AtomicU32,
-    /// The running thread; the CPU owns one count of its `Arc`. Null until the scheduler starts.
-    current: AtomicPtr<Thread>,
+    /// The running thread, which only the scheduler knows as one; the CPU owns one count of it. Null until the
+    /// scheduler starts.
+    current: AtomicPtr<()>,
     /// The running thread shall give the CPU away before it goes back to user mode.
     resched: AtomicBool,
     /// The Linux CPU that serves this one, plus 1; 0: any.
     server: AtomicU32,
     /// Address of the stack pointer for interrupts from user mode, in the task state segment.
     interrupt_stack: AtomicU64,
+    /// What others want of this CPU, bits of [`attention`]; every turn of a spin loop looks at it.
+    attention: AtomicU32,
+    /// Whose FPU registers the CPU holds (address of the area); 0: nobody's.
+    fpu_owner: AtomicUsize,
+}
+
+/// What a CPU that spins is asked to look after.
+pub mod attention {
+    /// Another CPU waits for a TLB shootdown here.
+    pub const SHOOTDOWN: u32 = 1 << 0;
+    /// The instance is stopping. Never taken back.
+    pub const STOP: u32 = 1 << 1;
 }
 
 const _: () = {
@@ -42,6 +55,8 @@ const _: () = {
     assert!(offset_of!(Cpu, kernel_stack) == KERNEL_STACK);
     assert!(offset_of!(Cpu, user_stack) == USER_STACK);
     assert!(offset_of!(Cpu, index) == 24);
+    // A spin loop touches no other line than the one it finds the CPU by.
+    assert!(offset_of!(Cpu, attention) < 64);
 };
 
 impl Cpu {
@@ -56,6 +71,8 @@ impl Cpu {
             resched: AtomicBool::new(false),
             server: AtomicU32::new(0),
             interrupt_stack: AtomicU64::new(0),
+            attention: AtomicU32::new(0),
+            fpu_owner: AtomicUsize::new(0),
         }
     }
 
@@ -83,7 +100,7 @@ impl Cpu {
 
     /// The running thread, as the scheduler stored it.
     #[inline]
-    pub fn current(&self) -> *mut Thread {
+    pub fn current(&self) -> *mut () {
         self.current.load(Ordering::Relaxed)
     }
 
@@ -105,6 +122,11 @@ impl Cpu {
         requested
     }
 
+    /// Whose FPU registers the CPU holds.
+    pub(super) fn fpu_owner(&self) -> &AtomicUsize {
+        &self.fpu_owner
+    }
+
     /// Where interrupts from user mode find their stack: a field of this CPU's task state segment.
     pub(super) fn set_interrupt_stack(&self, slot: *mut u64) {
         self.interrupt_stack
@@ -112,7 +134,7 @@ impl Cpu {
     }
 
     /// Stores the running thread and its stack; the old thread.
-    pub fn set_current(&self, thread: *mut Thread, kernel_stack: u64) -> *mut Thread {
+    pub fn set_current(&self, thread: *mut (), kernel_stack: u64) -> *mut () {
         self.kernel_stack.store(kernel_stack, Ordering::Relaxed);
         let slot = self.interrupt_stack.load(Ordering::Relaxed) as usize;
         let slot = core::ptr::with_exposed_provenance_mut::<u64>(slot);
@@ -127,6 +149,8 @@ impl Cpu {
 
 static CPUS: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
 static COUNT: AtomicU32 = AtomicU32::new(0);
+/// Does what [`attention`] asks for.
+static ATTEND: Once<fn(u32)> = Once::new();
 
 /// Makes GS point to CPU `index`'s words. That CPU, first of all.
 pub(super) fn init(index: u32, node: u32, count: u32) {
@@ -183,12 +207,36 @@ pub fn cpu_count() -> u32 {
     COUNT.load(Ordering::Relaxed)
 }
 
+/// From now on `attend` does what [`attention`] asks a spinning CPU for. The boot CPU, once.
+pub fn set_attention_handler(attend: fn(u32)) {
+    ATTEND.call_once(|| attend);
+}
+
+/// Asks CPU `cpu` for `what`, bits of [`attention`]: it sees that at its next turn of a spin loop. A full
+/// barrier: what was written before is seen then, too.
+pub fn request_attention(cpu: u32, what: u32) {
+    CPUS[cpu as usize]
+        .attention
+        .fetch_or(what, Ordering::SeqCst);
+}
+
 /// One turn of a spin loop: PAUSE, and a look whether another CPU waits for a TLB shootdown here,
-/// or whether the instance is stopping.
+/// or whether the instance is stopping: both ask for [`attention`].
 pub fn relax() {
     core::hint::spin_loop();
-    shootdown::serve();
-    crate::panic::stop_if_asked();
+    if this_cpu().attention.load(Ordering::Relaxed) != 0 {
+        attend();
+    }
+}
+
+#[cold]
+fn attend() {
+    let attention = &this_cpu().attention;
+    // Taken back before it is served: who asks meanwhile asks once more.
+    let wanted = attention.fetch_and(attention::STOP, Ordering::SeqCst);
+    if let Some(attend) = ATTEND.get() {
+        attend(wanted);
+    }
 }
 
 /// Sleeps until the next interrupt was handled. The caller has interrupts off, holds no lock, and

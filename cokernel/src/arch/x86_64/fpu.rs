@@ -9,8 +9,6 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use super::{cpu, features, protection_key};
-use crate::sync::PerCpuArray;
-use crate::task::thread::Thread;
 
 /// Bytes of the part every x86-64 CPU has.
 const LEGACY_BYTES: usize = 512;
@@ -29,14 +27,12 @@ static BYTES: AtomicUsize = AtomicUsize::new(LEGACY_BYTES);
 /// Where the register of the protection keys lies in the area; 0: there is none.
 static KEYS_PLACE: AtomicUsize = AtomicUsize::new(0);
 static OPTIMISED: AtomicBool = AtomicBool::new(false);
-/// Per CPU: whose registers it holds (address of the area), 0 = nobody's.
-static OWNERS: spin::Once<PerCpuArray<AtomicUsize>> = spin::Once::new();
 
 /// No CPU.
 const NOWHERE: u32 = u32::MAX;
 
 /// Measures the area. The boot CPU, once, after the features are enabled.
-pub(super) fn init(cpus: u32) {
+pub(super) fn init() {
     if features::has_xsave() {
         BYTES.store(features::cpuid(0xd, 0).ebx as usize, Ordering::Relaxed);
         OPTIMISED.store(features::cpuid(0xd, 1).eax & 1 != 0, Ordering::Relaxed);
@@ -46,7 +42,6 @@ pub(super) fn init(cpus: u32) {
         assert!(place + 4 <= bytes(), "PKRU lies outside the state");
         KEYS_PLACE.store(place, Ordering::Relaxed);
     }
-    OWNERS.call_once(|| PerCpuArray::new(cpus, |_| AtomicUsize::new(0)));
 }
 
 /// Bytes of a thread's state: what a signal frame must hold (FXSAVE or XSAVE standard format).
@@ -118,6 +113,47 @@ impl FpuState {
         }
         copy
     }
+
+    /// Copies the registers, [`bytes`] of them, into `buffer`. The state is that of the running thread.
+    pub fn save_to(&mut self, buffer: &mut [u8]) {
+        let (area, length) = self.own_area();
+        assert!(buffer.len() >= length, "buffer too small for the FPU state");
+        // SAFETY: the running thread's registers are in the CPU, its area is unused meanwhile.
+        unsafe { save(area.as_ptr()) };
+        // SAFETY: the area has `length` bytes and nobody else touches it.
+        let saved = unsafe { core::slice::from_raw_parts(area.as_ptr(), length) };
+        buffer[..length].copy_from_slice(saved);
+    }
+
+    /// Loads the registers from `buffer`, which came from user space. The state is that of the running thread.
+    ///
+    /// # Errors
+    ///
+    /// [`BadState`] if the header asks for what does not exist; nothing was changed.
+    pub fn load_from(&mut self, buffer: &[u8]) -> Result<(), BadState> {
+        let (area, length) = self.own_area();
+        let state = buffer.get(..length).ok_or(BadState)?;
+        if let Some(xcr0) = features() {
+            let word =
+                |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| state[at + byte]));
+            let reserved = &state[XCOMP_BV..LEGACY_BYTES + HEADER_BYTES];
+            if word(XSTATE_BV) & !xcr0 != 0 || reserved.iter().any(|byte| *byte != 0) {
+                return Err(BadState);
+            }
+        }
+        // SAFETY: the area has `length` bytes and nobody else touches it; source and area are different memory.
+        unsafe { core::ptr::copy_nonoverlapping(state.as_ptr(), area.as_ptr(), length) };
+        let mxcsr = area.as_ptr().wrapping_add(MXCSR).cast::<u32>();
+        // SAFETY: lies in the area, which is aligned to 64 bytes. Reserved bits would fault.
+        unsafe { *mxcsr &= mxcsr_mask() };
+        // SAFETY: the header was checked and the rest takes any value.
+        unsafe { restore(area.as_ptr()) };
+        Ok(())
+    }
+
+    fn own_area(&self) -> (NonNull<u8>, usize) {
+        (self.area.expect("the thread has no FPU state"), bytes())
+    }
 }
 
 impl Drop for FpuState {
@@ -145,9 +181,7 @@ pub fn switch(old: &mut FpuState, new: &FpuState) {
     let Some(area) = new.area else {
         return;
     };
-    let Some(owner) = OWNERS.get().map(|owners| owners.this()) else {
-        return;
-    };
+    let owner = cpu::this_cpu().fpu_owner();
     let address = area.as_ptr().addr();
     if owner.load(Ordering::Relaxed) != address || new.cpu.load(Ordering::Relaxed) != me {
         // SAFETY: the area holds a valid state: the initial one, a saved one or a checked one.
@@ -157,44 +191,9 @@ pub fn switch(old: &mut FpuState, new: &FpuState) {
     }
 }
 
-/// A copy of the running thread's registers, [`bytes`] long, into `buffer`.
-pub fn save_current(buffer: &mut [u8]) {
-    let (area, length) = current_area();
-    assert!(buffer.len() >= length, "buffer too small for the FPU state");
-    // SAFETY: the running thread's registers are in the CPU, its area is unused meanwhile.
-    unsafe { save(area.as_ptr()) };
-    // SAFETY: the area has `length` bytes and nobody else touches it.
-    buffer[..length].copy_from_slice(unsafe { core::slice::from_raw_parts(area.as_ptr(), length) });
-}
-
 /// The state is not one that can be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadState;
-
-/// Loads the running thread's registers from `buffer`, which came from user space.
-///
-/// # Errors
-///
-/// [`BadState`] if the header asks for what does not exist; nothing was changed.
-pub fn restore_current(buffer: &[u8]) -> Result<(), BadState> {
-    let (area, length) = current_area();
-    let state = buffer.get(..length).ok_or(BadState)?;
-    if let Some(xcr0) = features() {
-        let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| state[at + byte]));
-        let reserved = &state[XCOMP_BV..LEGACY_BYTES + HEADER_BYTES];
-        if word(XSTATE_BV) & !xcr0 != 0 || reserved.iter().any(|byte| *byte != 0) {
-            return Err(BadState);
-        }
-    }
-    // SAFETY: as in `save_current`; source and area are different memory.
-    unsafe { core::ptr::copy_nonoverlapping(state.as_ptr(), area.as_ptr(), length) };
-    let mxcsr = area.as_ptr().wrapping_add(MXCSR).cast::<u32>();
-    // SAFETY: lies in the area, which is aligned to 64 bytes. Reserved bits would fault.
-    unsafe { *mxcsr &= mxcsr_mask() };
-    // SAFETY: the header was checked and the rest takes any value.
-    unsafe { restore(area.as_ptr()) };
-    Ok(())
-}
 
 /// Gives the running thread a fresh program's registers.
 pub fn reset_current() {
@@ -203,14 +202,6 @@ pub fn reset_current() {
         // SAFETY: the initial state is valid.
         unsafe { restore(area.as_ptr()) };
     }
-}
-
-fn current_area() -> (NonNull<u8>, usize) {
-    let thread: *mut Thread = cpu::this_cpu().current();
-    assert!(!thread.is_null(), "no thread runs");
-    // SAFETY: the running thread, whose saved state this CPU alone touches.
-    let area = unsafe { (*thread).saved().fpu.area };
-    (area.expect("the thread has no FPU state"), bytes())
 }
 
 fn mxcsr_mask() -> u32 {

@@ -27,7 +27,7 @@ pub fn init_cpu(index: u32, node: u32, count: u32) {
 pub fn prepare_all(params: &BootParams) {
     idt::init();
     apic::init(params);
-    fpu::init(params.cpu_count);
+    fpu::init();
     clear::init();
 }
 
