@@ -40,6 +40,7 @@ mod mm;
 mod panic;
 #[expect(unsafe_code, reason = "views of the partition through the direct map")]
 mod partition;
+mod process;
 #[expect(unsafe_code, reason = "locks: interior mutability lives here")]
 mod sync;
 mod syscall;

@@ -129,16 +129,16 @@ pub(super) struct BouncePart {
 
 impl BouncePart {
     /// Copies the program's bytes from `address` on.
-    fn fill_from(&self, address: u64) -> Result<(), uaccess::Fault> {
+    pub fn fill_from(&self, address: u64) -> Result<(), uaccess::Fault> {
         // SAFETY: `Slots::bounce_page` made it of a frame that stays for as long as the process; the
         // proxy may write to it meanwhile, which no reference forbids.
         unsafe { uaccess::read_raw(address, self.start, self.bytes) }
     }
 
     /// Copies the first `bytes` of it to the program; `bytes` is no more than the part has.
-    fn copy_to(&self, address: u64, bytes: u64) -> Result<(), uaccess::Fault> {
+    pub fn copy_to(&self, address: u64, bytes: u64) -> Result<(), uaccess::Fault> {
         let bytes = self.bytes.min(bytes as usize);
-        // SAFETY: as above.
+        // SAFETY: as in `fill_from`.
         unsafe { uaccess::write_raw(address, self.start, bytes) }
     }
 }

@@ -226,7 +226,7 @@ fn sleep(thread: &Thread, process: &Process, slot: &DelegationSlot) -> Result<i6
         if process.is_dying() {
             return Ok(Errno::EINTR.negated());
         }
-        if !cancelled && thread.data.signals.has_deliverable(process) {
+        if !cancelled && thread.data.signals.has_deliverable(&process.signals) {
             // `false` means that the answer is there or that the slot is broken: `poll` tells.
             cancelled = slot.set_cancel();
             if cancelled {
@@ -241,7 +241,7 @@ fn sleep(thread: &Thread, process: &Process, slot: &DelegationSlot) -> Result<i6
             sched::block(|| {
                 is_over(slot)
                     || process.is_dying()
-                    || (!cancelled && thread.data.signals.has_deliverable(process))
+                    || (!cancelled && thread.data.signals.has_deliverable(&process.signals))
             });
         }
     }

@@ -31,8 +31,9 @@ const SPARES: usize = 5;
 /// Most workers that wait for a thread.
 const MOST_IDLE: usize = 32;
 
+/// What a slot is to the pool.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub enum Place {
     /// No worker.
     Empty,
     /// A worker is there if its thread id is, or on its way.
@@ -46,7 +47,8 @@ enum Place {
 /// See the module documentation. Lock order: this, then frames.
 pub struct Pool {
     places: SpinLock<Vec<Place>>,
-    state_changed: AtomicBool,
+    /// Threads inherit what a worker that waits does not have.
+    pub state_changed: AtomicBool,
 }
 
 impl Pool {
@@ -62,7 +64,7 @@ impl Pool {
     }
 
     /// A slot whose worker waits for a thread, and the worker's thread id.
-    fn take_ready(&self, slots: &Slots) -> Option<(u32, i32)> {
+    pub fn take_ready(&self, slots: &Slots) -> Option<(u32, i32)> {
         let mut places = self.places.lock();
         (0..).zip(places.iter_mut()).find_map(|(index, place)| {
             let tid = (*place == Place::Ordered)
@@ -74,7 +76,11 @@ impl Pool {
     }
 
     /// An empty slot, for a thread, and as many others as should have a worker soon.
-    fn take_empty(&self, slots: &Slots, most_spares: usize) -> Result<(u32, [u64; SPARES]), Errno> {
+    pub fn take_empty(
+        &self,
+        slots: &Slots,
+        most_spares: usize,
+    ) -> Result<(u32, [u64; SPARES]), Errno> {
         let mut places = self.places.lock();
         for (index, place) in (0..).zip(places.iter_mut()) {
             if *place == Place::Leaving && worker_tid(slots, index).is_none() {
@@ -103,12 +109,13 @@ impl Pool {
         Ok((slot, spares))
     }
 
-    fn set(&self, slot: u32, place: Place) {
+    /// `slot` is at `place` from now on.
+    pub fn set(&self, slot: u32, place: Place) {
         self.places.lock()[slot as usize] = place;
     }
 
     /// The thread of `slot` ends. Whether its worker stays, for another thread.
-    fn retire(&self, slot: u32, marked: bool) -> bool {
+    pub fn retire(&self, slot: u32, marked: bool) -> bool {
         let mut places = self.places.lock();
         let idle = places
             .iter()
@@ -124,7 +131,7 @@ impl Pool {
     }
 
     /// Marks all slots that wait for a thread as leaving; which they were.
-    fn clear_ordered(&self) -> Vec<u32> {
+    pub fn clear_ordered(&self) -> Vec<u32> {
         let mut cleared = Vec::new();
         for (index, place) in (0..).zip(self.places.lock().iter_mut()) {
             if *place == Place::Ordered {

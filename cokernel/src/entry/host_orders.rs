@@ -276,9 +276,9 @@ fn deliver(process: &Process, thread: u32, info: signal::Info) {
         .checked_sub(1)
         .map(|slot| process.thread_of_slot(slot))
     {
-        Some(Some(thread)) => signal::send_from_worker(process, &thread, info),
+        Some(Some(thread)) => signal::send::send_from_worker(process, &thread, info),
         // A thread that has ended takes what was meant for it along.
         Some(None) if info.code == signal::SI_TKILL => true,
-        Some(None) | None => signal::send_to_process(process, info),
+        Some(None) | None => signal::send::send_to_process(process, info),
     };
 }

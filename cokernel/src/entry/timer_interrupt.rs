@@ -3,8 +3,9 @@
 
 use crate::arch::time;
 use crate::failure;
+use crate::process::cpu_limits;
+use crate::task::sched;
 use crate::task::timer;
-use crate::task::{cpu_timer, sched};
 
 /// The timer fired on this CPU.
 pub fn interrupt() {
@@ -18,6 +19,6 @@ pub fn interrupt() {
         sched::wake(&thread);
     }
     if due.look {
-        cpu_timer::look();
+        cpu_limits::look();
     }
 }

@@ -17,9 +17,9 @@ use crate::arch::time::Deadline;
 use crate::arch::{self, relax};
 use crate::aspace::space::{flags_of, AddressSpace, Inner};
 use crate::errno::Errno;
-use crate::syscall::futex::robust;
 use crate::task::process::{self, Process};
 use crate::task::sched;
+use crate::task::thread::Thread;
 use crate::{delegate, failure, ikc, partition};
 
 /// How long the answer of a worker may be ahead of the packet with the page. If it takes longer, the
@@ -60,12 +60,23 @@ pub fn fetch(process: &Process, address: u64, write: bool) -> Result<(), Errno> 
     match Errno::from_linux(result) {
         _ if result == 0 => {
             await_packet(&process.space, page, write);
-            robust::tell_linux(sched::current());
+            note_robust_list(sched::current());
             Ok(())
         }
         // The access is made again, and with it this question, after whatever interrupted us.
         Errno::EINTR | Errno::EAGAIN if !process.is_dying() => Ok(()),
         _ => Err(Errno::EFAULT),
+    }
+}
+
+/// Some of the words of the robust list of `thread`, the current one, may be in the page: Linux is told of the
+/// list before user mode goes on.
+fn note_robust_list(thread: &Thread) {
+    let data = &thread.data;
+    let is_there = data.robust_list.load(Ordering::Relaxed) != 0;
+    if is_there && !data.robust_list_told.load(Ordering::Relaxed) {
+        data.robust_list_to_tell.store(true, Ordering::Relaxed);
+        thread.request_return_work();
     }
 }
 

@@ -7,8 +7,8 @@ use ihk_ikc::process::op;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
+use crate::process::accounting;
 use crate::syscall::rlimit;
-use crate::task::ledger::{self, Placement};
 use crate::task::{process, sched};
 
 /// `AT_FDCWD`, as an argument.
@@ -30,16 +30,17 @@ pub fn execveat(frame: &mut UserFrame) -> SyscallResult {
 fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResult {
     let signals = &sched::current().data.signals;
     let mask = signals.mask().0;
-    let waiting = signals.pending(process::current()).0 & mask;
+    let waiting = signals.pending(&process::current().signals).0 & mask;
     if waiting != 0 {
         // Without an answer there will be no exec either.
         let _ = delegate::call(op::BEQUEATH, [waiting, 0, 0, 0, 0, 0]);
     }
     rlimit::tell(process::current());
-    ledger::carry_over(process::current(), Placement::of(sched::current()));
+    let placement = accounting::placement_of(sched::current());
+    accounting::carry_over(process::current(), placement);
     let result = delegate::call(op::EXEC, [directory, path, argv, environment, flags, mask]);
     if result < 0 && !process::current().is_dying() {
-        ledger::keep(process::current());
+        accounting::keep(process::current());
     }
     Err(match result {
         0.. => Errno::EINTR,

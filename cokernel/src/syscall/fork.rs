@@ -16,6 +16,7 @@ use crate::delegate::{self, Slots};
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::{allocator, watermark};
 use crate::mm::duplicate;
+use crate::process::vfork;
 use crate::syscall::clone::flag;
 use crate::syscall::rlimit;
 use crate::task::ledger::Ledger;
@@ -98,7 +99,7 @@ pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
     }
     let process = process::current();
     rlimit::tell(process);
-    let release = wish.has(flag::VFORK).then(|| Arc::new(Release::new()));
+    let release = wish.has(flag::VFORK).then(|| Arc::new(vfork::prepare()));
     let pid = {
         // Until the worker has forked: its record of the window's rights must fit the copy.
         let _layout = process.space.lock_layout();
@@ -113,7 +114,7 @@ pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
         give_pidfd(pid, wish.pidfd);
     }
     if let Some(release) = release {
-        release.wait(process);
+        vfork::wait(&release, process);
     }
     Ok(u64::from(pid))
 }

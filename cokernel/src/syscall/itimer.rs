@@ -3,7 +3,8 @@
 
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
-use crate::task::cpu_timer::{self, Setting, Which};
+use crate::process::cpu_limits;
+use crate::task::cpu_timer::{Setting, Which};
 use crate::task::process;
 use crate::user_memory::{int, read_words, write_words};
 
@@ -19,7 +20,7 @@ pub fn getitimer(frame: &mut UserFrame) -> SyscallResult {
     let Some(which) = of_cpu_time(number)? else {
         return super::forward(frame.number(), frame.args());
     };
-    write(place, &cpu_timer::get(process::current(), which))
+    write(place, &cpu_limits::get(process::current(), which))
 }
 
 /// setitimer(2).
@@ -38,7 +39,7 @@ pub fn setitimer(frame: &mut UserFrame) -> SyscallResult {
             }
         }
     };
-    let before = cpu_timer::set(process::current(), which, wanted);
+    let before = cpu_limits::set(process::current(), which, wanted);
     if old == 0 {
         return Ok(0);
     }

@@ -26,7 +26,7 @@ pub fn kill(frame: &mut UserFrame) -> SyscallResult {
     }
     if let Some(signal) = checked(signal)? {
         // Without room it is lost, as kill(2) has no error for that.
-        signal::send_to_process(process, from_us(signal, SI_USER, process.pid));
+        signal::send::send_to_process(process, from_us(signal, SI_USER, process.pid));
     }
     Ok(0)
 }
@@ -55,7 +55,7 @@ pub fn rt_sigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
     }
     let given = given(uint(signal), info)?;
     if checked(signal)?.is_some() {
-        queued(signal::send_to_process(process, given))?;
+        queued(signal::send::send_to_process(process, given))?;
     }
     Ok(0)
 }
@@ -74,7 +74,7 @@ pub fn rt_tgsigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
         .find(|thread| thread.data.tid == int(tid))
         .ok_or(Errno::ESRCH)?;
     if checked(signal)?.is_some() {
-        queued(signal::send_to_thread(process, &target, given))?;
+        queued(signal::send::send_to_thread(process, &target, given))?;
     }
     Ok(0)
 }
@@ -101,7 +101,7 @@ fn to_thread(frame: &UserFrame, tid: i32, signal: u64, may_be_elsewhere: bool) -
         return elsewhere(frame);
     }
     if let Some(signal) = checked(signal)? {
-        signal::send_to_thread(process, &target, from_us(signal, SI_TKILL, process.pid));
+        signal::send::send_to_thread(process, &target, from_us(signal, SI_TKILL, process.pid));
     }
     Ok(0)
 }

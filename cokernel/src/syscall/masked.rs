@@ -59,7 +59,11 @@ fn wait(number: u64, args: [u64; 6], mask: u64, bytes: u64) -> SyscallResult {
         thread.data.signals.set_mask_for_now(SignalSet(set));
         thread.request_return_work();
         proxy_mask::sync_for_wait(process::current());
-        if thread.data.signals.has_deliverable(process::current()) {
+        if thread
+            .data
+            .signals
+            .has_deliverable(&process::current().signals)
+        {
             return look_once(number, args, SignalSet(set));
         }
     }

@@ -9,8 +9,8 @@ use ihk_ikc::process::op;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
+use crate::process::cpu_limits;
 use crate::syscall::limits;
-use crate::task::cpu_timer;
 use crate::task::process::{self, Process};
 use crate::task::rlimit_numbers::{AS, CPU, DATA, MEMLOCK, STACK};
 use crate::user_memory::{int, read_words, write_words};
@@ -87,7 +87,7 @@ fn limit_cpu(pid: u64, new: u64, old: u64) -> SyscallResult {
     super::forward(SYS_PRLIMIT64, [pid, CPU as u64, new, old, 0, 0])?;
     if let Some(process) = whose(int(pid)) {
         process.limits.lock()[CPU] = wanted;
-        cpu_timer::limit(&process, wanted);
+        cpu_limits::limit(&process, wanted);
     }
     Ok(0)
 }

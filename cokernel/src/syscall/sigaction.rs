@@ -37,7 +37,7 @@ pub fn rt_sigaction(frame: &mut UserFrame) -> SyscallResult {
     let before = match wanted {
         None => process.signals.action(signal),
         Some(action) => {
-            let before = signal::set_action(process, signal, action);
+            let before = signal::send::set_action(process, signal, action);
             proxy_mask::sync_for_wait(process);
             tell_proxy(signal, &before, &action);
             before

@@ -48,7 +48,7 @@ pub fn rt_sigpending(frame: &mut UserFrame) -> SyscallResult {
     }
     let signals = &sched::current().data.signals;
     let process = process::current();
-    let waiting = signals.pending(process).0 & signals.mask().0;
+    let waiting = signals.pending(&process.signals).0 & signals.mask().0;
     let mut waiting = waiting.to_le_bytes();
     // Linux may keep some for the process, and for the worker whose call brought them about.
     if !signals.mask().is_empty() {
@@ -88,7 +88,9 @@ fn wait_for_signal() -> SyscallResult {
     let thread = sched::current();
     let process = process::current();
     sched::block(|| {
-        process.is_dying() || process.is_frozen() || thread.data.signals.has_deliverable(process)
+        process.is_dying()
+            || process.is_frozen()
+            || thread.data.signals.has_deliverable(&process.signals)
     });
     thread.request_return_work();
     Err(Errno::ERESTARTNOHAND)

@@ -58,7 +58,7 @@ fn kept_by_linux(
 ) -> Result<Option<u64>, Errno> {
     let signals = &thread.data.signals;
     let blocked = SignalSet(set.0 & signals.mask().0).without(RESERVED);
-    if blocked.is_empty() || set.0 & signals.pending(process).0 != 0 {
+    if blocked.is_empty() || set.0 & signals.pending(&process.signals).0 != 0 {
         return Ok(None);
     }
     match delegate::call(op::TAKE_SIGNAL, [blocked.0, info, 0, 0, 0, 0]) {
@@ -85,9 +85,13 @@ fn wait(
     let signals = &thread.data.signals;
     loop {
         sched::prepare_to_block();
-        let taken = signals.take_of(process, set);
+        let taken = signals.take_of(&process.signals, set);
         let late = deadline_ns.is_some_and(|deadline| time::now_ns() >= deadline);
-        if taken.is_some() || late || process.is_dying() || signals.has_deliverable(process) {
+        if taken.is_some()
+            || late
+            || process.is_dying()
+            || signals.has_deliverable(&process.signals)
+        {
             sched::cancel_block();
             let missed = if late { Errno::EAGAIN } else { Errno::EINTR };
             return taken

@@ -60,7 +60,7 @@ fn sleep_until(end_ns: u64) -> Result<u64, ()> {
     let process = process::current();
     loop {
         sched::prepare_to_block();
-        if process.is_dying() || thread.data.signals.has_deliverable(process) {
+        if process.is_dying() || thread.data.signals.has_deliverable(&process.signals) {
             sched::cancel_block();
             thread.request_return_work();
             return Err(());

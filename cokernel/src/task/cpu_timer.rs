@@ -9,17 +9,10 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use cokernel_logic::signals::number::{SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU};
 
-use crate::arch;
 use crate::sync::SpinLock;
-use crate::task::process::Process;
-use crate::task::signal::{self, Info};
-use crate::task::thread::Thread;
-use crate::task::{sched, timer};
 
-/// `si_code` of signals the kernel sends.
-const SI_KERNEL: i32 = 0x80;
 /// CPU time is looked at no more often, ns.
-const SHORTEST_NS: u64 = 1_000_000;
+pub const SHORTEST_NS: u64 = 1_000_000;
 const NS_PER_S: u64 = 1_000_000_000;
 /// Later than any CPU time.
 const NEVER: u64 = u64::MAX;
@@ -138,47 +131,51 @@ impl CpuTimers {
         self.armed.store(timers.next().is_some(), Ordering::SeqCst);
         result
     }
-}
 
-/// What is left of a timer of `process`.
-pub fn get(process: &Process, which: Which) -> Setting {
-    let now = process.cpu_ns();
-    let timers = *process.cpu_timers.timers.lock();
-    setting(&timers.intervals[which as usize], now)
-}
+    /// Whether anything is to be looked at. A hint.
+    pub fn are_armed(&self) -> bool {
+        self.armed.load(Ordering::Relaxed)
+    }
 
-/// Sets a timer of `process`, the current one; what it was.
-pub fn set(process: &Process, which: Which, wanted: Setting) -> Setting {
-    let now = process.cpu_ns();
-    let before = process.cpu_timers.with(|timers| {
-        let timer = &mut timers.intervals[which as usize];
-        let before = setting(timer, now);
-        *timer = Timer {
-            interval: wanted.interval,
-            end: match wanted.left {
-                0 => 0,
-                left => now.saturating_add(left),
-            },
-        };
-        before
-    });
-    notice(process);
-    before
-}
+    /// What is left of a timer when the process has run for `now` ns.
+    pub fn get(&self, which: Which, now: u64) -> Setting {
+        let timers = *self.timers.lock();
+        setting(&timers.intervals[which as usize], now)
+    }
 
-/// RLIMIT_CPU of `process` is `wanted` from now on, soft and hard, in seconds.
-pub fn limit(process: &Process, wanted: [u64; 2]) {
-    let limit = Limit::of(wanted);
-    process.cpu_timers.with(|timers| timers.limit = limit);
-    notice(process);
-}
+    /// Sets a timer when the process has run for `now` ns; what it was.
+    pub fn set(&self, which: Which, wanted: Setting, now: u64) -> Setting {
+        self.with(|timers| {
+            let timer = &mut timers.intervals[which as usize];
+            let before = setting(timer, now);
+            *timer = Timer {
+                interval: wanted.interval,
+                end: match wanted.left {
+                    0 => 0,
+                    left => now.saturating_add(left),
+                },
+            };
+            before
+        })
+    }
 
-/// Threads of `process` that run have their CPU interrupted in time from now on.
-fn notice(process: &Process) {
-    for thread in process.threads() {
-        // Those that run elsewhere pass `before_return`.
-        thread.request_return_work();
-        sched::kick(&thread);
+    /// RLIMIT_CPU is `wanted` from now on, soft and hard, in seconds.
+    pub fn limit(&self, wanted: [u64; 2]) {
+        let limit = Limit::of(wanted);
+        self.with(|timers| timers.limit = limit);
+    }
+
+    /// The signals that are due at `now`, and when the next one will be.
+    pub fn strike(&self, now: u64) -> ([Option<u32>; 3], Option<u64>) {
+        self.with(|timers| {
+            let [virtual_, profiling] = &mut timers.intervals;
+            let due = [
+                virtual_.strike(now).then_some(SIGVTALRM),
+                profiling.strike(now).then_some(SIGPROF),
+                timers.limit.strike(now),
+            ];
+            (due, timers.next())
+        })
     }
 }
 
@@ -190,56 +187,4 @@ fn setting(timer: &Timer, now: u64) -> Setting {
             end => end.saturating_sub(now).max(1),
         },
     }
-}
-
-/// `thread` comes onto this CPU.
-pub fn thread_comes(thread: &Thread) {
-    let armed = |process: &Process| process.cpu_timers.armed.load(Ordering::Relaxed);
-    if thread
-        .process
-        .as_ref()
-        .is_some_and(|process| armed(process))
-    {
-        timer::look_after(SHORTEST_NS);
-    }
-}
-
-/// Sends what is due to the current process and has this CPU interrupted again in time.
-pub fn look() {
-    let Some(process) = sched::try_current().and_then(|thread| thread.process.as_ref()) else {
-        return;
-    };
-    if !process.cpu_timers.armed.load(Ordering::Relaxed) {
-        return;
-    }
-    let now = process.cpu_ns();
-    let (due, next) = strike(&process.cpu_timers, now);
-    for signal in due.into_iter().flatten() {
-        let info = Info {
-            signal,
-            errno: 0,
-            code: SI_KERNEL,
-            first: 0,
-            second: 0,
-        };
-        signal::send_to_process(process, info);
-    }
-    if let Some(next) = next {
-        // Other CPUs may run for the process, too.
-        let share = next.saturating_sub(now) / u64::from(arch::cpu_count());
-        timer::look_after(share.max(SHORTEST_NS));
-    }
-}
-
-/// The signals that are due at `now`, and when the next one will be.
-fn strike(timers: &CpuTimers, now: u64) -> ([Option<u32>; 3], Option<u64>) {
-    timers.with(|timers| {
-        let [virtual_, profiling] = &mut timers.intervals;
-        let due = [
-            virtual_.strike(now).then_some(SIGVTALRM),
-            profiling.strike(now).then_some(SIGPROF),
-            timers.limit.strike(now),
-        ];
-        (due, timers.next())
-    })
 }

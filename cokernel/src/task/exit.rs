@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The end of a thread.
 
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
+use cokernel_logic::vma::{AreaMap, Range};
+
 use crate::arch::uaccess;
+use crate::aspace::shootdown;
+use crate::delegate::pool;
+use crate::frames::extents::RunList;
+use crate::ikc;
+use crate::mm::revoke;
+use crate::process::{accounting, vfork};
 use crate::syscall::futex;
+use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;
 
@@ -35,5 +45,102 @@ fn clear_child_tid(thread: &Thread) {
     let address = thread.data.clear_child_tid.swap(0, Ordering::Relaxed);
     if address != 0 && uaccess::write(address, &0u32).is_ok() {
         futex::wake_one(address);
+    }
+}
+
+impl Process {
+    /// As [`Self::kill`], after `farewell`, but only for the first who wants the process to end: only
+    /// one way of ending can be told.
+    pub fn end(&self, farewell: impl FnOnce()) {
+        if self.begin_dying() {
+            accounting::settle(self);
+            farewell();
+            self.kick();
+        }
+    }
+
+    /// As [`Self::end`], but `farewell` comes after all threads were told and `meanwhile` was done.
+    pub fn end_after(&self, meanwhile: impl FnOnce(), farewell: impl FnOnce()) {
+        if self.begin_dying() {
+            accounting::settle(self);
+            self.kick();
+            meanwhile();
+            farewell();
+        }
+    }
+
+    /// Linux has no mapping of its memory any more: frees everything, at the latest when its last
+    /// thread has ended.
+    pub fn abandon(self: &Arc<Self>) {
+        self.kill();
+        accounting::settle(self);
+        let threads = self.threads.lock();
+        let first = !self.abandoned.swap(true, Ordering::SeqCst);
+        let empty = threads.is_empty();
+        drop(threads);
+        if first && empty {
+            self.free_memory();
+        }
+    }
+
+    /// Takes the current thread out; it calls the scheduler's exit next. Must run on the kernel's
+    /// own page tables.
+    pub fn remove_current(self: &Arc<Self>, thread: &Arc<Thread>) {
+        let mut threads = self.threads.lock();
+        threads.retain(|other| !Arc::ptr_eq(other, thread));
+        self.ended_ticks
+            .fetch_add(thread.data.clock.ticks(), Ordering::Relaxed);
+        let last = threads.is_empty() && self.abandoned.load(Ordering::SeqCst);
+        drop(threads);
+        if !last && !self.is_dying() {
+            pool::dismiss(self, thread);
+        }
+        let usage = &ikc::control().usage;
+        usage.threads.fetch_sub(1, Ordering::Relaxed);
+        usage.slots.fetch_sub(1, Ordering::Relaxed);
+        if last {
+            self.free_memory();
+        }
+    }
+
+    /// Frees its slots and, if no other process uses the address space, all pages. The tables follow
+    /// when the last reference to the address space is dropped.
+    fn free_memory(&self) {
+        let mut limbo = RunList::new();
+        let mut slots = RunList::new();
+        self.slots
+            .frames()
+            .for_each(|frame| slots.push_frame(frame));
+        revoke::free_unexposed(&slots, &mut limbo);
+        if self.space.remove_user() {
+            shootdown::retire(&self.space.hardware);
+            self.free_pages(&mut limbo);
+        }
+        if let Some(release) = &self.release {
+            vfork::complete(release);
+        }
+        revoke::release_process(self, limbo);
+    }
+
+    fn free_pages(&self, limbo: &mut RunList) {
+        // Linux may still be asking for pages: no area takes any from now on.
+        let replace = |areas: &mut AreaMap| core::mem::replace(areas, AreaMap::new());
+        drop(self.space.with(|inner| replace(&mut inner.areas)));
+        let window = self.space.window;
+        let mut at = window.start;
+        while at < window.end {
+            let rest = Range {
+                start: at,
+                end: window.end,
+            };
+            // The edges of the window cut no page, so this cannot fail.
+            let taken = self.space.with(|inner| inner.take_pages(rest));
+            let Ok(taken) = taken else {
+                return;
+            };
+            revoke::free_unexposed(&taken.frames, limbo);
+            ikc::beat();
+            at = taken.end;
+        }
     }
 }

@@ -8,8 +8,6 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use cokernel_logic::policy::Policy;
 
 use super::affinity::Affinity;
-use super::process::{self, Process};
-use super::thread::Thread;
 use crate::arch::time::{ticks_to_ns, tsc};
 use crate::sync::SpinLock;
 
@@ -44,16 +42,6 @@ pub struct Placement {
     pub affinity: Affinity,
     /// The nodes.
     pub policy: Policy,
-}
-
-impl Placement {
-    /// That of `thread`.
-    pub fn of(thread: &Thread) -> Self {
-        Self {
-            affinity: *thread.data.affinity.lock(),
-            policy: *thread.data.policy.lock(),
-        }
-    }
 }
 
 impl Default for Placement {
@@ -130,41 +118,46 @@ impl Ledger {
     pub fn children(&self) -> u64 {
         self.children.load(Ordering::Relaxed)
     }
-}
 
-/// `process` is about to execute another program, from a thread with `placement`.
-pub fn carry_over(process: &Process, placement: Placement) {
-    process.ledger.is_settled.store(true, Ordering::Relaxed);
-    let carried = Carried {
-        since: tsc(),
-        parent: process.ledger.parent,
-        before: process.cpu_ticks(),
-        placement,
-        children: process.ledger.children(),
-        unwaited: process.ledger.unwaited.lock().clone(),
-    };
-    OVER_EXEC.lock().insert(process.pid, carried);
-}
-
-/// It did not.
-pub fn keep(process: &Process) {
-    OVER_EXEC.lock().remove(&process.pid);
-    process.ledger.is_settled.store(false, Ordering::Relaxed);
-}
-
-/// `process` ends: its parent gets its time, once.
-pub fn settle(process: &Process) {
-    if process.ledger.is_settled.swap(true, Ordering::Relaxed) {
-        return;
+    /// Process id of who forked it, 0 if Linux made it.
+    pub const fn parent(&self) -> i32 {
+        self.parent
     }
-    if let Some(parent) = process::find_by_pid(process.ledger.parent) {
-        let ticks = process.cpu_ticks() + process.ledger.children();
-        parent.ledger.children.fetch_add(ticks, Ordering::Relaxed);
-        let mut unwaited = parent.ledger.unwaited.lock();
+
+    /// Process `pid`, which has this and has run for `ticks`, is about to execute another program, whose main
+    /// thread has `placement`.
+    pub fn carry_over(&self, pid: i32, ticks: u64, placement: Placement) {
+        self.is_settled.store(true, Ordering::Relaxed);
+        let carried = Carried {
+            since: tsc(),
+            parent: self.parent,
+            before: ticks,
+            placement,
+            children: self.children(),
+            unwaited: self.unwaited.lock().clone(),
+        };
+        OVER_EXEC.lock().insert(pid, carried);
+    }
+
+    /// Process `pid`, which has this, goes on with its program after all.
+    pub fn keep(&self, pid: i32) {
+        OVER_EXEC.lock().remove(&pid);
+        self.is_settled.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the time is the parent's now, who gets it once.
+    pub fn begin_settling(&self) -> bool {
+        !self.is_settled.swap(true, Ordering::Relaxed)
+    }
+
+    /// Child `pid` has ended after `ticks`, with those of its children.
+    pub fn add_child(&self, pid: i32, ticks: u64) {
+        self.children.fetch_add(ticks, Ordering::Relaxed);
+        let mut unwaited = self.unwaited.lock();
         if unwaited.len() >= MOST_UNWAITED {
             // Nobody waits for them, or not here.
             unwaited.clear();
         }
-        unwaited.insert(process.pid, ticks);
+        unwaited.insert(pid, ticks);
     }
 }

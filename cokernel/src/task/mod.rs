@@ -3,6 +3,7 @@
 
 pub mod affinity;
 pub mod clock;
+pub mod core_registers;
 pub mod cpu_timer;
 pub mod create;
 pub mod exit;
@@ -20,6 +21,7 @@ pub mod signal;
 pub mod signal_frame;
 pub mod spawn_thread;
 pub mod stack;
+pub mod stop;
 #[expect(
     unsafe_code,
     reason = "a thread's saved context belongs to the CPU that runs it"

@@ -4,7 +4,6 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use ihk_ikc::process::op;
 use ihk_ikc::view::{FXSAVE_WORDS, REGISTER_WORDS, VIEW_WORDS, XCR0_AT};
@@ -16,42 +15,16 @@ use crate::arch::time::Deadline;
 use crate::arch::{fpu, relax, UserFrame};
 use crate::delegate;
 use crate::ikc;
-use crate::sync::SpinLock;
+use crate::task::core_registers::Remains;
 use crate::task::thread::Registers;
 
 /// How long the other threads may take to end; one that is late is missing in the core.
 const PATIENCE_US: u64 = 1_000_000;
 
-/// What a thread leaves behind.
-pub struct Remains {
-    /// Its thread id.
-    pub tid: i32,
-    /// Its integer registers.
-    pub frame: UserFrame,
-    /// Its FS and GS base.
-    pub bases: [u64; 2],
-    /// Its FPU and vector registers, see [`ihk_ikc::view::what::REGISTERS`].
-    pub fpu: Vec<u64>,
-}
-
-/// What the threads of a process have left behind.
-#[derive(Default)]
-pub struct PostMortem {
-    is_wanted: AtomicBool,
-    remains: SpinLock<Vec<Remains>>,
-}
-
-impl PostMortem {
-    /// Runs `body` on what thread number `index` to end left behind.
-    pub fn with<R>(&self, index: usize, body: impl FnOnce(&Remains) -> R) -> Option<R> {
-        self.remains.lock().get(index).map(body)
-    }
-}
-
 /// The current thread ends at `frame`: keeps its registers, if they are wanted.
 pub fn record(process: &Process, frame: &UserFrame) {
     let post_mortem = &process.post_mortem;
-    if !post_mortem.is_wanted.load(Ordering::Acquire) {
+    if !post_mortem.is_wanted() {
         return;
     }
     let tid = sched::current().data.tid;
@@ -61,10 +34,7 @@ pub fn record(process: &Process, frame: &UserFrame) {
         bases: Registers::bases_of_current(),
         fpu: fpu_words(),
     };
-    let mut all = post_mortem.remains.lock();
-    if all.iter().all(|other| other.tid != tid) {
-        all.push(remains);
-    }
+    post_mortem.add(remains);
 }
 
 fn fpu_words() -> Vec<u64> {
@@ -91,7 +61,7 @@ pub fn end_with_core(process: &Process, frame: &UserFrame, info: &Info) {
         info.first,
         info.second,
     ];
-    process.post_mortem.is_wanted.store(true, Ordering::Release);
+    process.post_mortem.want();
     process.end_after(
         || {
             record(process, frame);

@@ -14,32 +14,27 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering
 
 use cokernel_logic::policy::Policy;
 use cokernel_logic::signals::SignalSet;
-use cokernel_logic::vma::{AreaMap, Kind, Range};
 use ihk_ikc::packet::ProcessHandle;
 use ihk_ikc::process::RLIMITS;
 use x86_64::PhysAddr;
 
 use crate::arch::time::ticks_to_ns;
-use crate::arch::UserFrame;
 use crate::aspace::space::AddressSpace;
-use crate::aspace::{populate, shootdown};
-use crate::delegate::pool::{self, Pool};
+use crate::delegate::pool::Pool;
 use crate::delegate::Slots;
 use crate::errno::Errno;
 use crate::frames::allocator;
-use crate::frames::extents::RunList;
 use crate::ikc;
-use crate::mm::revoke;
 use crate::sync::SpinLock;
 use crate::task::affinity::Affinity;
 use crate::task::clock::CpuClock;
+use crate::task::core_registers::PostMortem;
 use crate::task::cpu_timer::CpuTimers;
-use crate::task::ledger::{self, Ledger, Placement};
-use crate::task::post_mortem::PostMortem;
+use crate::task::ledger::Ledger;
 use crate::task::rlimit_numbers::CPU;
 use crate::task::sched;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
-use crate::task::thread::{NewThread, Registers, Thread};
+use crate::task::thread::Thread;
 
 pub use parts::{Newborn, Parts, Release};
 pub use table::{any, biggest, enter, find, find_by_pid, find_thread, forget};
@@ -58,7 +53,7 @@ pub struct Process {
     pub slots: Slots,
     /// Which of them are taken.
     pub pool: Pool,
-    /// Carries lists of frames to Linux, see [`revoke`].
+    /// Carries lists of frames to Linux that it is to let go of.
     pub revoke_array: PhysAddr,
     /// Actions and pending signals.
     pub signals: ProcessSignals,
@@ -68,7 +63,8 @@ pub struct Process {
     pub limits: SpinLock<[[u64; 2]; RLIMITS]>,
     /// Limits that other processes have set and the proxy does not know, bit n = limit n.
     pub untold_limits: AtomicU64,
-    blocked_at_start: SignalSet,
+    /// What the main thread of a new program blocks.
+    pub blocked_at_start: SignalSet,
     /// Timers of CPU time.
     pub cpu_timers: CpuTimers,
     /// The kinds of membarrier(2) that it has registered for, by their bits.
@@ -80,22 +76,23 @@ pub struct Process {
     /// What Linux keeps pending for the main thread.
     pub main_proxy_mask: AtomicU64,
     /// Where the main thread begins, of a child of fork that has not begun.
-    newborn: SpinLock<Option<Box<Newborn>>>,
+    pub newborn: SpinLock<Option<Box<Newborn>>>,
     /// The parent of a child of vfork waits for this.
-    release: Option<Arc<Release>>,
-    threads: SpinLock<Vec<Arc<Thread>>>,
+    pub release: Option<Arc<Release>>,
+    /// Those that have begun and not ended.
+    pub threads: SpinLock<Vec<Arc<Thread>>>,
     /// What its threads leave behind for a core.
     pub post_mortem: PostMortem,
     /// CPU time beyond that of its threads.
     pub ledger: Ledger,
     /// CPU time of threads that have ended, ticks.
-    ended_ticks: AtomicU64,
+    pub ended_ticks: AtomicU64,
     /// Threads that have not called exit.
     staying: AtomicUsize,
     dying: AtomicBool,
     frozen: AtomicBool,
     /// The proxy has gone: the last thread frees everything.
-    abandoned: AtomicBool,
+    pub abandoned: AtomicBool,
 }
 
 /// No thread's mask: some signals cannot be blocked.
@@ -121,11 +118,13 @@ pub struct ThreadData {
     pub robust_list: AtomicU64,
     /// Linux has been told of the list, for when the worker is killed.
     pub robust_list_told: AtomicBool,
+    /// Linux is to be told before user mode goes on.
+    pub robust_list_to_tell: AtomicBool,
     /// Where it may run. Nothing is locked under it.
     pub affinity: SpinLock<Affinity>,
     /// Where its pages come from. Nothing is locked under it.
     pub policy: SpinLock<Policy>,
-    /// Its worker is not what new threads would inherit, see [`pool::mark_current`].
+    /// Its worker is not what new threads would inherit.
     pub worker_marked: AtomicBool,
     /// How long it has run.
     pub clock: CpuClock,
@@ -142,6 +141,7 @@ impl Default for ThreadData {
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             robust_list_told: AtomicBool::new(false),
+            robust_list_to_tell: AtomicBool::new(false),
             affinity: SpinLock::new(Affinity::ALL),
             policy: SpinLock::new(Policy::default()),
             worker_marked: AtomicBool::new(false),
@@ -204,66 +204,6 @@ impl Process {
         }
     }
 
-    /// Makes the main thread and lets it run: where its parent forked, or at `entry` with stack
-    /// pointer `stack`.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if it was started before or the addresses are not the program's, `ENOMEM`.
-    pub fn start(self: &Arc<Self>, entry: u64, stack: u64) -> Result<(), Errno> {
-        let newborn = self.newborn.lock().take();
-        if let Some(newborn) = newborn {
-            return self.run_main(*newborn);
-        }
-        let window = self.space.window;
-        if !window.contains(entry) || !window.contains(stack) {
-            return Err(Errno::EINVAL);
-        }
-        populate::fill_gaps(&self.space, Kind::Segment);
-        let Placement { affinity, policy } = self.ledger.placement();
-        self.run_main(Newborn {
-            frame: UserFrame::new(entry, stack),
-            registers: Registers::initial(0),
-            signals: ThreadSignals::new(self.blocked_at_start),
-            clear_child_tid: 0,
-            affinity,
-            policy,
-        })
-    }
-
-    fn run_main(self: &Arc<Self>, newborn: Newborn) -> Result<(), Errno> {
-        let mut threads = self.threads.lock();
-        if !threads.is_empty() || self.is_dying() {
-            return Err(Errno::EINVAL);
-        }
-        let cpu = match newborn.affinity.first() {
-            Some(first) if !newborn.affinity.contains(self.cpu) => first,
-            _ => self.cpu,
-        };
-        let data = ThreadData {
-            tid: self.pid,
-            signals: newborn.signals,
-            clear_child_tid: AtomicU64::new(newborn.clear_child_tid),
-            affinity: SpinLock::new(newborn.affinity),
-            policy: SpinLock::new(newborn.policy),
-            ..ThreadData::default()
-        };
-        let new = NewThread {
-            process: self.clone(),
-            space: self.space.hardware.clone(),
-            slot: 0,
-            registers: newborn.registers,
-            data,
-        };
-        let thread = Thread::new_user(new).ok_or(Errno::ENOMEM)?;
-        // A signal may have come before there was anybody to take it.
-        thread.request_return_work();
-        self.enter_thread(&mut threads, &thread);
-        drop(threads);
-        sched::spawn_user(thread, cpu, &newborn.frame);
-        Ok(())
-    }
-
     /// Takes a further thread in; it does not run yet.
     ///
     /// # Errors
@@ -278,7 +218,8 @@ impl Process {
         Ok(())
     }
 
-    fn enter_thread(&self, threads: &mut Vec<Arc<Thread>>, thread: &Arc<Thread>) {
+    /// Enters `thread` among its `threads`.
+    pub fn enter_thread(&self, threads: &mut Vec<Arc<Thread>>, thread: &Arc<Thread>) {
         threads.push(thread.clone());
         self.staying.fetch_add(1, Ordering::AcqRel);
         let usage = &ikc::control().usage;
@@ -322,125 +263,19 @@ impl Process {
         self.dying.load(Ordering::Acquire)
     }
 
+    /// Its threads are to end from now on; whether that is news. They have to be told, too.
+    pub fn begin_dying(&self) -> bool {
+        !self.dying.swap(true, Ordering::SeqCst)
+    }
+
+    /// Its threads are to stay off their CPUs from now on, or no longer. They have to be told, too.
+    pub fn note_frozen(&self, frozen: bool) {
+        self.frozen.store(frozen, Ordering::SeqCst);
+    }
+
     /// Whether its threads are to stay off their CPUs.
     pub fn is_frozen(&self) -> bool {
         self.frozen.load(Ordering::Acquire)
-    }
-
-    /// All its threads end at their next way back to user mode. Any context.
-    pub fn kill(&self) {
-        self.dying.store(true, Ordering::SeqCst);
-        self.kick();
-    }
-
-    /// As [`Self::kill`], after `farewell`, but only for the first who wants the process to end: only
-    /// one way of ending can be told.
-    pub fn end(&self, farewell: impl FnOnce()) {
-        if !self.dying.swap(true, Ordering::SeqCst) {
-            ledger::settle(self);
-            farewell();
-            self.kick();
-        }
-    }
-
-    /// As [`Self::end`], but `farewell` comes after all threads were told and `meanwhile` was done.
-    pub fn end_after(&self, meanwhile: impl FnOnce(), farewell: impl FnOnce()) {
-        if !self.dying.swap(true, Ordering::SeqCst) {
-            ledger::settle(self);
-            self.kick();
-            meanwhile();
-            farewell();
-        }
-    }
-
-    /// Takes its threads off their CPUs, or lets them on again.
-    pub fn set_frozen(&self, frozen: bool) {
-        self.frozen.store(frozen, Ordering::SeqCst);
-        self.kick();
-    }
-
-    /// Linux has no mapping of its memory any more: frees everything, at the latest when its last
-    /// thread has ended.
-    pub fn abandon(self: &Arc<Self>) {
-        self.kill();
-        ledger::settle(self);
-        let threads = self.threads.lock();
-        let first = !self.abandoned.swap(true, Ordering::SeqCst);
-        let empty = threads.is_empty();
-        drop(threads);
-        if first && empty {
-            self.free_memory();
-        }
-    }
-
-    /// Takes the current thread out; it calls the scheduler's exit next. Must run on the kernel's
-    /// own page tables.
-    pub fn remove_current(self: &Arc<Self>, thread: &Arc<Thread>) {
-        let mut threads = self.threads.lock();
-        threads.retain(|other| !Arc::ptr_eq(other, thread));
-        self.ended_ticks
-            .fetch_add(thread.data.clock.ticks(), Ordering::Relaxed);
-        let last = threads.is_empty() && self.abandoned.load(Ordering::SeqCst);
-        drop(threads);
-        if !last && !self.is_dying() {
-            pool::dismiss(self, thread);
-        }
-        let usage = &ikc::control().usage;
-        usage.threads.fetch_sub(1, Ordering::Relaxed);
-        usage.slots.fetch_sub(1, Ordering::Relaxed);
-        if last {
-            self.free_memory();
-        }
-    }
-
-    /// Frees its slots and, if no other process uses the address space, all pages. The tables follow
-    /// when the last reference to the address space is dropped.
-    fn free_memory(&self) {
-        let mut limbo = RunList::new();
-        let mut slots = RunList::new();
-        self.slots
-            .frames()
-            .for_each(|frame| slots.push_frame(frame));
-        revoke::free_unexposed(&slots, &mut limbo);
-        if self.space.remove_user() {
-            shootdown::retire(&self.space.hardware);
-            self.free_pages(&mut limbo);
-        }
-        if let Some(release) = &self.release {
-            release.complete();
-        }
-        revoke::release_process(self, limbo);
-    }
-
-    fn free_pages(&self, limbo: &mut RunList) {
-        // Linux may still be asking for pages: no area takes any from now on.
-        let replace = |areas: &mut AreaMap| core::mem::replace(areas, AreaMap::new());
-        drop(self.space.with(|inner| replace(&mut inner.areas)));
-        let window = self.space.window;
-        let mut at = window.start;
-        while at < window.end {
-            let rest = Range {
-                start: at,
-                end: window.end,
-            };
-            // The edges of the window cut no page, so this cannot fail.
-            let taken = self.space.with(|inner| inner.take_pages(rest));
-            let Ok(taken) = taken else {
-                return;
-            };
-            revoke::free_unexposed(&taken.frames, limbo);
-            ikc::beat();
-            at = taken.end;
-        }
-    }
-
-    /// Makes every thread look at its flags soon.
-    fn kick(&self) {
-        for thread in self.threads() {
-            thread.request_return_work();
-            sched::wake(&thread);
-            sched::kick(&thread);
-        }
     }
 }
 

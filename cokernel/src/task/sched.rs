@@ -22,9 +22,10 @@ use crate::cell::OwnedCell;
 use crate::frames::{allocator, prezero};
 use crate::sync::{PerCpuArray, SpinLock};
 use crate::task::affinity::Affinity;
+use crate::task::cpu_timer::SHORTEST_NS;
 use crate::task::pause::Pause;
 use crate::task::thread::{State, Thread};
-use crate::task::{cpu_timer, timer};
+use crate::task::timer;
 use crate::{ikc, kargs};
 
 /// How long one of several threads of a CPU runs at a time.
@@ -369,7 +370,10 @@ fn keep_time(me: &Thread, next: &Thread) {
     }
     if !next.is_idle() {
         next.data.clock.start();
-        cpu_timer::thread_comes(next);
+        let process = next.process.as_ref();
+        if process.is_some_and(|process| process.cpu_timers.are_armed()) {
+            timer::look_after(SHORTEST_NS);
+        }
     }
 }
 

@@ -75,7 +75,7 @@ pub fn start_slice(slice_ns: u64) {
     }
 }
 
-/// [`cpu_timer::look`] is called after `ns`, or earlier if that was ordered before.
+/// The CPU time of the running thread's process is looked at after `ns`, or earlier if that was ordered before.
 pub fn look_after(ns: u64) {
     let mut timers = local().lock();
     let look_at = time::now_ns().saturating_add(ns);

@@ -207,7 +207,7 @@ pub(super) fn sleep(process: &Process, limit: Limit, is_woken: impl Fn() -> bool
             return Ok(0);
         }
         // Stopping the process does not end the wait: its time limit goes on.
-        if process.is_dying() || thread.data.signals.has_deliverable(process) {
+        if process.is_dying() || thread.data.signals.has_deliverable(&process.signals) {
             sched::cancel_block();
             thread.request_return_work();
             return Err(limit.interrupted());

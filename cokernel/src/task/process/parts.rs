@@ -3,45 +3,43 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::AtomicBool;
 
 use cokernel_logic::policy::Policy;
 use cokernel_logic::signals::SignalSet;
 use ihk_ikc::process::RLIMITS;
 use x86_64::PhysAddr;
 
-use super::Process;
 use crate::arch::UserFrame;
 use crate::delegate::Slots;
 use crate::task::affinity::Affinity;
 use crate::task::ledger::Ledger;
-use crate::task::sched;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
 use crate::task::thread::{Registers, Thread};
 
-/// What [`Process::new`] puts together.
+/// What [`super::Process::new`] puts together.
 pub struct Parts {
     /// Its delegation slots.
     pub slots: Slots,
-    /// See [`Process::revoke_array`].
+    /// See [`super::Process::revoke_array`].
     pub revoke_array: PhysAddr,
     /// Inherited dispositions.
     pub signals: ProcessSignals,
-    /// See [`Process::awaited`].
+    /// See [`super::Process::awaited`].
     pub awaited: u64,
     /// Signals the main thread blocks at first.
     pub blocked: SignalSet,
-    /// See [`Process::read_as_files`].
+    /// See [`super::Process::read_as_files`].
     pub read_as_files: u64,
-    /// See [`Process::proxy_mask`].
+    /// See [`super::Process::proxy_mask`].
     pub proxy_mask: u64,
-    /// See [`Process::main_proxy_mask`].
+    /// See [`super::Process::main_proxy_mask`].
     pub main_proxy_mask: u64,
-    /// See [`Process::barriers`].
+    /// See [`super::Process::barriers`].
     pub barriers: u64,
     /// Limits.
     pub limits: [[u64; 2]; RLIMITS],
-    /// See [`Process::ledger`].
+    /// See [`super::Process::ledger`].
     pub ledger: Ledger,
     /// Of a child of fork: where its main thread begins.
     pub newborn: Option<Box<Newborn>>,
@@ -67,27 +65,8 @@ pub struct Newborn {
 
 /// A parent waits until its child of vfork has given up their address space.
 pub struct Release {
-    done: AtomicBool,
-    parent: Arc<Thread>,
-}
-
-impl Release {
-    /// The current thread will wait.
-    pub fn new() -> Self {
-        Self {
-            done: AtomicBool::new(false),
-            parent: sched::current_arc(),
-        }
-    }
-
-    /// Waits, in the thread that made it; the end of the process ends the wait.
-    pub fn wait(&self, process: &Process) {
-        sched::block(|| self.done.load(Ordering::Acquire) || process.is_dying());
-    }
-
     /// It has.
-    pub(super) fn complete(&self) {
-        self.done.store(true, Ordering::Release);
-        sched::wake(&self.parent);
-    }
+    pub done: AtomicBool,
+    /// Who waits.
+    pub parent: Arc<Thread>,
 }

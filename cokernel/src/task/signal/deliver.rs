@@ -11,11 +11,14 @@ use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::Errno;
 use crate::mm::fault;
+use crate::process::cpu_limits;
+use crate::syscall::futex::robust;
 use crate::syscall::restart;
 use crate::task::process::Process;
-use crate::task::signal::{flag, Action, Info, SignalStack, DEFAULT_HANDLER, IGNORE_HANDLER};
+use crate::task::signal::send;
+use crate::task::signal::{flag, Action, Info, DEFAULT_HANDLER, IGNORE_HANDLER};
 use crate::task::thread::Thread;
-use crate::task::{cpu_timer, exit, post_mortem, proxy_mask, sched, signal_frame};
+use crate::task::{exit, post_mortem, proxy_mask, sched, signal_frame};
 
 /// Number of kill(2).
 const SYS_KILL: u64 = 62;
@@ -28,7 +31,7 @@ pub fn raise_fault(signal: u32, code: i32, address: u64) {
     };
     let blocked = thread.data.signals.mask().contains(signal);
     if blocked || process.signals.action(signal).handler == IGNORE_HANDLER {
-        super::set_action(process, signal, Action::default());
+        send::set_action(process, signal, Action::default());
         let mut mask = thread.data.signals.mask();
         mask.remove(signal);
         thread.data.signals.set_mask(mask);
@@ -40,7 +43,7 @@ pub fn raise_fault(signal: u32, code: i32, address: u64) {
         first: address,
         second: fault::key_of(process, signal, code, address),
     };
-    if !thread.data.signals.own.lock().pending.add(info) {
+    if !thread.data.signals.add(info) {
         // No memory for a word about it, and the instruction cannot be passed over.
         process.end(|| delegate::farewell(op::DIE, u64::from(signal)));
     }
@@ -56,7 +59,7 @@ pub fn before_return(frame: &mut UserFrame) {
     };
     loop {
         thread.take_return_work();
-        cpu_timer::look();
+        cpu_limits::look();
         if process.is_dying() {
             post_mortem::record(process, frame);
             exit::end_thread();
@@ -65,14 +68,22 @@ pub fn before_return(frame: &mut UserFrame) {
             sched::block(|| !process.is_frozen() || process.is_dying());
             continue;
         }
-        match thread.data.signals.take(process) {
+        match thread.data.signals.take(&process.signals) {
             Some(info) => deliver(thread, process, frame, info),
             None => break,
         }
     }
     restart::without_handler(frame);
-    if thread.data.signals.put_mask_back() && thread.data.signals.has_deliverable(process) {
+    if thread.data.signals.put_mask_back() && thread.data.signals.has_deliverable(&process.signals)
+    {
         return before_return(frame);
+    }
+    if thread
+        .data
+        .robust_list_to_tell
+        .swap(false, Ordering::Relaxed)
+    {
+        robust::tell_linux(thread);
     }
     proxy_mask::sync(process);
 }
@@ -110,10 +121,7 @@ fn default(process: &Process, frame: &UserFrame, info: &Info) {
 fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info, action: &Action) {
     restart::before_handler(frame, action.flags & flag::RESTART != 0);
     let signals = &thread.data.signals;
-    let (mask, stack) = {
-        let mut own = signals.own.lock();
-        (own.saved_mask.take().unwrap_or(signals.mask()), own.stack)
-    };
+    let (mask, stack) = signals.take_handler_start();
     let trap = signals.trap();
     if signal_frame::push(frame, info, action, mask, stack, trap).is_err() {
         return fail(process, frame, info);
@@ -122,7 +130,7 @@ fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info
         // The proxy is not told, and goes on sending it here.
         let bit = SignalSet::of(info.signal).0;
         process.awaited.fetch_or(bit, Ordering::Relaxed);
-        super::set_action(
+        send::set_action(
             process,
             info.signal,
             Action {
@@ -136,10 +144,7 @@ fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info
         blocked.add(info.signal);
     }
     signals.set_mask(blocked);
-    let mut own = signals.own.lock();
-    if own.stack.autodisarm {
-        own.stack = SignalStack::default();
-    }
+    signals.disarm_stack();
 }
 
 /// There is no room for a handler's frame: SIGSEGV, and the end if that was it.

@@ -5,7 +5,7 @@
 //! under them.
 
 mod deliver;
-mod send;
+pub mod send;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,11 +13,9 @@ use cokernel_logic::signals::{default_action, DefaultAction, SignalSet, SIGNALS}
 
 use crate::sync::SpinLock;
 use crate::task::pending::Pending;
-use crate::task::process::Process;
 
 pub use crate::task::pending::Info;
 pub use deliver::{before_return, raise_fault, sigreturn};
-pub use send::{send_from_worker, send_to_process, send_to_thread};
 
 /// `SIG_DFL`.
 pub const DEFAULT_HANDLER: u64 = 0;
@@ -274,8 +272,8 @@ impl ThreadSignals {
 
     /// Takes a signal of `set` that waits: the thread's own before the process's, as on Linux, and
     /// the lowest of them first.
-    pub fn take_of(&self, process: &Process, set: SignalSet) -> Option<Info> {
-        let mut shared = process.signals.0.lock();
+    pub fn take_of(&self, shared: &ProcessSignals, set: SignalSet) -> Option<Info> {
+        let mut shared = shared.0.lock();
         let mut own = self.own.lock();
         let lowest = |waiting: SignalSet| SignalSet(waiting.0 & set.0).first();
         own.pending
@@ -324,41 +322,46 @@ impl ThreadSignals {
         self.own.lock().stack = stack;
     }
 
-    /// Whether a signal waits that is not blocked.
-    pub fn has_deliverable(&self, process: &Process) -> bool {
-        self.pending(process)
-            .next_deliverable(self.mask())
-            .is_some()
+    /// Adds a signal for this thread; whether there was room for it.
+    pub fn add(&self, info: Info) -> bool {
+        self.own.lock().pending.add(info)
+    }
+
+    /// The mask that a handler which begins now brings back, and the signal stack.
+    pub fn take_handler_start(&self) -> (SignalSet, SignalStack) {
+        let mut own = self.own.lock();
+        (own.saved_mask.take().unwrap_or(self.mask()), own.stack)
+    }
+
+    /// A handler begins on the signal stack: one that disarms itself is not there until it ends.
+    pub fn disarm_stack(&self) {
+        let mut own = self.own.lock();
+        if own.stack.autodisarm {
+            own.stack = SignalStack::default();
+        }
+    }
+
+    /// Whether a signal waits that is not blocked, here or among those of the process, `shared`.
+    pub fn has_deliverable(&self, shared: &ProcessSignals) -> bool {
+        self.pending(shared).next_deliverable(self.mask()).is_some()
     }
 
     /// What waits, blocked or not.
-    pub fn pending(&self, process: &Process) -> SignalSet {
-        let shared = process.signals.0.lock();
+    pub fn pending(&self, shared: &ProcessSignals) -> SignalSet {
+        let shared = shared.0.lock();
         let own = self.own.lock();
         own.pending.set.union(shared.pending.set)
     }
 
     /// Takes the next signal to deliver: the thread's own before the process's, as on Linux.
-    fn take(&self, process: &Process) -> Option<Info> {
-        let mut shared = process.signals.0.lock();
+    pub fn take(&self, shared: &ProcessSignals) -> Option<Info> {
+        let mut shared = shared.0.lock();
         let mut own = self.own.lock();
         let mask = self.mask();
         own.pending
             .take_first(|set| set.next_deliverable(mask))
             .or_else(|| shared.pending.take_first(|set| set.next_deliverable(mask)))
     }
-}
-
-/// Sets the action of a valid `signal` of `process`; the one before. What is to be ignored from now on
-/// and already waits, for the process or a thread, is dropped.
-pub fn set_action(process: &Process, signal: u32, action: Action) -> Action {
-    let before = process.signals.set_action(signal, action);
-    if is_ignored(signal, &action) {
-        for thread in process.threads() {
-            thread.data.signals.forget(SignalSet::of(signal));
-        }
-    }
-    before
 }
 
 fn is_ignored(signal: u32, action: &Action) -> bool {

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use cokernel_logic::signals::number::{SIGPIPE, SIGXFSZ};
 use cokernel_logic::signals::SignalSet;
 
-use super::{Info, RESERVED, SI_TKILL};
+use super::{is_ignored, Action, Info, RESERVED, SI_TKILL};
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;
@@ -40,7 +40,7 @@ pub fn send_to_thread(process: &Process, thread: &Arc<Thread>, info: Info) -> bo
     if process.signals.is_ignored(info.signal) && !blocked {
         return true;
     }
-    let room = thread.data.signals.own.lock().pending.add(info);
+    let room = thread.data.signals.add(info);
     if room {
         alert(thread);
     }
@@ -82,4 +82,16 @@ fn alert(thread: &Arc<Thread>) {
     thread.request_return_work();
     sched::wake(thread);
     sched::kick(thread);
+}
+
+/// Sets the action of a valid `signal` of `process`; the one before. What is to be ignored from now on
+/// and already waits, for the process or a thread, is dropped.
+pub fn set_action(process: &Process, signal: u32, action: Action) -> Action {
+    let before = process.signals.set_action(signal, action);
+    if is_ignored(signal, &action) {
+        for thread in process.threads() {
+            thread.data.signals.forget(SignalSet::of(signal));
+        }
+    }
+    before
 }
