@@ -32,6 +32,7 @@ mod entry;
 mod errno;
 mod failure;
 mod frames;
+mod futex;
 mod ikc;
 mod kargs;
 #[expect(unsafe_code, reason = "writes the log's own memory, which Linux reads")]
@@ -46,6 +47,5 @@ mod sync;
 mod syscall;
 mod task;
 mod user_memory;
-mod view;
 
 extern crate alloc;

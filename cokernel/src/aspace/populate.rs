@@ -13,7 +13,7 @@ use crate::aspace::space::{AddressSpace, Inner, Page};
 use crate::errno::Errno;
 use crate::frames::watermark::has_room_for;
 use crate::frames::{allocator, page_cache, pinned};
-use crate::task::process;
+use crate::task::current;
 use crate::{arch, ikc, partition};
 
 /// How much is filled in one go.
@@ -142,7 +142,7 @@ fn alloc_giant(space: &AddressSpace, at: u64, range: Range, policy: &Policy) -> 
                 ikc::poll();
             }
         }
-        if process::try_current().is_some_and(|process| process.is_dying()) {
+        if current::try_process().is_some_and(|process| process.is_dying()) {
             allocator::free_giant(frame);
             return None;
         }

@@ -27,8 +27,8 @@ use crate::errno::Errno;
 use crate::frames::extents::RunList;
 use crate::frames::{allocator, refcount, watermark};
 use crate::sync::SpinLock;
-use crate::task::process::{self, Process};
-use crate::task::sched;
+use crate::task::process::Process;
+use crate::task::{current, sched};
 
 /// Most areas of one address space: Linux's default `vm.max_map_count`, 65,530, less what the proxy
 /// has beside its window, which is cut into as many pieces.
@@ -381,7 +381,7 @@ impl Inner {
         }
         let is_ours =
             |process: &&Arc<Process>| Arc::ptr_eq(&process.space.hardware, self.table.space());
-        match process::try_current().filter(is_ours) {
+        match current::try_process().filter(is_ours) {
             Some(_) => *sched::current().data.policy.lock(),
             None => Policy::default(),
         }

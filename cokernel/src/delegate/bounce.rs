@@ -13,7 +13,6 @@ use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
 use crate::addr::{is_user_range, page_down};
-use crate::arch::uaccess;
 use crate::errno::Errno;
 use crate::partition;
 use crate::task::process::Process;
@@ -118,27 +117,4 @@ fn is_first_use(thread: &Thread, process: &Process, address: u64, direction: Dir
             .store(page_down(address), Ordering::Relaxed);
     }
     is_first
-}
-
-/// A part of a slot's bounce page, for the length of a call.
-pub(super) struct BouncePart {
-    /// In the kernel's map of the partition.
-    pub(super) start: *mut u8,
-    pub(super) bytes: usize,
-}
-
-impl BouncePart {
-    /// Copies the program's bytes from `address` on.
-    pub fn fill_from(&self, address: u64) -> Result<(), uaccess::Fault> {
-        // SAFETY: `Slots::bounce_page` made it of a frame that stays for as long as the process; the
-        // proxy may write to it meanwhile, which no reference forbids.
-        unsafe { uaccess::read_raw(address, self.start, self.bytes) }
-    }
-
-    /// Copies the first `bytes` of it to the program; `bytes` is no more than the part has.
-    pub fn copy_to(&self, address: u64, bytes: u64) -> Result<(), uaccess::Fault> {
-        let bytes = self.bytes.min(bytes as usize);
-        // SAFETY: as in `fill_from`.
-        unsafe { uaccess::write_raw(address, self.start, bytes) }
-    }
 }

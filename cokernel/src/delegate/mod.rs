@@ -5,14 +5,8 @@
 //! polls, as long as nobody else wants its CPU, and serves Linux: the worker may just be touching
 //! a page that this very CPU has to provide. If the wait is long, it clears free memory meanwhile.
 
-#[expect(
-    unsafe_code,
-    reason = "the proxy may write to a bounce page at any time, so there is no reference to it"
-)]
 pub mod bounce;
 pub mod pool;
-#[expect(unsafe_code, reason = "slots are a view of frames shared with Linux")]
-mod slots;
 
 use core::sync::atomic::Ordering;
 
@@ -22,14 +16,12 @@ use ihk_ikc::process::op;
 use ihk_ikc::slot::{DelegationSlot, Request, SlotError, Wake};
 
 use crate::arch::{self, relax, time};
-use crate::errno::{self, Errno};
+use crate::errno::{self, Errno, SyscallResult};
 use crate::frames::prezero;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;
 use crate::{ikc, kargs, klog};
-
-pub use slots::Slots;
 
 const SIGKILL: u64 = 9;
 /// Pauses between two looks at everything else than the slot.
@@ -267,4 +259,12 @@ fn disown(process: &Process, index: u32, error: SlotError) -> i64 {
         slot: index,
     });
     Errno::EINTR.negated()
+}
+
+/// Has the worker perform `number`, for local calls that end up there.
+pub fn forward(number: u64, args: [u64; 6]) -> SyscallResult {
+    match call(number, args) {
+        result @ 0.. => Ok(result.unsigned_abs()),
+        result => Err(Errno::from_linux(result)),
+    }
 }

@@ -9,8 +9,9 @@ use crate::arch::exception::{self, code, vector, SI_KERNEL};
 use crate::arch::{uaccess, UserFrame};
 use crate::mm::fault::{self, Access, FaultOutcome};
 use crate::panic;
+use crate::process::signal::deliver;
 use crate::task::sched;
-use crate::task::signal::{self, Trap};
+use crate::task::signal::Trap;
 
 /// Bits of a page fault's error code.
 mod page_fault {
@@ -53,7 +54,7 @@ pub fn from_user(vector: u64, error: u64, frame: &mut UserFrame) {
             ..signals.trap()
         });
     }
-    signal::raise_fault(signo, code, addr);
+    deliver::raise_fault(signo, code, addr);
     sched::current().request_return_work();
 }
 

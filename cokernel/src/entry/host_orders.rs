@@ -12,9 +12,10 @@ use x86_64::PhysAddr;
 use crate::errno::{to_register, Errno};
 use crate::frames::page_cache;
 use crate::mm::{fault, load, mirror, named, revoke};
+use crate::process::{create, pending_fork, view};
 use crate::task::process::{self, Process};
-use crate::task::{create, nursery, sched, signal};
-use crate::{ikc, klog, view};
+use crate::task::{sched, signal};
+use crate::{ikc, klog};
 
 /// Does what `message` says. `cpu` is the CPU whose channel it came through, and the one this runs
 /// on. The caller holds no lock.
@@ -143,7 +144,7 @@ fn with(handle: ProcessHandle, action: impl FnOnce(&Arc<Process>)) {
 
 #[inline(never)]
 fn adopt_process(token: u64, unborn: u64, parent: ProcessHandle, pid: i32, cpu: u32) {
-    answer_created(token, nursery::adopt(unborn, parent, pid, cpu));
+    answer_created(token, pending_fork::adopt(unborn, parent, pid, cpu));
 }
 
 #[inline(never)]

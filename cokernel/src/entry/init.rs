@@ -18,8 +18,9 @@ use crate::arch::{self, attention, setup};
 use crate::aspace::shootdown;
 use crate::entry::{boot, host_orders};
 use crate::frames::{self, heap, table};
+use crate::process::view;
 use crate::task::{sched, timer};
-use crate::{failure, ikc, kargs, klog, log, panic, partition, view};
+use crate::{failure, ikc, kargs, klog, log, panic, partition};
 
 /// How long the CPUs may take to come up.
 const ONLINE_LIMIT_US: u64 = 8_000_000;

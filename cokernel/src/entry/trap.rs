@@ -11,7 +11,8 @@ use crate::arch::exception::{fault_address, SI_KERNEL};
 use crate::arch::{self, apic, idt, UserFrame};
 use crate::aspace::shootdown;
 use crate::entry::{exception, timer_interrupt};
-use crate::task::{sched, signal, stack};
+use crate::process::signal::deliver;
+use crate::task::{sched, stack};
 use crate::{failure, ikc, panic};
 
 /// Vectors below are exceptions.
@@ -77,14 +78,14 @@ fn work_before_return(frame: &mut UserFrame) {
         let me = sched::current();
         if me.needs_return_work() && me.take_return_work() {
             sched::obey_affinity();
-            signal::before_return(frame);
+            deliver::before_return(frame);
             continue;
         }
         if frame.sanitise() {
             return;
         }
         frame.rip = 0; // once: the signal below ends the program or sets a handler's address
-        signal::raise_fault(SIGSEGV, SI_KERNEL, 0);
+        deliver::raise_fault(SIGSEGV, SI_KERNEL, 0);
         me.request_return_work();
     }
 }

@@ -14,8 +14,8 @@ use crate::errno::Errno;
 use crate::ikc;
 use crate::mm::named::{self, Wanted};
 use crate::mm::{mirror, oom};
-use crate::task::process::{self, Process};
-use crate::task::sched;
+use crate::task::process::Process;
+use crate::task::{current, sched};
 
 /// `si_code`: nothing is mapped there.
 const SEGV_MAPERR: i32 = 1;
@@ -54,7 +54,7 @@ pub enum FaultOutcome {
 /// The current thread, in user mode or in the kernel on user memory, faulted at `addr`.
 pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
     let signal = |signo, code| FaultOutcome::Signal { signo, code, addr };
-    let Some(process) = process::try_current() else {
+    let Some(process) = current::try_process() else {
         return signal(SIGSEGV, SEGV_MAPERR);
     };
     let resolved = match resolve(&process.space, addr, access) {

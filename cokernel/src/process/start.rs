@@ -11,10 +11,10 @@ use crate::aspace::populate;
 use crate::errno::Errno;
 use crate::sync::SpinLock;
 use crate::task::ledger::Placement;
-use crate::task::process::{Newborn, Process, ThreadData};
+use crate::task::process::{Newborn, Process};
 use crate::task::sched;
 use crate::task::signal::ThreadSignals;
-use crate::task::thread::{NewThread, Registers, Thread};
+use crate::task::thread::{NewThread, Registers, Thread, ThreadData};
 
 impl Process {
     /// Makes the main thread and lets it run: where its parent forked, or at `entry` with stack

@@ -10,7 +10,8 @@ use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::mirror;
-use crate::task::process::{self, Process};
+use crate::task::current;
+use crate::task::process::Process;
 use crate::user_memory::{uint, write_bytes};
 
 /// Number of msync(2).
@@ -32,7 +33,7 @@ pub fn mincore(frame: &mut UserFrame) -> SyscallResult {
     let range = page_up(bytes)
         .and_then(|bytes| Range::new(start, bytes))
         .ok_or(Errno::ENOMEM)?;
-    let process = process::current();
+    let process = current::process();
     if !process.space.with(|inner| inner.areas.is_covered(range)) {
         return Err(Errno::ENOMEM);
     }
@@ -80,7 +81,7 @@ pub fn msync(frame: &mut UserFrame) -> SyscallResult {
     let range = page_up(bytes)
         .and_then(|bytes| Range::new(start, bytes))
         .ok_or(Errno::ENOMEM)?;
-    let process = process::current();
+    let process = current::process();
     for part in mirror::parts(&process.space, range) {
         let args = [
             part.range.start,

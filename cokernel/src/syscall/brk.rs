@@ -10,9 +10,9 @@ use crate::aspace::space::{attributes, LockNew};
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::watermark;
 use crate::mm::{unmap, window};
-use crate::syscall::limits;
-use crate::task::process::{self, Process};
-use crate::task::rlimit_numbers;
+use crate::process::limits;
+use crate::task::process::Process;
+use crate::task::{current, rlimit_numbers};
 
 /// Rights of the heap.
 const HEAP: Protection = Protection {
@@ -25,7 +25,7 @@ const HEAP: Protection = Protection {
 /// brk(2): returns the break, moved or not.
 pub fn brk(frame: &mut UserFrame) -> SyscallResult {
     let [wanted, ..] = frame.args();
-    let process = process::current();
+    let process = current::process();
     let _layout = process.space.lock_layout();
     let (start, now) = process
         .space

@@ -4,9 +4,9 @@
 use crate::addr::USER_END;
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
+use crate::process::spawn_thread::{self, Wish};
 use crate::syscall::fork;
 use crate::syscall::identity::as_value;
-use crate::task::spawn_thread::{self, Wish};
 use crate::user_memory::read_bytes;
 
 /// Flags of Linux.

@@ -9,7 +9,7 @@ use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::process::accounting;
 use crate::syscall::rlimit;
-use crate::task::{process, sched};
+use crate::task::{current, sched};
 
 /// `AT_FDCWD`, as an argument.
 const CURRENT_DIRECTORY: u64 = u64::MAX - 99;
@@ -30,17 +30,17 @@ pub fn execveat(frame: &mut UserFrame) -> SyscallResult {
 fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResult {
     let signals = &sched::current().data.signals;
     let mask = signals.mask().0;
-    let waiting = signals.pending(&process::current().signals).0 & mask;
+    let waiting = signals.pending(&current::process().signals).0 & mask;
     if waiting != 0 {
         // Without an answer there will be no exec either.
         let _ = delegate::call(op::BEQUEATH, [waiting, 0, 0, 0, 0, 0]);
     }
-    rlimit::tell(process::current());
+    rlimit::tell(current::process());
     let placement = accounting::placement_of(sched::current());
-    accounting::carry_over(process::current(), placement);
+    accounting::carry_over(current::process(), placement);
     let result = delegate::call(op::EXEC, [directory, path, argv, environment, flags, mask]);
-    if result < 0 && !process::current().is_dying() {
-        accounting::keep(process::current());
+    if result < 0 && !current::process().is_dying() {
+        accounting::keep(current::process());
     }
     Err(match result {
         0.. => Errno::EINTR,

@@ -6,8 +6,8 @@ use ihk_ikc::process::op;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::SyscallResult;
-use crate::task::exit::end_thread;
-use crate::task::process;
+use crate::process::exit::end_thread;
+use crate::task::current;
 
 /// Exit statuses have eight bits.
 const STATUS: u64 = 0xff;
@@ -15,7 +15,7 @@ const STATUS: u64 = 0xff;
 /// exit(2): the process goes with its last thread, whose status it gets.
 pub fn exit(frame: &mut UserFrame) -> SyscallResult {
     let status = frame.args()[0] & STATUS;
-    let process = process::current();
+    let process = current::process();
     if process.leave() {
         process.end(|| delegate::farewell(op::EXIT, status));
     }
@@ -25,6 +25,6 @@ pub fn exit(frame: &mut UserFrame) -> SyscallResult {
 /// exit_group(2).
 pub fn exit_group(frame: &mut UserFrame) -> SyscallResult {
     let status = frame.args()[0] & STATUS;
-    process::current().end(|| delegate::farewell(op::EXIT, status));
+    current::process().end(|| delegate::farewell(op::EXIT, status));
     end_thread()
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A child process. The co-kernel's half is prepared here, by the forking thread; then its worker
-//! forks, and the worker's child adopts it ([`crate::task::nursery`]). So descriptors, process
+//! forks, and the worker's child adopts it ([`crate::process::pending_fork`]). So descriptors, process
 //! groups, sessions and what wait returns are Linux's own.
 
 use alloc::boxed::Box;
@@ -12,19 +12,20 @@ use ihk_ikc::process::op;
 
 use crate::addr::USER_END;
 use crate::arch::UserFrame;
-use crate::delegate::{self, Slots};
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::{allocator, watermark};
 use crate::mm::duplicate;
+use crate::process::pending_fork::{self, Unborn};
 use crate::process::vfork;
 use crate::syscall::clone::flag;
 use crate::syscall::rlimit;
 use crate::task::ledger::Ledger;
-use crate::task::nursery::{self, Unborn};
-use crate::task::process::{self, Newborn, Parts, Process, Release};
-use crate::task::sched;
+use crate::task::process::{Newborn, Parts, Process, Release};
 use crate::task::signal::{SignalStack, ThreadSignals};
+use crate::task::slots::Slots;
 use crate::task::thread::Registers;
+use crate::task::{current, sched};
 use crate::user_memory::{uint, write_u32};
 
 /// What a child process may be asked for; everything else is another kind of thing, or is not there.
@@ -97,7 +98,7 @@ pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
     if bad_tls {
         return Err(Errno::EPERM);
     }
-    let process = process::current();
+    let process = current::process();
     rlimit::tell(process);
     let release = wish.has(flag::VFORK).then(|| Arc::new(vfork::prepare()));
     let pid = {
@@ -130,7 +131,7 @@ fn give_pidfd(pid: u32, address: u64) {
 
 /// Has the worker fork.
 fn bring_up(process: &Process, unborn: Unborn, wish: &Wish) -> Result<u32, Errno> {
-    let number = nursery::put(unborn);
+    let number = pending_fork::put(unborn);
     let tid_address = if wish.has(flag::CHILD_SETTID) {
         wish.child_tid
     } else {
@@ -138,7 +139,7 @@ fn bring_up(process: &Process, unborn: Unborn, wish: &Wish) -> Result<u32, Errno
     };
     let namespaces = wish.flags & flag::NAMESPACES;
     let result = delegate::call(op::FORK, [number, tid_address, namespaces, 0, 0, 0]);
-    if let Some(unborn) = nursery::take(number, process.handle) {
+    if let Some(unborn) = pending_fork::take(number, process.handle) {
         unborn.discard();
     }
     u32::try_from(result).map_err(|_| Errno::from_linux(result))

@@ -1,50 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
-//! futex: waiting on words of the partition, which Linux knows nothing of. Where a word is in a mirrored
-//! area, Linux's own queue is everybody's: the worker waits, or wakes, there.
-//!
-//! [`queue`] keeps who waits, [`several`] lets a thread wait at many words, [`pi`] the futexes that have an owner, [`robust`] what a thread leaves
-//! behind, [`time`] the limits.
-//!
-//! Lock order: buckets by their index, then the address space (reading the word may need a page).
+//! futex(2) and futex_waitv(2): what is to be done with which words; the rest is in [`crate::futex`].
 
-pub mod pi;
-mod queue;
-pub mod robust;
-pub mod several;
-mod time;
-mod wake_op;
+use alloc::vec::Vec;
 
 use crate::arch::UserFrame;
+use crate::delegate::forward;
 use crate::errno::{Errno, SyscallResult};
-use crate::syscall::forward;
-use crate::syscall::futex::queue::Key;
+use crate::futex::abi::{op, ALL, SYS_FUTEX};
+use crate::futex::queue::{self, Key};
+use crate::futex::{pi, robust, several, time, wake_op};
 use crate::task::sched;
 use crate::user_memory::uint;
 
-/// Operations of Linux.
-mod op {
-    pub(super) const WAIT: u32 = 0;
-    pub(super) const WAKE: u32 = 1;
-    pub(super) const REQUEUE: u32 = 3;
-    pub(super) const CMP_REQUEUE: u32 = 4;
-    pub(super) const WAKE_OP: u32 = 5;
-    pub(super) const LOCK_PI: u32 = 6;
-    pub(super) const UNLOCK_PI: u32 = 7;
-    pub(super) const TRYLOCK_PI: u32 = 8;
-    pub(super) const WAIT_BITSET: u32 = 9;
-    pub(super) const WAKE_BITSET: u32 = 10;
-    pub(super) const LOCK_PI2: u32 = 13;
-}
-
-/// Number of futex(2).
-const SYS_FUTEX: u64 = 202;
 const OP_MASK: u32 = 0x7f;
 /// Flag: the word is the process's own.
 const PRIVATE: u32 = 128;
 /// Flag: absolute times are CLOCK_REALTIME's.
 const CLOCK_REALTIME: u32 = 256;
-/// Wakes, and is woken, whatever the other side's bits are.
-const ALL: u32 = u32::MAX;
+/// Number of futex_waitv(2).
+const SYS_FUTEX_WAITV: u64 = 449;
+/// Most words of one call of it.
+const MOST_WORDS: u32 = 128;
+/// Number of the clock as an argument of it.
+const CLOCK_ID_REALTIME: u32 = 0;
+/// See [`CLOCK_ID_REALTIME`].
+const CLOCK_ID_MONOTONIC: u32 = 1;
 
 /// futex(2).
 pub fn futex(frame: &mut UserFrame) -> SyscallResult {
@@ -112,16 +92,24 @@ fn own(address: u64, private: bool) -> Result<Key, Errno> {
     }
 }
 
-/// Wakes one who waits at `address` of the current process, for others to see.
-pub fn wake_one(address: u64) {
-    match queue::find(address, false) {
-        Ok(queue::Queue::Own(key)) => {
-            queue::wake(key, 1, ALL);
+/// futex_waitv(2). Words of mirrored areas and others cannot be mixed: they have no queue in common.
+pub fn waitv(frame: &mut UserFrame) -> SyscallResult {
+    let [entries, count, flags, timeout, clock, _] = frame.args();
+    let (count, clock) = (uint(count), uint(clock));
+    let bad_clock = timeout != 0 && !matches!(clock, CLOCK_ID_REALTIME | CLOCK_ID_MONOTONIC);
+    if uint(flags) != 0 || count == 0 || count > MOST_WORDS || entries == 0 || bad_clock {
+        return Err(Errno::EINVAL);
+    }
+    let limit = time::absolute(frame, timeout, clock == CLOCK_ID_REALTIME)?;
+    let mut words = Vec::with_capacity(count as usize);
+    for index in 0..u64::from(count) {
+        if let Some(word) = several::read(entries + index * several::ENTRY_WORDS * 8)? {
+            words.push(word);
         }
-        Ok(queue::Queue::Linux) => {
-            // Nobody is there to hear of an error.
-            let _ = forward(SYS_FUTEX, [address, u64::from(op::WAKE), 1, 0, 0, 0]);
-        }
-        Err(_) => {}
+    }
+    match words.len() {
+        0 => forward(SYS_FUTEX_WAITV, frame.args()),
+        found if found == count as usize => several::wait(&words, limit),
+        _ => Err(Errno::EINVAL),
     }
 }

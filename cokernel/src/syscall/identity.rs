@@ -5,11 +5,11 @@ use core::sync::atomic::Ordering;
 
 use crate::arch::UserFrame;
 use crate::errno::SyscallResult;
-use crate::task::{process, sched};
+use crate::task::{current, sched};
 
 /// getpid(2).
 pub fn getpid(_: &mut UserFrame) -> SyscallResult {
-    Ok(as_value(process::current().pid))
+    Ok(as_value(current::process().pid))
 }
 
 /// gettid(2).

@@ -2,10 +2,11 @@
 //! Interval timers. Real time runs on Linux, and its signal is sent on; CPU time is counted here.
 
 use crate::arch::UserFrame;
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::process::cpu_limits;
 use crate::task::cpu_timer::{Setting, Which};
-use crate::task::process;
+use crate::task::current;
 use crate::user_memory::{int, read_words, write_words};
 
 const ITIMER_REAL: i32 = 0;
@@ -18,16 +19,16 @@ const NS_PER_US: u64 = 1000;
 pub fn getitimer(frame: &mut UserFrame) -> SyscallResult {
     let [number, place, ..] = frame.args();
     let Some(which) = of_cpu_time(number)? else {
-        return super::forward(frame.number(), frame.args());
+        return delegate::forward(frame.number(), frame.args());
     };
-    write(place, &cpu_limits::get(process::current(), which))
+    write(place, &cpu_limits::get(current::process(), which))
 }
 
 /// setitimer(2).
 pub fn setitimer(frame: &mut UserFrame) -> SyscallResult {
     let [number, new, old, ..] = frame.args();
     let Some(which) = of_cpu_time(number)? else {
-        return super::forward(frame.number(), frame.args());
+        return delegate::forward(frame.number(), frame.args());
     };
     let wanted = match new {
         0 => Setting::default(),
@@ -39,7 +40,7 @@ pub fn setitimer(frame: &mut UserFrame) -> SyscallResult {
             }
         }
     };
-    let before = cpu_limits::set(process::current(), which, wanted);
+    let before = cpu_limits::set(current::process(), which, wanted);
     if old == 0 {
         return Ok(0);
     }

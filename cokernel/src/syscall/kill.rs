@@ -7,9 +7,10 @@ use cokernel_logic::signals::SIGNALS;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
+use crate::process::signal::proxy_mask;
 use crate::syscall::identity::as_value;
+use crate::task::current;
 use crate::task::signal::{self, Info, SI_TKILL};
-use crate::task::{process, proxy_mask};
 use crate::user_memory::{int, read_words, uint};
 
 /// `si_code` of kill(2).
@@ -20,7 +21,7 @@ const SYS_GETUID: u64 = 102;
 /// kill(2).
 pub fn kill(frame: &mut UserFrame) -> SyscallResult {
     let [pid, signal, ..] = frame.args();
-    let process = process::current();
+    let process = current::process();
     if int(pid) != process.pid || proxy_mask::is_read_as_file(process, uint(signal)) {
         return elsewhere(frame);
     }
@@ -40,7 +41,7 @@ pub fn tkill(frame: &mut UserFrame) -> SyscallResult {
 /// tgkill(2).
 pub fn tgkill(frame: &mut UserFrame) -> SyscallResult {
     let [pid, tid, signal, ..] = frame.args();
-    if int(pid) != process::current().pid || int(tid) <= 0 {
+    if int(pid) != current::process().pid || int(tid) <= 0 {
         return elsewhere(frame);
     }
     to_thread(frame, int(tid), signal, false)
@@ -49,7 +50,7 @@ pub fn tgkill(frame: &mut UserFrame) -> SyscallResult {
 /// rt_sigqueueinfo(2).
 pub fn rt_sigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
     let [pid, signal, info, ..] = frame.args();
-    let process = process::current();
+    let process = current::process();
     if int(pid) != process.pid || proxy_mask::is_read_as_file(process, uint(signal)) {
         return elsewhere(frame);
     }
@@ -63,7 +64,7 @@ pub fn rt_sigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
 /// rt_tgsigqueueinfo(2).
 pub fn rt_tgsigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
     let [pid, tid, signal, info, ..] = frame.args();
-    let process = process::current();
+    let process = current::process();
     if int(pid) != process.pid || int(tid) <= 0 {
         return elsewhere(frame);
     }
@@ -85,7 +86,7 @@ fn queued(room: bool) -> Result<(), Errno> {
 }
 
 fn to_thread(frame: &UserFrame, tid: i32, signal: u64, may_be_elsewhere: bool) -> SyscallResult {
-    let process = process::current();
+    let process = current::process();
     let Some(target) = process
         .threads()
         .into_iter()

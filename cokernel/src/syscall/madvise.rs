@@ -9,7 +9,8 @@ use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::{fault, mirror, named, unmap};
-use crate::task::process::{self, Process};
+use crate::task::current;
+use crate::task::process::Process;
 use crate::user_memory::int;
 
 /// What an advice makes us do with a part of an area.
@@ -73,7 +74,7 @@ pub fn madvise(frame: &mut UserFrame) -> SyscallResult {
     if !is_page_aligned(start) {
         return Err(Errno::EINVAL);
     }
-    let process = process::current();
+    let process = current::process();
     let _layout = process.space.lock_layout();
     let parts = process.space.with(|inner| inner.areas.parts(range));
     if parts.is_empty() {

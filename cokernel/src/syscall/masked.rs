@@ -5,9 +5,11 @@
 use cokernel_logic::signals::SignalSet;
 
 use crate::arch::UserFrame;
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
+use crate::process::signal::proxy_mask;
 use crate::syscall::sigaction::SET_BYTES;
-use crate::task::{process, proxy_mask, sched};
+use crate::task::{current, sched};
 use crate::user_memory::read_words;
 
 /// Linux's numbers of calls.
@@ -58,16 +60,16 @@ fn wait(number: u64, args: [u64; 6], mask: u64, bytes: u64) -> SyscallResult {
         let thread = sched::current();
         thread.data.signals.set_mask_for_now(SignalSet(set));
         thread.request_return_work();
-        proxy_mask::sync_for_wait(process::current());
+        proxy_mask::sync_for_wait(current::process());
         if thread
             .data
             .signals
-            .has_deliverable(&process::current().signals)
+            .has_deliverable(&current::process().signals)
         {
             return look_once(number, args, SignalSet(set));
         }
     }
-    let result = super::forward(number, args).map_err(|errno| match errno {
+    let result = delegate::forward(number, args).map_err(|errno| match errno {
         // What may come while the call waits must end it, even if the worker has not begun.
         Errno::ERESTARTNOINTR => Errno::ERESTARTNOHAND,
         other => other,
@@ -86,9 +88,9 @@ fn look_once(number: u64, [first, second, third, ..]: [u64; 6], mask: SignalSet)
     let signals = &sched::current().data.signals;
     signals.put_mask_back();
     let ready = match number {
-        SYS_PPOLL => super::forward(SYS_POLL, [first, second, 0, 0, 0, 0])?,
+        SYS_PPOLL => delegate::forward(SYS_POLL, [first, second, 0, 0, 0, 0])?,
         SYS_EPOLL_PWAIT | SYS_EPOLL_PWAIT2 => {
-            super::forward(SYS_EPOLL_WAIT, [first, second, third, 0, 0, 0])?
+            delegate::forward(SYS_EPOLL_WAIT, [first, second, third, 0, 0, 0])?
         }
         _ => 0,
     };

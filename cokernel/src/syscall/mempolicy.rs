@@ -12,9 +12,9 @@ use crate::aspace::space::Inner;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::{fault, migrate};
 use crate::partition;
-use crate::syscall::limits;
-use crate::task::process::{self, Process};
-use crate::task::sched;
+use crate::process::limits;
+use crate::task::process::Process;
+use crate::task::{current, sched};
 use crate::user_memory::{read_words, uint, write_u32, write_words};
 
 /// What `get_mempolicy` tells: a node instead of a mode.
@@ -56,7 +56,7 @@ pub fn get_mempolicy(frame: &mut UserFrame) -> SyscallResult {
     let (number, nodes) = if flags & ALL_NODES != 0 {
         (0, partition::nodes())
     } else if about_address {
-        about(process::current(), address, flags & TELL_NODE != 0)?
+        about(current::process(), address, flags & TELL_NODE != 0)?
     } else {
         let policy = *sched::current().data.policy.lock();
         (said(&policy, flags & TELL_NODE != 0)?, policy.nodes)
@@ -85,7 +85,7 @@ pub fn mbind(frame: &mut UserFrame) -> SyscallResult {
     if range.is_empty() {
         return Ok(0);
     }
-    let process = process::current();
+    let process = current::process();
     let _layout = process.space.lock_layout();
     process.space.with(|inner| {
         if !inner.areas.is_covered(range) {
@@ -121,7 +121,7 @@ pub fn set_mempolicy_home_node(frame: &mut UserFrame) -> SyscallResult {
     if range.is_empty() {
         return Ok(0);
     }
-    let process = process::current();
+    let process = current::process();
     let _layout = process.space.lock_layout();
     process.space.with(|inner| set_home(inner, range, home))
 }

@@ -8,8 +8,10 @@ use crate::arch::UserFrame;
 use crate::aspace::space::LockNew;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::mirror;
-use crate::syscall::{limits, madvise};
-use crate::task::process::{self, Process};
+use crate::process::limits;
+use crate::syscall::madvise;
+use crate::task::current;
+use crate::task::process::Process;
 use crate::user_memory::uint;
 
 /// Number of mlock(2).
@@ -39,7 +41,7 @@ pub fn mlock2(frame: &mut UserFrame) -> SyscallResult {
 /// munlock(2).
 pub fn munlock(frame: &mut UserFrame) -> SyscallResult {
     let range = range_of(frame.args())?;
-    let process = process::current();
+    let process = current::process();
     let _layout = process.space.lock_layout();
     for part in mirror::parts(&process.space, range) {
         // Linux's own limit was the program's when it began; what counts is kept here.
@@ -58,7 +60,7 @@ pub fn mlockall(frame: &mut UserFrame) -> SyscallResult {
     {
         return Err(Errno::EINVAL);
     }
-    let process = process::current();
+    let process = current::process();
     let space = &process.space;
     let _layout = space.lock_layout();
     let totals = space.with(|inner| inner.areas.totals());
@@ -91,7 +93,7 @@ pub fn mlockall(frame: &mut UserFrame) -> SyscallResult {
 
 /// munlockall(2).
 pub fn munlockall(_: &mut UserFrame) -> SyscallResult {
-    let space = &process::current().space;
+    let space = &current::process().space;
     let _layout = space.lock_layout();
     space.with(|inner| {
         inner.lock_new = LockNew::No;
@@ -113,7 +115,7 @@ fn range_of(args: [u64; 6]) -> Result<Range, Errno> {
 
 fn lock(args: [u64; 6], fill: bool) -> SyscallResult {
     let range = range_of(args)?;
-    let process = process::current();
+    let process = current::process();
     let _layout = process.space.lock_layout();
     let unlocked = process.space.with(|inner| {
         let parts = inner.areas.parts(range);

@@ -15,8 +15,9 @@ use crate::errno::{Errno, SyscallResult};
 use crate::frames::watermark;
 use crate::mm::{mirror, unmap, window};
 use crate::partition::GIANT_BYTES;
-use crate::syscall::limits;
-use crate::task::process::{self, Process};
+use crate::process::limits;
+use crate::task::current;
+use crate::task::process::Process;
 use crate::user_memory::uint;
 
 const PROT_READ: u32 = 1;
@@ -103,7 +104,7 @@ pub fn protection_of(prot: u64) -> Protection {
 /// mmap(2).
 pub fn mmap(frame: &mut UserFrame) -> SyscallResult {
     let wish = check(frame.args())?;
-    let process = process::current();
+    let process = current::process();
     let space = &process.space;
     let _layout = space.lock_layout();
     let range = place(process, &wish)?;

@@ -12,7 +12,6 @@ pub mod futex;
 mod identity;
 mod itimer;
 mod kill;
-pub mod limits;
 mod madvise;
 mod masked;
 mod mempolicy;
@@ -24,7 +23,6 @@ mod mremap;
 mod munmap;
 mod pkey;
 mod prctl;
-pub mod restart;
 mod rlimit;
 mod robust_list;
 mod sched;
@@ -43,8 +41,9 @@ use ihk_ikc::process::op;
 
 use crate::arch::UserFrame;
 use crate::delegate::{self, bounce, pool};
-use crate::errno::{to_register, Errno, SyscallResult};
+use crate::errno::{to_register, Errno};
 use crate::klog;
+use crate::process::signal::restart;
 use crate::syscall::table::{Route, Row};
 
 /// Performs the system call `frame` asks for and puts the result into it.
@@ -83,12 +82,4 @@ fn tell_refusal(row: &Row, errno: Errno) {
         row.name,
         row.number
     );
-}
-
-/// Has the worker perform `number`, for local calls that end up there.
-fn forward(number: u64, args: [u64; 6]) -> SyscallResult {
-    match delegate::call(number, args) {
-        result @ 0.. => Ok(result.unsigned_abs()),
-        result => Err(Errno::from_linux(result)),
-    }
 }

@@ -7,9 +7,10 @@ use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::migrate;
 use crate::partition;
-use crate::syscall::limits;
+use crate::process::limits;
 use crate::syscall::mempolicy::{read_nodes, MOVE, MOVE_ALL};
-use crate::task::process::{self, Process};
+use crate::task::current;
+use crate::task::process::Process;
 use crate::user_memory::{int, read_bytes, read_words, uint, write_bytes};
 
 /// move_pages(2).
@@ -64,7 +65,7 @@ pub fn migrate_pages(frame: &mut UserFrame) -> SyscallResult {
 }
 
 fn own(pid: u64) -> Result<&'static Process, Errno> {
-    let process = process::current();
+    let process = current::process();
     if int(pid) == 0 || int(pid) == process.pid {
         Ok(process)
     } else {

@@ -10,9 +10,11 @@ use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::{mirror, revoke, window};
+use crate::process::limits;
 use crate::syscall::mmap::protection_of;
-use crate::syscall::{limits, pkey};
-use crate::task::process::{self, Process};
+use crate::syscall::pkey;
+use crate::task::current;
+use crate::task::process::Process;
 use crate::user_memory::uint;
 
 /// Read, write, execute, and `PROT_SEM`, which means nothing on x86.
@@ -38,7 +40,7 @@ pub(super) fn protect([start, bytes, prot, ..]: [u64; 6], key: Option<i32>) -> S
     let mut range = page_up(bytes)
         .and_then(|bytes| Range::new(start, bytes))
         .ok_or(Errno::ENOMEM)?;
-    let process = process::current();
+    let process = current::process();
     let _layout = process.space.lock_layout();
     let key = key.map(|key| pkey::taken(process, key)).transpose()?;
     if growth & PROT_GROWSDOWN != 0 {

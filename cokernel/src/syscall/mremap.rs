@@ -12,9 +12,11 @@ use crate::aspace::space::{Inner, Page};
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::watermark;
 use crate::mm::{mirror, named, revoke, unmap, window};
+use crate::process::limits;
+use crate::syscall::madvise;
 use crate::syscall::mmap::find_place;
-use crate::syscall::{limits, madvise};
-use crate::task::process::{self, Process};
+use crate::task::current;
+use crate::task::process::Process;
 use crate::user_memory::uint;
 
 const MAYMOVE: u32 = 1;
@@ -38,7 +40,7 @@ pub fn mremap(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let old = Range::new(start, old_bytes).ok_or(Errno::EINVAL)?;
-    let process = process::current();
+    let process = current::process();
     let _layout = process.space.lock_layout();
     if flags & FIXED != 0 {
         let new = fixed_target(process, old, target, new_bytes)?;

@@ -8,7 +8,7 @@ use crate::arch::UserFrame;
 use crate::delegate::bounce;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::unmap;
-use crate::task::process;
+use crate::task::current;
 
 /// munmap(2).
 pub fn munmap(frame: &mut UserFrame) -> SyscallResult {
@@ -19,7 +19,7 @@ pub fn munmap(frame: &mut UserFrame) -> SyscallResult {
     if !is_page_aligned(start) || range.is_empty() || range.end > USER_END {
         return Err(Errno::EINVAL);
     }
-    let process = process::current();
+    let process = current::process();
     let inside = range.clip(&process.space.window);
     if !inside.is_empty() {
         let _layout = process.space.lock_layout();

@@ -5,7 +5,8 @@
 use crate::arch::{protection_key, UserFrame};
 use crate::errno::{Errno, SyscallResult};
 use crate::syscall::mprotect;
-use crate::task::process::{self, Process};
+use crate::task::current;
+use crate::task::process::Process;
 use crate::user_memory::int;
 
 /// What a key may forbid: any access, writes.
@@ -29,7 +30,7 @@ pub fn pkey_alloc(frame: &mut UserFrame) -> SyscallResult {
     if !protection_key::exist() {
         return Err(Errno::ENOSPC);
     }
-    let key = process::current().space.with(|inner| {
+    let key = current::process().space.with(|inner| {
         let key = inner.keys.trailing_ones();
         let bit = 1u16.checked_shl(key).ok_or(Errno::ENOSPC)?;
         inner.keys |= bit;
@@ -41,7 +42,7 @@ pub fn pkey_alloc(frame: &mut UserFrame) -> SyscallResult {
 
 /// pkey_free(2). Pages that have the key keep it.
 pub fn pkey_free(frame: &mut UserFrame) -> SyscallResult {
-    let process = process::current();
+    let process = current::process();
     let key = taken(process, int(frame.args()[0]))?;
     process.space.with(|inner| inner.keys &= !(1 << key));
     Ok(0)

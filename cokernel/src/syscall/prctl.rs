@@ -5,7 +5,7 @@
 use core::sync::atomic::Ordering;
 
 use crate::arch::UserFrame;
-use crate::delegate::pool;
+use crate::delegate::{self, pool};
 use crate::errno::{Errno, SyscallResult};
 use crate::task::sched;
 use crate::user_memory::{int, uint, write_u32, write_words};
@@ -39,11 +39,11 @@ pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
         // be asked for again: TIMING, TASK_PERF_EVENTS, MCE_KILL, THP_DISABLE, IO_FLUSHER
         PR_SET_NAME => {
             pool::mark_current(false);
-            super::forward(frame.number(), frame.args())
+            delegate::forward(frame.number(), frame.args())
         }
         KEEPCAPS | CAPBSET_DROP | SECUREBITS | TIMERSLACK | NO_NEW_PRIVS | CAP_AMBIENT => {
             pool::mark_current(true);
-            super::forward(frame.number(), frame.args())
+            delegate::forward(frame.number(), frame.args())
         }
         1..=4
         | 7
@@ -61,7 +61,7 @@ pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
         | 52
         | 57
         | 58
-        | PR_SET_PTRACER => super::forward(frame.number(), frame.args()),
+        | PR_SET_PTRACER => delegate::forward(frame.number(), frame.args()),
         PR_GET_SECCOMP => Ok(0),
         PR_GET_TSC => {
             write_u32(argument, TSC_ENABLED)?;
@@ -90,5 +90,5 @@ pub fn personality(frame: &mut UserFrame) -> SyscallResult {
     if wanted != PERSONALITY_QUERY {
         pool::mark_current(true);
     }
-    super::forward(frame.number(), frame.args())
+    delegate::forward(frame.number(), frame.args())
 }

@@ -9,8 +9,8 @@ use ihk_ikc::process::op;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
-use crate::process::cpu_limits;
-use crate::syscall::limits;
+use crate::process::{cpu_limits, limits};
+use crate::task::current;
 use crate::task::process::{self, Process};
 use crate::task::rlimit_numbers::{AS, CPU, DATA, MEMLOCK, STACK};
 use crate::user_memory::{int, read_words, write_words};
@@ -48,12 +48,12 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
     }
     let target = kept.and_then(|number| Some((number, whose(int(pid))?)));
     let Some((number, process)) = target else {
-        return super::forward(SYS_PRLIMIT64, [pid, resource, new, old, 0, 0]);
+        return delegate::forward(SYS_PRLIMIT64, [pid, resource, new, old, 0, 0]);
     };
-    let is_own = Arc::ptr_eq(&process, process::current());
+    let is_own = Arc::ptr_eq(&process, current::process());
     if !is_own {
         // Whether the caller may look at the other one, and change it, Linux says of their proxies.
-        super::forward(SYS_PRLIMIT64, [pid, resource, 0, 0, 0, 0])?;
+        delegate::forward(SYS_PRLIMIT64, [pid, resource, 0, 0, 0, 0])?;
     }
     let wanted = match new {
         0 => None,
@@ -84,7 +84,7 @@ fn limit_cpu(pid: u64, new: u64, old: u64) -> SyscallResult {
     if whose(int(pid)).is_some_and(|process| raises(&process)) && !limits::is_root() {
         return Err(Errno::EPERM);
     }
-    super::forward(SYS_PRLIMIT64, [pid, CPU as u64, new, old, 0, 0])?;
+    delegate::forward(SYS_PRLIMIT64, [pid, CPU as u64, new, old, 0, 0])?;
     if let Some(process) = whose(int(pid)) {
         process.limits.lock()[CPU] = wanted;
         cpu_limits::limit(&process, wanted);
@@ -94,7 +94,7 @@ fn limit_cpu(pid: u64, new: u64, old: u64) -> SyscallResult {
 
 /// The process of the co-kernel with id `pid`; 0 = the caller's.
 fn whose(pid: i32) -> Option<Arc<Process>> {
-    let own = process::current();
+    let own = current::process();
     if pid == 0 || pid == own.pid {
         Some(own.clone())
     } else {

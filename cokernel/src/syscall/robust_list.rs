@@ -6,9 +6,9 @@ use core::sync::atomic::Ordering;
 
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
+use crate::futex::robust;
 use crate::mm::mirror;
-use crate::syscall::futex::robust;
-use crate::task::{process, sched};
+use crate::task::{current, sched};
 use crate::user_memory::{int, write_words};
 
 /// Size of Linux's `struct robust_list_head`.
@@ -23,7 +23,7 @@ pub fn set_robust_list(frame: &mut UserFrame) -> SyscallResult {
     let thread = sched::current();
     thread.data.robust_list.store(head, Ordering::Relaxed);
     let was_told = thread.data.robust_list_told.swap(false, Ordering::Relaxed);
-    let space = &process::current().space;
+    let space = &current::process().space;
     let shares = || space.with(|inner| inner.areas.iter().any(|area| mirror::is_mirrored(&area)));
     if was_told || shares() {
         robust::tell_linux(thread);
@@ -38,7 +38,7 @@ pub fn get_robust_list(frame: &mut UserFrame) -> SyscallResult {
         0 => sched::current().data.tid,
         tid => tid,
     };
-    let threads = process::current().threads();
+    let threads = current::process().threads();
     let thread = threads
         .iter()
         .find(|thread| thread.data.tid == tid)

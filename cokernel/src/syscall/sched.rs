@@ -7,10 +7,11 @@ use core::sync::atomic::Ordering;
 use cokernel_logic::vma::Range;
 
 use crate::arch::{self, UserFrame};
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::task::affinity::Affinity;
 use crate::task::thread::Thread;
-use crate::task::{process, sched};
+use crate::task::{current, process, sched};
 use crate::user_memory::{int, read_bytes, uint, write_bytes, write_u32};
 
 /// sched_yield(2).
@@ -40,7 +41,7 @@ pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let Some(thread) = thread_of(int(tid)) else {
-        return super::forward(frame.number(), frame.args());
+        return delegate::forward(frame.number(), frame.args());
     };
     let affinity = *thread.data.affinity.lock();
     write_bytes(
@@ -54,7 +55,7 @@ pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
 pub fn sched_setaffinity(frame: &mut UserFrame) -> SyscallResult {
     let [tid, bytes, mask, ..] = frame.args();
     let Some(target) = thread_of(int(tid)) else {
-        return super::forward(frame.number(), frame.args());
+        return delegate::forward(frame.number(), frame.args());
     };
     if !is_own(&target) {
         may_move(frame.number(), tid)?;
@@ -82,14 +83,14 @@ fn thread_of(tid: i32) -> Option<Arc<Thread>> {
 
 fn is_own(thread: &Thread) -> bool {
     let process = thread.process.as_ref();
-    process.is_some_and(|process| Arc::ptr_eq(process, process::current()))
+    process.is_some_and(|process| Arc::ptr_eq(process, current::process()))
 }
 
 /// Whether the caller may say where another process's thread `tid` runs. Linux judges that before it
 /// looks at the mask, and moves nobody to no CPU at all (`sched_setaffinity` in
 /// kernel/sched/syscalls.c).
 fn may_move(sched_setaffinity: u64, tid: u64) -> Result<(), Errno> {
-    match super::forward(sched_setaffinity, [tid, 0, 0, 0, 0, 0]) {
+    match delegate::forward(sched_setaffinity, [tid, 0, 0, 0, 0, 0]) {
         Ok(_) | Err(Errno::EINVAL) => Ok(()),
         Err(errno) => Err(errno),
     }
@@ -114,7 +115,7 @@ pub fn membarrier(frame: &mut UserFrame) -> SyscallResult {
     if uint(flags) != 0 {
         return Err(Errno::EINVAL);
     }
-    let process = process::current();
+    let process = current::process();
     let registered = process.barriers.load(Ordering::Relaxed);
     match u64::from(uint(command)) {
         barrier::QUERY => Ok(barrier::ALL),

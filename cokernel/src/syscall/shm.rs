@@ -10,9 +10,10 @@ use crate::arch::UserFrame;
 use crate::aspace::space::attributes;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::{mirror, unmap, window};
-use crate::syscall::limits;
+use crate::process::limits;
 use crate::syscall::mmap::find_place;
-use crate::task::process::{self, Process};
+use crate::task::current;
+use crate::task::process::Process;
 use crate::user_memory::uint;
 
 const SHM_RDONLY: u32 = 0o10_000;
@@ -27,7 +28,7 @@ pub fn shmat(frame: &mut UserFrame) -> SyscallResult {
     let [id, wish, flags, ..] = frame.args();
     let flags = uint(flags);
     let bytes = mirror::ask(op::SHM_SIZE, [id, 0, 0, 0, 0, 0])?;
-    let process = process::current();
+    let process = current::process();
     if process.space.owner() != process.handle {
         // A child of vfork would attach it in its own proxy, where its parent does not find it.
         return Err(Errno::ENOMEM);
@@ -95,7 +96,7 @@ fn attach(process: &Process, id: u64, range: Range, flags: u32) -> Result<(), Er
 /// shmdt(2).
 pub fn shmdt(frame: &mut UserFrame) -> SyscallResult {
     let [start, ..] = frame.args();
-    let process = process::current();
+    let process = current::process();
     let _layout = process.space.lock_layout();
     let bytes = process
         .space

@@ -10,8 +10,9 @@ use ihk_ikc::process::{disposition, op};
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
-use crate::task::process::{self, Process};
-use crate::task::proxy_mask;
+use crate::process::signal::proxy_mask;
+use crate::task::current;
+use crate::task::process::Process;
 use crate::task::signal::{self, flag, Action, DEFAULT_HANDLER, IGNORE_HANDLER};
 use crate::user_memory::{read_words, uint, write_words};
 
@@ -33,7 +34,7 @@ pub fn rt_sigaction(frame: &mut UserFrame) -> SyscallResult {
     if !is_valid(signal) || fixed && wanted.is_some() {
         return Err(Errno::EINVAL);
     }
-    let process = process::current();
+    let process = current::process();
     let before = match wanted {
         None => process.signals.action(signal),
         Some(action) => {
@@ -66,7 +67,7 @@ fn tell_proxy(signal: u32, before: &Action, after: &Action) {
     let new_meaning = meaning(before) != meaning(after);
     let changed = new_meaning || child_flags(before) != child_flags(after);
     if new_meaning {
-        let awaited = &process::current().awaited;
+        let awaited = &current::process().awaited;
         awaited.fetch_and(!(1 << (signal - 1)), Ordering::Relaxed);
     }
     if changed && !SignalSet::SYNCHRONOUS.contains(signal) {
@@ -83,7 +84,7 @@ fn tell_proxy(signal: u32, before: &Action, after: &Action) {
             ],
         );
         if meaning(after) == disposition::FORWARD {
-            proxy_mask::note_unblocked(process::current(), signal);
+            proxy_mask::note_unblocked(current::process(), signal);
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
+use crate::process::signal::frame::stack_flags;
 use crate::task::sched;
 use crate::task::signal::SignalStack;
-use crate::task::signal_frame::stack_flags;
 use crate::user_memory::{read_words, uint, write_words};
 
 const SS_ONSTACK: u32 = 1;

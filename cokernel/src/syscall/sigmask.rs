@@ -4,9 +4,11 @@
 use cokernel_logic::signals::SignalSet;
 
 use crate::arch::UserFrame;
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
+use crate::process::signal::proxy_mask;
 use crate::syscall::sigaction::SET_BYTES;
-use crate::task::{process, proxy_mask, sched};
+use crate::task::{current, sched};
 use crate::user_memory::{int, read_bytes, read_words, write_bytes, write_words};
 
 const SIG_BLOCK: i32 = 0;
@@ -31,7 +33,7 @@ pub fn rt_sigprocmask(frame: &mut UserFrame) -> SyscallResult {
             _ => return Err(Errno::EINVAL),
         };
         thread.data.signals.set_mask(mask);
-        proxy_mask::after_unblocking(process::current(), before.without(mask));
+        proxy_mask::after_unblocking(current::process(), before.without(mask));
         thread.request_return_work();
     }
     if old != 0 {
@@ -47,12 +49,12 @@ pub fn rt_sigpending(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let signals = &sched::current().data.signals;
-    let process = process::current();
+    let process = current::process();
     let waiting = signals.pending(&process.signals).0 & signals.mask().0;
     let mut waiting = waiting.to_le_bytes();
     // Linux may keep some for the process, and for the worker whose call brought them about.
     if !signals.mask().is_empty() {
-        super::forward(frame.number(), frame.args())?;
+        delegate::forward(frame.number(), frame.args())?;
         let mut theirs = [0; SET_BYTES as usize];
         read_bytes(set, &mut theirs[..bytes as usize])?;
         for (byte, theirs) in waiting.iter_mut().zip(theirs) {
@@ -74,7 +76,7 @@ pub fn rt_sigsuspend(frame: &mut UserFrame) -> SyscallResult {
         .data
         .signals
         .set_mask_for_now(SignalSet(mask));
-    proxy_mask::sync_for_wait(process::current());
+    proxy_mask::sync_for_wait(current::process());
     wait_for_signal()
 }
 
@@ -86,7 +88,7 @@ pub fn pause(_: &mut UserFrame) -> SyscallResult {
 /// Waits until a signal is to be delivered or the process ends.
 fn wait_for_signal() -> SyscallResult {
     let thread = sched::current();
-    let process = process::current();
+    let process = current::process();
     sched::block(|| {
         process.is_dying()
             || process.is_frozen()

@@ -7,9 +7,11 @@ use core::sync::atomic::Ordering;
 use cokernel_logic::signals::SignalSet;
 
 use crate::arch::UserFrame;
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
+use crate::process::signal::proxy_mask;
 use crate::syscall::sigaction::SET_BYTES;
-use crate::task::{process, proxy_mask};
+use crate::task::current;
 use crate::user_memory::read_words;
 
 /// signalfd(2) and signalfd4(2).
@@ -20,8 +22,8 @@ pub fn signalfd(frame: &mut UserFrame) -> SyscallResult {
     }
     let [set] = read_words(set)?;
     let set = SignalSet(set).without(SignalSet::UNBLOCKABLE);
-    let fd = super::forward(frame.number(), frame.args())?;
-    let process = process::current();
+    let fd = delegate::forward(frame.number(), frame.args())?;
+    let process = current::process();
     process.read_as_files.fetch_or(set.0, Ordering::Relaxed);
     proxy_mask::sync_for_wait(process);
     Ok(fd)

@@ -3,10 +3,10 @@
 
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
-use crate::task::signal;
+use crate::process::signal::deliver;
 
 /// rt_sigreturn(2): returns what the interrupted code had in its result register.
 pub fn rt_sigreturn(frame: &mut UserFrame) -> SyscallResult {
-    signal::sigreturn(frame).map_err(|_| Errno::EFAULT)?;
+    deliver::sigreturn(frame).map_err(|_| Errno::EFAULT)?;
     Ok(frame.rax)
 }

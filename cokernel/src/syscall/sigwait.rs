@@ -11,10 +11,10 @@ use crate::arch::{time, UserFrame};
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::syscall::sigaction::{await_from_proxy, SET_BYTES};
-use crate::task::process::{self, Process};
-use crate::task::sched;
+use crate::task::process::Process;
 use crate::task::signal::{Info, RESERVED};
 use crate::task::thread::Thread;
+use crate::task::{current, sched};
 use crate::user_memory::{read_words, write_bytes};
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -34,12 +34,12 @@ pub fn rt_sigtimedwait(frame: &mut UserFrame) -> SyscallResult {
         address => Some(deadline(read_words(address)?)?),
     };
     let thread = sched::current();
-    if let Some(signal) = kept_by_linux(thread, process::current(), set, info)? {
+    if let Some(signal) = kept_by_linux(thread, current::process(), set, info)? {
         return Ok(signal);
     }
-    await_from_proxy(process::current(), set);
+    await_from_proxy(current::process(), set);
     thread.data.signals.set_awaited(set);
-    let taken = wait(thread, process::current(), set, deadline_ns);
+    let taken = wait(thread, current::process(), set, deadline_ns);
     thread.data.signals.set_awaited(SignalSet::EMPTY);
     let taken = taken?;
     if info != 0 {

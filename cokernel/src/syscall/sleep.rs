@@ -3,8 +3,9 @@
 //! no worker is kept waiting.
 
 use crate::arch::{time, UserFrame};
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
-use crate::task::{process, sched};
+use crate::task::{current, sched};
 use crate::user_memory::{int, read_words, uint, write_words};
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -26,7 +27,7 @@ pub fn clock_nanosleep(frame: &mut UserFrame) -> SyscallResult {
     match (int(clock), uint(flags) & TIMER_ABSTIME) {
         (CLOCK_REALTIME | CLOCK_MONOTONIC | CLOCK_BOOTTIME, 0) => relative(wish, rest),
         (CLOCK_MONOTONIC, _) => sleep_until(duration(wish)?).map_err(|()| Errno::ERESTARTNOHAND),
-        _ => super::forward(frame.number(), frame.args()),
+        _ => delegate::forward(frame.number(), frame.args()),
     }
 }
 
@@ -57,7 +58,7 @@ fn duration(address: u64) -> Result<u64, Errno> {
 /// A signal came, or the process ends.
 fn sleep_until(end_ns: u64) -> Result<u64, ()> {
     let thread = sched::current();
-    let process = process::current();
+    let process = current::process();
     loop {
         sched::prepare_to_block();
         if process.is_dying() || thread.data.signals.has_deliverable(&process.signals) {

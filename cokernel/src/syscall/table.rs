@@ -454,7 +454,7 @@ syscall_table! {
     446 landlock_restrict_self   ThreadState;
     447 memfd_secret             Enosys;
     448 process_mrelease         Enosys;
-    449 futex_waitv              Local(futex::several::waitv);
+    449 futex_waitv              Local(futex::waitv);
     450 set_mempolicy_home_node  Local(mempolicy::set_mempolicy_home_node);
     451 cachestat                Delegate;
     452 fchmodat2                Delegate;

@@ -4,9 +4,10 @@
 
 use crate::arch::time::ticks_to_ns;
 use crate::arch::UserFrame;
+use crate::delegate;
 use crate::errno::SyscallResult;
-use crate::task::process::{self, Process};
-use crate::task::sched;
+use crate::task::process::Process;
+use crate::task::{current, sched};
 use crate::user_memory::{int, read_words, write_words};
 
 const CLOCK_PROCESS_CPUTIME_ID: i32 = 2;
@@ -23,7 +24,7 @@ const MAX_RSS: usize = 4;
 pub fn clock_gettime(frame: &mut UserFrame) -> SyscallResult {
     let [clock, result, ..] = frame.args();
     let Some(ns) = cpu_clock(int(clock)) else {
-        return super::forward(frame.number(), frame.args());
+        return delegate::forward(frame.number(), frame.args());
     };
     write_words(result, &[ns / NS_PER_S, ns % NS_PER_S])?;
     Ok(0)
@@ -36,7 +37,7 @@ fn cpu_clock(id: i32) -> Option<u64> {
     const SORT: i32 = 3;
     /// No clock of CPU time, but one behind a descriptor.
     const DESCRIPTOR: i32 = 3;
-    let process = process::current();
+    let process = current::process();
     match id {
         CLOCK_PROCESS_CPUTIME_ID => return Some(process.cpu_ns()),
         CLOCK_THREAD_CPUTIME_ID => return Some(sched::current().data.clock.ns()),
@@ -61,8 +62,8 @@ fn cpu_clock(id: i32) -> Option<u64> {
 /// getrusage(2).
 pub fn getrusage(frame: &mut UserFrame) -> SyscallResult {
     let [who, usage, ..] = frame.args();
-    let result = super::forward(frame.number(), frame.args())?;
-    let process = process::current();
+    let result = delegate::forward(frame.number(), frame.args())?;
+    let process = current::process();
     let ns = match int(who) {
         RUSAGE_SELF => process.cpu_ns(),
         RUSAGE_CHILDREN => children_ns(process),
@@ -79,8 +80,8 @@ pub fn getrusage(frame: &mut UserFrame) -> SyscallResult {
 /// wait4(2): the time of a child that ended on the co-kernel is known here.
 pub fn wait4(frame: &mut UserFrame) -> SyscallResult {
     let [_, _, _, usage, ..] = frame.args();
-    let child = super::forward(frame.number(), frame.args())?;
-    if let Some(ticks) = process::current().ledger.take_child(int(child)) {
+    let child = delegate::forward(frame.number(), frame.args())?;
+    if let Some(ticks) = current::process().ledger.take_child(int(child)) {
         let ns = ticks_to_ns(ticks);
         if usage != 0 {
             write_words(usage, &[ns / NS_PER_S, ns % NS_PER_S / 1000])?;
@@ -92,9 +93,9 @@ pub fn wait4(frame: &mut UserFrame) -> SyscallResult {
 /// times(2): user time of the process and of its children are the first and third word.
 pub fn times(frame: &mut UserFrame) -> SyscallResult {
     let [buffer, ..] = frame.args();
-    let result = super::forward(frame.number(), frame.args())?;
+    let result = delegate::forward(frame.number(), frame.args())?;
     if buffer != 0 {
-        let process = process::current();
+        let process = current::process();
         let [_, system, ..] = read_words::<4>(buffer)?;
         let user = process.cpu_ns() / NS_PER_TICK;
         write_words(buffer, &[user, system, children_ns(process) / NS_PER_TICK])?;

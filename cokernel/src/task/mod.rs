@@ -5,21 +5,20 @@ pub mod affinity;
 pub mod clock;
 pub mod core_registers;
 pub mod cpu_timer;
-pub mod create;
-pub mod exit;
+pub mod current;
 pub mod ledger;
-pub mod nursery;
 mod pause;
 mod pending;
-pub mod post_mortem;
 pub mod process;
-pub mod proxy_mask;
 pub mod rlimit_numbers;
 #[expect(unsafe_code, reason = "the stack switch")]
 pub mod sched;
 pub mod signal;
-pub mod signal_frame;
-pub mod spawn_thread;
+#[expect(
+    unsafe_code,
+    reason = "slots are a view of frames shared with Linux, which may write to a bounce page at any time"
+)]
+pub mod slots;
 pub mod stack;
 pub mod stop;
 #[expect(
@@ -28,3 +27,4 @@ pub mod stop;
 )]
 pub mod thread;
 pub mod timer;
+pub mod worker_pool;

@@ -10,9 +10,8 @@ mod table;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use cokernel_logic::policy::Policy;
 use cokernel_logic::signals::SignalSet;
 use ihk_ikc::packet::ProcessHandle;
 use ihk_ikc::process::RLIMITS;
@@ -20,21 +19,18 @@ use x86_64::PhysAddr;
 
 use crate::arch::time::ticks_to_ns;
 use crate::aspace::space::AddressSpace;
-use crate::delegate::pool::Pool;
-use crate::delegate::Slots;
 use crate::errno::Errno;
 use crate::frames::allocator;
 use crate::ikc;
 use crate::sync::SpinLock;
-use crate::task::affinity::Affinity;
-use crate::task::clock::CpuClock;
 use crate::task::core_registers::PostMortem;
 use crate::task::cpu_timer::CpuTimers;
 use crate::task::ledger::Ledger;
 use crate::task::rlimit_numbers::CPU;
-use crate::task::sched;
-use crate::task::signal::{ProcessSignals, ThreadSignals};
+use crate::task::signal::ProcessSignals;
+use crate::task::slots::Slots;
 use crate::task::thread::Thread;
+use crate::task::worker_pool::Pool;
 
 pub use parts::{Newborn, Parts, Release};
 pub use table::{any, biggest, enter, find, find_by_pid, find_thread, forget};
@@ -71,7 +67,7 @@ pub struct Process {
     pub barriers: AtomicU64,
     /// Signals that one of its signalfds reads: Linux keeps them while all threads block them.
     pub read_as_files: AtomicU64,
-    /// What Linux keeps pending for it; see [`super::proxy_mask`].
+    /// What Linux keeps pending for it; see [`crate::process::signal::proxy_mask`].
     pub proxy_mask: AtomicU64,
     /// What Linux keeps pending for the main thread.
     pub main_proxy_mask: AtomicU64,
@@ -93,75 +89,6 @@ pub struct Process {
     frozen: AtomicBool,
     /// The proxy has gone: the last thread frees everything.
     pub abandoned: AtomicBool,
-}
-
-/// No thread's mask: some signals cannot be blocked.
-pub const NO_MASK: u64 = u64::MAX;
-/// No CPU of Linux, nor none.
-const NO_SERVER: u32 = u32::MAX;
-
-/// What a thread has beyond its registers.
-pub struct ThreadData {
-    /// Its thread id, that of its worker on Linux.
-    pub tid: i32,
-    /// Mask, pending signals, signal stack.
-    pub signals: ThreadSignals,
-    /// The mask that its slot shows; none can be [`NO_MASK`].
-    pub shown_mask: AtomicU64,
-    /// The CPU of Linux that its slot shows; [`NO_SERVER`] until then.
-    pub shown_server: AtomicU32,
-    /// A page whose data do not travel through the bounce page; a hint.
-    pub usual_page: AtomicU64,
-    /// Zeroed and woken as a futex when the thread ends; 0 = none.
-    pub clear_child_tid: AtomicU64,
-    /// Head of the robust futex list; 0 = none.
-    pub robust_list: AtomicU64,
-    /// Linux has been told of the list, for when the worker is killed.
-    pub robust_list_told: AtomicBool,
-    /// Linux is to be told before user mode goes on.
-    pub robust_list_to_tell: AtomicBool,
-    /// Where it may run. Nothing is locked under it.
-    pub affinity: SpinLock<Affinity>,
-    /// Where its pages come from. Nothing is locked under it.
-    pub policy: SpinLock<Policy>,
-    /// Its worker is not what new threads would inherit.
-    pub worker_marked: AtomicBool,
-    /// How long it has run.
-    pub clock: CpuClock,
-}
-
-impl Default for ThreadData {
-    fn default() -> Self {
-        Self {
-            tid: 0,
-            signals: ThreadSignals::default(),
-            shown_mask: AtomicU64::new(NO_MASK),
-            shown_server: AtomicU32::new(NO_SERVER),
-            usual_page: AtomicU64::new(0),
-            clear_child_tid: AtomicU64::new(0),
-            robust_list: AtomicU64::new(0),
-            robust_list_told: AtomicBool::new(false),
-            robust_list_to_tell: AtomicBool::new(false),
-            affinity: SpinLock::new(Affinity::ALL),
-            policy: SpinLock::new(Policy::default()),
-            worker_marked: AtomicBool::new(false),
-            clock: CpuClock::default(),
-        }
-    }
-}
-
-/// The process of the current thread.
-///
-/// # Panics
-///
-/// In a thread of the kernel itself; system calls have none.
-pub fn current() -> &'static Arc<Process> {
-    try_current().expect("a system call comes from a process")
-}
-
-/// The process of the current thread, if it has one. It lives as long as the thread.
-pub fn try_current() -> Option<&'static Arc<Process>> {
-    sched::try_current()?.process.as_ref()
 }
 
 impl Process {

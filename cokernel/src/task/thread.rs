@@ -3,13 +3,19 @@
 //! [`ThreadData`].
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, Ordering};
+
+use cokernel_logic::policy::Policy;
 
 use crate::arch::context::{self, Context};
 use crate::arch::fpu::FpuState;
 use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
-use crate::task::process::{Process, ThreadData};
+use crate::sync::SpinLock;
+use crate::task::affinity::Affinity;
+use crate::task::clock::CpuClock;
+use crate::task::process::Process;
+use crate::task::signal::ThreadSignals;
 use crate::task::stack::KernelStack;
 
 /// Where a thread is in its life.
@@ -236,5 +242,60 @@ impl Thread {
     pub unsafe fn saved(&self) -> &mut Saved {
         // SAFETY: by this function's contract.
         unsafe { self.saved.get_mut() }
+    }
+}
+
+/// No thread's mask: some signals cannot be blocked.
+pub const NO_MASK: u64 = u64::MAX;
+/// No CPU of Linux, nor none.
+const NO_SERVER: u32 = u32::MAX;
+
+/// What a thread has beyond its registers.
+pub struct ThreadData {
+    /// Its thread id, that of its worker on Linux.
+    pub tid: i32,
+    /// Mask, pending signals, signal stack.
+    pub signals: ThreadSignals,
+    /// The mask that its slot shows; none can be [`NO_MASK`].
+    pub shown_mask: AtomicU64,
+    /// The CPU of Linux that its slot shows; [`NO_SERVER`] until then.
+    pub shown_server: AtomicU32,
+    /// A page whose data do not travel through the bounce page; a hint.
+    pub usual_page: AtomicU64,
+    /// Zeroed and woken as a futex when the thread ends; 0 = none.
+    pub clear_child_tid: AtomicU64,
+    /// Head of the robust futex list; 0 = none.
+    pub robust_list: AtomicU64,
+    /// Linux has been told of the list, for when the worker is killed.
+    pub robust_list_told: AtomicBool,
+    /// Linux is to be told before user mode goes on.
+    pub robust_list_to_tell: AtomicBool,
+    /// Where it may run. Nothing is locked under it.
+    pub affinity: SpinLock<Affinity>,
+    /// Where its pages come from. Nothing is locked under it.
+    pub policy: SpinLock<Policy>,
+    /// Its worker is not what new threads would inherit.
+    pub worker_marked: AtomicBool,
+    /// How long it has run.
+    pub clock: CpuClock,
+}
+
+impl Default for ThreadData {
+    fn default() -> Self {
+        Self {
+            tid: 0,
+            signals: ThreadSignals::default(),
+            shown_mask: AtomicU64::new(NO_MASK),
+            shown_server: AtomicU32::new(NO_SERVER),
+            usual_page: AtomicU64::new(0),
+            clear_child_tid: AtomicU64::new(0),
+            robust_list: AtomicU64::new(0),
+            robust_list_told: AtomicBool::new(false),
+            robust_list_to_tell: AtomicBool::new(false),
+            affinity: SpinLock::new(Affinity::ALL),
+            policy: SpinLock::new(Policy::default()),
+            worker_marked: AtomicBool::new(false),
+            clock: CpuClock::default(),
+        }
     }
 }

@@ -11,10 +11,10 @@ use ihk_ikc::process::RLIMITS;
 use x86_64::PhysAddr;
 
 use crate::arch::UserFrame;
-use crate::delegate::Slots;
 use crate::task::affinity::Affinity;
 use crate::task::ledger::Ledger;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
+use crate::task::slots::Slots;
 use crate::task::thread::{Registers, Thread};
 
 /// What [`super::Process::new`] puts together.
@@ -55,7 +55,7 @@ pub struct Newborn {
     pub registers: Registers,
     /// Mask and signal stack.
     pub signals: ThreadSignals,
-    /// See [`super::ThreadData::clear_child_tid`].
+    /// See [`crate::task::thread::ThreadData::clear_child_tid`].
     pub clear_child_tid: u64,
     /// Where it may run.
     pub affinity: Affinity,

@@ -4,7 +4,6 @@
 //! Lock order: a process's signals, then a thread's. Both are short; user memory is never touched
 //! under them.
 
-mod deliver;
 pub mod send;
 
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -15,12 +14,12 @@ use crate::sync::SpinLock;
 use crate::task::pending::Pending;
 
 pub use crate::task::pending::Info;
-pub use deliver::{before_return, raise_fault, sigreturn};
 
 /// `SIG_DFL`.
 pub const DEFAULT_HANDLER: u64 = 0;
 /// `SIG_IGN`.
 pub const IGNORE_HANDLER: u64 = 1;
+
 /// Action flags of Linux the co-kernel acts on.
 pub mod flag {
     /// No SIGCHLD when a child stops.
@@ -52,10 +51,12 @@ pub mod flag {
         | NODEFER
         | RESETHAND;
 }
+
 /// `si_code` of tkill(2) and tgkill(2).
 pub const SI_TKILL: i32 = -6;
 /// The C library's own signals, which programs cannot block and nobody sends to a whole process.
 pub const RESERVED: SignalSet = SignalSet(3 << 31);
+
 /// What a program wants done with a signal; the layout of Linux's `struct kernel_sigaction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Action {

@@ -10,10 +10,10 @@ use crate::arch::uaccess;
 use crate::aspace::shootdown;
 use crate::delegate::pool;
 use crate::frames::extents::RunList;
+use crate::futex::{pi, queue, robust};
 use crate::ikc;
 use crate::mm::revoke;
 use crate::process::{accounting, vfork};
-use crate::syscall::futex;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;
@@ -31,12 +31,12 @@ fn leave() {
         return;
     };
     // Other processes may wait for what it holds.
-    futex::robust::release_all(&me);
+    robust::release_all(&me);
     // Nobody is left to care in a process that ends as a whole.
     if !process.is_dying() {
-        futex::pi::release_all(process, &me);
+        pi::release_all(process, &me);
         clear_child_tid(&me);
-        futex::robust::untell_linux(&me);
+        robust::untell_linux(&me);
     }
     process.remove_current(&me);
 }
@@ -44,7 +44,7 @@ fn leave() {
 fn clear_child_tid(thread: &Thread) {
     let address = thread.data.clear_child_tid.swap(0, Ordering::Relaxed);
     if address != 0 && uaccess::write(address, &0u32).is_ok() {
-        futex::wake_one(address);
+        queue::wake_one(address);
     }
 }
 

@@ -2,6 +2,7 @@
 //! Time limits of futex calls, as CLOCK_MONOTONIC.
 
 use crate::arch::{time, UserFrame};
+use crate::delegate;
 use crate::errno::Errno;
 use crate::user_memory::read_words;
 
@@ -13,7 +14,7 @@ const SCRATCH_BELOW_STACK: u64 = 128 + 16;
 
 /// When to give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Limit {
+pub enum Limit {
     /// Never.
     Never,
     /// So long after the call began, which is at this time.
@@ -24,7 +25,7 @@ pub(super) enum Limit {
 
 impl Limit {
     /// The time.
-    pub(super) fn deadline_ns(self) -> Option<u64> {
+    pub fn deadline_ns(self) -> Option<u64> {
         match self {
             Self::Never => None,
             Self::After(ns) | Self::At(ns) => Some(ns),
@@ -33,7 +34,7 @@ impl Limit {
 
     /// What a wait that a signal ended answers: one that began again would end too late if its time
     /// counts from its beginning.
-    pub(super) fn interrupted(self) -> Errno {
+    pub fn interrupted(self) -> Errno {
         match self {
             Self::Never => Errno::ERESTARTSYS,
             Self::After(_) => Errno::EINTR,
@@ -43,7 +44,7 @@ impl Limit {
 }
 
 /// The `struct timespec` at `address`, from now on; 0 = never.
-pub(super) fn relative(address: u64) -> Result<Limit, Errno> {
+pub fn relative(address: u64) -> Result<Limit, Errno> {
     if address == 0 {
         return Ok(Limit::Never);
     }
@@ -52,7 +53,7 @@ pub(super) fn relative(address: u64) -> Result<Limit, Errno> {
 }
 
 /// The `struct timespec` at `address`, on CLOCK_REALTIME or CLOCK_MONOTONIC; 0 = never.
-pub(super) fn absolute(frame: &UserFrame, address: u64, realtime: bool) -> Result<Limit, Errno> {
+pub fn absolute(frame: &UserFrame, address: u64, realtime: bool) -> Result<Limit, Errno> {
     if address == 0 {
         return Ok(Limit::Never);
     }
@@ -74,6 +75,6 @@ fn nanoseconds([seconds, nanoseconds]: [u64; 2]) -> Result<u64, Errno> {
 /// Linux's CLOCK_REALTIME, by way of unused stack of the caller.
 fn real_now(frame: &UserFrame) -> Result<u64, Errno> {
     let scratch = frame.rsp.wrapping_sub(SCRATCH_BELOW_STACK) & !15;
-    super::super::forward(SYS_CLOCK_GETTIME, [0, scratch, 0, 0, 0, 0])?;
+    delegate::forward(SYS_CLOCK_GETTIME, [0, scratch, 0, 0, 0, 0])?;
     nanoseconds(read_words(scratch)?)
 }

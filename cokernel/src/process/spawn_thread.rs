@@ -8,10 +8,10 @@ use crate::arch::{uaccess, UserFrame};
 use crate::delegate::pool;
 use crate::errno::Errno;
 use crate::sync::SpinLock;
-use crate::task::process::{self, Process, ThreadData};
-use crate::task::sched;
+use crate::task::process::Process;
 use crate::task::signal::ThreadSignals;
-use crate::task::thread::{NewThread, Registers, Thread};
+use crate::task::thread::{NewThread, Registers, Thread, ThreadData};
+use crate::task::{current, sched};
 
 /// What the new thread differs in from the one that makes it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,7 +34,7 @@ pub struct Wish {
 ///
 /// `EAGAIN`: too many threads, here or on Linux; `ENOMEM`; `EINTR` if the process is being killed.
 pub fn spawn(frame: &UserFrame, wish: &Wish) -> Result<i32, Errno> {
-    let process = process::current();
+    let process = current::process();
     let (slot, tid) = pool::hire(process)?;
     let thread = make(process, slot, tid, wish).inspect_err(|_| pool::give_back(process, slot))?;
     for address in [wish.parent_tid, wish.child_tid].into_iter().flatten() {

@@ -4,12 +4,12 @@
 use core::sync::atomic::Ordering;
 
 use crate::arch::uaccess;
+use crate::delegate::forward;
 use crate::errno::Errno;
-use crate::syscall::forward;
-use crate::syscall::futex::pi::{self, OWNER, OWNER_DIED, WAITERS};
-use crate::syscall::futex::queue::{self, Queue};
-use crate::syscall::futex::{op, wake_one, SYS_FUTEX};
-use crate::task::process;
+use crate::futex::abi::{op, SYS_FUTEX};
+use crate::futex::pi::{self, OWNER, OWNER_DIED, WAITERS};
+use crate::futex::queue::{self, wake_one, Queue};
+use crate::task::current;
 use crate::task::thread::Thread;
 use crate::user_memory::read_words;
 
@@ -51,7 +51,7 @@ fn release(thread: &Thread, entry: u64, offset: u64, is_pending: bool) {
     let address = (entry & !HAS_OWNER).wrapping_add(offset);
     match queue::find(address, false) {
         // When the worker dies as well, Linux does it.
-        Ok(Queue::Linux) if process::current().is_dying() => return,
+        Ok(Queue::Linux) if current::process().is_dying() => return,
         Ok(_) => {}
         Err(_) => return,
     }

@@ -9,13 +9,15 @@ use ihk_ikc::packet::ProcessHandle;
 
 use crate::arch::time::Deadline;
 use crate::arch::{relax, uaccess};
+use crate::delegate::forward;
 use crate::errno::{Errno, SyscallResult};
+use crate::futex::abi::{op, ALL, SYS_FUTEX};
+use crate::futex::time::Limit;
 use crate::mm::{fault, mirror};
 use crate::sync::{SpinGuard, SpinLock};
-use crate::syscall::futex::time::Limit;
-use crate::task::process::{self, Process};
-use crate::task::sched;
+use crate::task::process::Process;
 use crate::task::thread::Thread;
+use crate::task::{current, sched};
 use crate::{ikc, kargs};
 
 const BUCKETS: usize = 256;
@@ -23,12 +25,12 @@ const BUCKETS: usize = 256;
 /// Which word. What processes share of the partition is known by its frame, everything else by the
 /// address space.
 #[derive(Clone, Copy)]
-pub(super) struct Key {
+pub struct Key {
     /// Whose address `place` is; [`SHARED`]: it is a physical one.
     owner: ProcessHandle,
     place: u64,
     /// Where the process that made the key has the word.
-    pub(super) address: u64,
+    pub address: u64,
 }
 
 /// No process has this handle.
@@ -41,7 +43,7 @@ impl PartialEq for Key {
 }
 
 /// Where the queue of a word is.
-pub(super) enum Queue {
+pub enum Queue {
     /// Here.
     Own(Key),
     /// The word is in a mirrored area: Linux's own queue has everybody who waits there.
@@ -49,7 +51,7 @@ pub(super) enum Queue {
 }
 
 /// A thread that waits.
-pub(super) struct Waiter {
+pub struct Waiter {
     /// Changed by requeueing, under the locks of both buckets. Nothing is locked under it.
     key: SpinLock<Key>,
     bits: u32,
@@ -57,13 +59,13 @@ pub(super) struct Waiter {
     owns: bool,
     /// Set under the lock of its bucket.
     woken: AtomicBool,
-    pub(super) thread: Arc<Thread>,
+    pub thread: Arc<Thread>,
 }
 
 type Bucket = SpinLock<Vec<Arc<Waiter>>>;
 
 /// The waiters of a bucket, locked.
-pub(super) type Waiters = SpinGuard<'static, Vec<Arc<Waiter>>>;
+pub type Waiters = SpinGuard<'static, Vec<Arc<Waiter>>>;
 
 static WAITERS: [Bucket; BUCKETS] = [const { SpinLock::new(Vec::new()) }; BUCKETS];
 
@@ -73,11 +75,11 @@ static WAITERS: [Bucket; BUCKETS] = [const { SpinLock::new(Vec::new()) }; BUCKET
 /// # Errors
 ///
 /// `EINVAL` if it is misaligned, `EFAULT` if shared memory is not there.
-pub(super) fn find(address: u64, private: bool) -> Result<Queue, Errno> {
+pub fn find(address: u64, private: bool) -> Result<Queue, Errno> {
     if address % 4 != 0 {
         return Err(Errno::EINVAL);
     }
-    let process = process::current();
+    let process = current::process();
     let space = &process.space;
     loop {
         let found = space.with(|inner| match inner.areas.find(address) {
@@ -112,7 +114,7 @@ pub(super) fn find(address: u64, private: bool) -> Result<Queue, Errno> {
 
 impl Key {
     /// Whether several processes may wait here.
-    pub(super) fn is_shared(self) -> bool {
+    pub fn is_shared(self) -> bool {
         self.owner == SHARED
     }
 
@@ -122,7 +124,7 @@ impl Key {
     }
 
     /// Locks the bucket of this word.
-    pub(super) fn lock(self) -> Waiters {
+    pub fn lock(self) -> Waiters {
         WAITERS[self.index()].lock()
     }
 }
@@ -135,7 +137,7 @@ impl Waiter {
     }
 
     /// The current thread, waiting at `key`.
-    pub(super) fn new(key: Key, bits: u32, owns: bool) -> Arc<Self> {
+    pub fn new(key: Key, bits: u32, owns: bool) -> Arc<Self> {
         Arc::new(Self {
             key: SpinLock::new(key),
             bits,
@@ -150,22 +152,22 @@ impl Waiter {
     }
 
     /// Whether it waits at `key` for what `owns` says.
-    pub(super) fn is_at(&self, key: Key, owns: bool) -> bool {
+    pub fn is_at(&self, key: Key, owns: bool) -> bool {
         self.key() == key && self.owns == owns
     }
 
     /// Marks it as woken; under the lock of its bucket, from which it has been taken.
-    pub(super) fn mark(&self) {
+    pub fn mark(&self) {
         self.woken.store(true, Ordering::Release);
     }
 
     /// Whether it was woken.
-    pub(super) fn is_woken(&self) -> bool {
+    pub fn is_woken(&self) -> bool {
         self.woken.load(Ordering::Acquire)
     }
 
     /// Takes it out of its bucket, wherever that is by now. Whether it was woken before.
-    pub(super) fn withdraw(self: &Arc<Self>) -> bool {
+    pub fn withdraw(self: &Arc<Self>) -> bool {
         loop {
             let key = self.key();
             let mut waiters = key.lock();
@@ -177,7 +179,7 @@ impl Waiter {
     }
 
     /// Sleeps until woken, out of time, or wanted elsewhere.
-    pub(super) fn sleep(&self, process: &Process, limit: Limit) -> SyscallResult {
+    pub fn sleep(&self, process: &Process, limit: Limit) -> SyscallResult {
         sleep(process, limit, || self.is_woken())
     }
 }
@@ -197,7 +199,7 @@ fn look(is_woken: impl Fn() -> bool) {
 }
 
 /// The current thread sleeps until it `is_woken`, out of time, or wanted elsewhere.
-pub(super) fn sleep(process: &Process, limit: Limit, is_woken: impl Fn() -> bool) -> SyscallResult {
+pub fn sleep(process: &Process, limit: Limit, is_woken: impl Fn() -> bool) -> SyscallResult {
     look(&is_woken);
     let thread = sched::current();
     loop {
@@ -223,7 +225,7 @@ pub(super) fn sleep(process: &Process, limit: Limit, is_woken: impl Fn() -> bool
 /// # Errors
 ///
 /// `EAGAIN` if it is not, `EFAULT`.
-pub(super) fn enter(key: Key, waiter: &Arc<Waiter>, expected: u32) -> Result<(), Errno> {
+pub fn enter(key: Key, waiter: &Arc<Waiter>, expected: u32) -> Result<(), Errno> {
     let mut waiters = key.lock();
     if load(key)? != expected {
         return Err(Errno::EAGAIN);
@@ -233,10 +235,10 @@ pub(super) fn enter(key: Key, waiter: &Arc<Waiter>, expected: u32) -> Result<(),
 }
 
 /// Waits at `key` while the word is `expected`.
-pub(super) fn wait(key: Key, expected: u32, bits: u32, limit: Limit) -> SyscallResult {
+pub fn wait(key: Key, expected: u32, bits: u32, limit: Limit) -> SyscallResult {
     let waiter = Waiter::new(key, bits, false);
     enter(key, &waiter, expected)?;
-    let outcome = waiter.sleep(process::current(), limit);
+    let outcome = waiter.sleep(current::process(), limit);
     if waiter.withdraw() {
         Ok(0)
     } else {
@@ -245,12 +247,12 @@ pub(super) fn wait(key: Key, expected: u32, bits: u32, limit: Limit) -> SyscallR
 }
 
 /// The word, under the lock of its bucket.
-pub(super) fn load(key: Key) -> Result<u32, Errno> {
+pub fn load(key: Key) -> Result<u32, Errno> {
     mirror::without_waiting(|| uaccess::load_u32(key.address)).map_err(|_| Errno::EFAULT)
 }
 
 /// The words of `process` that somebody waits to own.
-pub(super) fn wanted(process: &Process) -> Vec<Key> {
+pub fn wanted(process: &Process) -> Vec<Key> {
     let mut keys = Vec::new();
     for bucket in &WAITERS {
         let waiters = bucket.lock();
@@ -267,7 +269,7 @@ pub(super) fn wanted(process: &Process) -> Vec<Key> {
 }
 
 /// Wakes up to `count` who wait at `key` for one of `bits`; how many.
-pub(super) fn wake(key: Key, count: usize, bits: u32) -> u64 {
+pub fn wake(key: Key, count: usize, bits: u32) -> u64 {
     let woken = {
         let mut waiters = key.lock();
         take(&mut waiters, key, count, bits)
@@ -296,7 +298,7 @@ fn wake_all(woken: &[Arc<Waiter>]) -> u64 {
 
 /// Wakes up to `wake` who wait at `from` and lets up to `most_moved` others wait at `to` instead, if
 /// the word at `from` is `expected`; how many that were together.
-pub(super) fn requeue(
+pub fn requeue(
     from: Key,
     to: Key,
     wake: u32,
@@ -312,7 +314,7 @@ pub(super) fn requeue(
             return Err(Errno::EAGAIN);
         }
     }
-    let woken = take(&mut source, from, wake as usize, super::ALL);
+    let woken = take(&mut source, from, wake as usize, ALL);
     let mut moved = Vec::new();
     source.retain(|waiter| {
         let chosen = moved.len() < most_moved as usize && waiter.is_at(from, false);
@@ -343,5 +345,19 @@ fn lock_both(first: Key, second: Key) -> (Waiters, Option<Waiters>) {
             let guard = second.lock();
             (first.lock(), Some(guard))
         }
+    }
+}
+
+/// Wakes one who waits at `address` of the current process, for others to see.
+pub fn wake_one(address: u64) {
+    match find(address, false) {
+        Ok(Queue::Own(key)) => {
+            wake(key, 1, ALL);
+        }
+        Ok(Queue::Linux) => {
+            // Nobody is there to hear of an error.
+            let _ = forward(SYS_FUTEX, [address, u64::from(op::WAKE), 1, 0, 0, 0]);
+        }
+        Err(_) => {}
     }
 }

@@ -9,7 +9,7 @@ use ihk_ikc::slot;
 use ihk_ikc::slot::{DelegationSlot, SHARED_PAGES, SLOTS_PER_PAGE, SLOT_PAGES};
 use x86_64::PhysAddr;
 
-use crate::delegate::bounce::BouncePart;
+use crate::arch::uaccess;
 use crate::frames::watermark;
 use crate::partition;
 
@@ -28,7 +28,7 @@ impl Slots {
 
     /// Adds page `page`, which is not there yet. `None` without a frame or beyond the last page. The
     /// caller makes sure that nobody else adds it.
-    pub(super) fn add_page(&self, page: usize) -> Option<()> {
+    pub fn add_page(&self, page: usize) -> Option<()> {
         let place = self.0.get(page)?;
         let frame = watermark::alloc_structure()?;
         partition::zero(frame, PAGE_BYTES);
@@ -49,7 +49,7 @@ impl Slots {
 
     /// The `bytes` from byte `at` on of the bounce page of slot `index`; `None` if it has none, or there
     /// is no frame. For the slot's own thread. They end within the page.
-    pub(super) fn bounce_page(&self, index: u32, at: u64, bytes: u64) -> Option<BouncePart> {
+    pub fn bounce_page(&self, index: u32, at: u64, bytes: u64) -> Option<BouncePart> {
         let page = slot::bounce_page(index as usize)?;
         if self.frame(page).is_none() {
             // Nobody needs it: what is kept for tables and stacks is not for this.
@@ -77,5 +77,28 @@ impl Slots {
         // SAFETY: as above; a slot is atomics only, for which zeroed memory is valid, and Linux
         // changes it through atomics, too.
         unsafe { &*slot }
+    }
+}
+
+/// A part of a slot's bounce page, for the length of a call.
+pub struct BouncePart {
+    /// In the kernel's map of the partition.
+    pub start: *mut u8,
+    pub bytes: usize,
+}
+
+impl BouncePart {
+    /// Copies the program's bytes from `address` on.
+    pub fn fill_from(&self, address: u64) -> Result<(), uaccess::Fault> {
+        // SAFETY: `Slots::bounce_page` made it of a frame that stays for as long as the process; the
+        // proxy may write to it meanwhile, which no reference forbids.
+        unsafe { uaccess::read_raw(address, self.start, self.bytes) }
+    }
+
+    /// Copies the first `bytes` of it to the program; `bytes` is no more than the part has.
+    pub fn copy_to(&self, address: u64, bytes: u64) -> Result<(), uaccess::Fault> {
+        let bytes = self.bytes.min(bytes as usize);
+        // SAFETY: as in `fill_from`.
+        unsafe { uaccess::write_raw(address, self.start, bytes) }
     }
 }

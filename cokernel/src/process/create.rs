@@ -15,7 +15,6 @@ use x86_64::PhysAddr;
 use crate::arch::pte::{Flags, PageSize};
 use crate::aspace::populate;
 use crate::aspace::space::{attributes, AddressSpace};
-use crate::delegate::Slots;
 use crate::errno::Errno;
 use crate::frames::{allocator, watermark};
 use crate::mm::{duplicate, window};
@@ -23,6 +22,7 @@ use crate::task::ledger::Ledger;
 use crate::task::process::{self, Parts, Process};
 use crate::task::rlimit_numbers::{AS, STACK};
 use crate::task::signal::ProcessSignals;
+use crate::task::slots::Slots;
 use crate::{arch, partition};
 
 /// How much of the stack's upper end is there from the start: what mcexec writes, and a bit more.

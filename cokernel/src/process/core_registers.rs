@@ -8,15 +8,14 @@ use alloc::vec::Vec;
 use ihk_ikc::process::op;
 use ihk_ikc::view::{FXSAVE_WORDS, REGISTER_WORDS, VIEW_WORDS, XCR0_AT};
 
-use super::process::Process;
-use super::sched;
-use super::signal::Info;
 use crate::arch::time::Deadline;
 use crate::arch::{fpu, relax, UserFrame};
-use crate::delegate;
-use crate::ikc;
 use crate::task::core_registers::Remains;
+use crate::task::process::Process;
+use crate::task::sched;
+use crate::task::signal::Info;
 use crate::task::thread::Registers;
+use crate::{delegate, ikc};
 
 /// How long the other threads may take to end; one that is late is missing in the core.
 const PATIENCE_US: u64 = 1_000_000;

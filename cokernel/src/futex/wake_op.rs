@@ -12,7 +12,7 @@ const SHIFT: u32 = 8;
 /// # Errors
 ///
 /// `EFAULT`, or `ENOSYS` for an operation or comparison Linux does not have.
-pub(super) fn apply(address: u64, code: u32) -> Result<bool, Errno> {
+pub fn apply(address: u64, code: u32) -> Result<bool, Errno> {
     let (operation, comparison) = (code >> 28, code >> 24 & 0xf);
     let argument = signed12(code >> 12);
     let argument = if operation & SHIFT == 0 {

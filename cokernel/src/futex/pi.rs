@@ -7,25 +7,25 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::arch::uaccess;
 use crate::errno::{Errno, SyscallResult};
+use crate::futex::abi::ALL;
+use crate::futex::queue::{self, load, Key, Waiter, Waiters};
+use crate::futex::time::Limit;
 use crate::mm::mirror;
-use crate::syscall::futex::queue::{self, load, Key, Waiter, Waiters};
-use crate::syscall::futex::time::Limit;
-use crate::syscall::futex::ALL;
 use crate::task::process::{self, Process};
-use crate::task::sched;
 use crate::task::thread::Thread;
+use crate::task::{current, sched};
 
 /// Somebody waits: only the kernel may unlock.
-pub(super) const WAITERS: u32 = 0x8000_0000;
+pub const WAITERS: u32 = 0x8000_0000;
 /// The last owner ended without unlocking.
-pub(super) const OWNER_DIED: u32 = 0x4000_0000;
+pub const OWNER_DIED: u32 = 0x4000_0000;
 /// The owner's thread id.
-pub(super) const OWNER: u32 = 0x3fff_ffff;
+pub const OWNER: u32 = 0x3fff_ffff;
 /// Threads of all processes that wait to own a word.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// FUTEX_LOCK_PI.
-pub(super) fn lock(key: Key, limit: Limit) -> SyscallResult {
+pub fn lock(key: Key, limit: Limit) -> SyscallResult {
     let waiter = Waiter::new(key, ALL, true);
     {
         let mut waiters = key.lock();
@@ -35,7 +35,7 @@ pub(super) fn lock(key: Key, limit: Limit) -> SyscallResult {
         waiters.push(waiter.clone());
         WAITING.fetch_add(1, Ordering::SeqCst);
     }
-    let outcome = waiter.sleep(process::current(), limit);
+    let outcome = waiter.sleep(current::process(), limit);
     let owns = waiter.withdraw();
     WAITING.fetch_sub(1, Ordering::SeqCst);
     if owns {
@@ -49,7 +49,7 @@ pub(super) fn lock(key: Key, limit: Limit) -> SyscallResult {
 }
 
 /// FUTEX_TRYLOCK_PI.
-pub(super) fn try_lock(key: Key) -> SyscallResult {
+pub fn try_lock(key: Key) -> SyscallResult {
     let waiters = key.lock();
     if take(key, &waiters, false)? {
         Ok(0)
@@ -59,7 +59,7 @@ pub(super) fn try_lock(key: Key) -> SyscallResult {
 }
 
 /// FUTEX_UNLOCK_PI.
-pub(super) fn unlock(key: Key) -> SyscallResult {
+pub fn unlock(key: Key) -> SyscallResult {
     let mut waiters = key.lock();
     if load(key)? & OWNER != own_id() {
         return Err(Errno::EPERM);
@@ -74,7 +74,7 @@ pub(super) fn unlock(key: Key) -> SyscallResult {
 
 /// The owner of `key`, the current thread, ends without unlocking: who waits first gets it, and
 /// learns that.
-pub(super) fn bequeath(key: Key) -> Result<(), Errno> {
+pub fn bequeath(key: Key) -> Result<(), Errno> {
     let next = hand_over(key, &mut key.lock(), OWNER_DIED)?;
     if let Some(next) = next {
         sched::wake(&next.thread);
@@ -153,7 +153,7 @@ fn is_known(key: Key, owner: u32) -> bool {
         let threads = process.threads();
         threads.iter().any(|thread| id_of(thread.data.tid) == owner)
     };
-    has_owner(process::current()) || key.is_shared() && process::any(has_owner)
+    has_owner(current::process()) || key.is_shared() && process::any(has_owner)
 }
 
 fn exchange(key: Key, old: u32, new: u32) -> Result<bool, Errno> {

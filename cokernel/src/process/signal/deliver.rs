@@ -10,15 +10,14 @@ use ihk_ikc::process::op;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::Errno;
+use crate::futex::robust;
 use crate::mm::fault;
-use crate::process::cpu_limits;
-use crate::syscall::futex::robust;
-use crate::syscall::restart;
+use crate::process::signal::{frame, proxy_mask, restart};
+use crate::process::{core_registers, cpu_limits, exit};
 use crate::task::process::Process;
-use crate::task::signal::send;
-use crate::task::signal::{flag, Action, Info, DEFAULT_HANDLER, IGNORE_HANDLER};
+use crate::task::sched;
+use crate::task::signal::{flag, send, Action, Info, DEFAULT_HANDLER, IGNORE_HANDLER};
 use crate::task::thread::Thread;
-use crate::task::{exit, post_mortem, proxy_mask, sched, signal_frame};
 
 /// Number of kill(2).
 const SYS_KILL: u64 = 62;
@@ -61,7 +60,7 @@ pub fn before_return(frame: &mut UserFrame) {
         thread.take_return_work();
         cpu_limits::look();
         if process.is_dying() {
-            post_mortem::record(process, frame);
+            core_registers::record(process, frame);
             exit::end_thread();
         }
         if process.is_frozen() {
@@ -123,7 +122,7 @@ fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info
     let signals = &thread.data.signals;
     let (mask, stack) = signals.take_handler_start();
     let trap = signals.trap();
-    if signal_frame::push(frame, info, action, mask, stack, trap).is_err() {
+    if frame::push(frame, info, action, mask, stack, trap).is_err() {
         return fail(process, frame, info);
     }
     if action.flags & flag::RESETHAND != 0 {
@@ -152,13 +151,13 @@ fn fail(process: &Process, frame: &UserFrame, info: &Info) {
     if info.signal == SIGSEGV {
         return die(process, frame, info);
     }
-    raise_fault(SIGSEGV, signal_frame::SI_KERNEL, 0);
+    raise_fault(SIGSEGV, frame::SI_KERNEL, 0);
 }
 
 /// The process ends by the signal of `info`; the current thread ends in [`before_return`].
 fn die(process: &Process, frame: &UserFrame, info: &Info) {
     if leaves_core(info.signal) {
-        return post_mortem::end_with_core(process, frame, info);
+        return core_registers::end_with_core(process, frame, info);
     }
     process.end(|| delegate::farewell(op::DIE, u64::from(info.signal)));
 }
@@ -170,7 +169,7 @@ fn die(process: &Process, frame: &UserFrame, info: &Info) {
 /// `EFAULT`: what lies on the stack is no signal frame; the thread has got SIGSEGV.
 pub fn sigreturn(frame: &mut UserFrame) -> Result<(), Errno> {
     let thread = sched::current();
-    match signal_frame::pop(frame) {
+    match frame::pop(frame) {
         Ok((mask, stack)) => {
             thread.data.signals.set_mask(mask);
             thread.data.signals.set_stack(stack);
@@ -178,7 +177,7 @@ pub fn sigreturn(frame: &mut UserFrame) -> Result<(), Errno> {
             Ok(())
         }
         Err(errno) => {
-            raise_fault(SIGSEGV, signal_frame::SI_KERNEL, 0);
+            raise_fault(SIGSEGV, frame::SI_KERNEL, 0);
             Err(errno)
         }
     }
