@@ -3,6 +3,7 @@
 //! it is written.
 
 use cokernel_logic::frames::Place;
+use cokernel_logic::policy::Policy;
 use cokernel_logic::vma::Protection;
 
 use crate::addr::page_down;
@@ -15,7 +16,7 @@ use crate::frames::{pinned, refcount};
 use crate::partition;
 
 /// Makes the page of `address` writable, which `rights` allow: as it is if nobody else has it, else
-/// as a copy. Under the lock of `inner`.
+/// as a copy. Under the lock of `inner`. `default` is the policy of areas that have none of their own.
 ///
 /// # Errors
 ///
@@ -25,6 +26,7 @@ pub fn make_writable(
     inner: &mut Inner,
     address: u64,
     rights: Protection,
+    default: Policy,
 ) -> Result<(), Errno> {
     let whole = inner.table.lookup(address).ok_or(Errno::EFAULT)?;
     run_of(&whole).ok_or(Errno::EFAULT)?;
@@ -38,14 +40,15 @@ pub fn make_writable(
         .map_err(|_| Errno::ENOMEM)?;
     let small = inner.table.lookup(address).ok_or(Errno::EFAULT)?;
     if refcount::is_shared(&small) {
-        replace(space, inner, page_down(address), &small, rights)
+        replace(space, inner, page_down(address), &small, rights, default)
     } else {
         inner.table.protect(address, flags_of(rights));
         Ok(())
     }
 }
 
-/// Puts a copy of `old`, the small page at `address`, in its place and gives `old` up.
+/// Puts a copy of `old`, the small page at `address`, in its place and gives `old` up. `default` as in
+/// [`make_writable`].
 ///
 /// # Errors
 ///
@@ -56,8 +59,9 @@ pub fn replace(
     address: u64,
     old: &Mapping,
     rights: Protection,
+    default: Policy,
 ) -> Result<(), Errno> {
-    let copy = copy_of(old, inner.place_at(address))?;
+    let copy = copy_of(old, inner.place_at(address, default))?;
     inner
         .table
         .replace(address, copy.frame, flags_of(rights))

@@ -13,11 +13,19 @@ use crate::aspace::space::{AddressSpace, Inner, Page};
 use crate::errno::Errno;
 use crate::frames::watermark::has_room_for;
 use crate::frames::{allocator, page_cache, pinned};
-use crate::task::current;
 use crate::{arch, ikc, partition};
 
 /// How much is filled in one go.
 const BREATH_BYTES: u64 = 256 << 10;
+
+/// On whose behalf memory is filled.
+#[derive(Clone, Copy)]
+pub struct Asker {
+    /// The policy of areas that have none of their own.
+    pub policy: Policy,
+    /// Whether it still wants what takes long.
+    pub goes_on: fn() -> bool,
+}
 
 /// Fills `range` of an area with zeroed pages. In between it shows that it lives and serves Linux,
 /// because clearing gigabytes takes longer than Linux waits for an answer.
@@ -25,12 +33,17 @@ const BREATH_BYTES: u64 = 256 << 10;
 /// # Errors
 ///
 /// `ENOMEM`: memory ran out; what is there stays, the rest can come by demand.
-pub fn populate(space: &AddressSpace, range: Range, protection: Protection) -> Result<(), Errno> {
+pub fn populate(
+    space: &AddressSpace,
+    range: Range,
+    protection: Protection,
+    asker: &Asker,
+) -> Result<(), Errno> {
     let mut at = range.start;
     while at < range.end {
-        at = match fill_run(space, at, range, protection) {
+        at = match fill_run(space, at, range, protection, asker) {
             Some(next) => next,
-            None => fill(space, at, range, protection)?,
+            None => fill(space, at, range, protection, asker)?,
         };
         if at % BREATH_BYTES == 0 {
             ikc::beat();
@@ -42,7 +55,7 @@ pub fn populate(space: &AddressSpace, range: Range, protection: Protection) -> R
 
 /// Fills those pages of areas of `kind` that are not there, and come from no file, with zeroes. What cannot come now comes at
 /// the first touch, or fails there.
-pub fn fill_gaps(space: &AddressSpace, kind: Kind) {
+pub fn fill_gaps(space: &AddressSpace, kind: Kind, asker: &Asker) {
     let areas = space.with(|inner| inner.areas.parts(space.window));
     let is_empty = |what: &Attributes| what.kind == kind && what.source == 0;
     for area in areas.iter().filter(|area| is_empty(&area.attributes)) {
@@ -57,7 +70,7 @@ pub fn fill_gaps(space: &AddressSpace, kind: Kind) {
                 start: at,
                 end: start,
             };
-            let _ = populate(space, gap, area.attributes.protection);
+            let _ = populate(space, gap, area.attributes.protection, asker);
             at = behind;
         }
     }
@@ -68,11 +81,17 @@ pub fn fill_gaps(space: &AddressSpace, kind: Kind) {
 /// # Errors
 ///
 /// `ENOMEM`: there are not as many; some may be there.
-pub fn populate_large(space: &AddressSpace, range: Range, what: &Attributes) -> Result<(), Errno> {
+pub fn populate_large(
+    space: &AddressSpace,
+    range: Range,
+    what: &Attributes,
+    asker: &Asker,
+) -> Result<(), Errno> {
     let mut at = range.start;
     while at < range.end {
-        let policy = space.with(|inner| inner.policy_of(what));
-        let page = alloc_giant(space, at, range, &policy).or_else(|| alloc_large(at, &policy));
+        let policy = space.with(|inner| inner.policy_of(what, asker.policy));
+        let page =
+            alloc_giant(space, at, range, &policy, asker).or_else(|| alloc_large(at, &policy));
         let page = page.ok_or(Errno::ENOMEM)?;
         let placed = space.with(|inner| inner.place(at, page, what.protection));
         placed.map_err(|_| {
@@ -114,7 +133,13 @@ fn nearest(policy: &Policy, at: u64) -> Place {
 
 /// A zeroed page of 1 GiB for `at`, if one fits there within `range`, nothing is there yet, and memory
 /// has one. Clearing it takes a while: nothing is locked, and Linux is served in between.
-fn alloc_giant(space: &AddressSpace, at: u64, range: Range, policy: &Policy) -> Option<Page> {
+fn alloc_giant(
+    space: &AddressSpace,
+    at: u64,
+    range: Range,
+    policy: &Policy,
+    asker: &Asker,
+) -> Option<Page> {
     let size = PageSize::Giant;
     let fits = at % size.bytes() == 0 && range.end - at >= size.bytes();
     if !fits || policy.spreads_pages() || !has_room_for(size.bytes()) {
@@ -142,7 +167,7 @@ fn alloc_giant(space: &AddressSpace, at: u64, range: Range, policy: &Policy) -> 
                 ikc::poll();
             }
         }
-        if current::try_process().is_some_and(|process| process.is_dying()) {
+        if !(asker.goes_on)() {
             allocator::free_giant(frame);
             return None;
         }
@@ -152,7 +177,13 @@ fn alloc_giant(space: &AddressSpace, at: u64, range: Range, policy: &Policy) -> 
 
 /// Puts small pages, adjacent in memory, where no large one fits: up to the end of the block of 2 MiB,
 /// but not more than one breath; where the next one goes. `None`: page by page.
-fn fill_run(space: &AddressSpace, at: u64, range: Range, protection: Protection) -> Option<u64> {
+fn fill_run(
+    space: &AddressSpace,
+    at: u64,
+    range: Range,
+    protection: Protection,
+    asker: &Asker,
+) -> Option<u64> {
     let large_fits = at % LARGE_PAGE_BYTES == 0 && range.end - at >= LARGE_PAGE_BYTES;
     let end = range
         .end
@@ -162,7 +193,7 @@ fn fill_run(space: &AddressSpace, at: u64, range: Range, protection: Protection)
     if large_fits || count < 2 || !has_room_for(end - at) {
         return None;
     }
-    let policy = space.with(|inner| inner.policy_at(at));
+    let policy = space.with(|inner| inner.policy_at(at, asker.policy));
     if policy.spreads_pages() {
         return None;
     }
@@ -178,19 +209,26 @@ fn fill_run(space: &AddressSpace, at: u64, range: Range, protection: Protection)
 
 /// Puts a page at `at`; where the next one goes. Linux may touch the area before it is full, and
 /// what came by demand then stays.
-fn fill(space: &AddressSpace, at: u64, range: Range, protection: Protection) -> Result<u64, Errno> {
+fn fill(
+    space: &AddressSpace,
+    at: u64,
+    range: Range,
+    protection: Protection,
+    asker: &Asker,
+) -> Result<u64, Errno> {
     let first = |size: PageSize| Range {
         start: at,
         end: range.end.min(at + size.bytes()),
     };
     let sizes = [PageSize::Giant, PageSize::Large, PageSize::Small];
     for within in sizes.map(first) {
-        let (there, policy) = space.with(|inner| (inner.table.lookup(at), inner.policy_at(at)));
+        let (there, policy) =
+            space.with(|inner| (inner.table.lookup(at), inner.policy_at(at, asker.policy)));
         if let Some(there) = there {
             let bytes = there.size.bytes();
             return Ok((at & !(bytes - 1)) + bytes);
         }
-        let giant = alloc_giant(space, at, within, &policy);
+        let giant = alloc_giant(space, at, within, &policy, asker);
         let page = giant.or_else(|| alloc_for(at, within, &policy));
         let page = page.ok_or(Errno::ENOMEM)?;
         if space
@@ -204,7 +242,8 @@ fn fill(space: &AddressSpace, at: u64, range: Range, protection: Protection) -> 
     Err(Errno::ENOMEM)
 }
 
-/// Gives the page of `address`, which lies in an area that allows it, under the lock of `inner`.
+/// Gives the page of `address`, which lies in an area that allows it, under the lock of `inner`. `default` is
+/// the policy of areas that have none of their own.
 ///
 /// # Errors
 ///
@@ -214,6 +253,7 @@ pub fn demand(
     address: u64,
     area: Range,
     what: &Attributes,
+    default: Policy,
 ) -> Result<(), Errno> {
     let block = Range {
         start: large_down(address),
@@ -236,7 +276,7 @@ pub fn demand(
             end: start + PageSize::Small.bytes(),
         }
     };
-    let page = alloc_for(start, within, &inner.policy_of(what)).ok_or(Errno::ENOMEM)?;
+    let page = alloc_for(start, within, &inner.policy_of(what, default)).ok_or(Errno::ENOMEM)?;
     // A small page may come instead of a large one; it must then be the one that was asked for.
     let start = if page.size == PageSize::Large {
         start

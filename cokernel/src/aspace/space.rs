@@ -19,16 +19,14 @@ use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
 use ihk_ikc::packet::ProcessHandle;
 use x86_64::PhysAddr;
 
+use crate::arch;
 use crate::arch::pte::{Flags, Mapping, PageSize};
-use crate::arch::{self, relax};
 use crate::aspace::page_table::{MapError, PageTable};
 use crate::aspace::shootdown;
 use crate::errno::Errno;
 use crate::frames::extents::RunList;
 use crate::frames::{allocator, refcount, watermark};
 use crate::sync::SpinLock;
-use crate::task::process::Process;
-use crate::task::{current, sched};
 
 /// Most areas of one address space: Linux's default `vm.max_map_count`, 65,530, less what the proxy
 /// has beside its window, which is cut into as many pieces.
@@ -38,7 +36,7 @@ const MAX_RUNS: usize = 8192;
 
 /// See the module documentation.
 pub struct AddressSpace {
-    /// Address of the thread that holds the layout lock; 0: nobody.
+    /// Who holds the layout lock, see [`Self::layout`].
     layout: AtomicUsize,
     inner: SpinLock<Inner>,
     /// The table as the hardware sees it.
@@ -89,15 +87,6 @@ pub enum LockNew {
     Filled,
     /// Locked when they are touched.
     OnFault,
-}
-
-/// The right to move areas; given back on drop.
-pub struct LayoutGuard<'a>(&'a AtomicUsize);
-
-impl Drop for LayoutGuard<'_> {
-    fn drop(&mut self) {
-        self.0.store(0, Ordering::Release);
-    }
 }
 
 impl AddressSpace {
@@ -159,30 +148,9 @@ impl AddressSpace {
         self.hardware.root
     }
 
-    /// Waits for the right to move areas. Its holder may wait for Linux, but never for ever.
-    pub fn lock_layout(&self) -> LayoutGuard<'_> {
-        let me = this_thread();
-        let take = || {
-            self.layout
-                .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
-        };
-        while take().is_err() {
-            relax();
-            crate::ikc::poll();
-            sched::yield_now();
-        }
-        LayoutGuard(&self.layout)
-    }
-
-    /// Waits while another thread moves areas; whether one did. As [`Self::lock_layout`], but for who may have
-    /// the right already.
-    pub fn await_layout(&self) -> bool {
-        let holder = self.layout.load(Ordering::Acquire);
-        if holder == 0 || holder == this_thread() {
-            return false;
-        }
-        drop(self.lock_layout());
-        true
+    /// Who may move areas: the number of whoever holds the layout lock, 0: nobody. For [`crate::mm::layout`].
+    pub fn layout(&self) -> &AtomicUsize {
+        &self.layout
     }
 
     /// Forgets translations of `range` on every CPU that may have them.
@@ -216,11 +184,6 @@ impl AddressSpace {
             && range.end % PAGE_BYTES == 0
             && self.window.covers(&range)
     }
-}
-
-/// What the layout lock knows the current thread by.
-fn this_thread() -> usize {
-    core::ptr::from_ref(sched::current()).addr()
 }
 
 impl Inner {
@@ -373,18 +336,9 @@ impl Inner {
         self.policies.get(index).copied()
     }
 
-    /// The policy of an area with the attributes `what`: its own, or that of the current thread if it
-    /// is one of this address space.
-    pub fn policy_of(&self, what: &Attributes) -> Policy {
-        if let Some(policy) = self.own_policy(what) {
-            return policy;
-        }
-        let is_ours =
-            |process: &&Arc<Process>| Arc::ptr_eq(&process.space.hardware, self.table.space());
-        match current::try_process().filter(is_ours) {
-            Some(_) => *sched::current().data.policy.lock(),
-            None => Policy::default(),
-        }
+    /// The policy of an area with the attributes `what`: its own, else `default`.
+    pub fn policy_of(&self, what: &Attributes, default: Policy) -> Policy {
+        self.own_policy(what).unwrap_or(default)
     }
 
     /// Where the pages of an area with the attributes `what` come from, if that is a file.
@@ -399,15 +353,17 @@ impl Inner {
         sources.into_iter().filter_map(forget).collect()
     }
 
-    /// The policy at `address`.
-    pub fn policy_at(&self, address: u64) -> Policy {
+    /// The policy at `address`, where areas have that of their own or `default`.
+    pub fn policy_at(&self, address: u64, default: Policy) -> Policy {
         let area = self.areas.find(address);
-        area.map_or_else(Policy::default, |area| self.policy_of(&area.attributes))
+        area.map_or_else(Policy::default, |area| {
+            self.policy_of(&area.attributes, default)
+        })
     }
 
-    /// Where a small page at `address` comes from.
-    pub fn place_at(&self, address: u64) -> Place {
-        self.policy_at(address)
+    /// Where a small page at `address` comes from; see [`Self::policy_at`].
+    pub fn place_at(&self, address: u64, default: Policy) -> Place {
+        self.policy_at(address, default)
             .place(arch::cpu_node(), address / PAGE_BYTES)
     }
 

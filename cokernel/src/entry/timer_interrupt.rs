@@ -4,8 +4,7 @@
 use crate::arch::time;
 use crate::failure;
 use crate::process::cpu_limits;
-use crate::task::sched;
-use crate::task::timer;
+use crate::task::{sched, timer};
 
 /// The timer fired on this CPU.
 pub fn interrupt() {

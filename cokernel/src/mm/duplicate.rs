@@ -19,6 +19,7 @@ use crate::errno::Errno;
 use crate::frames::extents::{run_of, RunList};
 use crate::frames::{pinned, refcount, watermark};
 use crate::mm::{mirror, revoke};
+use crate::task::current;
 use crate::task::process::Process;
 use crate::{ikc, partition};
 
@@ -86,7 +87,12 @@ fn fill_shared_areas(parent: &AddressSpace) -> Result<(), Errno> {
         what.shared && what.protection.is_accessible() && !mirror::is_mirrored(area)
     };
     for area in areas.iter().filter(is_shared) {
-        populate::populate(parent, area.range, area.attributes.protection)?;
+        populate::populate(
+            parent,
+            area.range,
+            area.attributes.protection,
+            &current::asker(parent),
+        )?;
     }
     Ok(())
 }
@@ -218,7 +224,14 @@ fn copy_pinned_in(child: &AddressSpace, inner: &mut Inner, area: &Area) -> Resul
             let pinned =
                 run_of(&page).is_some_and(|run| exposed::any_set(partition::exposed_bits(), run));
             if pinned {
-                cow::replace(child, inner, small, &page, area.attributes.protection)?;
+                cow::replace(
+                    child,
+                    inner,
+                    small,
+                    &page,
+                    area.attributes.protection,
+                    current::policy_in(child),
+                )?;
             }
         }
     }

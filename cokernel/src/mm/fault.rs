@@ -209,15 +209,22 @@ fn resolve_locked(
         Some(mapping) if permits(&mapping, access) => Ok(()),
         _ if mirror::is_mirrored(&area) => Err(FaultError::Mirrored),
         Some(_) if access.write => {
-            cow::make_writable(space, inner, addr, rights).map_err(|_| FaultError::OutOfMemory)
+            cow::make_writable(space, inner, addr, rights, current::policy_in(space))
+                .map_err(|_| FaultError::OutOfMemory)
         }
         // The table lags behind the areas only while the layout changes.
         Some(_) => Err(FaultError::Forbidden),
         None if area.attributes.kind == Kind::Special => Err(FaultError::Unmapped),
         None if area.attributes.source != 0 => resolve_in_file(space, inner, addr, access, &area),
         None if area.attributes.kind == Kind::File => Err(FaultError::PastEnd),
-        None => populate::demand(inner, addr, area.range, &area.attributes)
-            .map_err(|_| FaultError::OutOfMemory),
+        None => populate::demand(
+            inner,
+            addr,
+            area.range,
+            &area.attributes,
+            current::policy_in(space),
+        )
+        .map_err(|_| FaultError::OutOfMemory),
     }
 }
 
@@ -236,7 +243,8 @@ fn resolve_in_file(
         return Ok(());
     }
     let rights = area.attributes.protection;
-    cow::make_writable(space, inner, addr, rights).map_err(|_| FaultError::OutOfMemory)
+    cow::make_writable(space, inner, addr, rights, current::policy_in(space))
+        .map_err(|_| FaultError::OutOfMemory)
 }
 
 fn permits(mapping: &Mapping, access: Access) -> bool {

@@ -3,6 +3,7 @@
 
 pub mod duplicate;
 pub mod fault;
+pub mod layout;
 pub mod load;
 pub mod migrate;
 pub mod mirror;

@@ -11,6 +11,7 @@ use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use crate::arch::time::Deadline;
 use crate::frames::{pinned, watermark};
 use crate::sync::SpinLock;
+use crate::task::current;
 use crate::task::process::{self, Process};
 use crate::{ikc, klog};
 
@@ -29,7 +30,10 @@ static VICTIM: SpinLock<Option<Victim>> = SpinLock::new(None);
 /// again; `false`: there is nothing to be had.
 pub fn relieve(asker: &Arc<Process>, address: u64) -> bool {
     let has_room = watermark::has_room_for(LARGE_PAGE_BYTES);
-    let mode = asker.space.with(|inner| inner.policy_at(address).mode);
+    let default = current::policy_in(&asker.space);
+    let mode = asker
+        .space
+        .with(|inner| inner.policy_at(address, default).mode);
     if pinned::recheck() || has_room && mode != Mode::Bind {
         return true;
     }

@@ -18,6 +18,7 @@ use crate::aspace::space::{attributes, AddressSpace};
 use crate::errno::Errno;
 use crate::frames::{allocator, watermark};
 use crate::mm::{duplicate, window};
+use crate::task::current;
 use crate::task::ledger::Ledger;
 use crate::task::process::{self, Parts, Process};
 use crate::task::rlimit_numbers::{AS, STACK};
@@ -172,7 +173,7 @@ fn add_stack(space: &AddressSpace, place: Range, protection: Protection) -> Resu
         ..attributes(Kind::Stack, protection)
     };
     space.with(|inner| inner.add_area(initial, what))?;
-    populate::populate(space, initial, protection)
+    populate::populate(space, initial, protection, &current::asker(space))
 }
 
 fn add_heap(space: &AddressSpace, place: Range) -> Result<(), Errno> {

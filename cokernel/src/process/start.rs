@@ -12,9 +12,9 @@ use crate::errno::Errno;
 use crate::sync::SpinLock;
 use crate::task::ledger::Placement;
 use crate::task::process::{Newborn, Process};
-use crate::task::sched;
 use crate::task::signal::ThreadSignals;
 use crate::task::thread::{NewThread, Registers, Thread, ThreadData};
+use crate::task::{current, sched};
 
 impl Process {
     /// Makes the main thread and lets it run: where its parent forked, or at `entry` with stack
@@ -32,7 +32,7 @@ impl Process {
         if !window.contains(entry) || !window.contains(stack) {
             return Err(Errno::EINVAL);
         }
-        populate::fill_gaps(&self.space, Kind::Segment);
+        populate::fill_gaps(&self.space, Kind::Segment, &current::asker(&self.space));
         let Placement { affinity, policy } = self.ledger.placement();
         self.run_main(Newborn {
             frame: UserFrame::new(entry, stack),

@@ -81,7 +81,7 @@ fn grow(process: &Process, start: u64, range: Range) -> Result<(), Errno> {
         return Err(Errno::ENOMEM);
     }
     space.with(|inner| inner.add_area(range, what))?;
-    let grown = populate::populate(space, range, HEAP)
+    let grown = populate::populate(space, range, HEAP, &current::asker(space))
         .and_then(|()| window::sync(space, range).map_err(window::errno_of));
     if grown.is_err() {
         unmap::unmap(process, range)?;

@@ -280,9 +280,9 @@ fn map_anonymous(
     what.on_demand = !at_once && !huge;
     space.with(|inner| inner.add_area(range, what))?;
     if huge {
-        populate::populate_large(space, range, &what)?;
+        populate::populate_large(space, range, &what, &current::asker(space))?;
     } else if at_once {
-        populate::populate(space, range, wish.protection)?;
+        populate::populate(space, range, wish.protection, &current::asker(space))?;
     }
     window::sync(space, range).map_err(window::errno_of)
 }
@@ -386,7 +386,7 @@ fn copy_file(process: &Process, range: Range, wish: &Wish, at_once: bool) -> Res
     );
     match result {
         0 => {}
-        1 => populate::populate(space, range, loading)?,
+        1 => populate::populate(space, range, loading, &current::asker(space))?,
         errno => return Err(Errno::from_linux(errno)),
     }
     space.with(|inner| window::record(inner, range, loading.is_read_only()));

@@ -198,7 +198,7 @@ fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
         }
     } else if what.protection.is_accessible() && (what.locked || !what.on_demand) {
         // What does not come now comes at the first touch, or fails there.
-        let _ = populate::populate(space, range, what.protection);
+        let _ = populate::populate(space, range, what.protection, &current::asker(space));
     }
     window::sync(space, range).map_err(window::errno_of)
 }

@@ -14,9 +14,9 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use cokernel_logic::runqueue::RunQueue;
 use spin::Once;
 
-use crate::arch::fpu::FpuState;
+use crate::arch::fpu::{self, FpuState};
 use crate::arch::time::{ticks_to_ns, Deadline};
-use crate::arch::{self, apic, context, fpu, pte, UserFrame};
+use crate::arch::{self, apic, context, pte, UserFrame};
 use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
 use crate::frames::{allocator, prezero};
