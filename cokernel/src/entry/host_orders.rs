@@ -11,7 +11,7 @@ use x86_64::PhysAddr;
 
 use crate::errno::{to_register, Errno};
 use crate::frames::page_cache;
-use crate::mm::{fault, load, mirror, named, revoke};
+use crate::mm::{fault, file_mapping, load, mirror, revoke};
 use crate::process::{create, pending_fork, view};
 use crate::task::process::{self, Process};
 use crate::task::{sched, signal};
@@ -219,7 +219,7 @@ fn resolve(token: u64, process: ProcessHandle, address: u64, write: bool) {
 fn name_file(token: u64, process: ProcessHandle, range: Option<Range>, source: Source) {
     let process = process::find(process).ok_or(Errno::ESRCH);
     let range = range.ok_or(Errno::EINVAL);
-    let named = process.and_then(|process| named::name(&process, range?, source));
+    let named = process.and_then(|process| file_mapping::name(&process, range?, source));
     ikc::send(&ToLinux::FileNamed {
         token,
         result: to_register(named.map(|_| 0)),

@@ -12,7 +12,7 @@ use crate::aspace::space::{AddressSpace, Inner};
 use crate::aspace::{cow, populate, stack_growth};
 use crate::errno::Errno;
 use crate::ikc;
-use crate::mm::named::{self, Wanted};
+use crate::mm::file_mapping::{self, Wanted};
 use crate::mm::{mirror, oom};
 use crate::task::process::Process;
 use crate::task::{current, sched};
@@ -94,7 +94,7 @@ fn await_layout(process: &Process) -> bool {
 }
 
 fn fetch(process: &Process, wanted: &Wanted, addr: u64, access: Access) -> Result<(), FaultError> {
-    match named::fetch(process, wanted) {
+    match file_mapping::fetch(process, wanted) {
         Ok(()) => Ok(()),
         Err(Errno::ENOMEM) => Err(FaultError::OutOfMemory),
         // Another thread may have mapped something else there meanwhile.
@@ -146,7 +146,7 @@ pub fn bring_in(process: &Process, addr: u64, write: bool) -> Result<(), Errno> 
     loop {
         // Each time around Linux has loaded the page, or will end the loop.
         match resolve(&process.space, addr, Access { write, exec: false }) {
-            Err(FaultError::InFile(wanted)) => named::fetch(process, &wanted)?,
+            Err(FaultError::InFile(wanted)) => file_mapping::fetch(process, &wanted)?,
             result => return result.map_err(|error| errno_of(&error)),
         }
     }
@@ -238,7 +238,7 @@ fn resolve_in_file(
 ) -> Result<(), FaultError> {
     let source = inner.source_of(&area.attributes);
     let source = source.ok_or(FaultError::PastEnd)?;
-    named::map_kept(space, inner, addr, area, &source).map_err(FaultError::InFile)?;
+    file_mapping::map_kept(space, inner, addr, area, &source).map_err(FaultError::InFile)?;
     if !access.write {
         return Ok(());
     }

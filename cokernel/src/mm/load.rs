@@ -6,7 +6,7 @@
 //! ```text
 //!  Linux (mcctrl's populate.rs)            co-kernel
 //!  NameFile(file, page, bytes) ──────────► the areas know it; kept ones: mapped
-//!   … somebody touches a page that is not there ([`super::named`]) …
+//!   … somebody touches a page that is not there ([`super::file_mapping`]) …
 //!  LoadPages(edition, page, count) ──────► kept ones: mapped; frames for the others: a loan
 //!  reads the file into them  ◄──────────── PagesLent(list)
 //!  PagesRead(loan, count, kept) ─────────► kept or the process's own: mapped; the rest is free again

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Memory: the partition's frames, the kernel heap, address spaces.
+//! User memory that may ask Linux: faults, mirrored pages, files, what is revoked, unmapped and copied for forks.
 
-pub mod duplicate;
 pub mod fault;
+pub mod file_mapping;
+pub mod fork_copy;
 pub mod layout;
 pub mod load;
 pub mod migrate;
 pub mod mirror;
-pub mod named;
 pub mod oom;
+pub mod proxy_rights;
 pub mod revoke;
 pub mod unmap;
-pub mod window;

@@ -7,7 +7,7 @@ use ihk_ikc::layout::LARGE_PAGE_BYTES;
 
 use crate::errno::Errno;
 use crate::frames::refcount;
-use crate::mm::{mirror, named, revoke, window};
+use crate::mm::{file_mapping, mirror, proxy_rights, revoke};
 use crate::task::process::Process;
 use crate::{ikc, partition};
 
@@ -29,7 +29,7 @@ pub fn unmap(process: &Process, range: Range) -> Result<(), Errno> {
         mirror::forget(&process.space, range);
     }
     if removed.iter().any(|area| area.attributes.source != 0) {
-        named::forget_unused(process);
+        file_mapping::forget_unused(process);
     }
     empty(process, range)
 }
@@ -60,7 +60,7 @@ pub fn empty(process: &Process, range: Range) -> Result<(), Errno> {
         at = taken.end;
     }
     if linux_had_some && range.bytes() >= LARGE_PAGE_BYTES {
-        window::drop_tables(range);
+        proxy_rights::drop_tables(range);
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::aspace::populate;
 use crate::aspace::space::{attributes, AddressSpace};
 use crate::errno::Errno;
 use crate::frames::{allocator, watermark};
-use crate::mm::{duplicate, window};
+use crate::mm::{fork_copy, proxy_rights};
 use crate::task::current;
 use crate::task::ledger::Ledger;
 use crate::task::process::{self, Parts, Process};
@@ -49,7 +49,7 @@ fn make(handle: ProcessHandle, mailbox: &CreateMailbox, cpu: u32) -> Result<Proc
     match fill(&space, mailbox).and_then(|()| parts(image)) {
         Ok(parts) => Ok(Process::new(handle, image.pid, cpu, Arc::new(space), parts)),
         Err(errno) => {
-            duplicate::discard(&space);
+            fork_copy::discard(&space);
             Err(errno)
         }
     }
@@ -149,7 +149,7 @@ fn add_segment(space: &AddressSpace, place: Range, protection: Protection) -> Re
     space.with(|inner| inner.add_area(place, attributes(Kind::Segment, protection)))?;
     // mcexec makes these read-only before it starts the program.
     if protection.is_read_only() {
-        space.with(|inner| window::record(inner, place, true));
+        space.with(|inner| proxy_rights::record(inner, place, true));
     }
     Ok(())
 }

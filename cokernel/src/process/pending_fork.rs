@@ -14,7 +14,7 @@ use ihk_ikc::packet::ProcessHandle;
 use crate::aspace::space::AddressSpace;
 use crate::errno::Errno;
 use crate::frames::allocator;
-use crate::mm::duplicate;
+use crate::mm::fork_copy;
 use crate::sync::SpinLock;
 use crate::task::process::{self, Parts, Process};
 
@@ -79,7 +79,7 @@ impl Unborn {
         self.parts.slots.frames().for_each(allocator::free_small);
         allocator::free_small(self.parts.revoke_array);
         if self.space.remove_user() {
-            duplicate::discard(&self.space);
+            fork_copy::discard(&self.space);
         }
     }
 }

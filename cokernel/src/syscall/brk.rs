@@ -9,7 +9,7 @@ use crate::aspace::populate;
 use crate::aspace::space::{attributes, LockNew};
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::watermark;
-use crate::mm::{unmap, window};
+use crate::mm::{proxy_rights, unmap};
 use crate::process::limits;
 use crate::task::process::Process;
 use crate::task::{current, rlimit_numbers};
@@ -82,7 +82,7 @@ fn grow(process: &Process, start: u64, range: Range) -> Result<(), Errno> {
     }
     space.with(|inner| inner.add_area(range, what))?;
     let grown = populate::populate(space, range, HEAP, &current::asker(space))
-        .and_then(|()| window::sync(space, range).map_err(window::errno_of));
+        .and_then(|()| proxy_rights::sync(space, range).map_err(proxy_rights::errno_of));
     if grown.is_err() {
         unmap::unmap(process, range)?;
     }

@@ -5,47 +5,26 @@ use crate::addr::USER_END;
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
 use crate::process::spawn_thread::{self, Wish};
-use crate::syscall::fork;
 use crate::syscall::identity::as_value;
+use crate::syscall::{clone_flags, fork};
 use crate::user_memory::read_bytes;
 
-/// Flags of Linux.
-pub mod flag {
-    pub(in crate::syscall) const VM: u64 = 0x100;
-    pub(in crate::syscall) const FS: u64 = 0x200;
-    pub(in crate::syscall) const FILES: u64 = 0x400;
-    pub(in crate::syscall) const SIGHAND: u64 = 0x800;
-    pub(in crate::syscall) const PIDFD: u64 = 0x1000;
-    pub(in crate::syscall) const VFORK: u64 = 0x4000;
-    pub(in crate::syscall) const PTRACE: u64 = 0x2000;
-    pub(in crate::syscall) const THREAD: u64 = 0x1_0000;
-    pub(in crate::syscall) const SYSVSEM: u64 = 0x4_0000;
-    pub(in crate::syscall) const SETTLS: u64 = 0x8_0000;
-    pub(in crate::syscall) const PARENT_SETTID: u64 = 0x10_0000;
-    pub(in crate::syscall) const CHILD_CLEARTID: u64 = 0x20_0000;
-    pub(in crate::syscall) const DETACHED: u64 = 0x40_0000;
-    pub(in crate::syscall) const UNTRACED: u64 = 0x80_0000;
-    pub(in crate::syscall) const CHILD_SETTID: u64 = 0x100_0000;
-    /// Namespaces of the child's own: mounts, cgroups, host name, IPC, network. Not of users and
-    /// processes: the co-kernel knows both by the ids that its first processes had.
-    pub(in crate::syscall) const NAMESPACES: u64 =
-        0x2_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x4000_0000;
-    pub(in crate::syscall) const IO: u64 = 0x8000_0000;
-    pub(in crate::syscall) const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
-}
-
 /// What makes a child a thread; the worker that stands for it shares all that with the others.
-const THREAD: u64 =
-    flag::VM | flag::FS | flag::FILES | flag::SIGHAND | flag::THREAD | flag::SYSVSEM;
+const THREAD: u64 = clone_flags::VM
+    | clone_flags::FS
+    | clone_flags::FILES
+    | clone_flags::SIGHAND
+    | clone_flags::THREAD
+    | clone_flags::SYSVSEM;
 
 /// What a thread may ask for besides. Nobody traces, so the flags about that mean nothing.
-const OPTIONAL: u64 = flag::PTRACE
-    | flag::SETTLS
-    | flag::PARENT_SETTID
-    | flag::CHILD_CLEARTID
-    | flag::DETACHED
-    | flag::UNTRACED
-    | flag::CHILD_SETTID;
+const OPTIONAL: u64 = clone_flags::PTRACE
+    | clone_flags::SETTLS
+    | clone_flags::PARENT_SETTID
+    | clone_flags::CHILD_CLEARTID
+    | clone_flags::DETACHED
+    | clone_flags::UNTRACED
+    | clone_flags::CHILD_SETTID;
 
 /// The signal a child sends when it ends lies in the lowest bits of clone's flags; threads send none.
 const EXIT_SIGNAL: u64 = 0xff;
@@ -73,8 +52,8 @@ pub fn clone(frame: &mut UserFrame) -> SyscallResult {
         child_tid,
         tls,
     };
-    if request.flags & flag::PIDFD != 0
-        && request.flags & (flag::PARENT_SETTID | flag::DETACHED) != 0
+    if request.flags & clone_flags::PIDFD != 0
+        && request.flags & (clone_flags::PARENT_SETTID | clone_flags::DETACHED) != 0
     {
         return Err(Errno::EINVAL);
     }
@@ -92,7 +71,7 @@ pub fn clone3(frame: &mut UserFrame) -> SyscallResult {
     let words = read_args(address, bytes)?;
     let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, rest @ ..] =
         words;
-    if exit_signal != 0 && flags & flag::THREAD != 0 || (stack == 0) != (stack_bytes == 0) {
+    if exit_signal != 0 && flags & clone_flags::THREAD != 0 || (stack == 0) != (stack_bytes == 0) {
         return Err(Errno::EINVAL);
     }
     if rest.iter().any(|word| *word != 0) {
@@ -127,7 +106,7 @@ fn read_args(address: u64, bytes: u64) -> Result<[u64; WORDS], Errno> {
 
 fn perform(frame: &UserFrame, request: &Request) -> SyscallResult {
     check(request.flags)?;
-    if request.flags & flag::THREAD == 0 {
+    if request.flags & clone_flags::THREAD == 0 {
         return fork_as(frame, request);
     }
     if request.flags & THREAD != THREAD || request.flags & !(THREAD | OPTIONAL) != 0 {
@@ -136,10 +115,10 @@ fn perform(frame: &UserFrame, request: &Request) -> SyscallResult {
     let given = |flag, value| (request.flags & flag != 0).then_some(value);
     let wish = Wish {
         stack: request.stack,
-        thread_pointer: given(flag::SETTLS, request.tls),
-        parent_tid: given(flag::PARENT_SETTID, request.parent_tid),
-        child_tid: given(flag::CHILD_SETTID, request.child_tid),
-        clear_child_tid: given(flag::CHILD_CLEARTID, request.child_tid),
+        thread_pointer: given(clone_flags::SETTLS, request.tls),
+        parent_tid: given(clone_flags::PARENT_SETTID, request.parent_tid),
+        child_tid: given(clone_flags::CHILD_SETTID, request.child_tid),
+        clear_child_tid: given(clone_flags::CHILD_CLEARTID, request.child_tid),
     };
     if wish.thread_pointer.is_some_and(|base| base >= USER_END) {
         return Err(Errno::EPERM);
@@ -167,15 +146,18 @@ pub fn fork(frame: &mut UserFrame) -> SyscallResult {
 
 /// vfork(2).
 pub fn vfork(frame: &mut UserFrame) -> SyscallResult {
-    fork::fork(frame, &fork::Wish::plain(flag::VM | flag::VFORK))
+    fork::fork(
+        frame,
+        &fork::Wish::plain(clone_flags::VM | clone_flags::VFORK),
+    )
 }
 
 /// Combinations that make no sense.
 fn check(flags: u64) -> Result<(), Errno> {
     let has = |flag| flags & flag != 0;
-    let lonely_thread = has(flag::THREAD) && !has(flag::SIGHAND);
-    let lonely_handlers = has(flag::SIGHAND) && !has(flag::VM);
-    let shared_and_cleared = has(flag::SIGHAND) && has(flag::CLEAR_SIGHAND);
+    let lonely_thread = has(clone_flags::THREAD) && !has(clone_flags::SIGHAND);
+    let lonely_handlers = has(clone_flags::SIGHAND) && !has(clone_flags::VM);
+    let shared_and_cleared = has(clone_flags::SIGHAND) && has(clone_flags::CLEAR_SIGHAND);
     if lonely_thread || lonely_handlers || shared_and_cleared {
         return Err(Errno::EINVAL);
     }

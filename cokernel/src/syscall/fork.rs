@@ -15,11 +15,10 @@ use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::{allocator, watermark};
-use crate::mm::duplicate;
+use crate::mm::fork_copy;
 use crate::process::pending_fork::{self, Unborn};
 use crate::process::vfork;
-use crate::syscall::clone::flag;
-use crate::syscall::rlimit;
+use crate::syscall::{clone_flags, rlimit};
 use crate::task::ledger::Ledger;
 use crate::task::process::{Newborn, Parts, Process, Release};
 use crate::task::signal::{SignalStack, ThreadSignals};
@@ -29,19 +28,19 @@ use crate::task::{current, sched};
 use crate::user_memory::{uint, write_u32};
 
 /// What a child process may be asked for; everything else is another kind of thing, or is not there.
-const KNOWN: u64 = flag::VM
-    | flag::VFORK
-    | flag::SETTLS
-    | flag::PARENT_SETTID
-    | flag::CHILD_SETTID
-    | flag::CHILD_CLEARTID
-    | flag::PIDFD
-    | flag::CLEAR_SIGHAND
-    | flag::NAMESPACES
+const KNOWN: u64 = clone_flags::VM
+    | clone_flags::VFORK
+    | clone_flags::SETTLS
+    | clone_flags::PARENT_SETTID
+    | clone_flags::CHILD_SETTID
+    | clone_flags::CHILD_CLEARTID
+    | clone_flags::PIDFD
+    | clone_flags::CLEAR_SIGHAND
+    | clone_flags::NAMESPACES
     | MEANINGLESS;
 
 /// Nobody traces here, and who shares an I/O context with whom cannot be seen.
-const MEANINGLESS: u64 = flag::PTRACE | flag::UNTRACED | flag::IO;
+const MEANINGLESS: u64 = clone_flags::PTRACE | clone_flags::UNTRACED | clone_flags::IO;
 const SIGCHLD: u64 = 17;
 /// Number of pidfd_open(2).
 const SYS_PIDFD_OPEN: u64 = 434;
@@ -91,7 +90,7 @@ impl Wish {
 ///
 /// `EINVAL` for what Linux refuses or is not supported, `ENOMEM`, `EAGAIN`, as fork(2).
 pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
-    let bad_tls = wish.has(flag::SETTLS) && wish.tls >= USER_END;
+    let bad_tls = wish.has(clone_flags::SETTLS) && wish.tls >= USER_END;
     if wish.flags & !KNOWN != 0 || wish.exit_signal != SIGCHLD {
         return Err(Errno::EINVAL);
     }
@@ -100,18 +99,20 @@ pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
     }
     let process = current::process();
     rlimit::tell(process);
-    let release = wish.has(flag::VFORK).then(|| Arc::new(vfork::prepare()));
+    let release = wish
+        .has(clone_flags::VFORK)
+        .then(|| Arc::new(vfork::prepare()));
     let pid = {
         // Until the worker has forked: its record of the window's rights must fit the copy.
         let _layout = process.space.lock_layout();
         let unborn = prepare(process, frame, wish, release.clone())?;
         bring_up(process, unborn, wish)?
     };
-    if wish.has(flag::PARENT_SETTID) {
+    if wish.has(clone_flags::PARENT_SETTID) {
         // As in Linux, the child exists whether or not this can be told.
         let _ = write_u32(wish.parent_tid, pid);
     }
-    if wish.has(flag::PIDFD) {
+    if wish.has(clone_flags::PIDFD) {
         give_pidfd(pid, wish.pidfd);
     }
     if let Some(release) = release {
@@ -132,12 +133,12 @@ fn give_pidfd(pid: u32, address: u64) {
 /// Has the worker fork.
 fn bring_up(process: &Process, unborn: Unborn, wish: &Wish) -> Result<u32, Errno> {
     let number = pending_fork::put(unborn);
-    let tid_address = if wish.has(flag::CHILD_SETTID) {
+    let tid_address = if wish.has(clone_flags::CHILD_SETTID) {
         wish.child_tid
     } else {
         0
     };
-    let namespaces = wish.flags & flag::NAMESPACES;
+    let namespaces = wish.flags & clone_flags::NAMESPACES;
     let result = delegate::call(op::FORK, [number, tid_address, namespaces, 0, 0, 0]);
     if let Some(unborn) = pending_fork::take(number, process.handle) {
         unborn.discard();
@@ -156,17 +157,17 @@ fn prepare(
         allocator::free_small(revoke_array);
         return Err(Errno::ENOMEM);
     };
-    let space = if wish.has(flag::VM) {
-        Ok(duplicate::share_with_child(process))
+    let space = if wish.has(clone_flags::VM) {
+        Ok(fork_copy::share_with_child(process))
     } else {
-        duplicate::duplicate(process).map(Arc::new)
+        fork_copy::duplicate(process).map(Arc::new)
     };
     let space = space.inspect_err(|_| {
         allocator::free_small(revoke_array);
         slots.frames().for_each(allocator::free_small);
     })?;
     let signals = process.signals.inherit();
-    let cleared = if wish.has(flag::CLEAR_SIGHAND) {
+    let cleared = if wish.has(clone_flags::CLEAR_SIGHAND) {
         signals.clear_handlers()
     } else {
         SignalSet::EMPTY
@@ -203,12 +204,12 @@ fn newborn(frame: &UserFrame, wish: &Wish) -> Newborn {
         frame.rsp = wish.stack;
     }
     let mut registers = Registers::of_current();
-    if wish.has(flag::SETTLS) {
+    if wish.has(clone_flags::SETTLS) {
         registers.fs_base = wish.tls;
     }
     let signals = ThreadSignals::new(me.data.signals.mask());
     // A child on another stack of the same memory must not share the signal stack.
-    let keeps_stack = !wish.has(flag::VM) || wish.has(flag::VFORK);
+    let keeps_stack = !wish.has(clone_flags::VM) || wish.has(clone_flags::VFORK);
     signals.set_stack(if keeps_stack {
         me.data.signals.stack()
     } else {
@@ -218,7 +219,7 @@ fn newborn(frame: &UserFrame, wish: &Wish) -> Newborn {
         frame,
         registers,
         signals,
-        clear_child_tid: if wish.has(flag::CHILD_CLEARTID) {
+        clear_child_tid: if wish.has(clone_flags::CHILD_CLEARTID) {
             wish.child_tid
         } else {
             0

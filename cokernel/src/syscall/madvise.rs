@@ -8,7 +8,7 @@ use ihk_ikc::process::op;
 use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
-use crate::mm::{fault, mirror, named, unmap};
+use crate::mm::{fault, file_mapping, mirror, unmap};
 use crate::task::current;
 use crate::task::process::Process;
 use crate::user_memory::int;
@@ -131,7 +131,7 @@ fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
         Deed::Hint { .. } => Ok(()),
         Deed::Drop { .. } if what.shared => Ok(()),
         Deed::Drop { .. } => {
-            named::look_anew(&process.space, part);
+            file_mapping::look_anew(&process.space, part);
             unmap::empty(process, part.range)
         }
         Deed::Remove => unmap::wipe(process, part.range),

@@ -13,16 +13,14 @@ use crate::aspace::space::{attributes, LockNew};
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::watermark;
-use crate::mm::{mirror, unmap, window};
+use crate::mm::{mirror, proxy_rights, unmap};
 use crate::partition::GIANT_BYTES;
 use crate::process::limits;
+use crate::syscall::protection::{self, PROT_READ, PROT_WRITE};
 use crate::task::current;
 use crate::task::process::Process;
 use crate::user_memory::uint;
 
-const PROT_READ: u32 = 1;
-const PROT_WRITE: u32 = 2;
-const PROT_EXEC: u32 = 4;
 const MAP_TYPE: u32 = 0xf;
 const MAP_SHARED: u32 = 1;
 const MAP_PRIVATE: u32 = 2;
@@ -90,17 +88,6 @@ impl Wish {
     }
 }
 
-/// The rights `prot` asks for; bits that mean nothing here are ignored, as on Linux.
-pub fn protection_of(prot: u64) -> Protection {
-    let prot = uint(prot);
-    Protection {
-        read: prot & PROT_READ != 0,
-        write: prot & PROT_WRITE != 0,
-        exec: prot & PROT_EXEC != 0,
-        key: 0,
-    }
-}
-
 /// mmap(2).
 pub fn mmap(frame: &mut UserFrame) -> SyscallResult {
     let wish = check(frame.args())?;
@@ -154,7 +141,7 @@ fn check(args: [u64; 6]) -> Result<Wish, Errno> {
         hint,
         bytes,
         align: unit.max(largest_page(bytes)),
-        protection: protection_of(prot),
+        protection: protection::protection_of(prot),
         flags,
         fd,
         offset,
@@ -284,7 +271,7 @@ fn map_anonymous(
     } else if at_once {
         populate::populate(space, range, wish.protection, &current::asker(space))?;
     }
-    window::sync(space, range).map_err(window::errno_of)
+    proxy_rights::sync(space, range).map_err(proxy_rights::errno_of)
 }
 
 /// Shared files are Linux's pages; so are large private ones, of which a program often touches little,
@@ -328,7 +315,7 @@ fn map_in_linux(
     };
     space.with(|inner| {
         inner.add_area(range, what)?;
-        window::record(inner, range, false);
+        proxy_rights::record(inner, range, false);
         Ok(())
     })?;
     let flags = u64::from(wish.flags & !(MAP_FIXED_NOREPLACE | MAP_STACK) | MAP_FIXED);
@@ -365,7 +352,7 @@ fn copy_file(process: &Process, range: Range, wish: &Wish, at_once: bool) -> Res
     };
     space.with(|inner| inner.add_area(range, attributes(Kind::File, loading)))?;
     if loading.write {
-        window::sync(space, range).map_err(window::errno_of)?;
+        proxy_rights::sync(space, range).map_err(proxy_rights::errno_of)?;
     }
     let rights = u64::from(PROT_READ)
         | if loading.write {
@@ -389,7 +376,7 @@ fn copy_file(process: &Process, range: Range, wish: &Wish, at_once: bool) -> Res
         1 => populate::populate(space, range, loading, &current::asker(space))?,
         errno => return Err(Errno::from_linux(errno)),
     }
-    space.with(|inner| window::record(inner, range, loading.is_read_only()));
+    space.with(|inner| proxy_rights::record(inner, range, loading.is_read_only()));
     if !wish.protection.is_accessible() {
         super::mprotect::change(process, range, wish.protection)?;
     }

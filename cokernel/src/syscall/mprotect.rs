@@ -9,10 +9,9 @@ use ihk_ikc::process::op;
 use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
-use crate::mm::{mirror, revoke, window};
+use crate::mm::{mirror, proxy_rights, revoke};
 use crate::process::limits;
-use crate::syscall::mmap::protection_of;
-use crate::syscall::pkey;
+use crate::syscall::protection::{self, protection_of};
 use crate::task::current;
 use crate::task::process::Process;
 use crate::user_memory::uint;
@@ -42,7 +41,7 @@ pub(super) fn protect([start, bytes, prot, ..]: [u64; 6], key: Option<i32>) -> S
         .ok_or(Errno::ENOMEM)?;
     let process = current::process();
     let _layout = process.space.lock_layout();
-    let key = key.map(|key| pkey::taken(process, key)).transpose()?;
+    let key = key.map(|key| protection::taken(process, key)).transpose()?;
     if growth & PROT_GROWSDOWN != 0 {
         let area = process
             .space
@@ -140,7 +139,7 @@ pub fn change(process: &Process, range: Range, protection: Protection) -> Result
         space.flush(range);
     }
     if protection.is_accessible() {
-        return window::sync(space, range).map_err(window::errno_of);
+        return proxy_rights::sync(space, range).map_err(proxy_rights::errno_of);
     }
     let seen = space.with(|inner| inner.exposed_frames(range));
     revoke::withdraw(process, range, seen);

@@ -11,7 +11,7 @@ use crate::aspace::populate;
 use crate::aspace::space::{Inner, Page};
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::watermark;
-use crate::mm::{mirror, named, revoke, unmap, window};
+use crate::mm::{file_mapping, mirror, proxy_rights, revoke, unmap};
 use crate::process::limits;
 use crate::syscall::madvise;
 use crate::syscall::mmap::find_place;
@@ -200,7 +200,7 @@ fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
         // What does not come now comes at the first touch, or fails there.
         let _ = populate::populate(space, range, what.protection, &current::asker(space));
     }
-    window::sync(space, range).map_err(window::errno_of)
+    proxy_rights::sync(space, range).map_err(proxy_rights::errno_of)
 }
 
 /// Moves what lies in `old` to `new`, which is free, and grows or shrinks it on the way.
@@ -254,7 +254,7 @@ fn remap_file(process: &Process, area: &Area, old: Range, new: Range) -> Syscall
     space.with(|inner| inner.areas.remove(old));
     mirror::forget(space, old);
     space.with(|inner| {
-        window::record(inner, new, false);
+        proxy_rights::record(inner, new, false);
         inner.add_area(new, area.attributes)
     })?;
     Ok(new.start)
@@ -294,8 +294,8 @@ fn move_pages(
         inner.add_area(to, what)?;
         inner.set_rights(to, what.protection)
     })?;
-    named::forget_unused(process);
-    window::sync(space, to).map_err(window::errno_of)?;
+    file_mapping::forget_unused(process);
+    proxy_rights::sync(space, to).map_err(proxy_rights::errno_of)?;
     Ok(Area {
         range: to,
         attributes: what,

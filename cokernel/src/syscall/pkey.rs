@@ -4,9 +4,8 @@
 
 use crate::arch::{protection_key, UserFrame};
 use crate::errno::{Errno, SyscallResult};
-use crate::syscall::mprotect;
+use crate::syscall::{mprotect, protection};
 use crate::task::current;
-use crate::task::process::Process;
 use crate::user_memory::int;
 
 /// What a key may forbid: any access, writes.
@@ -43,20 +42,7 @@ pub fn pkey_alloc(frame: &mut UserFrame) -> SyscallResult {
 /// pkey_free(2). Pages that have the key keep it.
 pub fn pkey_free(frame: &mut UserFrame) -> SyscallResult {
     let process = current::process();
-    let key = taken(process, int(frame.args()[0]))?;
+    let key = protection::taken(process, int(frame.args()[0]))?;
     process.space.with(|inner| inner.keys &= !(1 << key));
     Ok(0)
-}
-
-/// `key`, if it is one that `process` has allocated.
-///
-/// # Errors
-///
-/// `EINVAL`.
-pub(super) fn taken(process: &Process, key: i32) -> Result<u8, Errno> {
-    let known = u8::try_from(key).ok();
-    let taken = process.space.with(|inner| inner.keys);
-    known
-        .filter(|key| *key < protection_key::KEYS && taken & 1 << key != 0)
-        .ok_or(Errno::EINVAL)
 }

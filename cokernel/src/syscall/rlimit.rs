@@ -76,7 +76,7 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
 }
 
 /// A new limit of CPU time. Linux has the say, and counts what the proxy uses; the co-kernel counts the
-/// program's own time ([`cpu_timer`]).
+/// program's own time ([`crate::process::cpu_limits`]).
 fn limit_cpu(pid: u64, new: u64, old: u64) -> SyscallResult {
     let wanted = read_words::<2>(new)?;
     // Linux reads the words again: another thread may have changed them.

@@ -9,7 +9,7 @@ use crate::addr::{is_page_aligned, page_down};
 use crate::arch::UserFrame;
 use crate::aspace::space::attributes;
 use crate::errno::{Errno, SyscallResult};
-use crate::mm::{mirror, unmap, window};
+use crate::mm::{mirror, proxy_rights, unmap};
 use crate::process::limits;
 use crate::syscall::mmap::find_place;
 use crate::task::current;
@@ -85,7 +85,7 @@ fn attach(process: &Process, id: u64, range: Range, flags: u32) -> Result<(), Er
     what.shared = true;
     process.space.with(|inner| {
         inner.add_area(range, what)?;
-        window::record(inner, range, false);
+        proxy_rights::record(inner, range, false);
         inner.attached.insert(range.start, range.bytes());
         Ok(())
     })?;

@@ -65,7 +65,7 @@ pub fn cancel(ticket: Ticket) -> bool {
     timers.is_some_and(|timers| timers.lock().waiting.remove(&ticket.key).is_some())
 }
 
-/// The running thread shares this CPU: [`sched::request_resched`] after `slice_ns`, unless a slice
+/// The running thread shares this CPU: [`crate::task::sched::request_resched`] after `slice_ns`, unless a slice
 /// is running already.
 pub fn start_slice(slice_ns: u64) {
     let mut timers = local().lock();

@@ -21,7 +21,7 @@ const HELD: u64 = 1 << 10;
 /// The protection key of a leaf.
 const KEY_SHIFT: u32 = 59;
 const KEY: u64 = 0xf << KEY_SHIFT;
-/// Software: see [`PageTable::note_use`].
+/// Software: a delegated call has used the page, see [`crate::aspace::page_table::PageTable::note_use`].
 pub const USED: u64 = 1 << 11;
 const NO_EXECUTE: u64 = 1 << 63;
 pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
