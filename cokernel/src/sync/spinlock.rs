@@ -35,9 +35,7 @@ impl<T: ?Sized> SpinLock<T> {
             if let Some(guard) = self.try_lock() {
                 return guard;
             }
-            while self.locked.load(Ordering::Relaxed) {
-                arch::relax();
-            }
+            wait_while(&self.locked);
         }
     }
 
@@ -57,6 +55,15 @@ impl<T: ?Sized> SpinLock<T> {
             core::hint::spin_loop();
         }
         SpinGuard { lock: self }
+    }
+}
+
+/// Apart from the lock, so that the way of one that is free is short wherever it is inlined.
+#[cold]
+#[inline(never)]
+fn wait_while(locked: &AtomicBool) {
+    while locked.load(Ordering::Relaxed) {
+        arch::relax();
     }
 }
 

@@ -222,6 +222,7 @@ pub fn request_attention(cpu: u32, what: u32) {
 
 /// One turn of a spin loop: PAUSE, and a look whether another CPU waits for a TLB shootdown here,
 /// or whether the instance is stopping: both ask for [`attention`].
+#[inline]
 pub fn relax() {
     core::hint::spin_loop();
     if this_cpu().attention.load(Ordering::Relaxed) != 0 {
@@ -230,6 +231,7 @@ pub fn relax() {
 }
 
 #[cold]
+#[inline(never)]
 fn attend() {
     let attention = &this_cpu().attention;
     // Taken back before it is served: who asks meanwhile asks once more.
