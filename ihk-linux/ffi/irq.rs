@@ -13,6 +13,7 @@ struct Constant<T>(T);
 // SAFETY: never written; Linux only reads it.
 unsafe impl<T> Sync for Constant<T> {}
 
+#[allow(clippy::disallowed_methods, reason = "`as_char_ptr` is not const")]
 static CHIP: Constant<bindings::irq_chip> = Constant(bindings::irq_chip {
     name: c"IHK-IPI".as_ptr().cast(),
     irq_ack: Some(bindings::irq_chip_ack_parent),
@@ -84,7 +85,7 @@ unsafe extern "C" fn allocate(
                 core::ptr::null_mut(),
                 Some(bindings::handle_edge_irq),
                 core::ptr::null_mut(),
-                c"edge".as_ptr().cast(),
+                c"edge".as_char_ptr(),
             );
         }
     }
@@ -121,7 +122,7 @@ impl Domain {
             bindings::__irq_domain_alloc_fwnode(
                 bindings::IRQCHIP_FWNODE_NAMED,
                 0,
-                c"IHK-IPI".as_ptr().cast(),
+                c"IHK-IPI".as_char_ptr(),
                 core::ptr::null_mut(),
                 core::ptr::null_mut(),
             )

@@ -41,6 +41,8 @@ pub(crate) mod workqueue;
     unreachable_pub,
     unsafe_op_in_unsafe_fn,
     clippy::all,
+    clippy::pedantic,
+    clippy::restriction,
     reason = "made by bindgen"
 )]
 #[path = "../extra_bindings.rs"]

@@ -32,8 +32,8 @@ impl LiveLog {
         let at = pages::to_virtual(region.phys).cast::<KmsgRing>();
         // SAFETY: the caller's promise; nobody else looks yet.
         unsafe { core::ptr::addr_of_mut!((*at).capacity).write(bytes) };
-        // SAFETY: the caller's promise; the co-kernel changes the ring by atomics only.
         Ok(Self {
+            // SAFETY: the caller's promise; the co-kernel changes the ring by atomics only.
             header: unsafe { Shared::in_region(region, 0)? },
             text,
         })

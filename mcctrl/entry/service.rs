@@ -23,18 +23,18 @@ pub(crate) static SERVICE: Shared = Shared(Service {
     ioctl: on_ioctl,
 });
 
-unsafe extern "C" fn attach(os: u32) -> i32 {
+extern "C" fn attach(os: u32) -> i32 {
     match instances::attach(os) {
         Ok(()) => 0,
         Err(error) => error.to_errno(),
     }
 }
 
-unsafe extern "C" fn detach(os: u32) {
+extern "C" fn detach(os: u32) {
     instances::detach(os);
 }
 
-unsafe extern "C" fn programs(os: u32) -> u32 {
+extern "C" fn programs(os: u32) -> u32 {
     instances::get(os).map_or(0, |instance| instance.program_count())
 }
 
@@ -47,7 +47,7 @@ unsafe extern "C" fn packet(os: u32, cpu: u32, words: *const PacketWords) {
     instances::with(os, |instance| inbox::receive(instance, cpu, &packet));
 }
 
-unsafe extern "C" fn on_ioctl(os: u32, command: u32, argument: usize) -> isize {
+extern "C" fn on_ioctl(os: u32, command: u32, argument: usize) -> isize {
     match ioctl::serve(os, command, argument) {
         Ok(()) => 0,
         Err(error) => error.to_errno() as isize,

@@ -59,9 +59,9 @@ unsafe fn special_page_locked(mm: *mut bindings::mm_struct, address: usize) -> O
         return None;
     }
     let phys = (look.pfn as u64).wrapping_mul(PAGE_BYTES);
-    // SAFETY: ordinary memory has a `struct page`; the page table lock keeps the mapping, and with
-    // it the page, until we have our own reference.
     let page = if is_ordinary_memory(phys) {
+        // SAFETY: ordinary memory has a `struct page`; the page table lock keeps the mapping, and
+        // with it the page, until we have our own reference.
         unsafe { PageRef::try_get(phys) }
     } else {
         None

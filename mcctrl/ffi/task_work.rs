@@ -55,7 +55,7 @@ pub(crate) fn add<T: HasTaskWork>(owner: &Arc<T>) -> bool {
     let task = Task::current_raw();
     // SAFETY: `current` is valid; others change the word atomically.
     let flags = unsafe { core::ptr::addr_of!((*task).thread_info.flags).read_volatile() };
-    if flags as usize & SOMETHING_ELSE != 0 {
+    if flags & SOMETHING_ELSE != 0 {
         return false;
     }
     // The code that runs later must still be there.

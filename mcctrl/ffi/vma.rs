@@ -142,7 +142,7 @@ unsafe extern "C" fn on_huge_fault<T: AreaOps>(
 
 /// Maps nothing; its presence lets [`on_fault`] run under the area's own lock, which halves the
 /// cost of a fault.
-unsafe extern "C" fn on_map_pages(
+extern "C" fn on_map_pages(
     _: *mut bindings::vm_fault,
     _: c_ulong,
     _: c_ulong,
@@ -188,7 +188,7 @@ unsafe extern "C" fn on_mprotect<T: AreaOps>(
 }
 
 /// No memory policy, which also keeps NUMA balancing away.
-unsafe extern "C" fn on_get_policy(
+extern "C" fn on_get_policy(
     _: *mut bindings::vm_area_struct,
     _: c_ulong,
     _: *mut c_ulong,

@@ -33,6 +33,7 @@ trait Word: Copy {
 macro_rules! impl_word {
     ($($t:ty),*) => {$(
         impl Word for $t {
+            #[allow(clippy::cast_lossless, reason = "some fields are as wide as a word, or signed")]
             fn to_word(self) -> u64 { self as u64 }
             #[allow(clippy::cast_possible_truncation, reason = "narrow fields are cut, see Word")]
             fn from_word(word: u64) -> Self { word as Self }

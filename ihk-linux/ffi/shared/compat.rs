@@ -88,6 +88,7 @@ pub(crate) type HandlerResult = bindings::irqreturn_t;
 /// `IRQ_HANDLED` of `include/linux/irqreturn.h`.
 // SAFETY: a C enumeration, as large as this, of which 1 is one of the values.
 #[allow(dead_code, reason = "mcctrl has no interrupts")]
+#[allow(clippy::useless_transmute, reason = "not the same type in all kernels")]
 pub(crate) const HANDLED: HandlerResult = unsafe { core::mem::transmute::<u32, HandlerResult>(1) };
 
 /// 2^`order` pages of `node` as one folio, or null. May sleep, if `flags` say so.
