@@ -4,12 +4,13 @@
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::build::{output, sync::sync};
 use crate::paths;
 use crate::setup::catalogue::Wanted;
 use crate::setup::kernel::{self, Kernel, Prepared};
-use crate::setup::{buildroot, cache, chroot::Chroot, host};
+use crate::setup::{buildroot, cache, chroot::Chroot, clippy, host};
 use crate::ui;
 
 /// Module folders in the order in which they are built: each sees the symbols of those before it.
@@ -64,6 +65,31 @@ fn begin_anew_for_other_packages(target: &Target) -> Result<()> {
     fs::write(&made_with, objects).with_context(|| made_with.display().to_string())
 }
 
+/// What counts as a fault besides what the lints of Linux's own build deny.
+const LINTS: &str = "-Dwarnings";
+
+/// Has clippy look at the modules, in a build folder of its own.
+///
+/// # Errors
+/// It finds something; the modules do not build, or clippy cannot be had.
+pub fn lint(wanted: &Wanted) -> Result<()> {
+    let mut target = Target::of(kernel::stock(wanted)?)?;
+    let name = format!("clippy-{}", target.kernel.release);
+    target.folder = paths::target().join("kbuild").join(name);
+    let chroot = target.chroot().bind(&clippy::prepare()?, "/clippy");
+    for name in MODULES.iter().chain([&SHARED]) {
+        sync(&paths::repository().join(name), &target.folder.join(name))?;
+    }
+    for (name, object) in MODULES.iter().zip(["ihk.o", "mcctrl.o"]) {
+        bindings(&target, &chroot, &target.folder.join(name), name)?;
+        let mut make = target.make(&chroot, name);
+        make.args(["CLIPPY=1", "CLIPPY_DRIVER=/clippy/clippy-driver"]);
+        make.args([&format!("KRUSTFLAGS={LINTS}"), object]);
+        ui::logged(&format!("clippy of {name}"), &mut make)?;
+    }
+    Ok(())
+}
+
 /// The kernel that is built for, with what, and where.
 struct Target {
     kernel: Kernel,
@@ -87,14 +113,31 @@ impl Target {
             kernel,
         })
     }
+
+    /// Where make runs: the kernel and the modules' folders are seen there.
+    fn chroot(&self) -> Chroot {
+        Chroot::new(&self.build_root)
+            .bind(&self.prepared.source, "/source")
+            .bind(&self.prepared.objects, "/linux")
+            .bind(&self.folder, "/src")
+    }
+
+    /// A make for the module in the folder `name`; what is to be made can be added.
+    fn make(&self, chroot: &Chroot, name: &str) -> Command {
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut make = chroot.command("make");
+        make.args(["-C", "/linux", "CC=x86_64-linux-gnu-gcc-14"]);
+        make.arg(format!("-j{jobs}"));
+        let suffix = self.kernel.id.flavour.suffix();
+        make.arg(format!("LOCALVERSION={suffix}"));
+        make.arg(format!("M=/src/{name}"));
+        make
+    }
 }
 
 fn compile(target: &Target, present: &[&str]) -> Result<()> {
     let folder = &target.folder;
-    let chroot = Chroot::new(&target.build_root)
-        .bind(&target.prepared.source, "/source")
-        .bind(&target.prepared.objects, "/linux")
-        .bind(folder, "/src");
+    let chroot = target.chroot();
     let mut symbols = Vec::new();
     let mut changed = false;
     for name in present {
@@ -136,19 +179,7 @@ fn bindings(target: &Target, chroot: &Chroot, folder: &Path, name: &str) -> Resu
 }
 
 fn make(target: &Target, chroot: &Chroot, name: &str, symbols: &[String]) -> Result<()> {
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut make = chroot.command("make");
-    make.args([
-        "-C",
-        "/linux",
-        "CC=x86_64-linux-gnu-gcc-14",
-        &format!("-j{jobs}"),
-    ]);
-    make.arg(format!(
-        "LOCALVERSION={}",
-        target.kernel.id.flavour.suffix()
-    ))
-    .arg(format!("M=/src/{name}"));
+    let mut make = target.make(chroot, name);
     make.arg(format!("KBUILD_EXTRA_SYMBOLS={}", symbols.join(" ")))
         .arg("modules");
     ui::logged(

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::assumptions;
+use crate::build::modules;
 use crate::paths;
 use crate::setup::kernel;
 use crate::syscalls;
@@ -58,9 +59,11 @@ impl Check {
         kernel.prepared()?;
         let table = || syscalls::check_numbers(&kernel);
         let assumed = || assumptions::check(&kernel);
+        let modules = || modules::lint(&self.kernel.wanted());
         Ok(failures(&[
             ("system call table", &table),
             ("assumptions about Linux", &assumed),
+            ("clippy of the modules", &modules),
         ]))
     }
 }

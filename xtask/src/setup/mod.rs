@@ -9,6 +9,7 @@ pub mod cache;
 pub mod catalogue;
 pub mod chroot;
 pub mod clearing;
+pub mod clippy;
 pub mod guest_tree;
 pub mod host;
 pub mod kernel;
