@@ -133,8 +133,10 @@ impl Tree {
             let below = join(children, &name);
             self.add_items(sources, Some(parent), file, &below, items)?
         } else {
-            // What is generated is not there.
             let Some((file, children)) = self.find(sources, parent, children, &item) else {
+                // What is generated is not there: its items are as foreign as another crate's.
+                let (path, public) = (Vec::new(), false);
+                self.modules[parent].bind(&name, Binding::Use { path, public });
                 return Ok(());
             };
             self.modules[parent].is_folder = true;

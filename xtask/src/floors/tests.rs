@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Small made-up parts, and what must be found in them.
 
-use super::{circles, Sources, Survey};
+use super::{circles, Import, Sources, Survey};
 
 /// Three floors: `low`, `middle` and `high`.
 const PAGE: &str = "\
@@ -107,7 +107,7 @@ fn super_of_super_is_followed() {
         ["mcexec/src/low/deep.rs:1 (floor 1) imports mcexec/src/high.rs (floor 3)"]
     );
     // An item of the folder's own file counts as that file, also if a macro makes it.
-    let to = |import: &super::Import| survey.tree.files[import.to].as_str();
+    let to = |import: &Import| survey.tree.files[import.to].as_str();
     assert!(survey
         .imports
         .iter()
@@ -220,7 +220,10 @@ fn modules_with_a_path_are_followed() {
         ("mcctrl/mcctrl.rs", "mod fault; mod ffi; #[path = \"../ihk-ikc/src/proto/mod.rs\"] mod proto;"),
         ("mcctrl/fault.rs", "use crate::proto::packet::Word; use crate::ffi::lock;"),
         ("mcctrl/ffi/mod.rs", "#[path = \"../../ihk-linux/ffi/lock.rs\"] pub(crate) mod lock; #[path = \"../extra_bindings.rs\"] mod made;"),
-        ("ihk-linux/ffi/lock.rs", "use crate::fault::f;"),
+        (
+            "ihk-linux/ffi/lock.rs",
+            "use crate::fault::f; use super::made::generated;",
+        ),
         ("ihk-ikc/src/proto/mod.rs", "pub mod packet;"),
         ("ihk-ikc/src/proto/packet.rs", "pub struct Word;"),
     ]);
@@ -228,6 +231,9 @@ fn modules_with_a_path_are_followed() {
     let name = |file: usize| survey.tree.files[file].as_str();
     let circle: Vec<_> = survey.circles[0].iter().map(|&file| name(file)).collect();
     assert_eq!(circle, ["mcctrl/fault.rs", "ihk-linux/ffi/lock.rs"]);
+    // What is generated is imported from nowhere.
+    let to_folder = |it: &&Import| name(it.to) == "mcctrl/ffi/mod.rs";
+    assert_eq!(survey.imports.iter().filter(to_folder).count(), 0);
     assert!(survey
         .imports
         .iter()
