@@ -82,7 +82,7 @@ pub(crate) fn open_window<T: WindowOps>(owner: Arc<T>) -> Result<(ARef<File>, Ma
     // SAFETY: name and operations live for ever; the file takes over the reference in `private`.
     let file = from_err_ptr(unsafe {
         extra::anon_inode_create_getfile(
-            c"[mckernel-window]".as_ptr().cast(),
+            c"[mckernel-window]".as_char_ptr(),
             &T::file_operations().0,
             private.cast_mut().cast(),
             (bindings::O_RDWR | bindings::O_CLOEXEC) as c_int,

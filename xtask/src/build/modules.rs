@@ -76,6 +76,7 @@ pub fn lint(wanted: &Wanted) -> Result<()> {
     let mut target = Target::of(kernel::stock(wanted)?)?;
     let name = format!("clippy-{}", target.kernel.release);
     target.folder = paths::target().join("kbuild").join(name);
+    begin_anew_for_other_packages(&target)?;
     let chroot = target.chroot().bind(&clippy::prepare()?, "/clippy");
     for name in MODULES.iter().chain([&SHARED]) {
         sync(&paths::repository().join(name), &target.folder.join(name))?;

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use crate::assumptions;
 use crate::build::modules;
+use crate::floors;
 use crate::paths;
 use crate::setup::kernel;
 use crate::syscalls;
@@ -16,7 +17,7 @@ use crate::ui;
 use crate::unsafe_list;
 use crate::vm::options::KernelOption;
 
-/// Check format, lints, documentation, licence headers and spin loops
+/// Check format, lints, documentation, licence headers, spin loops and what imports what
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// Write what is generated (docs/syscalls.md, docs/unsafe.md) instead of comparing it
@@ -32,12 +33,14 @@ type Named<'a> = (&'static str, &'a dyn Fn() -> Result<()>);
 impl Check {
     pub(super) fn run(self) -> Result<i32> {
         let page = || syscalls::check_page(self.update);
+        let imports = || floors::check(paths::repository());
         let unsafe_code = || unsafe_list::check(self.update);
         let mut failed = failures(&[
             ("format", &format),
             ("licence headers", &headers),
             ("spin loops", &spin_loops),
             ("unsafe list", &unsafe_code),
+            ("floors", &imports),
             ("system call page", &page),
             ("clippy", &clippy),
             ("documentation", &documentation),

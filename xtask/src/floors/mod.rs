@@ -25,12 +25,15 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use anyhow::Result;
+use anyhow::{ensure, Context, Result};
+use std::path::Path;
 
 use imports::Import;
 use modules::Tree;
 pub(crate) use parts::Sources;
 use table::Floors;
+
+use crate::ui;
 
 /// The page with the tables of floors.
 pub(crate) const PAGE: &str = "docs/architecture.md";
@@ -122,4 +125,23 @@ impl Survey {
         }
         faults
     }
+}
+
+/// Checks all parts of the clone at `root`, and says how large the largest circle of each is.
+///
+/// # Errors
+/// A file cannot be parsed, or the faults, one line each.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    let sources = Sources::read(root)?;
+    let page = std::fs::read_to_string(root.join(PAGE)).context(PAGE)?;
+    let mut faults = Vec::new();
+    let mut sizes = Vec::new();
+    for part in parts::PARTS {
+        let survey = Survey::new(&sources, part, &page)?;
+        sizes.push(format!("{part} {}", survey.largest()));
+        faults.extend(survey.faults(&sources));
+    }
+    ui::say(&format!("largest circles of imports: {}", sizes.join(", ")));
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
 }
