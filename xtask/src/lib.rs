@@ -16,6 +16,7 @@ pub mod commands;
 mod floors;
 pub mod lock;
 pub mod paths;
+pub mod route;
 pub mod setup;
 pub mod syscalls;
 mod testing;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Linux's orders to this CPU, one packet each.
+//! Linux's orders to this CPU, one packet each. Hop 8a of a delegated call wakes its thread here.
 
 use alloc::sync::Arc;
 

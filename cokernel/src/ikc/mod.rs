@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Inter-kernel communication: the packets of this CPU's channel, and doorbells both ways.
+//! Hop 4a of a delegated call whose worker sleeps. Inter-kernel communication: the packets of this CPU's channel, and doorbells both ways.
 //!
 //! Ring rule: a CPU's `to_cokernel` ring always asks for the doorbell, except while the idle loop
 //! polls it. Linux's side always wants the doorbell.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The system call table: every number of Linux on x86-64, up to 7.3, one row per line.
+//! Hop 2 of a system call looks it up here. The system call table: every number of Linux on x86-64, up to 7.3, one row per line.
 //!
 //! `Local(f)`: done here. `Delegate`: performed by the thread's worker on Linux, as it is; possible
 //! because pointers mean the same there. `ThreadState`: as `Delegate`, but it changes what the thread

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Page tables of x86-64 with four levels: the bits of an entry, where the entry for an address stands,
-//! and where an address leads.
+//! and where an address leads. Hop 7 of a delegated call reads them.
 //!
 //! The co-kernel writes the tables of its programs, and mcctrl reads them to map the same frames. ihk.ko
 //! writes the tables that co-kernel CPUs start on. A reader takes each entry once, because the tables

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The delegation slot: one per app thread, in a page the co-kernel and mcexec share. The hot path
+//! Hop 4 of a delegated call: the delegation slot, one per app thread, in a page that the co-kernel
+//! and mcexec share. The hot path
 //! of a delegated call is two transfers of the slot's first cache line, and no kernel entry.
 //!
 //! One state word, changed by swap and compare-and-swap only. Low byte = phase, then flags:

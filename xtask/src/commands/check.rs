@@ -11,6 +11,7 @@ use crate::assumptions;
 use crate::build::modules;
 use crate::floors;
 use crate::paths;
+use crate::route;
 use crate::setup::kernel;
 use crate::syscalls;
 use crate::ui;
@@ -41,6 +42,7 @@ impl Check {
             ("spin loops", &spin_loops),
             ("unsafe list", &unsafe_code),
             ("floors", &imports),
+            ("route of a delegated call", &route::check),
             ("system call page", &page),
             ("clippy", &clippy),
             ("documentation", &documentation),
