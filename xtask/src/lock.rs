@@ -143,7 +143,9 @@ mod tests {
     impl Killed {
         /// A run that was killed in the middle of its work.
         fn new(name: &str, in_chroot: bool) -> Self {
-            let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+            // A chroot has temporary files of its own.
+            let name = format!("{name}-{}", std::process::id());
+            let folder = crate::paths::target().join(name);
             fs::create_dir_all(&folder).unwrap();
             if in_chroot {
                 fs::write(folder.join("in-chroot"), "").unwrap();
