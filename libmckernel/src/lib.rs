@@ -8,15 +8,21 @@
 //! `include/mckernel.h`. Guarantees and limits: `docs/flexsc-and-sakura.md`.
 #![deny(unsafe_code)]
 
+#[cfg(not(loom))]
 #[expect(unsafe_code, reason = "the C interface")]
 pub mod c;
+#[cfg(not(loom))]
 #[expect(unsafe_code, reason = "system calls, fork handlers")]
 mod kernel;
+#[cfg(not(loom))]
 #[expect(unsafe_code, reason = "the queue is mapped memory")]
 pub mod memory;
+#[cfg(not(loom))]
 pub mod queue;
 pub mod serve;
+#[cfg(not(loom))]
 #[expect(unsafe_code, reason = "calls posted functions")]
 mod server;
 
+#[cfg(not(loom))]
 pub use queue::{CallQueue, Full};

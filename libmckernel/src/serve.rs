@@ -12,6 +12,10 @@
 //! So a call that blocks delays the next ones by about a millisecond, and costs nothing otherwise. A
 //! watcher that finds nobody in reserve has one more server started. Who leads decides nothing but
 //! who looks: taking an entry is atomic.
+//!
+//! Whoever closes the queue says so first and then rings once. So every server reads the word it will sleep
+//! on before it looks whether all is over: either it sees that, or the word changes and it does not
+//! sleep (loom: `tests/loom_serve.rs`).
 
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};
@@ -39,6 +43,10 @@ pub trait Server {
     fn wake(&self, word: &AtomicU32);
     /// Has another server started. It may fail.
     fn hire(&self);
+    /// Lets that much time pass.
+    fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
     /// Whether it must end although the queue is not closed.
     fn must_end(&self) -> bool {
         false
@@ -87,8 +95,12 @@ fn give_up(role: &AtomicU32, me: u32) {
 
 /// Takes entries until somebody else leads.
 fn lead(queue: &Queue<'_>, me: u32, server: &impl Server) {
-    while !is_over(queue, server) && queue.header.lead.load(Ordering::Acquire) == me {
+    loop {
+        // Before looking whether all is over, see above.
         let seen = queue.bell_seen();
+        if is_over(queue, server) || queue.header.lead.load(Ordering::Acquire) != me {
+            return;
+        }
         if !look(queue, server) {
             if let Some((word, value)) = queue.prepare_sleep(seen) {
                 server.sleep(word, value);
@@ -132,14 +144,18 @@ fn serve_one(queue: &Queue<'_>, server: &impl Server) -> bool {
 /// Watches the lead until it must be replaced, which then has happened.
 fn watch(queue: &Queue<'_>, me: u32, server: &impl Server) {
     let (mut before, _) = queue.progress();
-    while !is_over(queue, server) {
+    loop {
+        // As in `lead`.
         let bell = queue.bell_seen();
+        if is_over(queue, server) {
+            return;
+        }
         if queue.is_asleep() {
             server.sleep(queue.bell(), bell);
             before = queue.progress().0;
             continue;
         }
-        std::thread::sleep(STALL);
+        server.pause(STALL);
         let (head, more) = queue.progress();
         let lead = queue.header.lead.load(Ordering::Acquire);
         if (more && head == before) || lead == 0 {

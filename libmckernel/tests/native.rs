@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The Rust interface, with servers that are threads of this process.
+#![cfg(not(loom))]
 
 use std::ffi::c_void;
 use std::os::fd::AsRawFd;

@@ -21,6 +21,9 @@ const ON_EVERY_KERNEL: &str = "kernels::";
 /// what of it can be tested here is in its logic crate.
 const NOT_UNIT: [&str; 2] = ["cokernel", "tests"];
 
+/// Packages that have models, in folders of their names.
+const MODELLED: [&str; 2] = ["ihk-ikc", "libmckernel"];
+
 /// Which tests are wanted.
 #[derive(Debug)]
 pub(crate) struct Selection {
@@ -168,8 +171,11 @@ pub(crate) fn select(selection: &Selection) -> Result<Vec<Lane>> {
             Ok(Some(unit))
         }));
     }
-    let contract = paths::repository().join("ihk-ikc");
-    if selection.has(&names::of(&contract, |_| true)) {
+    let [contract, library] = MODELLED.map(|package| paths::repository().join(package));
+    // The models' lane runs ordinary tests of the contract too, but none of the library.
+    if selection.has(&names::of(&contract, |_| true))
+        || selection.has(&names::of(&library, is_model))
+    {
         lanes.push(Lane::new("models", selection, || Ok(Some(models()))));
     }
     if selection.has(&names::of(&contract, |file| !is_model(file))) {
@@ -272,7 +278,9 @@ fn models() -> Command {
     let mut model = cargo_test();
     model
         .env("RUSTFLAGS", "--cfg loom")
-        .args(["--release", "--package", "ihk-ikc", "--target-dir"])
+        .arg("--release")
+        .args(MODELLED.iter().flat_map(|name| ["--package", name]))
+        .arg("--target-dir")
         .arg(paths::target().join("loom"));
     model
 }
