@@ -19,8 +19,9 @@ use crate::{serve, server};
 const LOOK_FOR: Duration = Duration::from_micros(200);
 /// Looks between two looks at the clock.
 const LOOKS_PER_CLOCK: u32 = 32;
-/// In [`CallQueue::epoch`]: a thread is making a forked child's servers.
-const STARTING: u32 = u32::MAX;
+/// In [`CallQueue::epoch`], beside the number: a thread is making the servers. A child that is forked
+/// meanwhile has no such thread, but another number.
+const STARTING: u32 = 1 << 31;
 
 /// What to do if no entry is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,15 +226,16 @@ impl CallQueue {
     /// In a forked child: forgets what was under way in the parent, and makes servers.
     fn renew_after_fork(&self) -> Result<(), i32> {
         let now = kernel::forks();
+        let starting = now | STARTING;
         let seen = self.epoch.load(Ordering::Acquire);
         if seen == now {
             return Ok(());
         }
         let claim =
             self.epoch
-                .compare_exchange(seen, STARTING, Ordering::AcqRel, Ordering::Acquire);
-        if seen == STARTING || claim.is_err() {
-            while self.epoch.load(Ordering::Acquire) == STARTING {
+                .compare_exchange(seen, starting, Ordering::AcqRel, Ordering::Acquire);
+        if seen == starting || claim.is_err() {
+            while self.epoch.load(Ordering::Acquire) == starting {
                 std::thread::yield_now();
             }
             return Ok(());
@@ -242,5 +244,30 @@ impl CallQueue {
         let started = self.start_servers();
         self.epoch.store(now, Ordering::Release);
         started
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CallQueue, Kernel, Memory};
+    use std::sync::{atomic::AtomicU32, mpsc};
+    use std::time::Duration;
+
+    #[test]
+    fn a_child_forked_while_its_parent_made_servers_makes_its_own() {
+        let queue = CallQueue {
+            memory: Memory::map(1).expect("a queue"),
+            kernel: Kernel::Native,
+            // What a thread of the parent, which was a child itself, had written.
+            epoch: AtomicU32::new(u32::MAX),
+        };
+        let (sender, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            let polled = queue.poll(0);
+            let closed = queue.close().map_err(|(_, error)| error);
+            sender.send((polled, closed))
+        });
+        let what = ended.recv_timeout(Duration::from_secs(60));
+        assert_eq!(what, Ok((Err(-libc::EINVAL), Ok(()))));
     }
 }
