@@ -19,6 +19,7 @@ use crate::arch;
 pub const GIANT_BYTES: u64 = BLOCKS_PER_GIANT as u64 * LARGE_PAGE_BYTES;
 /// Words of a small page.
 pub const PAGE_WORDS: usize = 512;
+
 static RANGES: Once<&'static [MemoryRange]> = Once::new();
 /// The first of them, for a quick look.
 static FIRST_START: AtomicU64 = AtomicU64::new(0);

@@ -26,6 +26,7 @@ use crate::{failure, ikc, kargs, klog, log, panic, partition};
 const ONLINE_LIMIT_US: u64 = 8_000_000;
 /// Boot heap beyond the table of frames.
 const BOOT_HEAP_BYTES: u64 = 256 << 10;
+
 /// The boot CPU has prepared what all CPUs share.
 static PREPARED: AtomicBool = AtomicBool::new(false);
 

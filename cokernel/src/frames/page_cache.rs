@@ -21,8 +21,10 @@ const MOST_FRACTION: u64 = 4;
 pub const STRUCTURE_BYTES: u64 = 8192;
 /// Frames reclaimed beyond what is missing, so that the next one who needs some finds them.
 const SURPLUS: u64 = 256;
+
 /// No frame.
 pub const NONE: u32 = u32::MAX;
+
 static KEPT: Once<SpinLock<Editions>> = Once::new();
 
 /// Makes room for the index. Once, when the heap works.

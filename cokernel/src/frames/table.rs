@@ -14,6 +14,7 @@ use crate::{arch, ikc, partition};
 
 /// Innermost lock: nothing is taken under it.
 static FRAMES: Once<SpinLock<Frames>> = Once::new();
+
 /// Frames managed and free ones, for looks without the lock. What CPUs keep is not free.
 static TOTAL: AtomicU64 = AtomicU64::new(0);
 /// See [`TOTAL`].
@@ -26,7 +27,6 @@ static TO_CLEAN: AtomicU64 = AtomicU64::new(0);
 static SET_ASIDE: AtomicU64 = AtomicU64::new(0);
 /// See [`may_be_reclaimed`]. Changed under the lock of the frames.
 static RECLAIMABLE: AtomicU64 = AtomicU64::new(0);
-
 /// The same by node.
 static RECLAIMABLE_AT: [AtomicU64; MAX_NODES as usize] =
     [const { AtomicU64::new(0) }; MAX_NODES as usize];

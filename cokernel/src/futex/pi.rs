@@ -21,6 +21,7 @@ pub const WAITERS: u32 = 0x8000_0000;
 pub const OWNER_DIED: u32 = 0x4000_0000;
 /// The owner's thread id.
 pub const OWNER: u32 = 0x3fff_ffff;
+
 /// Threads of all processes that wait to own a word.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 

@@ -27,6 +27,7 @@ use crate::{delegate, failure, ikc, partition};
 const PACKET_US: u64 = 1000;
 /// Pages forgotten under one hold of the lock.
 const PAGES_AT_ONCE: u32 = 512;
+
 /// CPUs whose thread must not wait for Linux in a fault, because it holds a lock.
 static BUSY: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 

@@ -33,6 +33,7 @@ const MAX_RETIRED: usize = 256;
 const PINS_LET_GO: u64 = 0;
 /// How long Linux may take; without an answer in this time it is as good as gone.
 const PATIENCE_US: u64 = 1_000_000;
+
 /// Requests Linux has not answered. Nothing else is locked under it.
 static PENDING: SpinLock<Vec<Revocation>> = SpinLock::new(Vec::new());
 static NEXT_TOKEN: AtomicU64 = AtomicU64::new(1);

@@ -30,6 +30,7 @@ use crate::{ikc, partition};
 
 /// Pages looked at for one answer.
 const MOST_PAGES: usize = 1024;
+
 static PAGE: Once<PhysAddr> = Once::new();
 static CPUS: Once<&'static [CpuEntry]> = Once::new();
 

@@ -16,7 +16,6 @@ const THREAD: u64 = clone_flags::VM
     | clone_flags::SIGHAND
     | clone_flags::THREAD
     | clone_flags::SYSVSEM;
-
 /// What a thread may ask for besides. Nobody traces, so the flags about that mean nothing.
 const OPTIONAL: u64 = clone_flags::PTRACE
     | clone_flags::SETTLS
@@ -25,7 +24,6 @@ const OPTIONAL: u64 = clone_flags::PTRACE
     | clone_flags::DETACHED
     | clone_flags::UNTRACED
     | clone_flags::CHILD_SETTID;
-
 /// The signal a child sends when it ends lies in the lowest bits of clone's flags; threads send none.
 const EXIT_SIGNAL: u64 = 0xff;
 

@@ -38,7 +38,6 @@ const KNOWN: u64 = clone_flags::VM
     | clone_flags::CLEAR_SIGHAND
     | clone_flags::NAMESPACES
     | MEANINGLESS;
-
 /// Nobody traces here, and who shares an I/O context with whom cannot be seen.
 const MEANINGLESS: u64 = clone_flags::PTRACE | clone_flags::UNTRACED | clone_flags::IO;
 const SIGCHLD: u64 = 17;

@@ -23,12 +23,14 @@ const TELL_NODE: u32 = 1;
 const ABOUT_ADDRESS: u32 = 2;
 /// The nodes there are.
 const ALL_NODES: u32 = 4;
+
 /// Pages must be where the policy says.
 const MBIND_STRICT: u32 = 1;
 /// Move those that are not.
 pub const MOVE: u32 = 2;
 /// Even those that others have, too.
 pub const MOVE_ALL: u32 = 4;
+
 /// Most bits of a node mask, as on Linux: those of a page.
 const MOST_BITS: u64 = PAGE_BYTES * 8;
 

@@ -39,7 +39,6 @@ const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
 /// Where flags say the size of huge pages, as a power of two; 0 = 2 MiB.
 const HUGE_SHIFT: u32 = 26;
 const HUGE_MASK: u32 = 0x3f;
-
 /// Where `MAP_32BIT` puts things, as on Linux.
 const LOW: Range = Range {
     start: 0x4000_0000,

@@ -25,6 +25,7 @@ const PR_SET_TSC: i32 = 26;
 /// The time stamp counter can be read.
 const TSC_ENABLED: u32 = 1;
 const PR_SET_PTRACER: i32 = 0x5961_6d61;
+
 /// Personality flags that change how memory is laid out or protected.
 const MEMORY_FLAGS: u32 = 0x0010_0000 | 0x0040_0000 | 0x0020_0000 | 0x0080_0000;
 /// Only asks.

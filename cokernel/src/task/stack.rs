@@ -17,6 +17,7 @@ pub const STACK_AREA: u64 = 0xffff_c000_0000_0000;
 const STACK_BYTES: u64 = 32 << 10;
 /// Distance of two stacks; the lower part stays unmapped and catches an overflow.
 const STACK_STRIDE: u64 = 64 << 10;
+
 /// Stacks that were used and wait for the next thread; they stay mapped.
 static SPARE: SpinLock<Vec<u64>> = SpinLock::new(Vec::new());
 static NEXT: AtomicU64 = AtomicU64::new(STACK_AREA);

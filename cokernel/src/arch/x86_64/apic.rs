@@ -46,6 +46,7 @@ const NMI: u32 = 1 << 14 | 4 << 8;
 const DIVIDE_BY_1: u32 = 0xb;
 /// How long the command register may stay busy.
 const SEND_LIMIT_US: u64 = 1000;
+
 static X2APIC: AtomicBool = AtomicBool::new(false);
 static APIC_IDS: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
 

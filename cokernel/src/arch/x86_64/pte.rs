@@ -25,6 +25,7 @@ const KEY: u64 = 0xf << KEY_SHIFT;
 pub const USED: u64 = 1 << 11;
 const NO_EXECUTE: u64 = 1 << 63;
 pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
 /// Entries of a table.
 pub const ENTRIES: u64 = 512;
 

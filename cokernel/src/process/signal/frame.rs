@@ -22,6 +22,7 @@ use crate::task::signal::{flag, Action, Info, SignalStack, Trap};
 
 /// `si_code` of signals the kernel makes up.
 pub const SI_KERNEL: i32 = 0x80;
+
 /// What lies below the stack pointer belongs to the function that runs (System V ABI).
 const RED_ZONE: u64 = 128;
 /// Offsets in the frame.
