@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! An address space: what the program was promised (areas) and what is there (page table).
 //!
-//! Lock order: the layout lock (sleeps, may be held while waiting for Linux; serialises everything
+//! Lock order: the layout lock ([`crate::mm::layout`]; sleeps, may be held while waiting for Linux; serialises everything
 //! that moves areas), then `inner` (a spinlock, held for short stretches; faults take only this).
 //! Never touch user memory under `inner`: the fault handler needs it.
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The end of a thread.
+//! The end of a thread, and of a process with its memory.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Resource limits on memory: Linux cannot enforce them, it does not see the memory. That on CPU time is
-//! in [`crate::task::cpu_timer`].
+//! in [`crate::process::cpu_limits`].
 
 use cokernel_logic::vma::{Attributes, Protection, Range};
 

@@ -2,7 +2,7 @@
 //! Processes that a thread has prepared by fork and nobody on Linux stands for yet.
 //!
 //! The forking thread prepares the child, then has its worker fork. The worker's child adopts the
-//! prepared process through mcctrl. Whoever takes it out of the nursery first decides: adopted, or
+//! prepared process through mcctrl. Whoever takes it out of the list first decides: adopted, or
 //! discarded by the forking thread because that failed.
 
 use alloc::sync::Arc;

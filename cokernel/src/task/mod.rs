@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Who runs: threads, the scheduler, processes, signals.
+//! Who runs, as data: threads, processes, pending signals, slots; and the scheduler.
 
 pub mod affinity;
 pub mod clock;

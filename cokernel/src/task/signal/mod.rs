@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Signals: actions, masks and pending sets; `send` adds to them, `deliver` acts on them.
+//! Signals: actions, masks and pending sets; `send` adds to them, [`crate::process::signal::deliver`] acts on
+//! them.
 //!
 //! Lock order: a process's signals, then a thread's. Both are short; user memory is never touched
 //! under them.
