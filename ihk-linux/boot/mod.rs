@@ -51,7 +51,7 @@ pub(crate) fn boot(instance: &Arc<Instance>, steering: &mut Steering) -> Result 
     Ok(())
 }
 
-/// What a failed boot leaves in the status.
+/// Returns the status that a failed boot leaves.
 fn status_after(error: Error) -> u32 {
     if error == EIO {
         status::PANIC

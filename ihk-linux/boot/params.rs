@@ -85,7 +85,7 @@ fn numbered(runs: &[Run]) -> impl Iterator<Item = MemoryRange> + '_ {
     })
 }
 
-/// The same for Linux's own use.
+/// Returns the numbered runs for Linux's own use.
 pub(super) fn memory_ranges(runs: &[Run]) -> Result<KVVec<MemoryRange>> {
     let mut ranges = KVVec::with_capacity(runs.len(), GFP_KERNEL)?;
     for range in numbered(runs) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a boot puts where: CPUs in order, memory, and the boot area in it.
+//! The plan of a boot: CPUs in order, memory, and the boot area in it.
 
 use super::area::BootArea;
 use crate::instance::Steering;
@@ -7,7 +7,7 @@ use crate::proto::layout::{MAX_CPUS, MAX_MEMORY_RANGES};
 use crate::resource::memory::Run;
 use kernel::prelude::*;
 
-/// What goes where.
+/// The CPUs of a boot in their order, and where its memory holds what.
 pub(super) struct Plan {
     pub(super) runs: KVVec<Run>,
     pub(super) area: BootArea,

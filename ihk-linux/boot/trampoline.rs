@@ -100,7 +100,7 @@ extern "C" {
     static ihk_trampoline_end: u8;
 }
 
-/// What one CPU is given; the assembly above knows the offsets.
+/// The values that one CPU is given; the assembly above knows the offsets.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Hand {

@@ -80,7 +80,7 @@ fn with_steering<R>(
     work(&mut steering)
 }
 
-/// What the next boot uses.
+/// Serves the ioctls that say what the next boot uses.
 fn prepare(this: &Arc<Instance>, command: u32, argument: usize) -> Result {
     // What is replaced is freed without the lock.
     match command {

@@ -53,7 +53,7 @@ pub(crate) fn ring(apic_id: u32, vector: u8) {
     );
 }
 
-/// What a co-kernel writes into its interrupt command register to raise `vector` on the CPU Linux
+/// Returns what a co-kernel writes into its interrupt command register to raise `vector` on the CPU Linux
 /// calls `destination`: the destination in the high half, the command in the low half.
 pub(crate) fn command_word(vector: u32, destination: u32) -> u64 {
     // The driver's own query, without side effects.

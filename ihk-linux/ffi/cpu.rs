@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What Linux knows of its CPUs, the state co-kernel CPUs must share with them, clocks and sleeping.
+//! CPUs as Linux knows them, the state co-kernel CPUs must share with them, clocks and sleeping.
 
 use core::arch::asm;
 use core::ptr::{addr_of, addr_of_mut};

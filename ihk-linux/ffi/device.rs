@@ -10,7 +10,7 @@ use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::Arc;
 
-/// What an open file of a device does.
+/// The operations of a device's open files.
 pub(crate) trait DeviceFile: Sized + Send + Sync + 'static {
     /// The device's file operations: a static made by [`Operations::of`].
     fn operations() -> &'static Operations;
@@ -43,7 +43,7 @@ pub(crate) struct Device<T: DeviceFile> {
     node: KBox<Node<T>>,
 }
 
-/// What Linux points to; `misc` comes first, so that its address is the node's.
+/// The memory that Linux points to; `misc` comes first, so that its address is the node's.
 #[repr(C)]
 struct Node<T> {
     misc: bindings::miscdevice,

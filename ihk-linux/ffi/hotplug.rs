@@ -9,7 +9,7 @@ use kernel::prelude::*;
 ///
 /// # Errors
 ///
-/// What Linux says: EPERM for a CPU that must stay, EBUSY for the last one.
+/// The error is Linux's: EPERM for a CPU that must stay, EBUSY for the last one.
 pub(crate) fn offline(cpu: u32) -> Result {
     // SAFETY: process context without the hotplug lock, by this function's contract.
     to_result(unsafe { bindings::remove_cpu(cpu) })

@@ -162,8 +162,8 @@ impl Drop for Domain {
     }
 }
 
-/// What a line calls: in a hard interrupt, with PREEMPT_RT in a thread of the line. Both are meant wherever a line's handler
-/// is spoken of.
+/// The function that a line calls: in a hard interrupt, with PREEMPT_RT in a thread of the line. Both are
+/// meant wherever a line's handler is spoken of.
 pub(crate) type Handler = extern "C" fn(irq: c_int, cookie: *mut c_void) -> HandlerResult;
 
 /// One interrupt line with its handler.

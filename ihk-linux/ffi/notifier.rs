@@ -8,7 +8,7 @@ use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
 
-/// What Linux tells about.
+/// The events that Linux tells about.
 #[derive(Clone, Copy)]
 pub(crate) enum Chain {
     /// Linux panics. The callback runs with interrupts off and must not sleep.

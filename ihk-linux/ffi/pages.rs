@@ -15,9 +15,9 @@ const BLOCK_ORDER: u32 = 9;
 /// Pages of a block.
 const BLOCK_PAGES: u64 = 1 << BLOCK_ORDER;
 
-/// Looks at a block that seems pinned, and the pause between two.
+/// Most looks at a block that seems pinned.
 const PIN_LOOKS: u32 = 5;
-/// See [`PIN_LOOKS`].
+/// The pause between two such looks.
 const PIN_PAUSE_US: i64 = 200;
 
 const fn gfp(bit: u32) -> bindings::gfp_t {

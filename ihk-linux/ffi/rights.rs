@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the calling task may do.
+//! The rights of the calling task.
 
 use kernel::bindings;
 use kernel::prelude::*;

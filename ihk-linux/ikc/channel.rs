@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The rings of one co-kernel CPU: packets out, and packets in from interrupt context.
+//! Hops 4a and 8a of a delegated call. The rings of one co-kernel CPU: packets out, and packets in from
+//! interrupt context.
 
 use super::shared::Shared;
 use crate::ffi::apic;
@@ -75,7 +76,7 @@ impl CpuLink {
     ///
     /// # Errors
     ///
-    /// What the co-kernel did wrong, so that it is beyond help.
+    /// Says what the co-kernel did wrong, so that it is beyond help.
     pub(crate) fn drain(&self, mut deliver: impl FnMut(&Packet)) -> Result<(), &'static CStr> {
         if !self.channel.to_linux.has_packets() {
             return Ok(());

@@ -33,7 +33,7 @@ pub(crate) struct Instance {
     status: AtomicU32,
     /// Why it must be stopped, if so.
     failure: IrqLock<Option<&'static CStr>>,
-    /// What is changed by one task at a time.
+    /// The part that is changed by one task at a time.
     #[pin]
     pub(crate) steering: Mutex<Steering>,
     #[pin]
@@ -45,7 +45,7 @@ pub(crate) struct Instance {
 impl_has_work! { impl HasWork<Self, 0> for Instance { self.look } }
 impl_has_delayed_work! { impl HasDelayedWork<Self, 1> for Instance { self.watchdog } }
 
-/// What steering an instance changes.
+/// The part of an instance that steering it changes.
 pub(crate) struct Steering {
     /// The device is gone; open files are dead.
     pub(crate) is_destroyed: bool,

@@ -19,7 +19,7 @@ use kernel::str::CString;
 use kernel::sync::{global_lock, Arc};
 
 global_lock! {
-    /// What is reserved, and the instances.
+    /// The pool of what is reserved, and the instances.
     // SAFETY: `init_locks` runs before anything else of the module.
     pub(crate) unsafe(uninit) static NODE: Mutex<Node> = Node::new();
 }

@@ -104,7 +104,7 @@ impl CpuList {
         self.0.iter()
     }
 
-    /// As a set.
+    /// Returns the numbers as a set.
     pub(crate) fn set(&self) -> CpuSet {
         let mut set = CpuSet::default();
         for cpu in self.iter() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is taken from Linux: CPUs and memory, as values that give back when dropped.
+//! Resources taken from Linux: CPUs and memory, as values that give back when dropped.
 
 pub(crate) mod cpus;
 pub(crate) mod giants;

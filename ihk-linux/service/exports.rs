@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the service may call, by the names and in the forms of [`super::abi`].
+//! The functions that the service may call, by the names and in the forms of [`super::abi`].
 
 use super::abi::{PacketWords, Service};
 use crate::ffi::{cpu, errno, rcu};
@@ -48,7 +48,7 @@ export_gpl!(
     ihk_declare_hung,
 );
 
-/// See [`super::abi`].
+/// Described where it is declared, in [`super::abi`].
 ///
 /// # Safety
 ///
@@ -85,7 +85,7 @@ unsafe extern "C" fn ihk_register_service(service: *const Service) -> c_int {
     attached.map_or_else(|error| error.to_errno(), |()| 0)
 }
 
-/// See [`super::abi`].
+/// Described where it is declared, in [`super::abi`].
 #[no_mangle]
 extern "C" fn ihk_unregister_service() {
     if !super::forget() {
@@ -98,7 +98,7 @@ extern "C" fn ihk_unregister_service() {
     rcu::synchronize();
 }
 
-/// See [`super::abi`].
+/// Described where it is declared, in [`super::abi`].
 ///
 /// # Safety
 ///
@@ -111,19 +111,19 @@ unsafe extern "C" fn ihk_send(os: u32, cpu: u32, words: *const PacketWords) -> c
     result.map_or_else(|error| error.to_errno(), |()| 0)
 }
 
-/// See [`super::abi`].
+/// Described where it is declared, in [`super::abi`].
 #[no_mangle]
 extern "C" fn ihk_cpu_count(os: u32) -> u32 {
     running::with(os, |running| running.cpus.len() as u32).unwrap_or(0)
 }
 
-/// See [`super::abi`].
+/// Described where it is declared, in [`super::abi`].
 #[no_mangle]
 extern "C" fn ihk_heartbeat(os: u32, cpu: u32) -> u64 {
     running::with(os, |running| running.heartbeat(cpu as usize)).unwrap_or(0)
 }
 
-/// See [`super::abi`].
+/// Described where it is declared, in [`super::abi`].
 #[no_mangle]
 extern "C" fn ihk_mailbox(os: u32, cpu: u32) -> *mut c_void {
     let find = |running: &Running| Some(running.cpus.get(cpu as usize)?.mailbox());
@@ -132,7 +132,7 @@ extern "C" fn ihk_mailbox(os: u32, cpu: u32) -> *mut c_void {
         .unwrap_or(core::ptr::null_mut())
 }
 
-/// See [`super::abi`].
+/// Described where it is declared, in [`super::abi`].
 #[no_mangle]
 extern "C" fn ihk_phys_to_virt(os: u32, phys: u64, bytes: u64) -> *mut c_void {
     let find = |running: &Running| running.to_virtual(phys, bytes);
@@ -141,7 +141,7 @@ extern "C" fn ihk_phys_to_virt(os: u32, phys: u64, bytes: u64) -> *mut c_void {
         .map_or(core::ptr::null_mut(), <*mut u8>::cast)
 }
 
-/// See [`super::abi`].
+/// Described where it is declared, in [`super::abi`].
 #[no_mangle]
 extern "C" fn ihk_frame_number(os: u32, phys: u64) -> i64 {
     running::with(os, |running| running.frame_number(phys))
@@ -149,7 +149,7 @@ extern "C" fn ihk_frame_number(os: u32, phys: u64) -> i64 {
         .map_or(-1, i64::from)
 }
 
-/// See [`super::abi`].
+/// Described where it is declared, in [`super::abi`].
 #[no_mangle]
 extern "C" fn ihk_frame_address(os: u32, frame: u32) -> u64 {
     running::with(os, |running| running.frame_address(frame))
@@ -157,7 +157,7 @@ extern "C" fn ihk_frame_address(os: u32, frame: u32) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// See [`super::abi`].
+/// Described where it is declared, in [`super::abi`].
 ///
 /// # Safety
 ///
@@ -172,7 +172,7 @@ unsafe extern "C" fn ihk_exposed(os: u32, words: *mut u64) -> *mut u64 {
     bits
 }
 
-/// See [`super::abi`].
+/// Described where it is declared, in [`super::abi`].
 ///
 /// # Safety
 ///

@@ -50,7 +50,7 @@ fn current() -> Option<&'static Service> {
     unsafe { SERVICE.load(Ordering::Acquire).as_ref() }
 }
 
-/// What a booted instance has of the service: whether that knows of it and gets its packets.
+/// A booted instance's part of the service: whether that knows of it and gets its packets.
 pub(crate) struct Attachment {
     os: u32,
     /// The service that knows of it, or null.

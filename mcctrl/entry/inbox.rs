@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Packets from the co-kernel. In the interrupt line's handler, with PREEMPT_RT its thread: find who it
+//! Hop 4a of a delegated call. Packets from the co-kernel, in the interrupt line's handler: find whom one
 //! concerns, wake, return.
 
 use crate::process::answer::Answer;

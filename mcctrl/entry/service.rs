@@ -12,7 +12,7 @@ pub(crate) struct Shared(pub(crate) Service);
 // SAFETY: constant, and the module outlives it.
 unsafe impl Sync for Shared {}
 
-/// What mcctrl gives ihk.ko.
+/// The functions that mcctrl gives ihk.ko.
 pub(crate) static SERVICE: Shared = Shared(Service {
     abi_version: crate::proto::ABI_VERSION,
     owner: this_module().cast(),

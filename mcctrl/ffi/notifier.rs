@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What Linux has mapped in the window of a process: looking at it, and hearing of every change
+//! Linux's own mappings in the window of a process: looking at them, and hearing of every change
 //! before it happens (`mmu_interval_notifier`, `hmm_range_fault`, `follow_pfnmap_start`).
 
 use super::extra;
@@ -12,7 +12,7 @@ use kernel::{bindings, prelude::*, sync::Arc, task::Task};
 /// Most pages of one look.
 pub(crate) const BLOCK_PAGES: usize = 16;
 
-/// Who wants to hear of changes.
+/// A listener to changes.
 pub(crate) trait IntervalOps: Send + Sync + Sized + 'static {
     /// The operations of its notifiers: a static made by [`IntervalOperations::of`].
     fn operations() -> &'static IntervalOperations;
@@ -134,7 +134,7 @@ impl<T: IntervalOps> Notifier<T> {
         }
     }
 
-    /// What is mapped from `start` on, seen from the page at `touched`: pages of a device if that is
+    /// Returns what is mapped from `start` on, seen from the page at `touched`: pages of a device if that is
     /// one, else pages of memory. EBUSY: it has changed since `since`.
     pub(crate) fn look(&self, start: u64, touched: u64, since: Sequence) -> Result<Found> {
         match self.look_at_device(start, touched) {
@@ -196,7 +196,7 @@ impl<T: IntervalOps> Drop for Notifier<T> {
     }
 }
 
-/// What [`Notifier::look`] found.
+/// The pages that [`Notifier::look`] found.
 pub(crate) struct Found {
     /// Addresses of pages with [`page_bits`], 0 = nothing.
     pub(crate) pages: [u64; BLOCK_PAGES],
@@ -204,7 +204,7 @@ pub(crate) struct Found {
     pub(crate) is_device: bool,
 }
 
-/// See [`Notifier::begin`].
+/// The moment of a [`Notifier::begin`], as a number.
 #[derive(Clone, Copy)]
 pub(crate) struct Sequence(c_ulong);
 
@@ -225,7 +225,7 @@ fn page_of(entry: u64) -> u64 {
     (entry & !FLAGS).wrapping_mul(PAGE_BYTES) | page_bits::PRESENT | write
 }
 
-/// What a page of a device looks like to the co-kernel; 0 if none is mapped at `address`, or `area` ends
+/// The word by which the co-kernel learns of a page of a device; 0 if none is mapped at `address`, or `area` ends
 /// before it.
 ///
 /// # Safety

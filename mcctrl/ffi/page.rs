@@ -117,7 +117,7 @@ impl Drop for PageRef {
     }
 }
 
-/// What holds a frame of the partition on Linux's side.
+/// The holders that a frame of the partition can have on Linux's side.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hold {
     /// Nothing: neither a mapping nor a pin.
@@ -128,7 +128,7 @@ pub(crate) enum Hold {
     Pinned,
 }
 
-/// What Linux counts of a folio of the partition.
+/// The counters that Linux keeps of a folio of the partition.
 struct Counts {
     /// References.
     references: i32,

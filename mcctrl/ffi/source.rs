@@ -78,7 +78,7 @@ impl Source {
         unsafe { (*self.0.as_ptr()).f_inode }
     }
 
-    /// What the file is now.
+    /// Returns length and content of the file as they are now.
     ///
     /// The fingerprint is sound for file systems on a disk whose times never repeat once somebody has
     /// looked at them (multigrain timestamps), as long as nobody has the file open for writing: a

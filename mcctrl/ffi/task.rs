@@ -18,7 +18,7 @@ unsafe impl Send for ProcessId {}
 unsafe impl Sync for ProcessId {}
 
 impl ProcessId {
-    /// That of the calling process. ESRCH for a task without one.
+    /// Returns that of the calling process. ESRCH for a task without one.
     pub(crate) fn current() -> Result<Self> {
         // SAFETY: `current` is valid; the result is null or carries a reference.
         let pid =
@@ -26,7 +26,7 @@ impl ProcessId {
         NonNull::new(pid).map(Self).ok_or(ESRCH)
     }
 
-    /// That of the calling process's parent. ESRCH if it has gone.
+    /// Returns that of the calling process's parent. ESRCH if it has gone.
     pub(crate) fn parent() -> Result<Self> {
         let _rcu = kernel::sync::rcu::read_lock();
         // SAFETY: `current` is valid; its parent is freed by RCU only, which is locked.
@@ -37,7 +37,7 @@ impl ProcessId {
         NonNull::new(pid).map(Self).ok_or(ESRCH)
     }
 
-    /// That of process `pid` in the caller's namespace. ESRCH if there is none.
+    /// Returns that of process `pid` in the caller's namespace. ESRCH if there is none.
     pub(crate) fn find(pid: i32) -> Result<Self> {
         // SAFETY: any number may be looked for; the result is null or carries a reference.
         let pid = unsafe { bindings::find_get_pid(pid) };
@@ -101,7 +101,7 @@ pub(crate) fn current_tgid() -> i32 {
 
 /// Ends the calling process as if `signal` had ended it and Linux had written a core.
 pub(crate) fn kill_current_with_core(signal: u8) -> Result {
-    /// What a wait status says of a core.
+    /// The bit of a wait status that tells of a core.
     const DUMPED: c_int = 0x80;
     let task = Task::current_raw();
     // SAFETY: `current` is valid; the call sends a signal to it.

@@ -18,7 +18,7 @@ const SOMETHING_ELSE: usize = 1 << bindings::TIF_SIGPENDING
 pub(crate) struct TaskWork<T> {
     // The first field: `run` finds the rest from its address.
     head: UnsafeCell<bindings::callback_head>,
-    /// Who runs, with a reference; null: nobody, and `head` is nobody's.
+    /// The value whose work is added, with a reference; null: none is, and `head` is nobody's.
     owner: AtomicPtr<T>,
 }
 

@@ -22,7 +22,7 @@ pub(crate) trait AreaOps: Send + Sync + Sized + 'static {
     /// A page is touched that is not mapped.
     fn fault(this: Arc<Self>, fault: Fault<'_>) -> Outcome;
 
-    /// The same, with the offer to map 2 MiB at once.
+    /// A page is touched that is not mapped, and 2 MiB may be mapped at once.
     fn large_fault(&self, fault: &Fault<'_>) -> Outcome;
 
     /// Drops what is mapped of [`start`, `+ bytes`) of the file.

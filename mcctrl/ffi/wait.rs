@@ -5,7 +5,7 @@
 use super::extra;
 use kernel::{bindings, prelude::*, sync::LockClassKey, time::Jiffies, types::Opaque};
 
-/// What may end a sleep besides the condition and the time limit.
+/// The events that may end a sleep besides the condition and the time limit.
 #[derive(Clone, Copy)]
 pub(crate) enum Until {
     /// Any signal.

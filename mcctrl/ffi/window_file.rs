@@ -24,7 +24,7 @@ pub(crate) trait WindowOps: AreaOps {
     fn released(&self);
 }
 
-/// What a window is mapped from, as long as its file is open.
+/// The address space of a window's file, as long as that is open.
 pub(crate) struct Mapping {
     space: NonNull<bindings::address_space>,
     /// Not counted: this value goes when the file is released.

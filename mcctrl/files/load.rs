@@ -36,7 +36,7 @@ struct Part {
     pages: u32,
     /// Bytes wanted of the file; less than the pages hold only for a last page.
     bytes: u64,
-    /// See [`FileVersions`](crate::files::versions::FileVersions); 0: not to be shared.
+    /// Number of the content, from [`FileVersions`](crate::files::versions::FileVersions); 0: not to be shared.
     version: u64,
     /// Number of the file, if the pages come where none are and areas have it; 0: in place of what is there.
     file: u32,
@@ -201,7 +201,7 @@ fn load_block(
     load(proxy, source, state, &part, reading)
 }
 
-/// What to load when `done` bytes of `order` are there; `None` past the end of the file. Whole pages of
+/// Returns what to load when `done` bytes of `order` are there; `None` past the end of the file. Whole pages of
 /// `file`, if it has a number, leave those alone that are there: another thread may have touched, and
 /// written, them already. A page that is wanted in part belongs to the process alone.
 fn next_part(

@@ -57,7 +57,7 @@ impl MappedFiles {
         drop(closed);
     }
 
-    /// The same files under the same numbers. Sleeps.
+    /// Returns a table of the same files under the same numbers. Sleeps.
     pub(crate) fn duplicate(&self) -> Result<Arc<Self>> {
         let copy = Self::new()?;
         let mut places = KVVec::new();

@@ -21,7 +21,7 @@ pub(crate) struct FileVersions {
     last: u64,
 }
 
-/// What the co-kernel is told of a file.
+/// The version of a file, as the co-kernel is told.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct FileVersion {
     /// Its number; 0: its pages are not to be shared.

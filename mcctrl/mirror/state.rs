@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What one proxy mirrors: who hears of Linux's changes, what is shown, and what was taken back.
+//! The state of a mirror: who hears of Linux's changes, what is shown, and what was taken back.
 
 use super::shown::Shown;
 use crate::ffi::irq_lock::IrqLock;
@@ -9,7 +9,7 @@ use crate::ffi::wait::WaitQueue;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::{prelude::*, sync::Mutex};
 
-/// What one proxy, a `T`, mirrors.
+/// The pages of Linux that one proxy, a `T`, mirrors.
 #[pin_data]
 pub(crate) struct Mirror<T: IntervalOps> {
     /// There once the first page is shown, until the window is released.

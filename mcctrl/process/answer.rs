@@ -6,7 +6,7 @@ use crate::proto::layout::PAGE_BYTES;
 use crate::proto::packet::ToLinux;
 use kernel::prelude::*;
 
-/// What the co-kernel answered; the fields beyond `result` belong to `ProcessCreated`,
+/// An answer of the co-kernel; the fields beyond `result` belong to `ProcessCreated`,
 /// `slots` to `SlotsFound`, too, `records` and `words` to `Told` and `PagesLent`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Answer {
@@ -22,7 +22,7 @@ pub(crate) struct Answer {
     pub(crate) records: u64,
     /// Their length in words; pages that are there, for `FileNamed`.
     pub(crate) words: u32,
-    /// What must be loaded before a fault can end, for `FaultInFile`.
+    /// Pages that must be loaded before a fault can end, for `FaultInFile`.
     pub(crate) pages: Option<FilePages>,
 }
 

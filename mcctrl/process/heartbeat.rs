@@ -15,7 +15,7 @@ const HEARTBEAT_TIMEOUT_MS: i64 = 1000;
 const MOST_TIMEOUTS: i64 = 30;
 /// How often a waiter looks whether the heartbeat has timed out, milliseconds.
 pub(crate) const POLL_MS: u32 = 50;
-/// What one look counts for at most, milliseconds.
+/// The most that one look counts for, milliseconds.
 const MOST_POLL_MS: i64 = 2 * POLL_MS as i64;
 
 /// A wait for one CPU.

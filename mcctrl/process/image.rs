@@ -7,7 +7,7 @@ use crate::proto::process::{
     prot, range_kind, ImageRange, ProcessImage, VdsoWish, MAX_IMAGE_RANGES, MAX_VDSO_PAGES,
 };
 
-/// What is wrong with an image.
+/// Reasons to refuse an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ImageError {
     /// Built against another version of the contract.

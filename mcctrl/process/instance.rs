@@ -25,7 +25,7 @@ use kernel::{
     workqueue::DelayedWork,
 };
 
-/// See the module documentation.
+/// A running co-kernel.
 #[pin_data]
 pub(crate) struct Instance {
     /// Its number: N of /dev/mcosN.
@@ -251,7 +251,7 @@ impl Instance {
         Insertion(self)
     }
 
-    /// What holds `frame` on Linux's side; if nothing does, its bit is cleared. Mappings that are
+    /// Returns what holds `frame` on Linux's side; if nothing does, its bit is cleared. Mappings that are
     /// just being added anywhere in the instance make a look uncertain, which counts as pinned.
     /// The caller has dropped the mappings of one address space; others may share the frame.
     pub(crate) fn conceal_if_free(&self, partition: &Partition<'_>, frame: Frame) -> Hold {
@@ -295,7 +295,7 @@ impl Instance {
     }
 }
 
-/// See [`Instance::begin_insertion`].
+/// An insertion of mappings under way, begun by [`Instance::begin_insertion`].
 pub(crate) struct Insertion<'a>(&'a Instance);
 
 impl Drop for Insertion<'_> {

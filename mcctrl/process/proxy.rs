@@ -49,7 +49,7 @@ impl Workers {
     }
 }
 
-/// See the module documentation.
+/// One mcexec process and the program it stands for; the module's documentation draws its life.
 #[pin_data]
 pub(crate) struct Proxy {
     /// Where the program runs.
@@ -79,7 +79,7 @@ pub(crate) struct Proxy {
     pub(crate) cancelled: [AtomicU64; MAX_SLOTS / 64],
     /// Whether the co-kernel was told that mcexec is stopped.
     pub(crate) frozen: AtomicBool,
-    /// What the slots' mapping shows after the instance is gone: free slots, so that workers come
+    /// Shown by the slots' mapping after the instance is gone: free slots, so that workers come
     /// to sleep here and learn it.
     pub(crate) afterlife: PageRef,
     /// Linux's vdso pages that the program has mapped.
@@ -94,12 +94,12 @@ pub(crate) struct Proxy {
     pub(crate) reaping: IrqLock<Option<HeartbeatTimeout>>,
     /// Whether the window is its parent's, after vfork.
     borrows_window: AtomicBool,
-    /// What the program sees of Linux's pages.
+    /// The pages of Linux that the program sees.
     #[pin]
     pub(crate) mirror: Mirror<Self>,
     #[pin]
     pub(crate) revoke_work: Work<Proxy>,
-    /// The same, done by a worker that was interrupted.
+    /// Revocations that a worker carries out which was interrupted.
     pub(crate) revoke_task_work: TaskWork<Proxy>,
 }
 

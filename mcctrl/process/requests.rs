@@ -95,7 +95,7 @@ pub(crate) struct Ticket<'a> {
 }
 
 impl Ticket<'_> {
-    /// What the co-kernel must send back.
+    /// The token that the co-kernel must send back.
     pub(crate) fn token(&self) -> u64 {
         self.request.token
     }

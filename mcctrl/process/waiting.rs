@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Workers that sleep until the program asks something (WAIT), and the way back (RING).
+//! Hops 4a and 8a of a delegated call. Workers that sleep until the program asks something (WAIT), and
+//! the way back (RING).
 
 use crate::ffi::errno;
 use crate::ffi::wait::{Deadline, Until, Woken};

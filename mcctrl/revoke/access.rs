@@ -25,7 +25,7 @@ use crate::ffi::rwsem::{ReadGuard, RwSem, WriteGuard};
 use crate::ffi::window_file::Mapping;
 use kernel::{fs::file::File, prelude::*, sync::aref::ARef};
 
-/// What can be accessed.
+/// The state that the semaphore guards.
 struct Accessible {
     /// Access has not been revoked.
     is_attached: bool,

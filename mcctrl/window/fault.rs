@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A task of Linux touches the window: map what the co-kernel's page table says.
+//! Hop 7 of a delegated call. A task of Linux touches the window: map what the co-kernel's page table
+//! says.
 //!
 //! F1 get access, F2 mark the frame found by a first walk, F3 walk again and compare,
-//! F4 insert, F5 give access back. Any task may fault: workers, kernel threads, debuggers. In a writable area
-//! every fault counts as a write, so that a frame the co-kernel shares is never mapped writable.
-//! An executable area (only read-only ones are made that, for functions that the program posts) shows
-//! nothing but pages that the co-kernel lets the program execute.
-//! What is not mapped is asked for without access and without Linux's lock where that is allowed.
+//! F4 insert, F5 give access back. Any task may fault: workers, kernel threads, debuggers. In a
+//! writable area every fault counts as a write, so that a frame the co-kernel shares is never mapped
+//! writable. An executable area (only read-only ones are made that, for functions that the program
+//! posts) shows nothing but pages that the co-kernel lets the program execute. A page that the
+//! co-kernel has not mapped is asked for without access, and without Linux's lock where that is
+//! allowed.
 
 use super::block::Block;
 use crate::ffi::ihk::Partition;
@@ -84,7 +86,7 @@ fn translate(
     walk(root, address, access, |entry| partition.word(entry))
 }
 
-/// What may be mapped: the area, or, where mcexec wants to pay for each page (for measurement), the
+/// The range that may be mapped: the area, or, where mcexec wants to pay for each page (for measurement), the
 /// page alone.
 fn wanted(fault: &Fault<'_>) -> (u64, u64) {
     if fault.wants_neighbours() {

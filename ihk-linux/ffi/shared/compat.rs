@@ -60,7 +60,7 @@ unsafe impl LockWord for bindings::raw_spinlock_t {
 /// what holds one of ours may have to sleep as well: there it is a lock that does, and interrupts stay on.
 #[cfg(CONFIG_PREEMPT_RT)]
 pub(crate) type UsualWord = bindings::spinlock_t;
-/// See the other one.
+/// Without PREEMPT_RT interrupt handlers run with interrupts off, and so does whatever holds one of our locks.
 #[cfg(not(CONFIG_PREEMPT_RT))]
 pub(crate) type UsualWord = bindings::raw_spinlock_t;
 
@@ -79,7 +79,7 @@ unsafe impl LockWord for bindings::spinlock_t {
     }
 }
 
-/// What an interrupt handler returns.
+/// The type that an interrupt handler returns.
 ///
 /// Linux 7.2: a number, of constants `irqreturn_*`. Linux 7.3: a type of its own around the number, as bindgen was
 /// told `--newtype-enum irqreturn` (`rust/bindgen_parameters`). In C it is `enum irqreturn` in both.

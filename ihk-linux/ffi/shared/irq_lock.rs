@@ -14,7 +14,7 @@ pub(crate) struct IrqLock<T, W = UsualWord> {
     data: UnsafeCell<T>,
 }
 
-/// The same where Linux itself holds a raw lock: interrupts are off while it is held, whatever Linux it is.
+/// An [`IrqLock`] for places where Linux itself holds a raw lock: interrupts are off while it is held, whatever Linux it is.
 #[allow(dead_code, reason = "mcctrl needs none")]
 pub(crate) type HardIrqLock<T> = IrqLock<T, bindings::raw_spinlock_t>;
 
