@@ -17,7 +17,8 @@ use kernel::prelude::*;
 const BOOT_TIMEOUT_US: u64 = 9_000_000;
 /// From a start-up interrupt to the CPU's first sign of life, before it is sent again.
 const FIRST_TRY_US: u64 = 1_000;
-/// From the second and last start-up interrupt to the first sign of life: a virtual CPU may get to run late.
+/// From the second and last start-up interrupt to the first sign of life: a virtual CPU may get to
+/// run late.
 const SECOND_TRY_US: u64 = 5_000_000;
 
 /// Starts all CPUs; returns when the co-kernel says RUNNING. On an error all CPUs are reset.

@@ -67,8 +67,8 @@ fn steer(this: &Arc<Instance>, file: &OpenFile, command: u32, argument: usize) -
     }
 }
 
-/// Does `work` with the steering lock. User memory is no part of it: touching that may take as long as it
-/// likes, and who shuts the instance down would wait.
+/// Does `work` with the steering lock. User memory is no part of it: touching that may take as long
+/// as it likes, and who shuts the instance down would wait.
 fn with_steering<R>(
     this: &Arc<Instance>,
     work: impl FnOnce(&mut Steering) -> Result<R>,

@@ -53,8 +53,8 @@ pub(crate) fn ring(apic_id: u32, vector: u8) {
     );
 }
 
-/// Returns what a co-kernel writes into its interrupt command register to raise `vector` on the CPU Linux
-/// calls `destination`: the destination in the high half, the command in the low half.
+/// Returns what a co-kernel writes into its interrupt command register to raise `vector` on the CPU
+/// Linux calls `destination`: the destination in the high half, the command in the low half.
 pub(crate) fn command_word(vector: u32, destination: u32) -> u64 {
     // The driver's own query, without side effects.
     let is_logical = driver().dest_mode_logical() != 0;

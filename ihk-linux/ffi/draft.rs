@@ -41,8 +41,8 @@ impl Draft {
         let end = self.filled.checked_add(bytes).ok_or(EINVAL)?;
         let target = self.memory.as_mut_slice().get_mut(self.filled..end);
         let target = target.ok_or(EINVAL)?;
-        // SAFETY: the target is ours and as long; the caller's promise for the rest. It is Linux's own copying
-        // for memory that may change meanwhile.
+        // SAFETY: the target is ours and as long; the caller's promise for the rest. It is Linux's
+        // own copying for memory that may change meanwhile.
         unsafe { bindings::memcpy(target.as_mut_ptr().cast(), from.cast(), bytes) };
         self.filled = end;
         Ok(())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The node's pool: what is reserved and not assigned, and the instances. And the two locks of the whole
-//! module.
+//! The node's pool: what is reserved and not assigned, and the instances. And the two locks of the
+//! whole module.
 //!
 //! Lock order: [`NODE`] → an instance's `steering` → [`STARTING`] → (Linux's CPU hotplug lock) →
 //! doorbells' publishing lock or a channel's lock. Doorbells are rung after the last unlock of a

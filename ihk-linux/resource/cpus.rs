@@ -119,8 +119,8 @@ impl CpuList {
     ///
     /// # Errors
     ///
-    /// EINVAL: empty set; ENOENT: no such CPU; EBUSY: reserved or assigned already; EPERM: CPU 0, or none
-    /// would be left; ENODEV: Linux has it offline; else what hot-unplugging said.
+    /// EINVAL: empty set; ENOENT: no such CPU; EBUSY: reserved or assigned already; EPERM: CPU 0,
+    /// or none would be left; ENODEV: Linux has it offline; else what hot-unplugging said.
     pub(crate) fn reserve(&mut self, wanted: &CpuSet) -> Result {
         check(wanted)?;
         let mut new = KVec::new();

@@ -112,8 +112,8 @@ fn claim_one(
     true
 }
 
-/// Which of the ascending `blocks`, of which there are enough, shall be given to who wants `wanted`: whole
-/// GiBs as far as possible, then what is in none. An answer a block.
+/// Which of the ascending `blocks`, of which there are enough, shall be given to who wants
+/// `wanted`: whole GiBs as far as possible, then what is in none. An answer a block.
 ///
 /// # Errors
 ///

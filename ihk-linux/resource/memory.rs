@@ -146,7 +146,8 @@ impl BlockSet {
         self.move_to(&self.spec(), target)
     }
 
-    /// Serves READ_MEMORY: copies the memory, seen as one piece, from `offset` on as far as there is room.
+    /// Serves READ_MEMORY: copies the memory, seen as one piece, from `offset` on as far as there
+    /// is room.
     pub(crate) fn copy_out(&self, offset: u64, answer: &mut Draft) -> Result {
         let mut skip = offset;
         for block in self.blocks.iter() {

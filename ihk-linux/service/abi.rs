@@ -15,7 +15,8 @@ use core::ffi::c_void;
 /// Words of a packet; the layout is `Packet` of the contract.
 pub type PacketWords = [u64; 8];
 
-/// The functions that the service gives ihk.ko. All functions are called with no lock of ihk.ko held unless said.
+/// The functions that the service gives ihk.ko. All functions are called with no lock of ihk.ko
+/// held unless said.
 #[repr(C)]
 pub struct Service {
     /// `ABI_VERSION` the service was built with; a mismatch is refused.

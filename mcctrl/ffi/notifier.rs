@@ -52,8 +52,8 @@ impl IntervalOperations {
 }
 
 impl<T: IntervalOps> Notifier<T> {
-    /// Begins to hear of changes in [`start`, `+ bytes`) of the calling process. `listener` must keep the
-    /// value no longer than its window is mapped, or neither is ever freed.
+    /// Begins to hear of changes in [`start`, `+ bytes`) of the calling process. `listener` must
+    /// keep the value no longer than its window is mapped, or neither is ever freed.
     pub(crate) fn new(listener: Arc<T>, start: u64, bytes: u64) -> Result<Pin<KBox<Self>>> {
         let new = Self {
             subscription: UnsafeCell::new(pin_init::zeroed()),
@@ -134,8 +134,8 @@ impl<T: IntervalOps> Notifier<T> {
         }
     }
 
-    /// Returns what is mapped from `start` on, seen from the page at `touched`: pages of a device if that is
-    /// one, else pages of memory. EBUSY: it has changed since `since`.
+    /// Returns what is mapped from `start` on, seen from the page at `touched`: pages of a device
+    /// if that is one, else pages of memory. EBUSY: it has changed since `since`.
     pub(crate) fn look(&self, start: u64, touched: u64, since: Sequence) -> Result<Found> {
         match self.look_at_device(start, touched) {
             Some(pages) => Ok(Found {
@@ -225,8 +225,8 @@ fn page_of(entry: u64) -> u64 {
     (entry & !FLAGS).wrapping_mul(PAGE_BYTES) | page_bits::PRESENT | write
 }
 
-/// The word by which the co-kernel learns of a page of a device; 0 if none is mapped at `address`, or `area` ends
-/// before it.
+/// The word by which the co-kernel learns of a page of a device; 0 if none is mapped at `address`,
+/// or `area` ends before it.
 ///
 /// # Safety
 ///

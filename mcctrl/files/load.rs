@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! POPULATE, LOAD_PAGES: a program gets pages with a file's content, all at once or when they are
-//! touched. What the co-kernel has kept of the file as it is now, it maps itself; for other pages it lends
-//! frames that no program has, and gets them back filled (drawn in the co-kernel's `mm/load.rs`). Nothing is ever read into memory that a program or
-//! a proxy can reach: kept pages are seen by others, and must hold what the file holds.
+//! touched. What the co-kernel has kept of the file as it is now, it maps itself; for other pages
+//! it lends frames that no program has, and gets them back filled (drawn in the co-kernel's
+//! `mm/load.rs`). Nothing is ever read into memory that a program or a proxy can reach: kept pages
+//! are seen by others, and must hold what the file holds.
 
 use crate::ffi::errno;
 use crate::ffi::page::PageRef;
@@ -36,9 +37,11 @@ struct Part {
     pages: u32,
     /// Bytes wanted of the file; less than the pages hold only for a last page.
     bytes: u64,
-    /// Number of the content, from [`FileVersions`](crate::files::versions::FileVersions); 0: not to be shared.
+    /// Number of the content, from [`FileVersions`](crate::files::versions::FileVersions); 0: not
+    /// to be shared.
     version: u64,
-    /// Number of the file, if the pages come where none are and areas have it; 0: in place of what is there.
+    /// Number of the file, if the pages come where none are and areas have it; 0: in place of what
+    /// is there.
     file: u32,
 }
 
@@ -102,8 +105,8 @@ fn check(proxy: &Proxy, order: &Populate) -> Result {
     }
 }
 
-/// Has the co-kernel note where `pages` pages come from: how many are there already, and the number of the
-/// file. `None`: they must all come now, because of the file or of what is there.
+/// Has the co-kernel note where `pages` pages come from: how many are there already, and the number
+/// of the file. `None`: they must all come now, because of the file or of what is there.
 fn name(
     proxy: &Proxy,
     order: &Populate,
@@ -201,9 +204,10 @@ fn load_block(
     load(proxy, source, state, &part, reading)
 }
 
-/// Returns what to load when `done` bytes of `order` are there; `None` past the end of the file. Whole pages of
-/// `file`, if it has a number, leave those alone that are there: another thread may have touched, and
-/// written, them already. A page that is wanted in part belongs to the process alone.
+/// Returns what to load when `done` bytes of `order` are there; `None` past the end of the file.
+/// Whole pages of `file`, if it has a number, leave those alone that are there: another thread may
+/// have touched, and written, them already. A page that is wanted in part belongs to the process
+/// alone.
 fn next_part(
     proxy: &Proxy,
     order: &Populate,

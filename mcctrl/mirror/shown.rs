@@ -16,7 +16,8 @@ impl Shown {
         Self(RBTree::new())
     }
 
-    /// Makes `node`, which is that of number `key`, the room for pages of these 2 MiB, if there is none.
+    /// Makes `node`, which is that of number `key`, the room for pages of these 2 MiB, if there is
+    /// none.
     pub(super) fn make_room(&mut self, key: u64, node: RBTreeNode<u64, Pages>) {
         if self.0.get(&key).is_none() {
             self.0.insert(node);

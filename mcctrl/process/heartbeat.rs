@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The liveness time-out of a CPU of the co-kernel. It is waited for as long as its heartbeat moves, which
-//! it does while it works on something long (clearing memory on a host that is busy, say), but not for
-//! ever.
+//! The liveness time-out of a CPU of the co-kernel. It is waited for as long as its heartbeat
+//! moves, which it does while it works on something long (clearing memory on a host that is busy,
+//! say), but not for ever.
 //!
 //! Time is counted in looks, none of which counts for much: while a hypervisor keeps the machine from
 //! running, the CPU that is waited for does not run either.

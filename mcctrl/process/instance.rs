@@ -191,8 +191,8 @@ impl Instance {
 
     // ---- messages ----
 
-    /// Sends `message` to `cpu`; waits while the ring is full and the CPU shows that it lives. ESHUTDOWN
-    /// if the instance is gone or now declared hung. Process context.
+    /// Sends `message` to `cpu`; waits while the ring is full and the CPU shows that it lives.
+    /// ESHUTDOWN if the instance is gone or now declared hung. Process context.
     pub(crate) fn send(&self, cpu: u32, message: &ToCokernel) -> Result {
         let mut timeout = HeartbeatTimeout::new(self.os, cpu);
         loop {
@@ -251,9 +251,10 @@ impl Instance {
         Insertion(self)
     }
 
-    /// Returns what holds `frame` on Linux's side; if nothing does, its bit is cleared. Mappings that are
-    /// just being added anywhere in the instance make a look uncertain, which counts as pinned.
-    /// The caller has dropped the mappings of one address space; others may share the frame.
+    /// Returns what holds `frame` on Linux's side; if nothing does, its bit is cleared. Mappings
+    /// that are just being added anywhere in the instance make a look uncertain, which counts as
+    /// pinned. The caller has dropped the mappings of one address space; others may share the
+    /// frame.
     pub(crate) fn conceal_if_free(&self, partition: &Partition<'_>, frame: Frame) -> Hold {
         const LOOKS: u32 = 3;
         (0..LOOKS)

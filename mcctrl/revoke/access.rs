@@ -123,8 +123,8 @@ pub(crate) struct Access<'a> {
 impl Access<'_> {
     /// The partition, for as long as we have access.
     pub(crate) fn partition(&self) -> Partition<'_> {
-        // SAFETY: the instance was attached when we got access, and `detach` revokes it, which waits for
-        // us.
+        // SAFETY: the instance was attached when we got access, and `detach` revokes it, which
+        // waits for us.
         unsafe { Partition::assume_attached(self.os) }
     }
 }

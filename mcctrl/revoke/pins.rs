@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Looking after frames that were revoked while somebody still held them. Their exposed bits stay set, so
-//! the co-kernel does not reuse them; the bits are cleared when they are let go.
+//! Looking after frames that were revoked while somebody still held them. Their exposed bits stay
+//! set, so the co-kernel does not reuse them; the bits are cleared when they are let go.
 
 use super::pin_list::Pin;
 use crate::ffi::page::Hold;

@@ -86,8 +86,8 @@ fn translate(
     walk(root, address, access, |entry| partition.word(entry))
 }
 
-/// The range that may be mapped: the area, or, where mcexec wants to pay for each page (for measurement), the
-/// page alone.
+/// The range that may be mapped: the area, or, where mcexec wants to pay for each page (for
+/// measurement), the page alone.
 fn wanted(fault: &Fault<'_>) -> (u64, u64) {
     if fault.wants_neighbours() {
         fault.bounds()
@@ -221,7 +221,8 @@ fn ask_for_slots(proxy: &Proxy, page: usize) -> Result {
     Ok(())
 }
 
-/// Asks the co-kernel for a page, and loads it if it must come from a file. EINTR if the task is being killed.
+/// Asks the co-kernel for a page, and loads it if it must come from a file. EINTR if the task is
+/// being killed.
 fn ask(proxy: &Proxy, address: u64, access: Access) -> Result {
     let write = u32::from(access == Access::Write);
     let process = proxy.handle();

@@ -2,9 +2,9 @@
 //! Page tables of x86-64 with four levels: the bits of an entry, where the entry for an address stands,
 //! and where an address leads. Hop 7 of a delegated call reads them.
 //!
-//! The co-kernel writes the tables of its programs, and mcctrl reads them to map the same frames. ihk.ko
-//! writes the tables that co-kernel CPUs start on. A reader takes each entry once, because the tables
-//! belong to the other side and change at any time.
+//! The co-kernel writes the tables of its programs, and mcctrl reads them to map the same frames.
+//! ihk.ko writes the tables that co-kernel CPUs start on. A reader takes each entry once, because
+//! the tables belong to the other side and change at any time.
 
 use super::atomic::{AtomicU64, Ordering};
 use super::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};

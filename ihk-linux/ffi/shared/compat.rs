@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! All that differs between the kernels that we build for, in both modules. Where one form fits them all, it stands
-//! here without a test of versions, with what it stands for; docs/kernels.md says how to find the next difference.
+//! All that differs between the kernels that we build for, in both modules. Where one form fits
+//! them all, it stands here without a test of versions, with what it stands for; docs/kernels.md
+//! says how to find the next difference.
 
 use core::ptr::{addr_of_mut, NonNull};
 use kernel::bindings;
@@ -11,8 +12,9 @@ use kernel::task::{Kuid, Task};
 
 /// This module, as C code names it.
 ///
-/// Linux 7.2: `THIS_MODULE` in the crate's root, a reference. Linux 7.3: a constant of `kernel::ModuleMetadata`,
-/// a value (`rust/macros/module.rs`). Both stand for this symbol, which every module has.
+/// Linux 7.2: `THIS_MODULE` in the crate's root, a reference. Linux 7.3: a constant of
+/// `kernel::ModuleMetadata`, a value (`rust/macros/module.rs`). Both stand for this symbol, which
+/// every module has.
 pub(crate) const fn this_module() -> *mut bindings::module {
     extern "C" {
         static mut __this_module: u8;
@@ -43,7 +45,8 @@ pub(crate) unsafe trait LockWord {
 }
 
 /// With interrupts off, whatever Linux it is.
-// SAFETY: Linux's own lock; zeroes are `__RAW_SPIN_LOCK_UNLOCKED` without lock debugging, as the kernels are built.
+// SAFETY: Linux's own lock; zeroes are `__RAW_SPIN_LOCK_UNLOCKED` without lock debugging, as the
+// kernels are built.
 unsafe impl LockWord for bindings::raw_spinlock_t {
     unsafe fn lock(word: *mut Self) -> usize {
         // SAFETY: the caller's promise.
@@ -56,11 +59,13 @@ unsafe impl LockWord for bindings::raw_spinlock_t {
     }
 }
 
-/// With PREEMPT_RT interrupt handlers run in threads, and the locks of Linux's wait queues and page tables sleep. So
-/// what holds one of ours may have to sleep as well: there it is a lock that does, and interrupts stay on.
+/// With PREEMPT_RT interrupt handlers run in threads, and the locks of Linux's wait queues and page
+/// tables sleep. So what holds one of ours may have to sleep as well: there it is a lock that does,
+/// and interrupts stay on.
 #[cfg(CONFIG_PREEMPT_RT)]
 pub(crate) type UsualWord = bindings::spinlock_t;
-/// Without PREEMPT_RT interrupt handlers run with interrupts off, and so does whatever holds one of our locks.
+/// Without PREEMPT_RT interrupt handlers run with interrupts off, and so does whatever holds one of
+/// our locks.
 #[cfg(not(CONFIG_PREEMPT_RT))]
 pub(crate) type UsualWord = bindings::raw_spinlock_t;
 
@@ -81,8 +86,9 @@ unsafe impl LockWord for bindings::spinlock_t {
 
 /// The type that an interrupt handler returns.
 ///
-/// Linux 7.2: a number, of constants `irqreturn_*`. Linux 7.3: a type of its own around the number, as bindgen was
-/// told `--newtype-enum irqreturn` (`rust/bindgen_parameters`). In C it is `enum irqreturn` in both.
+/// Linux 7.2: a number, of constants `irqreturn_*`. Linux 7.3: a type of its own around the number,
+/// as bindgen was told `--newtype-enum irqreturn` (`rust/bindgen_parameters`). In C it is `enum
+/// irqreturn` in both.
 pub(crate) type HandlerResult = bindings::irqreturn_t;
 
 /// `IRQ_HANDLED` of `include/linux/irqreturn.h`.
@@ -93,8 +99,8 @@ pub(crate) const HANDLED: HandlerResult = unsafe { core::mem::transmute::<u32, H
 
 /// 2^`order` pages of `node` as one folio, or null. May sleep, if `flags` say so.
 ///
-/// `__alloc_pages` is exported by Linux 7.2 only, `alloc_pages_node` by 7.3 only; this one by both. It adds
-/// `__GFP_COMP`, and marks the folio as one that may be mapped as a whole, which ours are.
+/// `__alloc_pages` is exported by Linux 7.2 only, `alloc_pages_node` by 7.3 only; this one by both.
+/// It adds `__GFP_COMP`, and marks the folio as one that may be mapped as a whole, which ours are.
 ///
 /// # Safety
 ///
@@ -114,11 +120,12 @@ pub(crate) unsafe fn folio_of_node(
 
 /// The user as whom `task` acts.
 ///
-/// `Task::euid` of the kernel crate is gone from Linux 7.3 with its helper `task_euid`; the credentials themselves are
-/// counted and can be asked in both.
+/// `Task::euid` of the kernel crate is gone from Linux 7.3 with its helper `task_euid`; the
+/// credentials themselves are counted and can be asked in both.
 #[allow(dead_code, reason = "ihk.ko knows no processes")]
 pub(crate) fn effective_user(task: &Task) -> Kuid {
-    // SAFETY: the task is valid; the result is never null and carries a reference, which the new value takes over.
+    // SAFETY: the task is valid; the result is never null and carries a reference, which the new
+    // value takes over.
     let credential = unsafe {
         let credential = bindings::get_task_cred(task.as_ptr());
         let credential = credential.cast_mut().cast::<Credential>();
@@ -129,8 +136,8 @@ pub(crate) fn effective_user(task: &Task) -> Kuid {
 
 /// Maps a folio of 2 MiB, read-only, where `fault` is; `None` if this Linux maps no large pages at all.
 ///
-/// PREEMPT_RT is configured without transparent huge pages (`arch/Kconfig`: they depend on `!PREEMPT_RT`), and then has
-/// no `vmf_insert_folio_pmd`; nor does it call `huge_fault`.
+/// PREEMPT_RT is configured without transparent huge pages (`arch/Kconfig`: they depend on
+/// `!PREEMPT_RT`), and then has no `vmf_insert_folio_pmd`; nor does it call `huge_fault`.
 ///
 /// # Safety
 ///

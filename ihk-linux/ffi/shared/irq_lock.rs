@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A spin lock that keeps interrupts off: for what interrupt handlers share with everybody else. mcctrl compiles
-//! this file, too.
+//! A spin lock that keeps interrupts off: for what interrupt handlers share with everybody else.
+//! mcctrl compiles this file, too.
 
 use super::compat::{LockWord, UsualWord};
 use core::cell::UnsafeCell;
@@ -8,13 +8,15 @@ use core::ops::{Deref, DerefMut};
 use kernel::bindings;
 use kernel::types::NotThreadSafe;
 
-/// `T` behind a spin lock taken with interrupts off (with PREEMPT_RT: one that may sleep). Usable in a static.
+/// `T` behind a spin lock taken with interrupts off (with PREEMPT_RT: one that may sleep). Usable
+/// in a static.
 pub(crate) struct IrqLock<T, W = UsualWord> {
     raw: UnsafeCell<W>,
     data: UnsafeCell<T>,
 }
 
-/// An [`IrqLock`] for places where Linux itself holds a raw lock: interrupts are off while it is held, whatever Linux it is.
+/// An [`IrqLock`] for places where Linux itself holds a raw lock: interrupts are off while it is
+/// held, whatever Linux it is.
 #[allow(dead_code, reason = "mcctrl needs none")]
 pub(crate) type HardIrqLock<T> = IrqLock<T, bindings::raw_spinlock_t>;
 

@@ -17,7 +17,8 @@ pub(crate) unsafe trait Plain: Copy {}
 
 macro_rules! plain {
     ($($t:ty),* $(,)?) => {$(
-        // SAFETY: integers and arrays of integers; the sizes that the contract asserts leave no room for padding.
+        // SAFETY: integers and arrays of integers; the sizes that the contract asserts leave no
+        // room for padding.
         unsafe impl Plain for $t {}
     )*};
 }

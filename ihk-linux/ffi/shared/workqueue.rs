@@ -29,8 +29,8 @@ pub(crate) fn flush_delayed<T, const ID: u64>(work: &DelayedWork<T, ID>) {
 /// The module's own queue. Unlike the shared one it can be drained before the module goes.
 static OWN: AtomicPtr<bindings::workqueue_struct> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Makes the module's own queue, called `name`, for urgent items that may run on any CPU and sleep. Once,
-/// before anything is queued.
+/// Makes the module's own queue, called `name`, for urgent items that may run on any CPU and sleep.
+/// Once, before anything is queued.
 pub(crate) fn create_own(name: &'static CStr) -> Result {
     let flags = bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_HIGHPRI;
     // SAFETY: the format asks for one string, which follows; 0 = the default number of workers.
