@@ -12,10 +12,10 @@ use kernel::sync::Arc;
 /// An open /dev/mcd0; it has no state.
 pub(crate) struct Mcd;
 
-static OPERATIONS: Operations = Operations::of::<Mcd>();
+static OPERATIONS: Operations<Mcd> = Operations::new();
 
 impl DeviceFile for Mcd {
-    fn operations() -> &'static Operations {
+    fn operations() -> &'static Operations<Self> {
         &OPERATIONS
     }
 

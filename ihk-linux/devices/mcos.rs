@@ -17,10 +17,10 @@ use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-static OPERATIONS: Operations = Operations::of::<Instance>();
+static OPERATIONS: Operations<Instance> = Operations::new();
 
 impl DeviceFile for Instance {
-    fn operations() -> &'static Operations {
+    fn operations() -> &'static Operations<Self> {
         &OPERATIONS
     }
 

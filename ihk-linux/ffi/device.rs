@@ -3,6 +3,7 @@
 //! empty, so that a module could be unloaded under an open file; hence our own.
 
 use super::compat;
+use core::marker::PhantomData;
 use core::ptr::addr_of_mut;
 use kernel::bindings;
 use kernel::error::to_result;
@@ -12,29 +13,30 @@ use kernel::sync::Arc;
 
 /// The operations of a device's open files.
 pub(crate) trait DeviceFile: Sized + Send + Sync + 'static {
-    /// The device's file operations: a static made by [`Operations::of`].
-    fn operations() -> &'static Operations;
+    /// The device's file operations.
+    fn operations() -> &'static Operations<Self>;
 
     /// An ioctl. Process context of the caller.
     fn ioctl(this: &Arc<Self>, file: &OpenFile, command: u32, argument: usize) -> Result<isize>;
 }
 
-/// File operations of devices whose files are `Arc<T>`.
-pub(crate) struct Operations(bindings::file_operations);
+/// File operations of devices whose files are `Arc<T>`; they live in a static.
+pub(crate) struct Operations<T>(bindings::file_operations, PhantomData<fn(T)>);
 
 // SAFETY: never written; Linux only reads it.
-unsafe impl Sync for Operations {}
+unsafe impl<T> Sync for Operations<T> {}
 
-impl Operations {
-    /// Those of `T`, owned by this module.
-    pub(crate) const fn of<T: DeviceFile>() -> Self {
-        Self(bindings::file_operations {
+impl<T: DeviceFile> Operations<T> {
+    /// The operations call `T`'s. The module stays loaded while a file is open.
+    pub(crate) const fn new() -> Self {
+        let operations = bindings::file_operations {
             owner: compat::this_module(),
             open: Some(open::<T>),
             release: Some(release::<T>),
             unlocked_ioctl: Some(ioctl::<T>),
             ..pin_init::zeroed()
-        })
+        };
+        Self(operations, PhantomData)
     }
 }
 

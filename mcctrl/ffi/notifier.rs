@@ -6,6 +6,7 @@ use super::extra;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use crate::proto::process::{caching, mirror as page_bits};
 use core::cell::UnsafeCell;
+use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use kernel::{bindings, prelude::*, sync::Arc, task::Task};
 
@@ -14,8 +15,8 @@ pub(crate) const BLOCK_PAGES: usize = 16;
 
 /// A listener to changes.
 pub(crate) trait IntervalOps: Send + Sync + Sized + 'static {
-    /// The operations of its notifiers: a static made by [`IntervalOperations::of`].
-    fn operations() -> &'static IntervalOperations;
+    /// The operations of its notifiers.
+    fn operations() -> &'static IntervalOperations<Self>;
 
     /// Linux is about to change its mapping of [`start`, `end`), and goes on when this returns. `note`,
     /// called under the lock under which [`Notifier::has_changed`] is called, makes looks that began
@@ -35,19 +36,20 @@ unsafe impl<T: IntervalOps> Send for Notifier<T> {}
 // SAFETY: as above.
 unsafe impl<T: IntervalOps> Sync for Notifier<T> {}
 
-/// Operations of notifiers.
-pub(crate) struct IntervalOperations(bindings::mmu_interval_notifier_ops);
+/// Operations of notifiers that tell `T`s; they live in a static.
+pub(crate) struct IntervalOperations<T>(bindings::mmu_interval_notifier_ops, PhantomData<fn(T)>);
 
 // SAFETY: never written; Linux only reads it.
-unsafe impl Sync for IntervalOperations {}
+unsafe impl<T> Sync for IntervalOperations<T> {}
 
-impl IntervalOperations {
-    /// Those of notifiers that tell `T`s.
-    pub(crate) const fn of<T: IntervalOps>() -> Self {
-        Self(bindings::mmu_interval_notifier_ops {
+impl<T: IntervalOps> IntervalOperations<T> {
+    /// The operations call `T`'s.
+    pub(crate) const fn new() -> Self {
+        let operations = bindings::mmu_interval_notifier_ops {
             invalidate: Some(on_invalidate::<T>),
             ..pin_init::zeroed()
-        })
+        };
+        Self(operations, PhantomData)
     }
 }
 

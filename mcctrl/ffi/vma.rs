@@ -16,8 +16,8 @@ use kernel::{
 
 /// The owner of a window: what the areas do that are mapped from its file.
 pub(crate) trait AreaOps: Send + Sync + Sized + 'static {
-    /// The operations of its areas: a static made by [`AreaOperations::of`].
-    fn area_operations() -> &'static AreaOperations;
+    /// The operations of its areas.
+    fn area_operations() -> &'static AreaOperations<Self>;
 
     /// A page is touched that is not mapped.
     fn fault(this: Arc<Self>, fault: Fault<'_>) -> Outcome;
@@ -90,23 +90,24 @@ impl NewArea<'_> {
     }
 }
 
-/// Operations of areas of a window.
-pub(crate) struct AreaOperations(bindings::vm_operations_struct);
+/// Operations of areas that are mapped from windows of `T`s; they live in a static.
+pub(crate) struct AreaOperations<T>(bindings::vm_operations_struct, PhantomData<fn(T)>);
 
 // SAFETY: never written; Linux only reads it.
-unsafe impl Sync for AreaOperations {}
+unsafe impl<T> Sync for AreaOperations<T> {}
 
-impl AreaOperations {
-    /// Those of areas that are mapped from windows of `T`s.
-    pub(crate) const fn of<T: AreaOps>() -> Self {
-        Self(bindings::vm_operations_struct {
+impl<T: AreaOps> AreaOperations<T> {
+    /// The operations call `T`'s.
+    pub(crate) const fn new() -> Self {
+        let operations = bindings::vm_operations_struct {
             fault: Some(on_fault::<T>),
             huge_fault: Some(on_huge_fault::<T>),
             map_pages: Some(on_map_pages),
             mprotect: Some(on_mprotect::<T>),
             get_policy: Some(on_get_policy),
             ..pin_init::zeroed()
-        })
+        };
+        Self(operations, PhantomData)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::vma::{self, AreaOps, NewArea};
 use super::{compat, extra};
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 use kernel::{
     bindings,
@@ -14,8 +15,8 @@ use kernel::{
 
 /// The owner of a window: what its file does.
 pub(crate) trait WindowOps: AreaOps {
-    /// The operations of its file: a static made by [`FileOperations::of`].
-    fn file_operations() -> &'static FileOperations;
+    /// The operations of its file.
+    fn file_operations() -> &'static FileOperations<Self>;
 
     /// Whether its file may be mapped as `area`; an error refuses.
     fn mmap(&self, area: &NewArea<'_>) -> Result;
@@ -58,21 +59,22 @@ impl Mapping {
     }
 }
 
-/// Operations of files whose windows are `T`'s.
-pub(crate) struct FileOperations(bindings::file_operations);
+/// Operations of files whose windows are `T`'s; they live in a static.
+pub(crate) struct FileOperations<T>(bindings::file_operations, PhantomData<fn(T)>);
 
 // SAFETY: never written; Linux only reads it.
-unsafe impl Sync for FileOperations {}
+unsafe impl<T> Sync for FileOperations<T> {}
 
-impl FileOperations {
-    /// Those of `T`. The owner keeps the module loaded while a window is open or mapped.
-    pub(crate) const fn of<T: WindowOps>() -> Self {
-        Self(bindings::file_operations {
+impl<T: WindowOps> FileOperations<T> {
+    /// The operations call `T`'s. The module stays loaded while a window is open or mapped.
+    pub(crate) const fn new() -> Self {
+        let operations = bindings::file_operations {
             owner: compat::this_module(),
             mmap: Some(mmap::<T>),
             release: Some(release::<T>),
             ..pin_init::zeroed()
-        })
+        };
+        Self(operations, PhantomData)
     }
 }
 

@@ -184,10 +184,10 @@ fn publish(
     Ok(room)
 }
 
-static OPERATIONS: IntervalOperations = IntervalOperations::of::<Proxy>();
+static OPERATIONS: IntervalOperations<Proxy> = IntervalOperations::new();
 
 impl IntervalOps for Proxy {
-    fn operations() -> &'static IntervalOperations {
+    fn operations() -> &'static IntervalOperations<Self> {
         &OPERATIONS
     }
 

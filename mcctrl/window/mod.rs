@@ -15,11 +15,11 @@ use crate::proto::slot::SHARED_PAGES;
 use crate::proto::uapi::{WindowPart, SLOTS_OFFSET};
 use kernel::{prelude::*, sync::Arc};
 
-static FILE_OPERATIONS: FileOperations = FileOperations::of::<Proxy>();
-static AREA_OPERATIONS: AreaOperations = AreaOperations::of::<Proxy>();
+static FILE_OPERATIONS: FileOperations<Proxy> = FileOperations::new();
+static AREA_OPERATIONS: AreaOperations<Proxy> = AreaOperations::new();
 
 impl WindowOps for Proxy {
-    fn file_operations() -> &'static FileOperations {
+    fn file_operations() -> &'static FileOperations<Self> {
         &FILE_OPERATIONS
     }
 
@@ -44,7 +44,7 @@ impl WindowOps for Proxy {
 }
 
 impl AreaOps for Proxy {
-    fn area_operations() -> &'static AreaOperations {
+    fn area_operations() -> &'static AreaOperations<Self> {
         &AREA_OPERATIONS
     }
 
