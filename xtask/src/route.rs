@@ -85,11 +85,12 @@ fn faults(page: &str, heads: &BTreeMap<String, String>) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// Number and rest of a row of the page's table.
+/// Number and files of a row of the page's table.
 fn row(line: &str) -> Option<(&str, &str)> {
     let (hop, rest) = line.strip_prefix("| ")?.split_once(" | ")?;
+    let (files, _) = rest.split_once(" | ")?;
     hop.starts_with(|first: char| first.is_ascii_digit())
-        .then_some((hop, rest))
+        .then_some((hop, files))
 }
 
 /// The hops that a comment speaks of: `Hop 5.1 …`, `Hops 4a and 8a …`.
@@ -112,7 +113,7 @@ mod tests {
     use super::{faults, head, hops};
     use std::collections::BTreeMap;
 
-    const PAGE: &str = "| hop | file | what |\n|---|---|---|\n| 1 | `a/x.rs`, `a/y/` | begins |\n| 4a | `b/z.rs` | only then |\n\nAlso `b/w.rs`.\n";
+    const PAGE: &str = "| hop | file | what |\n|---|---|---|\n| 1 | `a/x.rs`, `a/y/` | begins; see `b/z.rs` |\n| 4a | `b/z.rs` | only then |\n\nAlso `b/w.rs`.\n";
 
     fn tree(files: &[(&str, &str)]) -> BTreeMap<String, String> {
         let files = files.iter();
