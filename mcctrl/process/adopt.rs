@@ -37,7 +37,7 @@ pub(crate) fn adopt(instance: &Arc<Instance>, argument: usize) -> Result {
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.
     proxy.memory.set_mapping(mapping);
-    ask(&proxy, &parent, request.unborn)?;
+    ask(&proxy, &parent, request.prepared_child)?;
     let window = window_of(&proxy, &parent, &file)?;
 
     let number = |descriptor: &FileDescriptorReservation| {
@@ -53,14 +53,14 @@ pub(crate) fn adopt(instance: &Arc<Instance>, argument: usize) -> Result {
 }
 
 /// Has the co-kernel hand over the process.
-fn ask(proxy: &Proxy, parent: &Proxy, unborn: u64) -> Result {
+fn ask(proxy: &Proxy, parent: &Proxy, prepared_child: u64) -> Result {
     let instance = &proxy.instance;
     let guard = instance.memory.access().ok_or(ESRCH)?;
     let question = |token| ToCokernel::AdoptProcess {
         token,
         parent: parent.handle(),
         pid: task::current_tgid(),
-        unborn,
+        prepared_child,
     };
     let answer = instance.ask(proxy.cpu(), Until::Condition, question)?;
     answer.into_result()?;

@@ -172,7 +172,7 @@ pub(crate) fn create(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
 /// The errors are listed at [`uapi::ADOPT_PROCESS`].
 pub(crate) fn adopt(prepared_child: u64) -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut request = AdoptProcess {
-        unborn: prepared_child,
+        prepared_child,
         window_fd: -1,
         slots_fd: -1,
     };

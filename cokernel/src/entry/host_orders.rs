@@ -63,8 +63,8 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             token,
             parent,
             pid,
-            unborn,
-        } => adopt_process(token, unborn, parent, pid, cpu),
+            prepared_child,
+        } => adopt_process(token, prepared_child, parent, pid, cpu),
         ToCokernel::Query {
             token,
             process,
@@ -143,8 +143,8 @@ fn with(handle: ProcessHandle, action: impl FnOnce(&Arc<Process>)) {
 // whatever waits: these two must not be part of every message's frame.
 
 #[inline(never)]
-fn adopt_process(token: u64, unborn: u64, parent: ProcessHandle, pid: i32, cpu: u32) {
-    answer_created(token, pending_fork::adopt(unborn, parent, pid, cpu));
+fn adopt_process(token: u64, prepared_child: u64, parent: ProcessHandle, pid: i32, cpu: u32) {
+    answer_created(token, pending_fork::adopt(prepared_child, parent, pid, cpu));
 }
 
 #[inline(never)]

@@ -73,7 +73,7 @@ fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
         read_as_files: 0,
         proxy_mask: image.blocked_signals,
         main_proxy_mask: image.blocked_signals,
-        newborn: None,
+        initial_state: None,
         release: None,
     })
 }

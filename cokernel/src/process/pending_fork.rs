@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Processes that a thread has prepared by fork and nobody on Linux stands for yet.
+//! Pending forks: processes that a thread has prepared and that nobody on Linux stands for yet.
 //!
 //! The forking thread prepares the child, then has its worker fork. The worker's child adopts the
 //! prepared process through mcctrl. Whoever takes it out of the list first decides: adopted, or
@@ -18,33 +18,33 @@ use crate::mm::fork_copy;
 use crate::sync::SpinLock;
 use crate::task::process::{self, Parts, Process};
 
-/// A prepared process.
-pub struct Unborn {
+/// A process that fork has prepared and that no proxy has adopted yet.
+pub struct PreparedChild {
     /// Who prepared it.
     pub parent: ProcessHandle,
     /// Its memory.
     pub space: Arc<AddressSpace>,
-    /// The rest.
+    /// All else that it is made of.
     pub parts: Parts,
 }
 
-static UNBORN: SpinLock<Vec<(u64, Unborn)>> = SpinLock::new(Vec::new());
+static PREPARED: SpinLock<Vec<(u64, PreparedChild)>> = SpinLock::new(Vec::new());
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// Keeps `unborn`; the number it can be found by.
-pub fn put(unborn: Unborn) -> u64 {
+/// Keeps `prepared_child` and returns the number by which it can be found.
+pub fn put(prepared_child: PreparedChild) -> u64 {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    UNBORN.lock().push((number, unborn));
+    PREPARED.lock().push((number, prepared_child));
     number
 }
 
 /// Takes out what `parent` has put in as `number`, if it is still there.
-pub fn take(number: u64, parent: ProcessHandle) -> Option<Unborn> {
-    let mut unborn = UNBORN.lock();
-    let index = unborn
+pub fn take(number: u64, parent: ProcessHandle) -> Option<PreparedChild> {
+    let mut prepared = PREPARED.lock();
+    let index = prepared
         .iter()
         .position(|(other, it)| *other == number && it.parent == parent)?;
-    Some(unborn.swap_remove(index).1)
+    Some(prepared.swap_remove(index).1)
 }
 
 /// Makes process `pid` of what `parent` has prepared as `number`, to run on CPU `cpu`.
@@ -58,22 +58,22 @@ pub fn adopt(
     pid: i32,
     cpu: u32,
 ) -> Result<Arc<Process>, Errno> {
-    let unborn = take(number, parent).ok_or(Errno::ESRCH)?;
-    let mut waiting = Some(unborn);
+    let prepared_child = take(number, parent).ok_or(Errno::ESRCH)?;
+    let mut waiting = Some(prepared_child);
     let entered = process::enter(|handle| {
-        let Unborn { space, parts, .. } = waiting.take().ok_or(Errno::ESRCH)?;
+        let PreparedChild { space, parts, .. } = waiting.take().ok_or(Errno::ESRCH)?;
         if space.owner() == 0 {
             space.set_owner(handle);
         }
         Ok(Process::new(handle, pid, cpu, space, parts))
     });
-    if let Some(unborn) = waiting {
-        unborn.discard();
+    if let Some(prepared_child) = waiting {
+        prepared_child.discard();
     }
     entered
 }
 
-impl Unborn {
+impl PreparedChild {
     /// Frees everything; Linux has not seen any of it.
     pub fn discard(self) {
         self.parts.slots.frames().for_each(allocator::free_small);

@@ -11,7 +11,7 @@ use crate::aspace::populate;
 use crate::errno::Errno;
 use crate::sync::SpinLock;
 use crate::task::ledger::Placement;
-use crate::task::process::{Newborn, Process};
+use crate::task::process::{InitialState, Process};
 use crate::task::signal::ThreadSignals;
 use crate::task::thread::{NewThread, Registers, Thread, ThreadData};
 use crate::task::{current, sched};
@@ -24,9 +24,9 @@ impl Process {
     ///
     /// `EINVAL` if it was started before or the addresses are not the program's, `ENOMEM`.
     pub fn start(self: &Arc<Self>, entry: u64, stack: u64) -> Result<(), Errno> {
-        let newborn = self.newborn.lock().take();
-        if let Some(newborn) = newborn {
-            return self.run_main(*newborn);
+        let initial_state = self.initial_state.lock().take();
+        if let Some(initial_state) = initial_state {
+            return self.run_main(*initial_state);
         }
         let window = self.space.window;
         if !window.contains(entry) || !window.contains(stack) {
@@ -34,7 +34,7 @@ impl Process {
         }
         populate::fill_gaps(&self.space, Kind::Segment, &current::asker(&self.space));
         let Placement { affinity, policy } = self.ledger.placement();
-        self.run_main(Newborn {
+        self.run_main(InitialState {
             frame: UserFrame::new(entry, stack),
             registers: Registers::initial(0),
             signals: ThreadSignals::new(self.blocked_at_start),
@@ -44,28 +44,28 @@ impl Process {
         })
     }
 
-    fn run_main(self: &Arc<Self>, newborn: Newborn) -> Result<(), Errno> {
+    fn run_main(self: &Arc<Self>, initial_state: InitialState) -> Result<(), Errno> {
         let mut threads = self.threads.lock();
         if !threads.is_empty() || self.is_dying() {
             return Err(Errno::EINVAL);
         }
-        let cpu = match newborn.affinity.first() {
-            Some(first) if !newborn.affinity.contains(self.cpu) => first,
+        let cpu = match initial_state.affinity.first() {
+            Some(first) if !initial_state.affinity.contains(self.cpu) => first,
             _ => self.cpu,
         };
         let data = ThreadData {
             tid: self.pid,
-            signals: newborn.signals,
-            clear_child_tid: AtomicU64::new(newborn.clear_child_tid),
-            affinity: SpinLock::new(newborn.affinity),
-            policy: SpinLock::new(newborn.policy),
+            signals: initial_state.signals,
+            clear_child_tid: AtomicU64::new(initial_state.clear_child_tid),
+            affinity: SpinLock::new(initial_state.affinity),
+            policy: SpinLock::new(initial_state.policy),
             ..ThreadData::default()
         };
         let new = NewThread {
             process: self.clone(),
             space: self.space.hardware.clone(),
             slot: 0,
-            registers: newborn.registers,
+            registers: initial_state.registers,
             data,
         };
         let thread = Thread::new_user(new).ok_or(Errno::ENOMEM)?;
@@ -73,7 +73,7 @@ impl Process {
         thread.request_return_work();
         self.enter_thread(&mut threads, &thread);
         drop(threads);
-        sched::spawn_user(thread, cpu, &newborn.frame);
+        sched::spawn_user(thread, cpu, &initial_state.frame);
         Ok(())
     }
 }

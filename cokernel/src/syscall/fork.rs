@@ -16,11 +16,11 @@ use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::{allocator, watermark};
 use crate::mm::fork_copy;
-use crate::process::pending_fork::{self, Unborn};
+use crate::process::pending_fork::{self, PreparedChild};
 use crate::process::vfork;
 use crate::syscall::{clone_flags, rlimit};
 use crate::task::ledger::Ledger;
-use crate::task::process::{Newborn, Parts, Process, Release};
+use crate::task::process::{InitialState, Parts, Process, Release};
 use crate::task::signal::{SignalStack, ThreadSignals};
 use crate::task::slots::Slots;
 use crate::task::thread::Registers;
@@ -104,8 +104,8 @@ pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
     let pid = {
         // Until the worker has forked: its record of the window's rights must fit the copy.
         let _layout = process.space.lock_layout();
-        let unborn = prepare(process, frame, wish, release.clone())?;
-        bring_up(process, unborn, wish)?
+        let prepared_child = prepare(process, frame, wish, release.clone())?;
+        bring_up(process, prepared_child, wish)?
     };
     if wish.has(clone_flags::PARENT_SETTID) {
         // As in Linux, the child exists whether or not this can be told.
@@ -130,8 +130,8 @@ fn give_pidfd(pid: u32, address: u64) {
 }
 
 /// Has the worker fork.
-fn bring_up(process: &Process, unborn: Unborn, wish: &Wish) -> Result<u32, Errno> {
-    let number = pending_fork::put(unborn);
+fn bring_up(process: &Process, prepared_child: PreparedChild, wish: &Wish) -> Result<u32, Errno> {
+    let number = pending_fork::put(prepared_child);
     let tid_address = if wish.has(clone_flags::CHILD_SETTID) {
         wish.child_tid
     } else {
@@ -139,8 +139,8 @@ fn bring_up(process: &Process, unborn: Unborn, wish: &Wish) -> Result<u32, Errno
     };
     let namespaces = wish.flags & clone_flags::NAMESPACES;
     let result = delegate::call(op::FORK, [number, tid_address, namespaces, 0, 0, 0]);
-    if let Some(unborn) = pending_fork::take(number, process.handle) {
-        unborn.discard();
+    if let Some(prepared_child) = pending_fork::take(number, process.handle) {
+        prepared_child.discard();
     }
     u32::try_from(result).map_err(|_| Errno::from_linux(result))
 }
@@ -150,7 +150,7 @@ fn prepare(
     frame: &UserFrame,
     wish: &Wish,
     release: Option<Arc<Release>>,
-) -> Result<Unborn, Errno> {
+) -> Result<PreparedChild, Errno> {
     let revoke_array = watermark::alloc_structure().ok_or(Errno::ENOMEM)?;
     let Some(slots) = Slots::new() else {
         allocator::free_small(revoke_array);
@@ -184,10 +184,10 @@ fn prepare(
         barriers: process.barriers.load(Ordering::Relaxed),
         limits: *process.limits.lock(),
         ledger: Ledger::of_child(process.pid),
-        newborn: Some(Box::new(newborn(frame, wish))),
+        initial_state: Some(Box::new(initial_state(frame, wish))),
         release,
     };
-    Ok(Unborn {
+    Ok(PreparedChild {
         parent: process.handle,
         space,
         parts,
@@ -195,7 +195,7 @@ fn prepare(
 }
 
 /// The child's main thread: a copy of this one that returns 0.
-fn newborn(frame: &UserFrame, wish: &Wish) -> Newborn {
+fn initial_state(frame: &UserFrame, wish: &Wish) -> InitialState {
     let me = sched::current();
     let mut frame = *frame;
     frame.set_return(0);
@@ -214,7 +214,7 @@ fn newborn(frame: &UserFrame, wish: &Wish) -> Newborn {
     } else {
         SignalStack::default()
     });
-    Newborn {
+    InitialState {
         frame,
         registers,
         signals,

@@ -32,7 +32,7 @@ use crate::task::slots::Slots;
 use crate::task::thread::Thread;
 use crate::task::worker_pool::Pool;
 
-pub use parts::{Newborn, Parts, Release};
+pub use parts::{InitialState, Parts, Release};
 pub use table::{any, biggest, enter, find, find_by_pid, find_thread, forget};
 
 /// A process.
@@ -72,7 +72,7 @@ pub struct Process {
     /// What Linux keeps pending for the main thread.
     pub main_proxy_mask: AtomicU64,
     /// Where the main thread begins, of a child of fork that has not begun.
-    pub newborn: SpinLock<Option<Box<Newborn>>>,
+    pub initial_state: SpinLock<Option<Box<InitialState>>>,
     /// The parent of a child of vfork waits for this.
     pub release: Option<Arc<Release>>,
     /// Those that have begun and not ended.
@@ -118,7 +118,7 @@ impl Process {
             read_as_files: AtomicU64::new(parts.read_as_files),
             proxy_mask: AtomicU64::new(parts.proxy_mask),
             main_proxy_mask: AtomicU64::new(parts.main_proxy_mask),
-            newborn: SpinLock::new(parts.newborn),
+            initial_state: SpinLock::new(parts.initial_state),
             release: parts.release,
             threads: SpinLock::new(Vec::new()),
             post_mortem: PostMortem::default(),

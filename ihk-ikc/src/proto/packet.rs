@@ -191,7 +191,7 @@ messages! {
             /// Id of the child.
             pid: i32,
             /// What the parent's co-kernel side called the prepared process.
-            unborn: u64,
+            prepared_child: u64,
         },
         /// A question of [`super::view::what`]. Answer: [`ToLinux::Told`].
         Query = 64 {

@@ -449,7 +449,7 @@ pub const SIGNAL: u32 = write::<ForwardSignal>(0x66);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AdoptProcess {
     /// In: argument 0 of the parent's [`super::process::op::FORK`].
-    pub unborn: u64,
+    pub prepared_child: u64,
     /// Out: descriptor to map the window from; close-on-exec. Close it after mapping.
     pub window_fd: i32,
     /// Out: the same for the slots.

@@ -42,13 +42,13 @@ pub struct Parts {
     /// See [`super::Process::ledger`].
     pub ledger: Ledger,
     /// Of a child of fork: where its main thread begins.
-    pub newborn: Option<Box<Newborn>>,
+    pub initial_state: Option<Box<InitialState>>,
     /// Of a child of vfork: who waits for it to give up the address space.
     pub release: Option<Arc<Release>>,
 }
 
-/// How a main thread begins.
-pub struct Newborn {
+/// The state in which the main thread of a forked child begins.
+pub struct InitialState {
     /// Its integer registers.
     pub frame: UserFrame,
     /// Its other registers.
