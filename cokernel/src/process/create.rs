@@ -18,8 +18,8 @@ use crate::aspace::space::{attributes, AddressSpace};
 use crate::errno::Errno;
 use crate::frames::{allocator, watermark};
 use crate::mm::{fork_copy, proxy_rights};
+use crate::task::accounting::Accounting;
 use crate::task::current;
-use crate::task::ledger::Ledger;
 use crate::task::process::{self, Parts, Process};
 use crate::task::rlimit_numbers::{AS, STACK};
 use crate::task::signal::ProcessSignals;
@@ -69,7 +69,7 @@ fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
         awaited: 0,
         barriers: 0,
         limits: image.rlimits,
-        ledger: Ledger::of_program(image.pid),
+        accounting: Accounting::of_program(image.pid),
         read_as_files: 0,
         proxy_mask: image.blocked_signals,
         main_proxy_mask: image.blocked_signals,

@@ -10,7 +10,7 @@ use crate::arch::UserFrame;
 use crate::aspace::populate;
 use crate::errno::Errno;
 use crate::sync::SpinLock;
-use crate::task::ledger::Placement;
+use crate::task::exec_carry::Placement;
 use crate::task::process::{InitialState, Process};
 use crate::task::signal::ThreadSignals;
 use crate::task::thread::{NewThread, Registers, Thread, ThreadData};
@@ -33,7 +33,7 @@ impl Process {
             return Err(Errno::EINVAL);
         }
         populate::fill_gaps(&self.space, Kind::Segment, &current::asker(&self.space));
-        let Placement { affinity, policy } = self.ledger.placement();
+        let Placement { affinity, policy } = self.accounting.placement();
         self.run_main(InitialState {
             frame: UserFrame::new(entry, stack),
             registers: Registers::initial(0),

@@ -40,7 +40,7 @@ fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResu
     accounting::carry_over(current::process(), placement);
     let result = delegate::call(op::EXEC, [directory, path, argv, environment, flags, mask]);
     if result < 0 && !current::process().is_dying() {
-        accounting::keep(current::process());
+        accounting::cancel_exec(current::process());
     }
     Err(match result {
         0.. => Errno::EINTR,

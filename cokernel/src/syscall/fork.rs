@@ -19,7 +19,7 @@ use crate::mm::fork_copy;
 use crate::process::pending_fork::{self, PreparedChild};
 use crate::process::vfork;
 use crate::syscall::{clone_flags, rlimit};
-use crate::task::ledger::Ledger;
+use crate::task::accounting::Accounting;
 use crate::task::process::{InitialState, Parts, Process, Release};
 use crate::task::signal::{SignalStack, ThreadSignals};
 use crate::task::slots::Slots;
@@ -183,7 +183,7 @@ fn prepare(
         main_proxy_mask: process.main_proxy_mask.load(Ordering::Relaxed),
         barriers: process.barriers.load(Ordering::Relaxed),
         limits: *process.limits.lock(),
-        ledger: Ledger::of_child(process.pid),
+        accounting: Accounting::of_child(process.pid),
         initial_state: Some(Box::new(initial_state(frame, wish))),
         release,
     };

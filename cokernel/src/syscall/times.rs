@@ -81,7 +81,7 @@ pub fn getrusage(frame: &mut UserFrame) -> SyscallResult {
 pub fn wait4(frame: &mut UserFrame) -> SyscallResult {
     let [_, _, _, usage, ..] = frame.args();
     let child = delegate::forward(frame.number(), frame.args())?;
-    if let Some(ticks) = current::process().ledger.take_child(int(child)) {
+    if let Some(ticks) = current::process().accounting.take_child(int(child)) {
         let ns = ticks_to_ns(ticks);
         if usage != 0 {
             write_words(usage, &[ns / NS_PER_S, ns % NS_PER_S / 1000])?;
@@ -104,5 +104,5 @@ pub fn times(frame: &mut UserFrame) -> SyscallResult {
 }
 
 fn children_ns(process: &Process) -> u64 {
-    ticks_to_ns(process.ledger.children())
+    ticks_to_ns(process.accounting.children())
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Who runs, as data: threads, processes, pending signals, slots; and the scheduler.
 
+pub mod accounting;
 pub mod affinity;
 pub mod clock;
 pub mod core_registers;
 pub mod cpu_timer;
 pub mod current;
-pub mod ledger;
+pub mod exec_carry;
 mod pause;
 mod pending;
 pub mod process;

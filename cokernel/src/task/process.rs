@@ -23,9 +23,9 @@ use crate::errno::Errno;
 use crate::frames::allocator;
 use crate::ikc;
 use crate::sync::SpinLock;
+use crate::task::accounting::Accounting;
 use crate::task::core_registers::PostMortem;
 use crate::task::cpu_timer::CpuTimers;
-use crate::task::ledger::Ledger;
 use crate::task::rlimit_numbers::CPU;
 use crate::task::signal::ProcessSignals;
 use crate::task::slots::Slots;
@@ -80,7 +80,7 @@ pub struct Process {
     /// What its threads leave behind for a core.
     pub post_mortem: PostMortem,
     /// CPU time beyond that of its threads.
-    pub ledger: Ledger,
+    pub accounting: Accounting,
     /// CPU time of threads that have ended, ticks.
     pub ended_ticks: AtomicU64,
     /// Threads that have not called exit.
@@ -122,7 +122,7 @@ impl Process {
             release: parts.release,
             threads: SpinLock::new(Vec::new()),
             post_mortem: PostMortem::default(),
-            ledger: parts.ledger,
+            accounting: parts.accounting,
             ended_ticks: AtomicU64::new(0),
             staying: AtomicUsize::new(0),
             dying: AtomicBool::new(false),
@@ -168,7 +168,7 @@ impl Process {
     pub fn cpu_ticks(&self) -> u64 {
         let threads = self.threads.lock();
         let running: u64 = threads.iter().map(|thread| thread.data.clock.ticks()).sum();
-        running + self.ended_ticks.load(Ordering::Relaxed) + self.ledger.before()
+        running + self.ended_ticks.load(Ordering::Relaxed) + self.accounting.before()
     }
 
     /// The same in nanoseconds.

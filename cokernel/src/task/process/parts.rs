@@ -11,8 +11,8 @@ use ihk_ikc::process::RLIMITS;
 use x86_64::PhysAddr;
 
 use crate::arch::UserFrame;
+use crate::task::accounting::Accounting;
 use crate::task::affinity::Affinity;
-use crate::task::ledger::Ledger;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
 use crate::task::slots::Slots;
 use crate::task::thread::{Registers, Thread};
@@ -39,8 +39,8 @@ pub struct Parts {
     pub barriers: u64,
     /// Limits.
     pub limits: [[u64; 2]; RLIMITS],
-    /// See [`super::Process::ledger`].
-    pub ledger: Ledger,
+    /// See [`super::Process::accounting`].
+    pub accounting: Accounting,
     /// Of a child of fork: where its main thread begins.
     pub initial_state: Option<Box<InitialState>>,
     /// Of a child of vfork: who waits for it to give up the address space.
