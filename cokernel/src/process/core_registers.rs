@@ -10,7 +10,7 @@ use ihk_ikc::view::{FXSAVE_WORDS, REGISTER_WORDS, VIEW_WORDS, XCR0_AT};
 
 use crate::arch::time::Deadline;
 use crate::arch::{fpu, relax, UserFrame};
-use crate::task::core_registers::Remains;
+use crate::task::core_registers::ThreadRegisters;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::signal::Info;
@@ -18,22 +18,22 @@ use crate::task::thread::Registers;
 use crate::{delegate, ikc};
 
 /// How long the other threads may take to end; one that is late is missing in the core.
-const PATIENCE_US: u64 = 1_000_000;
+const THREADS_END_TIMEOUT_US: u64 = 1_000_000;
 
 /// The current thread ends at `frame`: keeps its registers, if they are wanted.
 pub fn record(process: &Process, frame: &UserFrame) {
-    let post_mortem = &process.post_mortem;
-    if !post_mortem.is_wanted() {
+    let core_registers = &process.core_registers;
+    if !core_registers.is_wanted() {
         return;
     }
     let tid = sched::current().data.tid;
-    let remains = Remains {
+    let registers = ThreadRegisters {
         tid,
         frame: *frame,
         bases: Registers::bases_of_current(),
         fpu: fpu_words(),
     };
-    post_mortem.add(remains);
+    core_registers.add(registers);
 }
 
 fn fpu_words() -> Vec<u64> {
@@ -60,11 +60,11 @@ pub fn end_with_core(process: &Process, frame: &UserFrame, info: &Info) {
         info.first,
         info.second,
     ];
-    process.post_mortem.want();
+    process.core_registers.want();
     process.end_after(
         || {
             record(process, frame);
-            let deadline = Deadline::after_us(PATIENCE_US);
+            let deadline = Deadline::after_us(THREADS_END_TIMEOUT_US);
             while process.threads().len() > 1 && !deadline.passed() {
                 relax();
                 ikc::poll();

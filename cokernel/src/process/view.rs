@@ -170,12 +170,12 @@ fn tell_runs(records: &mut Records, process: &Process, from: u64) {
 
 fn tell_registers(records: &mut Records, process: &Process, from: u64) {
     let index = usize::try_from(from).unwrap_or(usize::MAX);
-    process.post_mortem.with(index, |remains| {
+    process.core_registers.with(index, |registers| {
         let mut words = Vec::with_capacity(VIEW_WORDS);
-        words.push(u64::from(remains.tid.unsigned_abs()));
-        words.extend(remains.frame.words());
-        words.extend(remains.bases);
-        words.extend(&remains.fpu);
+        words.push(u64::from(registers.tid.unsigned_abs()));
+        words.extend(registers.frame.words());
+        words.extend(registers.bases);
+        words.extend(&registers.fpu);
         records.add(&words);
     });
 }

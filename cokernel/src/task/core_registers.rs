@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the threads of a process that leaves a core leave behind: their registers.
+//! The registers of the threads of a process that ends with a core dump, kept until the proxy has written it.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crate::arch::UserFrame;
 use crate::sync::SpinLock;
 
-/// What a thread leaves behind.
-pub struct Remains {
+/// The registers of one thread at its end.
+pub struct ThreadRegisters {
     /// Its thread id.
     pub tid: i32,
     /// Its integer registers.
@@ -19,34 +19,34 @@ pub struct Remains {
     pub fpu: Vec<u64>,
 }
 
-/// What the threads of a process have left behind.
+/// The registers of a process's threads that have ended, for its core dump.
 #[derive(Default)]
-pub struct PostMortem {
+pub struct CoreRegisters {
     is_wanted: AtomicBool,
-    remains: SpinLock<Vec<Remains>>,
+    threads: SpinLock<Vec<ThreadRegisters>>,
 }
 
-impl PostMortem {
-    /// Runs `body` on what thread number `index` to end left behind.
-    pub fn with<R>(&self, index: usize, body: impl FnOnce(&Remains) -> R) -> Option<R> {
-        self.remains.lock().get(index).map(body)
+impl CoreRegisters {
+    /// Runs `body` on the registers of the thread that was number `index` to end.
+    pub fn with<R>(&self, index: usize, body: impl FnOnce(&ThreadRegisters) -> R) -> Option<R> {
+        self.threads.lock().get(index).map(body)
     }
 
-    /// The process ends with a core: threads that end from now on leave something behind.
+    /// Notes that the process ends with a core: threads that end from now on leave their registers.
     pub fn want(&self) {
         self.is_wanted.store(true, Ordering::Release);
     }
 
-    /// Whether it does.
+    /// Returns whether the process ends with a core.
     pub fn is_wanted(&self) -> bool {
         self.is_wanted.load(Ordering::Acquire)
     }
 
-    /// Adds what a thread leaves behind, unless it has already done so.
-    pub fn add(&self, remains: Remains) {
-        let mut all = self.remains.lock();
-        if all.iter().all(|other| other.tid != remains.tid) {
-            all.push(remains);
+    /// Adds the registers of a thread, unless they are there already.
+    pub fn add(&self, registers: ThreadRegisters) {
+        let mut all = self.threads.lock();
+        if all.iter().all(|other| other.tid != registers.tid) {
+            all.push(registers);
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::frames::allocator;
 use crate::ikc;
 use crate::sync::SpinLock;
 use crate::task::accounting::Accounting;
-use crate::task::core_registers::PostMortem;
+use crate::task::core_registers::CoreRegisters;
 use crate::task::cpu_timer::CpuTimers;
 use crate::task::rlimit_numbers::CPU;
 use crate::task::signal::ProcessSignals;
@@ -77,8 +77,8 @@ pub struct Process {
     pub release: Option<Arc<Release>>,
     /// Those that have begun and not ended.
     pub threads: SpinLock<Vec<Arc<Thread>>>,
-    /// What its threads leave behind for a core.
-    pub post_mortem: PostMortem,
+    /// The registers that its threads leave for a core dump.
+    pub core_registers: CoreRegisters,
     /// CPU time beyond that of its threads.
     pub accounting: Accounting,
     /// CPU time of threads that have ended, ticks.
@@ -121,7 +121,7 @@ impl Process {
             initial_state: SpinLock::new(parts.initial_state),
             release: parts.release,
             threads: SpinLock::new(Vec::new()),
-            post_mortem: PostMortem::default(),
+            core_registers: CoreRegisters::default(),
             accounting: parts.accounting,
             ended_ticks: AtomicU64::new(0),
             staying: AtomicUsize::new(0),
