@@ -4,7 +4,7 @@
 
 use crate::proto::layout::{PAGE_BYTES, WINDOW_END, WINDOW_MIN};
 use crate::proto::process::{
-    prot, range_kind, ImageRange, ProcessImage, VdsoWish, MAX_IMAGE_RANGES, MAX_VDSO_PAGES,
+    prot, range_kind, ImageRange, ProcessImage, VdsoArgs, MAX_IMAGE_RANGES, MAX_VDSO_PAGES,
 };
 
 /// Reasons to refuse an image.
@@ -63,20 +63,20 @@ fn check_ranges(ranges: &[ImageRange], window: (u64, u64)) -> Result<(), ImageEr
     Ok(())
 }
 
-fn check_vdso(wish: &VdsoWish, window: (u64, u64)) -> Result<(), ImageError> {
-    let Some(bytes) = wish.vvar_bytes.checked_add(wish.vdso_bytes) else {
+fn check_vdso(vdso: &VdsoArgs, window: (u64, u64)) -> Result<(), ImageError> {
+    let Some(bytes) = vdso.vvar_bytes.checked_add(vdso.vdso_bytes) else {
         return Err(ImageError::Vdso);
     };
     if bytes == 0 {
         return Ok(());
     }
-    let aligned = is_page(wish.source)
-        && is_page(wish.target)
-        && is_page(wish.vvar_bytes)
-        && is_page(wish.vdso_bytes);
+    let aligned = is_page(vdso.source)
+        && is_page(vdso.target)
+        && is_page(vdso.vvar_bytes)
+        && is_page(vdso.vdso_bytes);
     let fits =
-        bytes <= MAX_VDSO_PAGES as u64 * PAGE_BYTES && wish.source.checked_add(bytes).is_some();
-    if aligned && fits && within(wish.target, bytes, window) {
+        bytes <= MAX_VDSO_PAGES as u64 * PAGE_BYTES && vdso.source.checked_add(bytes).is_some();
+    if aligned && fits && within(vdso.target, bytes, window) {
         Ok(())
     } else {
         Err(ImageError::Vdso)
@@ -96,7 +96,7 @@ pub(crate) fn within(start: u64, bytes: u64, window: (u64, u64)) -> bool {
 mod tests {
     use super::{check, ImageError, PAGE_BYTES, WINDOW_END};
     use crate::proto::process::{
-        prot, range_kind, ImageRange, ProcessImage, VdsoWish, MAX_VDSO_PAGES,
+        prot, range_kind, ImageRange, ProcessImage, VdsoArgs, MAX_VDSO_PAGES,
     };
 
     fn range(start: u64, bytes: u64, kind: u32) -> ImageRange {
@@ -113,7 +113,7 @@ mod tests {
         ranges[0] = range(0x40_0000, 0x3000, range_kind::SEGMENT);
         ranges[1] = range(0x40_3000, 0, range_kind::HEAP);
         ranges[2] = range(WINDOW_END - 0x80_0000, 0x80_0000, range_kind::STACK);
-        let vdso = VdsoWish {
+        let vdso = VdsoArgs {
             source: 0x7fff_0000_0000,
             vvar_bytes: 0x4000,
             vdso_bytes: 0x2000,
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn plausible_image_passes() {
         assert_eq!(check(&good()), Ok(()));
-        assert_eq!(verdict(|it| it.vdso = VdsoWish::default()), Ok(()));
+        assert_eq!(verdict(|it| it.vdso = VdsoArgs::default()), Ok(()));
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn malformed_vdso_is_refused() {
-        let changes: [fn(&mut VdsoWish); 7] = [
+        let changes: [fn(&mut VdsoArgs); 7] = [
             |it| it.source += 8,
             |it| it.source = u64::MAX - 4095,
             |it| it.target = WINDOW_END - PAGE_BYTES,

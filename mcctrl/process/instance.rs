@@ -112,10 +112,10 @@ impl Instance {
 
     // ---- its proxies ----
 
-    /// Takes `proxy` in and chooses its CPU: `wish`, or the one with the fewest programs if
+    /// Takes `proxy` in and chooses its CPU: `wanted_cpu`, or the one with the fewest programs if
     /// negative. EBUSY if the process has one already, EINVAL if there is no such CPU, ESRCH if
     /// the instance is going away.
-    pub(crate) fn adopt(&self, proxy: &Arc<Proxy>, wish: i32) -> Result {
+    pub(crate) fn adopt(&self, proxy: &Arc<Proxy>, wanted_cpu: i32) -> Result {
         let process = ProcessId::current()?;
         let mut proxies = self.proxies.lock();
         if self.is_gone() {
@@ -125,7 +125,7 @@ impl Instance {
             return Err(EBUSY);
         }
         let load = |cpu: &u32| proxies.iter().filter(|other| other.cpu() == *cpu).count();
-        let cpu = match u32::try_from(wish) {
+        let cpu = match u32::try_from(wanted_cpu) {
             Ok(cpu) if cpu < self.cpu_count => cpu,
             Ok(_) => return Err(EINVAL),
             Err(_) => (0..self.cpu_count).min_by_key(load).ok_or(ESRCH)?,

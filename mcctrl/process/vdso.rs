@@ -5,16 +5,16 @@
 use crate::ffi::page::PageRef;
 use crate::ffi::{mm, user};
 use crate::proto::layout::PAGE_BYTES;
-use crate::proto::process::{CreateMailbox, VdsoWish};
+use crate::proto::process::{CreateMailbox, VdsoArgs};
 use kernel::prelude::*;
 
-/// Fills in the pages of `wish`, which has been checked. The returned references keep them; they
+/// Fills in the pages of `vdso`, which has been checked. The returned references keep them; they
 /// must live as long as the process.
-pub(crate) fn gather(wish: &VdsoWish, mail: &mut CreateMailbox) -> Result<KVec<PageRef>> {
+pub(crate) fn gather(vdso: &VdsoArgs, mail: &mut CreateMailbox) -> Result<KVec<PageRef>> {
     let mut pages = KVec::new();
-    let count = wish.vvar_bytes.saturating_add(wish.vdso_bytes) / PAGE_BYTES;
+    let count = vdso.vvar_bytes.saturating_add(vdso.vdso_bytes) / PAGE_BYTES;
     for (index, place) in (0..count).zip(&mut mail.vdso_pages) {
-        let address = wish.source.saturating_add(index.saturating_mul(PAGE_BYTES));
+        let address = vdso.source.saturating_add(index.saturating_mul(PAGE_BYTES));
         // A page that cannot be read is a hole: Linux has some for clocks that are not there.
         if let Some(page) = usize::try_from(address)
             .ok()
@@ -26,6 +26,6 @@ pub(crate) fn gather(wish: &VdsoWish, mail: &mut CreateMailbox) -> Result<KVec<P
         }
     }
     mail.vdso_page_count = u32::try_from(count).map_err(|_| EINVAL)?;
-    mail.vvar_page_count = u32::try_from(wish.vvar_bytes / PAGE_BYTES).map_err(|_| EINVAL)?;
+    mail.vvar_page_count = u32::try_from(vdso.vvar_bytes / PAGE_BYTES).map_err(|_| EINVAL)?;
     Ok(pages)
 }

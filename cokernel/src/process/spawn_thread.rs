@@ -15,7 +15,7 @@ use crate::task::{current, sched};
 
 /// What the new thread differs in from the one that makes it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wish {
+pub struct ThreadArgs {
     /// Stack pointer; 0 = the same.
     pub stack: u64,
     /// FS base.
@@ -33,11 +33,11 @@ pub struct Wish {
 /// # Errors
 ///
 /// `EAGAIN`: too many threads, here or on Linux; `ENOMEM`; `EINTR` if the process is being killed.
-pub fn spawn(frame: &UserFrame, wish: &Wish) -> Result<i32, Errno> {
+pub fn spawn(frame: &UserFrame, args: &ThreadArgs) -> Result<i32, Errno> {
     let process = current::process();
     let (slot, tid) = pool::hire(process)?;
-    let thread = make(process, slot, tid, wish).inspect_err(|_| pool::give_back(process, slot))?;
-    for address in [wish.parent_tid, wish.child_tid].into_iter().flatten() {
+    let thread = make(process, slot, tid, args).inspect_err(|_| pool::give_back(process, slot))?;
+    for address in [args.parent_tid, args.child_tid].into_iter().flatten() {
         // As on Linux, a bad address is the program's loss.
         let _ = uaccess::write(address, &tid);
     }
@@ -45,22 +45,27 @@ pub fn spawn(frame: &UserFrame, wish: &Wish) -> Result<i32, Errno> {
         .adopt(&thread)
         .inspect_err(|_| pool::give_back(process, slot))?;
     let affinity = *thread.data.affinity.lock();
-    sched::spawn_user(thread, sched::least_loaded(affinity), &entry(frame, wish));
+    sched::spawn_user(thread, sched::least_loaded(affinity), &entry(frame, args));
     Ok(tid)
 }
 
-fn make(process: &Arc<Process>, slot: u32, tid: i32, wish: &Wish) -> Result<Arc<Thread>, Errno> {
+fn make(
+    process: &Arc<Process>,
+    slot: u32,
+    tid: i32,
+    args: &ThreadArgs,
+) -> Result<Arc<Thread>, Errno> {
     let me = sched::current();
     let data = ThreadData {
         tid,
         signals: ThreadSignals::new(me.data.signals.mask()),
-        clear_child_tid: AtomicU64::new(wish.clear_child_tid.unwrap_or(0)),
+        clear_child_tid: AtomicU64::new(args.clear_child_tid.unwrap_or(0)),
         affinity: SpinLock::new(*me.data.affinity.lock()),
         policy: SpinLock::new(*me.data.policy.lock()),
         ..ThreadData::default()
     };
     let mut registers = Registers::of_current();
-    registers.fs_base = wish.thread_pointer.unwrap_or(registers.fs_base);
+    registers.fs_base = args.thread_pointer.unwrap_or(registers.fs_base);
     let new = NewThread {
         process: process.clone(),
         space: process.space.hardware.clone(),
@@ -72,12 +77,12 @@ fn make(process: &Arc<Process>, slot: u32, tid: i32, wish: &Wish) -> Result<Arc<
 }
 
 /// Where it begins.
-fn entry(frame: &UserFrame, wish: &Wish) -> UserFrame {
+fn entry(frame: &UserFrame, args: &ThreadArgs) -> UserFrame {
     let mut entry = *frame;
     entry.set_return(0);
     entry.orig_rax = u64::MAX;
-    if wish.stack != 0 {
-        entry.rsp = wish.stack;
+    if args.stack != 0 {
+        entry.rsp = args.stack;
     }
     entry
 }

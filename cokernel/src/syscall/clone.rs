@@ -4,7 +4,7 @@
 use crate::addr::USER_END;
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
-use crate::process::spawn_thread::{self, Wish};
+use crate::process::spawn_thread::{self, ThreadArgs};
 use crate::syscall::identity::as_value;
 use crate::syscall::{clone_flags, fork};
 use crate::user_memory::read_bytes;
@@ -111,21 +111,21 @@ fn perform(frame: &UserFrame, request: &Request) -> SyscallResult {
         return Err(Errno::ENOSYS);
     }
     let given = |flag, value| (request.flags & flag != 0).then_some(value);
-    let wish = Wish {
+    let args = ThreadArgs {
         stack: request.stack,
         thread_pointer: given(clone_flags::SETTLS, request.tls),
         parent_tid: given(clone_flags::PARENT_SETTID, request.parent_tid),
         child_tid: given(clone_flags::CHILD_SETTID, request.child_tid),
         clear_child_tid: given(clone_flags::CHILD_CLEARTID, request.child_tid),
     };
-    if wish.thread_pointer.is_some_and(|base| base >= USER_END) {
+    if args.thread_pointer.is_some_and(|base| base >= USER_END) {
         return Err(Errno::EPERM);
     }
-    spawn_thread::spawn(frame, &wish).map(as_value)
+    spawn_thread::spawn(frame, &args).map(as_value)
 }
 
 fn fork_as(frame: &UserFrame, request: &Request) -> SyscallResult {
-    let wish = fork::Wish {
+    let args = fork::CloneArgs {
         flags: request.flags,
         exit_signal: request.exit_signal,
         stack: request.stack,
@@ -134,19 +134,19 @@ fn fork_as(frame: &UserFrame, request: &Request) -> SyscallResult {
         child_tid: request.child_tid,
         tls: request.tls,
     };
-    fork::fork(frame, &wish)
+    fork::fork(frame, &args)
 }
 
 /// fork(2).
 pub fn fork(frame: &mut UserFrame) -> SyscallResult {
-    fork::fork(frame, &fork::Wish::plain(0))
+    fork::fork(frame, &fork::CloneArgs::plain(0))
 }
 
 /// vfork(2).
 pub fn vfork(frame: &mut UserFrame) -> SyscallResult {
     fork::fork(
         frame,
-        &fork::Wish::plain(clone_flags::VM | clone_flags::VFORK),
+        &fork::CloneArgs::plain(clone_flags::VM | clone_flags::VFORK),
     )
 }
 

@@ -44,9 +44,9 @@ const SIGCHLD: u64 = 17;
 /// Number of pidfd_open(2).
 const SYS_PIDFD_OPEN: u64 = 434;
 
-/// What clone is asked for.
+/// What clone(2), fork(2) or vfork(2) is asked for when it makes a process.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
+pub struct CloneArgs {
     /// Linux's flags, without the exit signal.
     pub flags: u64,
     /// Signal to the parent at the child's end.
@@ -63,7 +63,7 @@ pub struct Wish {
     pub tls: u64,
 }
 
-impl Wish {
+impl CloneArgs {
     /// What fork(2) and, with `flags`, vfork(2) ask for.
     pub const fn plain(flags: u64) -> Self {
         Self {
@@ -83,14 +83,14 @@ impl Wish {
     }
 }
 
-/// Makes the child `wish` describes; its id.
+/// Makes the child `args` describes; its id.
 ///
 /// # Errors
 ///
 /// `EINVAL` for what Linux refuses or is not supported, `ENOMEM`, `EAGAIN`, as fork(2).
-pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
-    let bad_tls = wish.has(clone_flags::SETTLS) && wish.tls >= USER_END;
-    if wish.flags & !KNOWN != 0 || wish.exit_signal != SIGCHLD {
+pub fn fork(frame: &UserFrame, args: &CloneArgs) -> SyscallResult {
+    let bad_tls = args.has(clone_flags::SETTLS) && args.tls >= USER_END;
+    if args.flags & !KNOWN != 0 || args.exit_signal != SIGCHLD {
         return Err(Errno::EINVAL);
     }
     if bad_tls {
@@ -98,21 +98,21 @@ pub fn fork(frame: &UserFrame, wish: &Wish) -> SyscallResult {
     }
     let process = current::process();
     rlimit::tell(process);
-    let release = wish
+    let release = args
         .has(clone_flags::VFORK)
         .then(|| Arc::new(vfork::prepare()));
     let pid = {
         // Until the worker has forked: its record of the window's rights must fit the copy.
         let _layout = process.space.lock_layout();
-        let prepared_child = prepare(process, frame, wish, release.clone())?;
-        bring_up(process, prepared_child, wish)?
+        let prepared_child = prepare(process, frame, args, release.clone())?;
+        bring_up(process, prepared_child, args)?
     };
-    if wish.has(clone_flags::PARENT_SETTID) {
+    if args.has(clone_flags::PARENT_SETTID) {
         // As in Linux, the child exists whether or not this can be told.
-        let _ = write_u32(wish.parent_tid, pid);
+        let _ = write_u32(args.parent_tid, pid);
     }
-    if wish.has(clone_flags::PIDFD) {
-        give_pidfd(pid, wish.pidfd);
+    if args.has(clone_flags::PIDFD) {
+        give_pidfd(pid, args.pidfd);
     }
     if let Some(release) = release {
         vfork::wait(&release, process);
@@ -130,14 +130,18 @@ fn give_pidfd(pid: u32, address: u64) {
 }
 
 /// Has the worker fork.
-fn bring_up(process: &Process, prepared_child: PreparedChild, wish: &Wish) -> Result<u32, Errno> {
+fn bring_up(
+    process: &Process,
+    prepared_child: PreparedChild,
+    args: &CloneArgs,
+) -> Result<u32, Errno> {
     let number = pending_fork::put(prepared_child);
-    let tid_address = if wish.has(clone_flags::CHILD_SETTID) {
-        wish.child_tid
+    let tid_address = if args.has(clone_flags::CHILD_SETTID) {
+        args.child_tid
     } else {
         0
     };
-    let namespaces = wish.flags & clone_flags::NAMESPACES;
+    let namespaces = args.flags & clone_flags::NAMESPACES;
     let result = delegate::call(op::FORK, [number, tid_address, namespaces, 0, 0, 0]);
     if let Some(prepared_child) = pending_fork::take(number, process.handle) {
         prepared_child.discard();
@@ -148,7 +152,7 @@ fn bring_up(process: &Process, prepared_child: PreparedChild, wish: &Wish) -> Re
 fn prepare(
     process: &Process,
     frame: &UserFrame,
-    wish: &Wish,
+    args: &CloneArgs,
     release: Option<Arc<Release>>,
 ) -> Result<PreparedChild, Errno> {
     let revoke_array = watermark::alloc_structure().ok_or(Errno::ENOMEM)?;
@@ -156,7 +160,7 @@ fn prepare(
         allocator::free_small(revoke_array);
         return Err(Errno::ENOMEM);
     };
-    let space = if wish.has(clone_flags::VM) {
+    let space = if args.has(clone_flags::VM) {
         Ok(fork_copy::share_with_child(process))
     } else {
         fork_copy::duplicate(process).map(Arc::new)
@@ -166,7 +170,7 @@ fn prepare(
         slots.frames().for_each(allocator::free_small);
     })?;
     let signals = process.signals.inherit();
-    let cleared = if wish.has(clone_flags::CLEAR_SIGHAND) {
+    let cleared = if args.has(clone_flags::CLEAR_SIGHAND) {
         signals.clear_handlers()
     } else {
         SignalSet::EMPTY
@@ -184,7 +188,7 @@ fn prepare(
         barriers: process.barriers.load(Ordering::Relaxed),
         limits: *process.limits.lock(),
         accounting: Accounting::of_child(process.pid),
-        initial_state: Some(Box::new(initial_state(frame, wish))),
+        initial_state: Some(Box::new(initial_state(frame, args))),
         release,
     };
     Ok(PreparedChild {
@@ -195,20 +199,20 @@ fn prepare(
 }
 
 /// The child's main thread: a copy of this one that returns 0.
-fn initial_state(frame: &UserFrame, wish: &Wish) -> InitialState {
+fn initial_state(frame: &UserFrame, args: &CloneArgs) -> InitialState {
     let me = sched::current();
     let mut frame = *frame;
     frame.set_return(0);
-    if wish.stack != 0 {
-        frame.rsp = wish.stack;
+    if args.stack != 0 {
+        frame.rsp = args.stack;
     }
     let mut registers = Registers::of_current();
-    if wish.has(clone_flags::SETTLS) {
-        registers.fs_base = wish.tls;
+    if args.has(clone_flags::SETTLS) {
+        registers.fs_base = args.tls;
     }
     let signals = ThreadSignals::new(me.data.signals.mask());
     // A child on another stack of the same memory must not share the signal stack.
-    let keeps_stack = !wish.has(clone_flags::VM) || wish.has(clone_flags::VFORK);
+    let keeps_stack = !args.has(clone_flags::VM) || args.has(clone_flags::VFORK);
     signals.set_stack(if keeps_stack {
         me.data.signals.stack()
     } else {
@@ -218,8 +222,8 @@ fn initial_state(frame: &UserFrame, wish: &Wish) -> InitialState {
         frame,
         registers,
         signals,
-        clear_child_tid: if wish.has(clone_flags::CHILD_CLEARTID) {
-            wish.child_tid
+        clear_child_tid: if args.has(clone_flags::CHILD_CLEARTID) {
+            args.child_tid
         } else {
             0
         },

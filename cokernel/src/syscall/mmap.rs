@@ -51,7 +51,7 @@ const LARGE_FILE_BYTES: u64 = 4 << 20;
 const SMALL_FILE_BYTES: u64 = 64 << 10;
 
 /// What was asked for, checked.
-struct Wish {
+struct MmapArgs {
     hint: u64,
     bytes: u64,
     /// Where it may begin: a multiple of this, at best.
@@ -62,7 +62,7 @@ struct Wish {
     offset: u64,
 }
 
-impl Wish {
+impl MmapArgs {
     const fn has(&self, flags: u32) -> bool {
         self.flags & flags != 0
     }
@@ -89,12 +89,12 @@ impl Wish {
 
 /// mmap(2).
 pub fn mmap(frame: &mut UserFrame) -> SyscallResult {
-    let wish = check(frame.args())?;
+    let args = check(frame.args())?;
     let process = current::process();
     let space = &process.space;
     let _layout = space.lock_layout();
-    let range = place(process, &wish)?;
-    let mut what = wish.attributes();
+    let range = place(process, &args)?;
+    let mut what = args.attributes();
     what.locked |= space.with(|inner| inner.lock_new != LockNew::No);
     let replaced = space.with(|inner| inner.areas.bytes_in(range));
     limits::check_growth(process, range.bytes() - replaced, &what)?;
@@ -102,10 +102,10 @@ pub fn mmap(frame: &mut UserFrame) -> SyscallResult {
         limits::check_locked(process, range.bytes()).map_err(limits::at_mapping)?;
     }
     unmap::unmap(process, range)?;
-    let done = if wish.has(MAP_ANONYMOUS) {
-        map_anonymous(process, range, &wish, what)
+    let done = if args.has(MAP_ANONYMOUS) {
+        map_anonymous(process, range, &args, what)
     } else {
-        map_file(process, range, &wish, &what)
+        map_file(process, range, &args, &what)
     };
     match done {
         Ok(()) => Ok(range.start),
@@ -116,8 +116,8 @@ pub fn mmap(frame: &mut UserFrame) -> SyscallResult {
     }
 }
 
-fn check(args: [u64; 6]) -> Result<Wish, Errno> {
-    let [hint, bytes, prot, flags, fd, offset] = args;
+fn check(registers: [u64; 6]) -> Result<MmapArgs, Errno> {
+    let [hint, bytes, prot, flags, fd, offset] = registers;
     let flags = uint(flags);
     if !is_page_aligned(offset) || bytes == 0 {
         return Err(Errno::EINVAL);
@@ -136,7 +136,7 @@ fn check(args: [u64; 6]) -> Result<Wish, Errno> {
         MAP_SHARED_VALIDATE if !anonymous => {}
         _ => return Err(Errno::EINVAL),
     }
-    Ok(Wish {
+    Ok(MmapArgs {
         hint,
         bytes,
         align: unit.max(largest_page(bytes)),
@@ -174,15 +174,15 @@ const fn unit_of(flags: u32) -> Result<u64, Errno> {
 }
 
 /// Where it goes.
-fn place(process: &Process, wish: &Wish) -> Result<Range, Errno> {
+fn place(process: &Process, args: &MmapArgs) -> Result<Range, Errno> {
     let space = &process.space;
-    if wish.has(MAP_FIXED | MAP_FIXED_NOREPLACE) {
-        let unit = unit_of(wish.flags)?;
-        let range = Range::new(wish.hint, wish.bytes).ok_or(Errno::ENOMEM)?;
+    if args.has(MAP_FIXED | MAP_FIXED_NOREPLACE) {
+        let unit = unit_of(args.flags)?;
+        let range = Range::new(args.hint, args.bytes).ok_or(Errno::ENOMEM)?;
         if range.end > USER_END {
             return Err(Errno::ENOMEM);
         }
-        if wish.hint % unit != 0 {
+        if args.hint % unit != 0 {
             return Err(Errno::EINVAL);
         }
         if range.start < space.window.start {
@@ -192,13 +192,13 @@ fn place(process: &Process, wish: &Wish) -> Result<Range, Errno> {
             return Err(Errno::ENOMEM);
         }
         let taken =
-            wish.has(MAP_FIXED_NOREPLACE) && !space.with(|inner| inner.areas.is_free(range));
+            args.has(MAP_FIXED_NOREPLACE) && !space.with(|inner| inner.areas.is_free(range));
         return if taken { Err(Errno::EEXIST) } else { Ok(range) };
     }
-    if wish.has(MAP_32BIT) {
-        return find_in(process, LOW, LOW.end, wish);
+    if args.has(MAP_32BIT) {
+        return find_in(process, LOW, LOW.end, args);
     }
-    find_in(process, space.window, space.mmap_top, wish)
+    find_in(process, space.window, space.mmap_top, args)
 }
 
 /// A free range of `bytes`, as high as possible; large ones so that large pages fit.
@@ -207,7 +207,7 @@ fn place(process: &Process, wish: &Wish) -> Result<Range, Errno> {
 ///
 /// `ENOMEM`.
 pub fn find_place(process: &Process, bytes: u64) -> Result<Range, Errno> {
-    let wish = Wish {
+    let args = MmapArgs {
         hint: 0,
         bytes,
         align: largest_page(bytes),
@@ -216,30 +216,30 @@ pub fn find_place(process: &Process, bytes: u64) -> Result<Range, Errno> {
         fd: 0,
         offset: 0,
     };
-    find_in(process, process.space.window, process.space.mmap_top, &wish)
+    find_in(process, process.space.window, process.space.mmap_top, &args)
 }
 
 /// A free range within `bounds`: where the hint says if possible, else below `top`, else anywhere.
-fn find_in(process: &Process, bounds: Range, top: u64, wish: &Wish) -> Result<Range, Errno> {
-    let unit = unit_of(wish.flags)?;
+fn find_in(process: &Process, bounds: Range, top: u64, args: &MmapArgs) -> Result<Range, Errno> {
+    let unit = unit_of(args.flags)?;
     process.space.with(|inner| {
-        let hinted = wish
+        let hinted = args
             .hint
             .checked_next_multiple_of(unit)
-            .filter(|_| wish.hint != 0)
-            .and_then(|start| Range::new(start, wish.bytes));
+            .filter(|_| args.hint != 0)
+            .and_then(|start| Range::new(start, args.bytes));
         if let Some(range) =
             hinted.filter(|range| bounds.covers(range) && inner.areas.is_free(*range))
         {
             return Ok(range);
         }
-        let mut gap = |align, top| inner.areas.find_gap(wish.bytes, bounds.start, top, align);
-        let start = gap(wish.align, top)
+        let mut gap = |align, top| inner.areas.find_gap(args.bytes, bounds.start, top, align);
+        let start = gap(args.align, top)
             .or_else(|| gap(unit, bounds.end))
             .ok_or(Errno::ENOMEM)?;
         Ok(Range {
             start,
-            end: start + wish.bytes,
+            end: start + args.bytes,
         })
     })
 }
@@ -247,60 +247,65 @@ fn find_in(process: &Process, bounds: Range, top: u64, wish: &Wish) -> Result<Ra
 fn map_anonymous(
     process: &Process,
     range: Range,
-    wish: &Wish,
+    args: &MmapArgs,
     mut what: Attributes,
 ) -> Result<(), Errno> {
     let space = &process.space;
-    let huge = wish.has(MAP_HUGETLB);
-    let promised = wish.protection.write && !wish.has(MAP_NORESERVE) || huge;
+    let huge = args.has(MAP_HUGETLB);
+    let promised = args.protection.write && !args.has(MAP_NORESERVE) || huge;
     let room = watermark::has_room_for(range.bytes());
     // There is no swap: what is promised has to be there.
     if promised && !room {
         return Err(Errno::ENOMEM);
     }
     let fill_locked = what.locked && space.with(|inner| inner.lock_new != LockNew::OnFault);
-    let forced = wish.has(MAP_POPULATE) || fill_locked;
-    let lazy = wish.has(MAP_STACK | MAP_GROWSDOWN);
+    let forced = args.has(MAP_POPULATE) || fill_locked;
+    let lazy = args.has(MAP_STACK | MAP_GROWSDOWN);
     let wanted = promised && !lazy || forced;
-    let at_once = wish.protection.is_accessible() && room && wanted;
+    let at_once = args.protection.is_accessible() && room && wanted;
     what.on_demand = !at_once && !huge;
     space.with(|inner| inner.add_area(range, what))?;
     if huge {
         populate::populate_large(space, range, &what, &current::asker(space))?;
     } else if at_once {
-        populate::populate(space, range, wish.protection, &current::asker(space))?;
+        populate::populate(space, range, args.protection, &current::asker(space))?;
     }
     proxy_rights::sync(space, range).map_err(proxy_rights::errno_of)
 }
 
 /// Shared files are Linux's pages; so are large private ones, of which a program often touches little,
 /// unless they are to be written or filled at once. Of others the partition has a copy.
-fn map_file(process: &Process, range: Range, wish: &Wish, what: &Attributes) -> Result<(), Errno> {
+fn map_file(
+    process: &Process,
+    range: Range,
+    args: &MmapArgs,
+    what: &Attributes,
+) -> Result<(), Errno> {
     if what.shared {
-        return map_in_linux(process, range, wish, what);
+        return map_in_linux(process, range, args, what);
     }
     let fill_locked = what.locked
         && process
             .space
             .with(|inner| inner.lock_new != LockNew::OnFault);
-    let at_once = fill_locked || wish.has(MAP_POPULATE);
-    let mirrored = !wish.protection.write && !what.locked && !at_once;
+    let at_once = fill_locked || args.has(MAP_POPULATE);
+    let mirrored = !args.protection.write && !what.locked && !at_once;
     if range.bytes() >= LARGE_FILE_BYTES && mirrored {
-        match map_in_linux(process, range, wish, what) {
+        match map_in_linux(process, range, args, what) {
             // Nothing that Linux could show; what can be copied is known elsewhere.
             Err(Errno::ENODEV) => unmap::unmap(process, range)?,
             done => return done,
         }
     }
     let at_once = at_once || range.bytes() <= SMALL_FILE_BYTES;
-    copy_file(process, range, wish, at_once)
+    copy_file(process, range, args, at_once)
 }
 
 /// Linux maps the file in the worker's process; the pages come from there, one fault at a time.
 fn map_in_linux(
     process: &Process,
     range: Range,
-    wish: &Wish,
+    args: &MmapArgs,
     what: &Attributes,
 ) -> Result<(), Errno> {
     let space = &process.space;
@@ -317,25 +322,25 @@ fn map_in_linux(
         proxy_rights::record(inner, range, false);
         Ok(())
     })?;
-    let flags = u64::from(wish.flags & !(MAP_FIXED_NOREPLACE | MAP_STACK) | MAP_FIXED);
-    let rights = mirror::rights(wish.protection);
-    let args = [
+    let flags = u64::from(args.flags & !(MAP_FIXED_NOREPLACE | MAP_STACK) | MAP_FIXED);
+    let rights = mirror::rights(args.protection);
+    let request = [
         range.start,
         range.bytes(),
         rights,
         flags,
-        wish.fd,
-        wish.offset,
+        args.fd,
+        args.offset,
     ];
-    mirror::ask(op::MAP_FILE, args).map(drop)
+    mirror::ask(op::MAP_FILE, request).map(drop)
 }
 
 /// A private copy, as far as it is written: the pages are the file's, shared with who else has them, and
 /// come when they are touched, or `at_once`.
-fn copy_file(process: &Process, range: Range, wish: &Wish, at_once: bool) -> Result<(), Errno> {
+fn copy_file(process: &Process, range: Range, args: &MmapArgs, at_once: bool) -> Result<(), Errno> {
     let space = &process.space;
     // Each page may have to be copied.
-    let promised = wish.protection.write && !wish.has(MAP_NORESERVE);
+    let promised = args.protection.write && !args.has(MAP_NORESERVE);
     if promised && !watermark::has_room_for(range.bytes()) {
         return Err(Errno::ENOMEM);
     }
@@ -344,8 +349,8 @@ fn copy_file(process: &Process, range: Range, wish: &Wish, at_once: bool) -> Res
         read: true,
         ..Protection::default()
     };
-    let loading = if wish.protection.is_accessible() {
-        wish.protection
+    let loading = if args.protection.is_accessible() {
+        args.protection
     } else {
         readable
     };
@@ -362,10 +367,10 @@ fn copy_file(process: &Process, range: Range, wish: &Wish, at_once: bool) -> Res
     let result = delegate::call(
         op::LOAD_FILE,
         [
-            wish.fd,
+            args.fd,
             range.start,
             range.bytes(),
-            wish.offset,
+            args.offset,
             rights,
             at_once.into(),
         ],
@@ -376,8 +381,8 @@ fn copy_file(process: &Process, range: Range, wish: &Wish, at_once: bool) -> Res
         errno => return Err(Errno::from_linux(errno)),
     }
     space.with(|inner| proxy_rights::record(inner, range, loading.is_read_only()));
-    if !wish.protection.is_accessible() {
-        super::mprotect::change(process, range, wish.protection)?;
+    if !args.protection.is_accessible() {
+        super::mprotect::change(process, range, args.protection)?;
     }
     Ok(())
 }

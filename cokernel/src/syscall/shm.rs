@@ -25,7 +25,7 @@ const SYS_SHMDT: u64 = 67;
 
 /// shmat(2).
 pub fn shmat(frame: &mut UserFrame) -> SyscallResult {
-    let [id, wish, flags, ..] = frame.args();
+    let [id, hint, flags, ..] = frame.args();
     let flags = uint(flags);
     let bytes = mirror::ask(op::SHM_SIZE, [id, 0, 0, 0, 0, 0])?;
     let process = current::process();
@@ -34,7 +34,7 @@ pub fn shmat(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::ENOMEM);
     }
     let _layout = process.space.lock_layout();
-    let range = place(process, wish, bytes, flags)?;
+    let range = place(process, hint, bytes, flags)?;
     limits::check_growth(
         process,
         bytes,
@@ -49,9 +49,9 @@ pub fn shmat(frame: &mut UserFrame) -> SyscallResult {
 }
 
 /// Where it goes.
-fn place(process: &Process, wish: u64, bytes: u64, flags: u32) -> Result<Range, Errno> {
+fn place(process: &Process, hint: u64, bytes: u64, flags: u32) -> Result<Range, Errno> {
     let replaces = flags & SHM_REMAP != 0;
-    if wish == 0 {
+    if hint == 0 {
         return if replaces {
             Err(Errno::EINVAL)
         } else {
@@ -59,9 +59,9 @@ fn place(process: &Process, wish: u64, bytes: u64, flags: u32) -> Result<Range, 
         };
     }
     let start = if flags & SHM_RND != 0 {
-        page_down(wish)
+        page_down(hint)
     } else {
-        wish
+        hint
     };
     let space = &process.space;
     let range = Range::new(start, bytes)

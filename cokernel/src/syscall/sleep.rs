@@ -16,24 +16,24 @@ const TIMER_ABSTIME: u32 = 1;
 
 /// nanosleep(2).
 pub fn nanosleep(frame: &mut UserFrame) -> SyscallResult {
-    let [wish, rest, ..] = frame.args();
-    relative(wish, rest)
+    let [wanted, rest, ..] = frame.args();
+    relative(wanted, rest)
 }
 
 /// clock_nanosleep(2). A time of a clock that Linux may set, or that does not run on here, is
 /// waited for by Linux.
 pub fn clock_nanosleep(frame: &mut UserFrame) -> SyscallResult {
-    let [clock, flags, wish, rest, ..] = frame.args();
+    let [clock, flags, wanted, rest, ..] = frame.args();
     match (int(clock), uint(flags) & TIMER_ABSTIME) {
-        (CLOCK_REALTIME | CLOCK_MONOTONIC | CLOCK_BOOTTIME, 0) => relative(wish, rest),
-        (CLOCK_MONOTONIC, _) => sleep_until(duration(wish)?).map_err(|()| Errno::ERESTARTNOHAND),
+        (CLOCK_REALTIME | CLOCK_MONOTONIC | CLOCK_BOOTTIME, 0) => relative(wanted, rest),
+        (CLOCK_MONOTONIC, _) => sleep_until(duration(wanted)?).map_err(|()| Errno::ERESTARTNOHAND),
         _ => delegate::forward(frame.number(), frame.args()),
     }
 }
 
-/// Sleeps for the `struct timespec` at `wish`; what is left when a signal comes goes to `rest`.
-fn relative(wish: u64, rest: u64) -> SyscallResult {
-    let end = time::now_ns().saturating_add(duration(wish)?);
+/// Sleeps for the `struct timespec` at `wanted`; what is left when a signal comes goes to `rest`.
+fn relative(wanted: u64, rest: u64) -> SyscallResult {
+    let end = time::now_ns().saturating_add(duration(wanted)?);
     sleep_until(end).map_err(|()| {
         let left = end.saturating_sub(time::now_ns());
         if rest != 0 && write_words(rest, &[left / NS_PER_S, left % NS_PER_S]).is_err() {

@@ -72,7 +72,7 @@ pub struct ImageRange {
 /// first, then the vdso, contiguous on both sides. All zero: none.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct VdsoWish {
+pub struct VdsoArgs {
     /// First address of mcexec's `[vvar]` (including its neighbours up to `[vdso]`).
     pub source: u64,
     /// Bytes of data pages before the vdso code.
@@ -101,7 +101,7 @@ pub struct ProcessImage {
     /// mmap areas are given out downwards from here.
     pub mmap_top: u64,
     /// The vdso.
-    pub vdso: VdsoWish,
+    pub vdso: VdsoArgs,
     /// Resource limits (soft, hard) as the program is to see them, by Linux's `RLIMIT_*` number.
     pub rlimits: [[u64; 2]; RLIMITS],
     /// Bit n − 1 set: signal n is ignored at start (inherited).
@@ -135,7 +135,7 @@ pub struct CreateMailbox {
 const _: () = {
     use core::mem::offset_of;
     assert!(size_of::<ImageRange>() == 24);
-    assert!(size_of::<VdsoWish>() == 32);
+    assert!(size_of::<VdsoArgs>() == 32);
     assert!(offset_of!(ProcessImage, vdso) == 32);
     assert!(offset_of!(ProcessImage, rlimits) == 64);
     assert!(offset_of!(ProcessImage, ranges) == 352);

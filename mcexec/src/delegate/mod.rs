@@ -28,7 +28,7 @@ pub(crate) mod worker;
 use std::ffi::CString;
 use std::sync::mpsc::SyncSender;
 
-use ihk_ikc::process::VdsoWish;
+use ihk_ikc::process::VdsoArgs;
 use ihk_ikc::slot::Request;
 use nix::errno::Errno;
 
@@ -45,7 +45,7 @@ pub(crate) struct Program {
     /// The slots in which the program's threads leave their requests.
     pub slots: Slots,
     /// Where the program's vdso lies, and where ours.
-    pub vdso: VdsoWish,
+    pub vdso: VdsoArgs,
     /// The functions that serve the program.
     pub service: Service,
 }

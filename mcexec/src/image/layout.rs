@@ -11,7 +11,7 @@
 //! ```
 
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
-use ihk_ikc::process::{prot, range_kind, ImageRange, VdsoWish, MAX_IMAGE_RANGES};
+use ihk_ikc::process::{prot, range_kind, ImageRange, VdsoArgs, MAX_IMAGE_RANGES};
 use nix::errno::Errno;
 
 use super::elf::Executable;
@@ -48,7 +48,7 @@ pub(crate) struct Conditions {
     /// The parts of the layout that move.
     pub randomness: Randomness,
     /// mcexec's own vdso.
-    pub vdso: VdsoWish,
+    pub vdso: VdsoArgs,
 }
 
 /// A piece of a file that goes to an address. The list that it is in says which file that is.
@@ -83,7 +83,7 @@ pub(crate) struct Layout {
     /// All ranges, those of both files, heap and stack: ascending, disjoint.
     pub ranges: Vec<ImageRange>,
     /// The vdso at its place.
-    pub vdso: VdsoWish,
+    pub vdso: VdsoArgs,
     /// mmap areas are given out downwards from here.
     pub mmap_top: u64,
     /// First address above the stack.
@@ -252,7 +252,7 @@ fn choose_heap(program: &Placed, random: Randomness) -> ImageRange {
 /// Refuses ranges that leave the window, overlap each other or the vdso, or are too many.
 fn check_ranges(
     ranges: &[ImageRange],
-    vdso: &VdsoWish,
+    vdso: &VdsoArgs,
     window_start: u64,
 ) -> Result<(), ExecError> {
     let mut free_from = window_start;
@@ -282,7 +282,7 @@ mod tests {
     use crate::image::elf::{Executable, Segment};
     use crate::image::random::Randomness;
     use ihk_ikc::layout::WINDOW_END;
-    use ihk_ikc::process::{range_kind, VdsoWish};
+    use ihk_ikc::process::{range_kind, VdsoArgs};
 
     fn executable(movable: bool, segments: &[(u64, u64, u64, u64, u32)]) -> Executable {
         let segments =
@@ -315,7 +315,7 @@ mod tests {
             stack_limit: 8 << 20,
             stack_needed: 5000,
             randomness,
-            vdso: VdsoWish {
+            vdso: VdsoArgs {
                 source: 0x7fff_0000_0000,
                 vvar_bytes: 0x6000,
                 vdso_bytes: 0x2000,

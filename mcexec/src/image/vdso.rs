@@ -2,19 +2,19 @@
 //! Finds Linux's own vdso. The program gets the same pages, so its time is Linux's.
 
 use ihk_ikc::layout::PAGE_BYTES;
-use ihk_ikc::process::{VdsoWish, MAX_VDSO_PAGES};
+use ihk_ikc::process::{VdsoArgs, MAX_VDSO_PAGES};
 
 use crate::proc_file;
 
 /// Returns where mcexec's vdso and the data pages before it lie, or all zeroes if there is none.
 /// The place in the program is not chosen yet.
 #[must_use]
-pub(crate) fn find() -> VdsoWish {
+pub(crate) fn find() -> VdsoArgs {
     parse(&proc_file::read_text("/proc/self/maps")).unwrap_or_default()
 }
 
 /// Returns the `[vdso]` of `maps` and the run of `[vvar…]` areas that ends where it begins.
-fn parse(maps: &str) -> Option<VdsoWish> {
+fn parse(maps: &str) -> Option<VdsoArgs> {
     let areas: Vec<_> = maps.lines().filter_map(parse_line).collect();
     let (start, end, _) = *areas.iter().find(|(_, _, name)| *name == "[vdso]")?;
     let mut source = start;
@@ -23,7 +23,7 @@ fn parse(maps: &str) -> Option<VdsoWish> {
             source = *area_start;
         }
     }
-    let vdso = VdsoWish {
+    let vdso = VdsoArgs {
         source,
         vvar_bytes: start - source,
         vdso_bytes: end - start,
