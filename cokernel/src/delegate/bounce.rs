@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A read or write of little into memory that Linux has never seen: its data travel through a page
-//! that belongs to the slot.
+//! Hop 3, a detour: a read or write of little into memory that Linux has never seen. Its data travel through
+//! a page that belongs to the slot (a bounce buffer).
 //!
 //! Mapping a page in the window costs Linux a fault, and its end a revocation; copying up to a page
 //! costs less. A buffer that comes a second time is mapped: from then on Linux's own copy is the only
@@ -39,16 +39,17 @@ impl Direction {
     }
 }
 
-/// As [`super::call`], for any system call; the data of some travel through the bounce page.
-pub fn call(number: u64, args: [u64; 6]) -> i64 {
-    let carried = Direction::of(number)
+/// Performs the system call with the data in the bounce page, if it is one that may travel so. Returns `None` if
+/// the call is to be made directly; nothing has happened then.
+#[inline]
+pub fn try_call(number: u64, args: [u64; 6]) -> Option<i64> {
+    Direction::of(number)
         .filter(|_| !is_hinted_usual(sched::current(), args[1]))
-        .and_then(|direction| carry(direction, number, args));
-    carried.unwrap_or_else(|| super::call(number, args))
+        .and_then(|direction| carry(direction, number, args))
 }
 
-/// `None`: the call is to be made in the usual way; nothing has happened yet. Out of line: most calls do not
-/// come here, and would have its variables on their stack.
+/// Does what [`try_call`] does, for a call that may travel so. Out of line: most calls do not come here, and would
+/// have its variables on their stack.
 #[inline(never)]
 fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
     let [descriptor, address, bytes, offset, ..] = args;
@@ -66,7 +67,7 @@ fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
         // What is not there is for the usual way to tell.
         page.fill_from(address).ok()?;
     }
-    let result = super::call(op::BOUNCE, [descriptor, at, bytes, offset, number, 0]);
+    let result = super::call_directly(op::BOUNCE, [descriptor, at, bytes, offset, number, 0]);
     if result == op::NOT_BOUNCED {
         return None;
     }

@@ -40,10 +40,16 @@ const FRAMES_AT_A_TIME: u32 = 1;
 /// How often a question is asked; the worker is awake from the first time on.
 const ASK_TRIES: u32 = 16;
 
-/// Has the current thread's worker perform `number` and returns what it returned: a value or a
-/// negative errno. `EINTR` if the process is being killed; the thread then ends on its way back to
-/// user mode.
+/// The door of every system call that the table delegates: has the current thread's worker perform `number` and
+/// returns what it returned, as [`call_directly`] does. The data of some calls travel through the bounce page.
 pub fn call(number: u64, args: [u64; 6]) -> i64 {
+    bounce::try_call(number, args).unwrap_or_else(|| call_directly(number, args))
+}
+
+/// Has the current thread's worker perform `number` with just these arguments and returns what it returned: a
+/// value or a negative errno. Returns `EINTR` if the process is being killed; the thread then ends on its way back
+/// to user mode.
+pub fn call_directly(number: u64, args: [u64; 6]) -> i64 {
     let thread = sched::current();
     let Some(process) = &thread.process else {
         return Errno::ENOSYS.negated();
@@ -64,11 +70,11 @@ pub fn call(number: u64, args: [u64; 6]) -> i64 {
     answer.unwrap_or_else(|error| disown(process, thread.slot, error))
 }
 
-/// As [`call`], for a system call that never waits: one that a signal kept from beginning is tried
+/// As [`call_directly`], for a system call that never waits: one that a signal kept from beginning is tried
 /// again, as the program did not make it and cannot begin it anew.
 pub fn ask(number: u64, args: [u64; 6]) -> i64 {
     (0..ASK_TRIES)
-        .map(|_| call(number, args))
+        .map(|_| call_directly(number, args))
         .find(|result| !errno::is_restart_code(*result))
         .unwrap_or(Errno::EINTR.negated())
 }
@@ -263,7 +269,7 @@ fn disown(process: &Process, index: u32, error: SlotError) -> i64 {
 
 /// Has the worker perform `number`, for local calls that end up there.
 pub fn forward(number: u64, args: [u64; 6]) -> SyscallResult {
-    match call(number, args) {
+    match call_directly(number, args) {
         result @ 0.. => Ok(result.unsigned_abs()),
         result => Err(Errno::from_linux(result)),
     }

@@ -29,7 +29,7 @@ pub fn hire(process: &Process) -> Result<(u32, i32), Errno> {
     let most_spares = if fresh_only { 0 } else { SPARES };
     let (slot, spares) = pool.take_empty(&process.slots, most_spares)?;
     let [a, b, c, d, e] = spares;
-    let answer = super::call(op::NEW_WORKER, [u64::from(slot), a, b, c, d, e]);
+    let answer = super::call_directly(op::NEW_WORKER, [u64::from(slot), a, b, c, d, e]);
     match i32::try_from(answer) {
         Ok(tid) if tid > 0 => Ok((slot, tid)),
         _ => {

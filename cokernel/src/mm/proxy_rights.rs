@@ -34,7 +34,7 @@ pub fn sync(space: &AddressSpace, range: Range) -> Result<(), i64> {
         } else {
             prot::READ | prot::WRITE
         };
-        let result = delegate::call(
+        let result = delegate::call_directly(
             op::PROTECT,
             [range.start, range.bytes(), u64::from(rights), 0, 0, 0],
         );
@@ -59,7 +59,7 @@ pub fn record(inner: &mut Inner, range: Range, read_only: bool) {
 /// Drops the proxy's page tables of `range`, so that large pages can come again.
 pub fn drop_tables(range: Range) {
     // Only speed is lost if the proxy refuses.
-    let _ = delegate::call(op::DROP_TABLES, [range.start, range.bytes(), 0, 0, 0, 0]);
+    let _ = delegate::call_directly(op::DROP_TABLES, [range.start, range.bytes(), 0, 0, 0, 0]);
 }
 
 /// The errno of a refused request, for calls that must answer with one.

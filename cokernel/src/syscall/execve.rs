@@ -33,12 +33,13 @@ fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResu
     let waiting = signals.pending(&current::process().signals).0 & mask;
     if waiting != 0 {
         // Without an answer there will be no exec either.
-        let _ = delegate::call(op::BEQUEATH, [waiting, 0, 0, 0, 0, 0]);
+        let _ = delegate::call_directly(op::BEQUEATH, [waiting, 0, 0, 0, 0, 0]);
     }
     rlimit::tell(current::process());
     let placement = accounting::placement_of(sched::current());
     accounting::carry_over(current::process(), placement);
-    let result = delegate::call(op::EXEC, [directory, path, argv, environment, flags, mask]);
+    let result =
+        delegate::call_directly(op::EXEC, [directory, path, argv, environment, flags, mask]);
     if result < 0 && !current::process().is_dying() {
         accounting::cancel_exec(current::process());
     }

@@ -142,7 +142,7 @@ fn bring_up(
         0
     };
     let namespaces = args.flags & clone_flags::NAMESPACES;
-    let result = delegate::call(op::FORK, [number, tid_address, namespaces, 0, 0, 0]);
+    let result = delegate::call_directly(op::FORK, [number, tid_address, namespaces, 0, 0, 0]);
     if let Some(prepared_child) = pending_fork::take(number, process.handle) {
         prepared_child.discard();
     }

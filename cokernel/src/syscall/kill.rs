@@ -141,7 +141,7 @@ fn given(signal: u32, info: u64) -> Result<Info, Errno> {
 
 /// Linux delivers it, unchanged.
 fn elsewhere(frame: &UserFrame) -> SyscallResult {
-    match delegate::call(frame.number(), frame.args()) {
+    match delegate::call_directly(frame.number(), frame.args()) {
         result if result < 0 => Err(Errno::from_linux(result)),
         result => Ok(result.unsigned_abs()),
     }

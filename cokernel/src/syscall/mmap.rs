@@ -364,7 +364,7 @@ fn copy_file(process: &Process, range: Range, args: &MmapArgs, at_once: bool) ->
         } else {
             0
         };
-    let result = delegate::call(
+    let result = delegate::call_directly(
         op::LOAD_FILE,
         [
             args.fd,

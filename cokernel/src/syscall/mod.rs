@@ -42,7 +42,7 @@ mod times;
 use ihk_ikc::process::op;
 
 use crate::arch::UserFrame;
-use crate::delegate::{self, bounce, pool};
+use crate::delegate::{self, pool};
 use crate::errno::{to_register, Errno};
 use crate::klog;
 use crate::process::signal::restart;
@@ -53,7 +53,7 @@ pub fn dispatch(frame: &mut UserFrame) {
     let number = frame.number();
     let result = match table::find(number) {
         Some(row) => route(row, frame),
-        None if op::is_for_programs(number) => delegate::call(number, frame.args()),
+        None if op::is_for_programs(number) => delegate::call_directly(number, frame.args()),
         None => Errno::ENOSYS.negated(),
     };
     frame.set_return(result);
@@ -63,10 +63,10 @@ pub fn dispatch(frame: &mut UserFrame) {
 fn route(row: &Row, frame: &mut UserFrame) -> i64 {
     match row.route {
         Route::Local(function) => to_register(function(frame)),
-        Route::Delegate => bounce::call(row.number, frame.args()),
+        Route::Delegate => delegate::call(row.number, frame.args()),
         Route::ThreadState => {
             pool::mark_current(true);
-            delegate::call(row.number, frame.args())
+            delegate::call_directly(row.number, frame.args())
         }
         Route::Refuse(errno) => {
             if row.is_first_refusal() {

@@ -72,7 +72,7 @@ fn tell_proxy(signal: u32, before: &Action, after: &Action) {
     }
     if changed && !SignalSet::SYNCHRONOUS.contains(signal) {
         // The program's own view is complete without it.
-        let _ = delegate::call(
+        let _ = delegate::call_directly(
             op::DISPOSITION,
             [
                 u64::from(signal),
@@ -97,7 +97,7 @@ pub fn await_from_proxy(process: &Process, set: SignalSet) {
     for signal in (1..=SIGNALS).filter(|signal| new.contains(*signal)) {
         if meaning(&process.signals.action(signal)) != disposition::FORWARD {
             // As for `tell_proxy`.
-            let _ = delegate::call(
+            let _ = delegate::call_directly(
                 op::DISPOSITION,
                 [u64::from(signal), disposition::FORWARD, 0, 0, 0, 0],
             );

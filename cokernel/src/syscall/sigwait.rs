@@ -61,7 +61,7 @@ fn kept_by_linux(
     if blocked.is_empty() || set.0 & signals.pending(&process.signals).0 != 0 {
         return Ok(None);
     }
-    match delegate::call(op::TAKE_SIGNAL, [blocked.0, info, 0, 0, 0, 0]) {
+    match delegate::call_directly(op::TAKE_SIGNAL, [blocked.0, info, 0, 0, 0, 0]) {
         signal @ 1.. => Ok(Some(signal.unsigned_abs())),
         result if result == Errno::EFAULT.negated() => Err(Errno::EFAULT),
         _ => Ok(None),

@@ -110,7 +110,7 @@ fn default(process: &Process, frame: &UserFrame, info: &Info) {
                 info.signal
             };
             let pid = u64::from_ne_bytes(i64::from(process.pid).to_ne_bytes());
-            delegate::call(SYS_KILL, [pid, u64::from(signal), 0, 0, 0, 0]);
+            delegate::call_directly(SYS_KILL, [pid, u64::from(signal), 0, 0, 0, 0]);
         }
         DefaultAction::Terminate => die(process, frame, info),
     }

@@ -57,7 +57,7 @@ fn tell_anyway(process: &Process) {
     let told = [&process.proxy_mask, &process.main_proxy_mask];
     let [all, main] = told.map(|mask| mask.load(Ordering::Relaxed));
     // A proxy that cannot be told is on its way out.
-    let _ = delegate::call(op::MASK, [all, main, 0, 0, 0, 0]);
+    let _ = delegate::call_directly(op::MASK, [all, main, 0, 0, 0, 0]);
 }
 
 /// Whether `mask` blocks all that can be blocked: for a moment, as a rule.
@@ -100,7 +100,7 @@ fn tell(process: &Process, blocked: SignalSet) {
     let differs = ((wanted ^ before) | (main_wanted ^ main_before)) & linuxs != 0;
     if differs && !process.is_dying() {
         // A proxy that cannot be told is on its way out.
-        let _ = delegate::call(op::MASK, [wanted, main_wanted, 0, 0, 0, 0]);
+        let _ = delegate::call_directly(op::MASK, [wanted, main_wanted, 0, 0, 0, 0]);
         process.proxy_mask.store(wanted, Ordering::Relaxed);
         process
             .main_proxy_mask
