@@ -126,7 +126,7 @@ fn name(
         bytes: pages.saturating_mul(PAGE_BYTES),
         file,
         page: order.file_offset / PAGE_BYTES,
-        edition: version,
+        version,
     };
     let asked = proxy.instance.ask(proxy.cpu(), Until::Condition, question);
     let named = asked.and_then(|answer| answer.into_result().map(|()| answer.words));
@@ -249,8 +249,8 @@ fn version_of(proxy: &Proxy, state: &State) -> Result<u64> {
         .lock()
         .of(identity, fingerprint)?;
     if version.stale != 0 {
-        let message = ToCokernel::ForgetEdition {
-            edition: version.stale,
+        let message = ToCokernel::ForgetVersion {
+            version: version.stale,
         };
         proxy.instance.send(proxy.cpu(), &message)?;
     }
@@ -280,7 +280,7 @@ fn borrow(proxy: &Proxy, part: &Part) -> Result<Option<Loan>> {
             token,
             process: proxy.handle(),
             address: part.address,
-            edition: part.version,
+            version: part.version,
             page: part.offset / PAGE_BYTES,
             count: part.pages,
             file: part.file,

@@ -8,7 +8,7 @@ extern crate alloc;
 
 mod area;
 mod block;
-pub mod editions;
+pub mod file_versions;
 pub mod frames;
 mod giants;
 pub mod policy;

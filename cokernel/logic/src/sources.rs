@@ -16,17 +16,17 @@ pub struct Source {
     /// Where page 0 lies; addresses wrap around.
     pub base: u64,
     /// The content it had when Linux was last asked; 0: Linux is to be asked again.
-    pub edition: u64,
+    pub version: u64,
 }
 
 impl Source {
     /// The source that has page `page` of `file` at `address`.
     #[must_use]
-    pub const fn new(file: u32, address: u64, page: u64, edition: u64) -> Self {
+    pub const fn new(file: u32, address: u64, page: u64, version: u64) -> Self {
         Self {
             file,
             base: address.wrapping_sub(page.wrapping_mul(PAGE_BYTES)),
-            edition,
+            version,
         }
     }
 
@@ -73,7 +73,7 @@ impl Sources {
         self.known.get(&number).copied()
     }
 
-    /// The number of `source`, which counts as the latest that is known of its edition. `None`: there
+    /// The number of `source`, which counts as the latest that is known of its version. `None`: there
     /// are as many as there may be.
     pub fn add(&mut self, source: Source) -> Option<u16> {
         let place = (source.file, source.base);
@@ -90,10 +90,10 @@ impl Sources {
         Some(number)
     }
 
-    /// Notes that source `number` has `edition` now.
-    pub fn set_edition(&mut self, number: u16, edition: u64) {
+    /// Notes that source `number` has `version` now.
+    pub fn set_version(&mut self, number: u16, version: u64) {
         if let Some(source) = self.known.get_mut(&number) {
-            source.edition = edition;
+            source.version = version;
         }
     }
 
@@ -129,7 +129,7 @@ mod tests {
         let first = Source::new(1, 0x5000, 0, 7);
         let number = sources.add(first).unwrap();
         let again = Source {
-            edition: 8,
+            version: 8,
             ..first
         };
         assert_eq!(sources.add(again), Some(number));

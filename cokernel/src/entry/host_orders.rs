@@ -92,7 +92,7 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             token,
             process,
             address,
-            edition,
+            version,
             page,
             count,
             file,
@@ -100,7 +100,7 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             token,
             process,
             address,
-            edition,
+            version,
             page,
             count,
             file,
@@ -112,12 +112,12 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             bytes,
             file,
             page,
-            edition,
+            version,
         } => {
-            let source = Source::new(file, address, page, edition);
+            let source = Source::new(file, address, page, version);
             name_file(token, process, Range::new(address, bytes), source);
         }
-        ToCokernel::ForgetEdition { edition } => page_cache::forget(edition),
+        ToCokernel::ForgetVersion { version } => page_cache::forget(version),
         ToCokernel::PagesRead {
             token,
             loan,

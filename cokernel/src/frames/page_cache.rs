@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Pages of files that are kept: one copy of each page of an edition, for every process that maps it,
-//! read-only or copied on write. Linux names the editions and has read the pages
+//! The page cache: one copy of each page of a version of a file, for every process that maps it,
+//! read-only or copied on write. Linux numbers the versions and has read the pages
 //! ([`crate::mm::load`]); no program, and no proxy, ever had one of these frames for writing.
 //!
-//! A page that no process has stays until memory is wanted. Lock order: address space → this →
+//! A page that no process has stays until memory is wanted. Lock order: address space → page cache →
 //! counts of shared frames → heap → frames.
 
-use cokernel_logic::editions::{Editions, Inserted, PAGES_PER_CHUNK};
+use cokernel_logic::file_versions::{FileVersions, Inserted, PAGES_PER_CHUNK};
 use ihk_ikc::exposed::FrameRun;
 use spin::Once;
 
@@ -25,11 +25,11 @@ const SURPLUS: u64 = 256;
 /// No frame.
 pub const NONE: u32 = u32::MAX;
 
-static KEPT: Once<SpinLock<Editions>> = Once::new();
+static KEPT: Once<SpinLock<FileVersions>> = Once::new();
 
 /// Makes room for the index. Once, when the heap works.
 pub fn init() {
-    KEPT.call_once(|| SpinLock::new(Editions::new(MOST_CHUNKS)));
+    KEPT.call_once(|| SpinLock::new(FileVersions::new(MOST_CHUNKS)));
 }
 
 /// What became of a page that Linux has read.
@@ -43,13 +43,13 @@ pub enum Kept {
     No,
 }
 
-/// Puts the frames of pages of `edition`, from page `first` on, into `frames`, as far as they are kept;
+/// Puts the frames of pages of `version`, from page `first` on, into `frames`, as far as they are kept;
 /// the caller then has them like any process, and gives them up by [`refcount::release`].
-pub fn look_up(edition: u64, first: u64, frames: &mut [u32]) {
+pub fn look_up(version: u64, first: u64, frames: &mut [u32]) {
     let Some(kept) = KEPT.get() else { return };
     let mut kept = kept.lock();
     let pages = first..first.saturating_add(frames.len() as u64);
-    kept.visit(edition, pages, |page, frame| {
+    kept.visit(version, pages, |page, frame| {
         frames[(page - first) as usize] = frame;
     });
     let mut at = 0;
@@ -73,19 +73,19 @@ pub fn adjacent(frames: &[u32]) -> usize {
     1 + frames.windows(2).take_while(follows).count()
 }
 
-/// Keeps `frame`, which Linux has filled and nobody else has, as page `page` of `edition`. The caller has
+/// Keeps `frame`, which Linux has filled and nobody else has, as page `page` of `version`. The caller has
 /// seen that there is room for [`STRUCTURE_BYTES`].
-pub fn keep(edition: u64, page: u64, frame: u32) -> Kept {
+pub fn keep(version: u64, page: u64, frame: u32) -> Kept {
     let Some(kept) = KEPT.get().filter(|_| has_room()) else {
         return Kept::No;
     };
-    let is_full = || kept.lock().is_full_for(edition, page);
+    let is_full = || kept.lock().is_full_for(version, page);
     if is_full() && !reclaim(PAGES_PER_CHUNK as u64) {
         return Kept::No;
     }
     let mut kept = kept.lock();
     let before = kept.chunks();
-    let inserted = kept.insert(edition, page, frame);
+    let inserted = kept.insert(version, page, frame);
     table::set_aside(kept.chunks() - before);
     let (frame, outcome) = match inserted {
         Inserted::Full => return Kept::No,
@@ -112,12 +112,12 @@ fn pages() -> u64 {
     KEPT.get().map_or(0, |kept| kept.lock().pages())
 }
 
-/// Forgets `edition`: the file has another content now. Who has its pages keeps them.
-pub fn forget(edition: u64) {
+/// Forgets `version`: the file has another content now. Who has its pages keeps them.
+pub fn forget(version: u64) {
     let Some(kept) = KEPT.get() else { return };
     let mut kept = kept.lock();
     let before = kept.chunks();
-    kept.forget(edition, drop_frame);
+    kept.forget(version, drop_frame);
     table::take_up(before - kept.chunks());
 }
 

@@ -83,7 +83,7 @@ pub fn name(process: &Process, range: Range, source: Source) -> Result<u32, Errn
     let pages = (range.bytes() / PAGE_BYTES).min(MOST_LENT_PAGES.into());
     let order = order_of(&source, range.start, pages);
     let mut frames = vec![NONE; pages as usize];
-    page_cache::look_up(source.edition, order.page, &mut frames);
+    page_cache::look_up(source.version, order.page, &mut frames);
     // What could not be mapped now comes when it is touched.
     let mapped = load::map_all(space, &order, &frames, true);
     let there = frames.iter().take_while(|frame| **frame != NONE).count();
@@ -95,7 +95,7 @@ fn order_of(source: &Source, address: u64, pages: u64) -> Order {
         token: 0,
         process: 0,
         address,
-        edition: source.edition,
+        version: source.version,
         page: source.page_at(address),
         count: pages as u32,
         file: source.file,
@@ -115,11 +115,11 @@ pub fn map_kept(
     area: &Area,
     source: &Source,
 ) -> Result<(), Wanted> {
-    if source.edition != 0 {
+    if source.version != 0 {
         let block = block_around(address, KEPT_BLOCK_BYTES, area);
         let order = order_of(source, block.start, block.bytes() / PAGE_BYTES);
         let mut frames = vec![NONE; order.count as usize];
-        page_cache::look_up(source.edition, order.page, &mut frames);
+        page_cache::look_up(source.version, order.page, &mut frames);
         // Without room for a table there is no page afterwards, and Linux's answer tells why.
         let _ = load::map_kept(space, inner, &order, &frames);
         if inner.table.lookup(address).is_some() {
@@ -177,7 +177,7 @@ pub fn fetch(process: &Process, wanted: &Wanted) -> Result<(), Errno> {
 /// Pages of `area` that come from now on are those the file has now, not those it had when it was
 /// mapped.
 pub fn look_anew(space: &AddressSpace, area: &Area) {
-    space.with(|inner| inner.sources.set_edition(area.attributes.source, 0));
+    space.with(|inner| inner.sources.set_version(area.attributes.source, 0));
 }
 
 /// Has Linux close the files that areas of `process` had and have no more. The caller holds the layout

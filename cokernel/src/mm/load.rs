@@ -7,7 +7,7 @@
 //!  Linux (mcctrl's populate.rs)            co-kernel
 //!  NameFile(file, page, bytes) ──────────► the areas know it; kept ones: mapped
 //!   … somebody touches a page that is not there ([`super::file_mapping`]) …
-//!  LoadPages(edition, page, count) ──────► kept ones: mapped; frames for the others: a loan
+//!  LoadPages(version, page, count) ──────► kept ones: mapped; frames for the others: a loan
 //!  reads the file into them  ◄──────────── PagesLent(list)
 //!  PagesRead(loan, count, kept) ─────────► kept or the process's own: mapped; the rest is free again
 //!                            ◄──────────── PagesTaken
@@ -48,8 +48,8 @@ pub struct Order {
     pub process: ProcessHandle,
     /// Where the first one goes.
     pub address: u64,
-    /// Of which edition; 0: the pages are the process's alone.
-    pub edition: u64,
+    /// Of which version; 0: the pages are the process's alone.
+    pub version: u64,
     /// Number of the first page in the file.
     pub page: u64,
     /// How many.
@@ -107,11 +107,11 @@ pub fn lend(order: Order) -> Result<(PhysAddr, u32), Errno> {
         return Err(Errno::EINVAL);
     }
     if order.file != 0 {
-        process.space.with(|inner| note_edition(inner, &order))?;
+        process.space.with(|inner| note_version(inner, &order))?;
     }
     let mut frames = vec![NONE; order.count as usize];
-    if order.edition != 0 {
-        page_cache::look_up(order.edition, order.page, &mut frames);
+    if order.version != 0 {
+        page_cache::look_up(order.version, order.page, &mut frames);
         map_all(&process.space, &order, &frames, true)?;
     }
     let is_missing = process.space.with(|inner| missing(inner, &order, &frames));
@@ -135,14 +135,14 @@ pub fn lend(order: Order) -> Result<(PhysAddr, u32), Errno> {
     Ok((list, order.count))
 }
 
-/// The area at the order's address has the edition that Linux knows now.
-fn note_edition(inner: &mut Inner, order: &Order) -> Result<(), Errno> {
+/// The area at the order's address has the version that Linux knows now.
+fn note_version(inner: &mut Inner, order: &Order) -> Result<(), Errno> {
     let area = inner.areas.find(order.address).ok_or(Errno::EFAULT)?;
     if !order.may_fill(inner, &area) {
         return Err(Errno::EFAULT);
     }
     let number = area.attributes.source;
-    inner.sources.set_edition(number, order.edition);
+    inner.sources.set_version(number, order.version);
     Ok(())
 }
 
@@ -220,7 +220,7 @@ pub fn take_back(token: u64, count: u32, kept: bool) -> Result<(), Errno> {
     let read = own.iter().filter(|frame| **frame != NONE).count();
     READ.fetch_add(read as u64, Ordering::Relaxed);
     let (mut shared, mut private) = (vec![NONE; own.len()], own.to_vec());
-    if kept && order.edition != 0 {
+    if kept && order.version != 0 {
         share_out(&order, &mut private, &mut shared);
     }
     own = &private;
@@ -240,7 +240,7 @@ fn share_out(order: &Order, own: &mut [u32], shared: &mut [u32]) {
             continue;
         }
         let kept = if watermark::has_room_for_structures(page_cache::STRUCTURE_BYTES) {
-            page_cache::keep(order.edition, page, *own)
+            page_cache::keep(order.version, page, *own)
         } else {
             Kept::No
         };

@@ -236,7 +236,7 @@ messages! {
             end: u64,
         },
         /// `count` pages (at most [`super::process::MOST_LENT_PAGES`]) of a file, from page `page` on,
-        /// are wanted at `address`. What the co-kernel has kept of the edition it maps at once, for
+        /// are wanted at `address`. What the co-kernel has kept of the version it maps at once, for
         /// the rest it lends frames. Answer: [`ToLinux::PagesLent`].
         LoadPages = 96 {
             /// Comes back in the answer, and names the loan.
@@ -247,7 +247,7 @@ messages! {
             address: u64,
             /// The file as it is now: a number that mcctrl gave this version of its content, and
             /// gives to no other. 0: the pages are this process's alone.
-            edition: u64,
+            version: u64,
             /// Number of the first page in the file.
             page: u64,
             /// How many.
@@ -265,7 +265,7 @@ messages! {
             loan: u64,
             /// How many pages, counting those that were not lent.
             count: u32,
-            /// 1 if the file did not change meanwhile: others who want the edition may have them, too.
+            /// 1 if the file did not change meanwhile: others who want the version may have them, too.
             kept: u32,
         },
         /// What comes to [`address`, `+ bytes`), where no page is yet, comes from file number `file` of the
@@ -285,12 +285,12 @@ messages! {
             /// Number of the first page in the file.
             page: u64,
             /// As in [`Self::LoadPages`].
-            edition: u64,
+            version: u64,
         },
-        /// The file of `edition` has another content now.
-        ForgetEdition = 99 {
-            /// Which edition.
-            edition: u64,
+        /// The file of `version` has another content now.
+        ForgetVersion = 99 {
+            /// Which version.
+            version: u64,
         },
     }
 }

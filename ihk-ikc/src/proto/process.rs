@@ -9,7 +9,7 @@
 //!  reads ELF, chooses addresses
 //!  CREATE_PROCESS(image) ───► checks, mailbox, CreateProcess ─► address space, ranges, slots
 //!  maps window and slots ◄─── window descriptor ◄────────────── ProcessCreated(root, slots)
-//!  POPULATE(file → pages) ──► which file, which edition?
+//!  POPULATE(file → pages) ──► which file, which version?
 //!                             NameFile ───────────────────────► notes it, maps the pages it has kept
 //!  writes the stack through the window; mprotects read-only ranges of the window
 //!  START(entry, stack) ─────► StartProcess ───────────────────► main thread runs
