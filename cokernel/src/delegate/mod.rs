@@ -58,8 +58,8 @@ pub fn call_directly(number: u64, args: [u64; 6]) -> i64 {
         return Errno::EINTR.negated();
     }
     let slot = process.slots.slot(thread.slot);
-    show_mask(thread, slot);
-    show_server(thread, slot);
+    publish_mask(thread, slot);
+    publish_server(thread, slot);
     let posted = post(process, thread.slot, slot, &Request { number, args });
     let answer = posted.and_then(|wake| {
         if let Some(result) = glance(slot, first_glance(number, wake))? {
@@ -79,32 +79,35 @@ pub fn ask(number: u64, args: [u64; 6]) -> i64 {
         .unwrap_or(Errno::EINTR.negated())
 }
 
-/// The worker blocks in a call what the thread blocks.
-fn show_mask(thread: &Thread, slot: &DelegationSlot) {
+/// Publishes the thread's signal mask in its slot: the worker blocks in a call what the thread blocks.
+fn publish_mask(thread: &Thread, slot: &DelegationSlot) {
     let mask = thread.data.signals.mask().0;
-    if thread.data.shown_mask.load(Ordering::Relaxed) != mask {
+    if thread.data.published_mask.load(Ordering::Relaxed) != mask {
         slot.blocked.store(mask, Ordering::Relaxed);
-        thread.data.shown_mask.store(mask, Ordering::Relaxed);
+        thread.data.published_mask.store(mask, Ordering::Relaxed);
     }
 }
 
-/// The worker goes where this CPU is served.
-fn show_server(thread: &Thread, slot: &DelegationSlot) {
+/// Publishes in the slot which CPU of Linux serves this CPU: the worker goes there.
+fn publish_server(thread: &Thread, slot: &DelegationSlot) {
     let server = arch::this_cpu().server();
-    if thread.data.shown_server.load(Ordering::Relaxed) != server {
+    if thread.data.published_server.load(Ordering::Relaxed) != server {
         slot.server.store(server, Ordering::Relaxed);
-        thread.data.shown_server.store(server, Ordering::Relaxed);
+        thread
+            .data
+            .published_server
+            .store(server, Ordering::Relaxed);
     }
 }
 
 /// Tells the worker how the process ends: with exit status `args[0]` ([`op::EXIT`]) or by signal
 /// `args[0]` ([`op::DIE`]). There is no answer.
-pub fn farewell(operation: u64, value: u64) {
-    farewell_with(operation, [value, 0, 0, 0, 0]);
+pub fn report_exit(operation: u64, value: u64) {
+    report_exit_with(operation, [value, 0, 0, 0, 0]);
 }
 
-/// As [`farewell`], with more arguments.
-pub fn farewell_with(operation: u64, [first, second, third, fourth, fifth]: [u64; 5]) {
+/// Does what [`report_exit`] does, with more arguments.
+pub fn report_exit_with(operation: u64, [first, second, third, fourth, fifth]: [u64; 5]) {
     let thread = sched::current();
     let Some(process) = &thread.process else {
         return;

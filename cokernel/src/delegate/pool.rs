@@ -13,12 +13,12 @@ use crate::task::sched;
 use crate::task::thread::Thread;
 use crate::task::worker_pool::{Place, SPARES};
 
-/// A slot with a worker for a new thread of the current one's process: its index and thread id.
+/// Assigns a worker to a new thread of the current one's process. Returns the slot's index and the thread id.
 ///
 /// # Errors
 ///
 /// `EAGAIN`: too many threads, here or on Linux; `ENOMEM`; `EINTR` if the process is being killed.
-pub fn hire(process: &Process) -> Result<(u32, i32), Errno> {
+pub fn assign_worker(process: &Process) -> Result<(u32, i32), Errno> {
     let pool = &process.pool;
     let fresh_only = pool.state_changed.load(Ordering::Acquire);
     if !fresh_only {
@@ -47,8 +47,8 @@ pub fn give_back(process: &Process, slot: u32) {
     process.pool.set(slot, Place::Ordered);
 }
 
-/// `thread`, which ends, needs its worker no longer.
-pub fn dismiss(process: &Process, thread: &Thread) {
+/// Releases the worker of `thread`, which ends: it waits for another thread, or is told to end.
+pub fn release_worker(process: &Process, thread: &Thread) {
     let slot = thread.slot;
     if slot == 0 {
         return; // the main thread's worker is the process's first thread on Linux: it stays

@@ -36,7 +36,7 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             address,
             write,
         } => resolve(token, process, address, write != 0),
-        ToCokernel::RevokeDone { token } => revoke::done(token),
+        ToCokernel::RevokeDone { token } => revoke::on_revoked(token),
         ToCokernel::Signal {
             process,
             thread,

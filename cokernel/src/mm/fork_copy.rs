@@ -28,12 +28,12 @@ const BYTES_PER_AREA: u64 = 256;
 /// Pages handled under one hold of the parent's lock.
 const PAGES_AT_ONCE: u32 = 128;
 
-/// A copy of `process`'s address space, for the process that will be `owner`.
+/// Copies `process`'s address space for a child of fork; the pages are shared until one of them writes (COW).
 ///
 /// # Errors
 ///
 /// `ENOMEM`; the parent goes on, its pages come back by faults.
-pub fn duplicate(process: &Process) -> Result<AddressSpace, Errno> {
+pub fn copy_address_space(process: &Process) -> Result<AddressSpace, Errno> {
     let parent = &process.space;
     let areas = parent.with(|inner| inner.areas.len());
     if !watermark::has_room_for_structures(areas as u64 * BYTES_PER_AREA) {

@@ -36,7 +36,7 @@ pub fn between(process: &Process, range: Range, wanted: impl Fn(u32) -> Option<u
 }
 
 /// Moves the page at `address` to a node of `nodes`, if possible.
-pub fn one(process: &Process, address: u64, nodes: u64) {
+pub fn migrate_page(process: &Process, address: u64, nodes: u64) {
     let range = Range {
         start: address,
         end: address + PAGE_BYTES,

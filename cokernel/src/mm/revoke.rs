@@ -123,8 +123,8 @@ pub fn free_unexposed(frames: &RunList, limbo: &mut RunList) {
     }
 }
 
-/// Linux has dropped what request `token` named.
-pub fn done(token: u64) {
+/// Goes on after Linux has dropped the mappings that request `token` named.
+pub fn on_revoked(token: u64) {
     if token == PINS_LET_GO {
         pinned::recheck();
         return;

@@ -71,6 +71,6 @@ pub fn end_with_core(process: &Process, frame: &UserFrame, info: &Info) {
                 sched::yield_now();
             }
         },
-        || delegate::farewell_with(op::DIE, args),
+        || delegate::report_exit_with(op::DIE, args),
     );
 }

@@ -49,23 +49,23 @@ fn clear_child_tid(thread: &Thread) {
 }
 
 impl Process {
-    /// As [`Self::kill`], after `farewell`, but only for the first who wants the process to end: only
+    /// As [`Self::kill`], after `report_exit`, but only for the first who wants the process to end: only
     /// one way of ending can be told.
-    pub fn end(&self, farewell: impl FnOnce()) {
+    pub fn end(&self, report_exit: impl FnOnce()) {
         if self.begin_dying() {
             accounting::settle(self);
-            farewell();
+            report_exit();
             self.kick();
         }
     }
 
-    /// As [`Self::end`], but `farewell` comes after all threads were told and `meanwhile` was done.
-    pub fn end_after(&self, meanwhile: impl FnOnce(), farewell: impl FnOnce()) {
+    /// As [`Self::end`], but `report_exit` comes after all threads were told and `meanwhile` was done.
+    pub fn end_after(&self, meanwhile: impl FnOnce(), report_exit: impl FnOnce()) {
         if self.begin_dying() {
             accounting::settle(self);
             self.kick();
             meanwhile();
-            farewell();
+            report_exit();
         }
     }
 
@@ -93,7 +93,7 @@ impl Process {
         let last = threads.is_empty() && self.abandoned.load(Ordering::SeqCst);
         drop(threads);
         if !last && !self.is_dying() {
-            pool::dismiss(self, thread);
+            pool::release_worker(self, thread);
         }
         let usage = &ikc::control().usage;
         usage.threads.fetch_sub(1, Ordering::Relaxed);

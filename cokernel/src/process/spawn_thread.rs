@@ -35,7 +35,7 @@ pub struct ThreadArgs {
 /// `EAGAIN`: too many threads, here or on Linux; `ENOMEM`; `EINTR` if the process is being killed.
 pub fn spawn(frame: &UserFrame, args: &ThreadArgs) -> Result<i32, Errno> {
     let process = current::process();
-    let (slot, tid) = pool::hire(process)?;
+    let (slot, tid) = pool::assign_worker(process)?;
     let thread = make(process, slot, tid, args).inspect_err(|_| pool::give_back(process, slot))?;
     for address in [args.parent_tid, args.child_tid].into_iter().flatten() {
         // As on Linux, a bad address is the program's loss.

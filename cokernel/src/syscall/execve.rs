@@ -35,7 +35,7 @@ fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResu
         // Without an answer there will be no exec either.
         let _ = delegate::call_directly(op::BEQUEATH, [waiting, 0, 0, 0, 0, 0]);
     }
-    rlimit::tell(current::process());
+    rlimit::report_limits(current::process());
     let placement = accounting::placement_of(sched::current());
     accounting::carry_over(current::process(), placement);
     let result =

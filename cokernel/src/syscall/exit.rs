@@ -17,7 +17,7 @@ pub fn exit(frame: &mut UserFrame) -> SyscallResult {
     let status = frame.args()[0] & STATUS;
     let process = current::process();
     if process.leave() {
-        process.end(|| delegate::farewell(op::EXIT, status));
+        process.end(|| delegate::report_exit(op::EXIT, status));
     }
     end_thread()
 }
@@ -25,6 +25,6 @@ pub fn exit(frame: &mut UserFrame) -> SyscallResult {
 /// exit_group(2).
 pub fn exit_group(frame: &mut UserFrame) -> SyscallResult {
     let status = frame.args()[0] & STATUS;
-    current::process().end(|| delegate::farewell(op::EXIT, status));
+    current::process().end(|| delegate::report_exit(op::EXIT, status));
     end_thread()
 }

@@ -97,7 +97,7 @@ pub fn fork(frame: &UserFrame, args: &CloneArgs) -> SyscallResult {
         return Err(Errno::EPERM);
     }
     let process = current::process();
-    rlimit::tell(process);
+    rlimit::report_limits(process);
     let release = args
         .has(clone_flags::VFORK)
         .then(|| Arc::new(vfork::prepare()));
@@ -163,7 +163,7 @@ fn prepare(
     let space = if args.has(clone_flags::VM) {
         Ok(fork_copy::share_with_child(process))
     } else {
-        fork_copy::duplicate(process).map(Arc::new)
+        fork_copy::copy_address_space(process).map(Arc::new)
     };
     let space = space.inspect_err(|_| {
         allocator::free_small(revoke_array);

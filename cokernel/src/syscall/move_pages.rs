@@ -92,7 +92,7 @@ fn move_one(process: &Process, address: u64, node: u32) -> Result<Result<u32, Er
     if before.is_err() || before == Ok(node) {
         return Ok(before);
     }
-    migrate::one(process, page_down(address), bit);
+    migrate::migrate_page(process, page_down(address), bit);
     let after = node_at(process, address);
     Ok(if after == Ok(node) {
         after

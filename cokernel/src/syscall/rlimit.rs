@@ -66,7 +66,7 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
             .untold_limits
             .fetch_or(1 << number, Ordering::Relaxed);
         if is_own {
-            tell(&process);
+            report_limits(&process);
         }
     }
     if old != 0 {
@@ -104,7 +104,7 @@ fn whose(pid: i32) -> Option<Arc<Process>> {
 
 /// Tells the proxy of `process`, the current one, the limits that it does not know: a program that
 /// it executes starts with them.
-pub fn tell(process: &Process) {
+pub fn report_limits(process: &Process) {
     let untold = process.untold_limits.swap(0, Ordering::Relaxed);
     for number in [DATA, STACK, MEMLOCK, AS] {
         if untold & 1 << number != 0 {

@@ -257,9 +257,9 @@ pub struct ThreadData {
     /// Mask, pending signals, signal stack.
     pub signals: ThreadSignals,
     /// The mask that its slot shows; none can be [`NO_MASK`].
-    pub shown_mask: AtomicU64,
+    pub published_mask: AtomicU64,
     /// The CPU of Linux that its slot shows; [`NO_SERVER`] until then.
-    pub shown_server: AtomicU32,
+    pub published_server: AtomicU32,
     /// A page whose data do not travel through the bounce page; a hint.
     pub usual_page: AtomicU64,
     /// Zeroed and woken as a futex when the thread ends; 0 = none.
@@ -285,8 +285,8 @@ impl Default for ThreadData {
         Self {
             tid: 0,
             signals: ThreadSignals::default(),
-            shown_mask: AtomicU64::new(NO_MASK),
-            shown_server: AtomicU32::new(NO_SERVER),
+            published_mask: AtomicU64::new(NO_MASK),
+            published_server: AtomicU32::new(NO_SERVER),
             usual_page: AtomicU64::new(0),
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),

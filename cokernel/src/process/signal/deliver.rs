@@ -44,7 +44,7 @@ pub fn raise_fault(signal: u32, code: i32, address: u64) {
     };
     if !thread.data.signals.add(info) {
         // No memory for a word about it, and the instruction cannot be passed over.
-        process.end(|| delegate::farewell(op::DIE, u64::from(signal)));
+        process.end(|| delegate::report_exit(op::DIE, u64::from(signal)));
     }
     thread.request_return_work();
 }
@@ -159,7 +159,7 @@ fn die(process: &Process, frame: &UserFrame, info: &Info) {
     if leaves_core(info.signal) {
         return core_registers::end_with_core(process, frame, info);
     }
-    process.end(|| delegate::farewell(op::DIE, u64::from(info.signal)));
+    process.end(|| delegate::report_exit(op::DIE, u64::from(info.signal)));
 }
 
 /// A handler returned: `frame` continues where the signal came.

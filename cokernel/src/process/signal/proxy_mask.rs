@@ -24,13 +24,13 @@ use crate::task::signal::RESERVED;
 pub fn sync(process: &Process) {
     let blocked = blocked_by_all(process);
     if !is_everything(blocked) {
-        tell(process, blocked);
+        notify_linux(process, blocked);
     }
 }
 
 /// Before the current thread waits for signals.
 pub fn sync_for_wait(process: &Process) {
-    tell(process, blocked_by_all(process));
+    notify_linux(process, blocked_by_all(process));
 }
 
 /// The proxy has unblocked `signal`, because it has a handler now.
@@ -48,12 +48,12 @@ pub fn after_unblocking(process: &Process, signals: SignalSet) {
     earned.add(SIGPIPE);
     earned.add(SIGXFSZ);
     if signals.0 & earned.0 != 0 && !is_everything(signals) {
-        tell_anyway(process);
+        notify_linux_again(process);
     }
 }
 
-/// Says again what the proxy knows.
-fn tell_anyway(process: &Process) {
+/// Tells Linux the masks once more that it knows already.
+fn notify_linux_again(process: &Process) {
     let told = [&process.proxy_mask, &process.main_proxy_mask];
     let [all, main] = told.map(|mask| mask.load(Ordering::Relaxed));
     // A proxy that cannot be told is on its way out.
@@ -82,7 +82,7 @@ fn blocked_by_all(process: &Process) -> SignalSet {
     )
 }
 
-fn tell(process: &Process, blocked: SignalSet) {
+fn notify_linux(process: &Process, blocked: SignalSet) {
     // What the program waits for comes here, too, see `syscall::sigaction::await_from_proxy`.
     let awaited = SignalSet(process.awaited.load(Ordering::Relaxed));
     let files = SignalSet(process.read_as_files.load(Ordering::Relaxed));
