@@ -19,116 +19,38 @@ use crate::{ikc, klog};
 
 /// Does what `message` says. `cpu` is the CPU whose channel it came through, and the one this runs
 /// on. The caller holds no lock.
+#[rustfmt::skip] // a table: one row for each order
 pub fn handle(message: ToCokernel, cpu: u32) {
+    use ToCokernel as To;
     match message {
-        ToCokernel::CreateProcess { token } => create_process(token, cpu),
-        ToCokernel::StartProcess {
-            process,
-            entry,
-            stack,
-        } => with(process, |process| start(process, entry, stack)),
-        ToCokernel::KillProcess { process, .. } => with(process, |process| process.kill()),
-        ToCokernel::ProxyGone { process } => proxy_gone(process),
-        ToCokernel::WakeThread { process, slot } => with(process, |process| wake(process, slot)),
-        ToCokernel::ResolveFault {
-            token,
-            process,
-            address,
-            write,
-        } => resolve(token, process, address, write != 0),
-        ToCokernel::RevokeDone { token } => revoke::on_revoked(token),
-        ToCokernel::Signal {
-            process,
-            thread,
-            signal,
-            code,
-            sender,
-            value,
-        } => {
-            let info = signal::Info {
-                signal,
-                errno: 0,
-                code,
-                first: sender,
-                second: value,
-            };
-            with(process, |process| deliver(process, thread, info));
-        }
-        ToCokernel::FindSlots {
-            token,
-            process,
-            page,
-        } => find_slots(token, process, page),
-        ToCokernel::AdoptProcess {
-            token,
-            parent,
-            pid,
-            prepared_child,
-        } => adopt_process(token, prepared_child, parent, pid, cpu),
-        ToCokernel::Query {
-            token,
-            process,
-            what,
-            from,
-        } => tell(token, process, what, from),
-        ToCokernel::MirrorPages {
-            process,
-            address,
-            page0,
-            page1,
-            page2,
-            page3,
-            page4,
-        } => with(process, |process| {
-            mirror::add(&process.space, address, [page0, page1, page2, page3, page4]);
-        }),
-        ToCokernel::DropMirror {
-            process,
-            number,
-            start,
-            end,
-        } => mirror::drop_pages(process, number, Range { start, end }),
-        ToCokernel::LoadPages {
-            token,
-            process,
-            address,
-            version,
-            page,
-            count,
-            file,
-        } => lend(load::Order {
-            token,
-            process,
-            address,
-            version,
-            page,
-            count,
-            file,
-        }),
-        ToCokernel::NameFile {
-            token,
-            process,
-            address,
-            bytes,
-            file,
-            page,
-            version,
-        } => {
+        To::CreateProcess { token } => create_process(token, cpu),
+        To::AdoptProcess { token, parent, pid, prepared_child } =>
+            adopt_process(token, prepared_child, parent, pid, cpu),
+        To::StartProcess { process, entry, stack } => start(process, entry, stack),
+        To::KillProcess { process, .. } => with(process, |process| process.kill()),
+        To::ProxyGone { process } => proxy_gone(process),
+        To::Freeze { process } => with(process, |process| process.set_frozen(true)),
+        To::Thaw { process } => with(process, |process| process.set_frozen(false)),
+        To::WakeThread { process, slot } => wake(process, slot),
+        To::Signal { process, thread, signal, code, sender, value } =>
+            deliver(process, thread, info_of(signal, code, [sender, value])),
+        To::FindSlots { token, process, page } => find_slots(token, process, page),
+        To::Query { token, process, what, from } => answer_query(token, process, what, from),
+        To::ResolveFault { token, process, address, write } =>
+            resolve(token, process, address, write != 0),
+        To::RevokeDone { token } => revoke::on_revoked(token),
+        To::MirrorPages { process, address, page0, page1, page2, page3, page4 } =>
+            add_mirror(process, address, [page0, page1, page2, page3, page4]),
+        To::DropMirror { process, number, start, end } =>
+            mirror::drop_pages(process, number, Range { start, end }),
+        To::LoadPages { token, process, address, version, page, count, file } =>
+            lend(load::Order { token, process, address, version, page, count, file }),
+        To::PagesRead { token, loan, count, kept } => take_back(token, loan, count, kept == 1),
+        To::NameFile { token, process, address, bytes, file, page, version } => {
             let source = Source::new(file, address, page, version);
             name_file(token, process, Range::new(address, bytes), source);
         }
-        ToCokernel::ForgetVersion { version } => page_cache::forget(version),
-        ToCokernel::PagesRead {
-            token,
-            loan,
-            count,
-            kept,
-        } => ikc::send(&ToLinux::PagesTaken {
-            token,
-            result: to_register(load::take_back(loan, count, kept == 1).map(|()| 0)),
-        }),
-        ToCokernel::Freeze { process } => with(process, |process| process.set_frozen(true)),
-        ToCokernel::Thaw { process } => with(process, |process| process.set_frozen(false)),
+        To::ForgetVersion { version } => page_cache::forget(version),
     }
 }
 
@@ -175,10 +97,12 @@ fn answer_created(token: u64, created: Result<Arc<Process>, Errno>) {
     ikc::send(&answer);
 }
 
-fn start(process: &Arc<Process>, entry: u64, stack: u64) {
-    if let Err(errno) = process.start(entry, stack) {
-        klog!("process {}: not started: {errno:?}", process.pid);
-    }
+fn start(handle: ProcessHandle, entry: u64, stack: u64) {
+    with(handle, |process| {
+        if let Err(errno) = process.start(entry, stack) {
+            klog!("process {}: not started: {errno:?}", process.pid);
+        }
+    });
 }
 
 /// Answers even for a process that does not exist, so that Linux never waits in vain.
@@ -189,10 +113,18 @@ fn proxy_gone(handle: ProcessHandle) {
     }
 }
 
-fn wake(process: &Process, slot: u32) {
-    if let Some(thread) = process.thread_of_slot(slot) {
-        sched::wake(&thread);
-    }
+fn wake(handle: ProcessHandle, slot: u32) {
+    with(handle, |process| {
+        if let Some(thread) = process.thread_of_slot(slot) {
+            sched::wake(&thread);
+        }
+    });
+}
+
+fn add_mirror(handle: ProcessHandle, address: u64, pages: [u64; 5]) {
+    with(handle, |process| {
+        mirror::add(&process.space, address, pages)
+    });
 }
 
 fn resolve(token: u64, process: ProcessHandle, address: u64, write: bool) {
@@ -257,7 +189,14 @@ fn lend(order: load::Order) {
     });
 }
 
-fn tell(token: u64, process: ProcessHandle, what: u32, from: u64) {
+fn take_back(token: u64, loan: u64, count: u32, is_kept: bool) {
+    ikc::send(&ToLinux::PagesTaken {
+        token,
+        result: to_register(load::take_back(loan, count, is_kept).map(|()| 0)),
+    });
+}
+
+fn answer_query(token: u64, process: ProcessHandle, what: u32, from: u64) {
     let answer = view::answer(process::find(process).as_deref(), what, from);
     let (records, words) = answer.unwrap_or((PhysAddr::zero(), 0));
     ikc::send(&ToLinux::Told {
@@ -268,7 +207,21 @@ fn tell(token: u64, process: ProcessHandle, what: u32, from: u64) {
     });
 }
 
-fn deliver(process: &Process, thread: u32, info: signal::Info) {
+const fn info_of(signal: u32, code: i32, [first, second]: [u64; 2]) -> signal::Info {
+    signal::Info {
+        signal,
+        errno: 0,
+        code,
+        first,
+        second,
+    }
+}
+
+fn deliver(handle: ProcessHandle, thread: u32, info: signal::Info) {
+    with(handle, |process| deliver_to(process, thread, info));
+}
+
+fn deliver_to(process: &Process, thread: u32, info: signal::Info) {
     if !signals::is_valid(info.signal) {
         return klog!("process {}: Linux sent signal {}", process.pid, info.signal);
     }
