@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Copy on write: the page of a private area that another address space has, too, is copied before
+//! Copy on write (COW): the page of a private area that another address space has, too, is copied before
 //! it is written.
 
 use cokernel_logic::frames::Place;

@@ -24,7 +24,7 @@ use crate::arch::pte::{Flags, Mapping, PageSize};
 use crate::aspace::page_table::{MapError, PageTable};
 use crate::aspace::shootdown;
 use crate::errno::Errno;
-use crate::frames::extents::RunList;
+use crate::frames::extents::ExtentList;
 use crate::frames::{allocator, refcount, watermark};
 use crate::sync::SpinLock;
 
@@ -244,7 +244,7 @@ impl Inner {
     /// `ENOMEM`: no frame to cut a large page; nothing was taken.
     pub fn take_pages(&mut self, range: Range) -> Result<Taken, Errno> {
         self.cut_edges(range)?;
-        let (mut frames, mut smallest) = (RunList::new(), PageSize::Giant);
+        let (mut frames, mut smallest) = (ExtentList::new(), PageSize::Giant);
         let end = self.table.take_each(range.start, range.end, |old| {
             frames.add(&old);
             smallest = smallest.min(old.size);
@@ -272,8 +272,8 @@ impl Inner {
     }
 
     /// The frames in `range` that Linux may have mapped there or elsewhere.
-    pub fn exposed_frames(&self, range: Range) -> RunList {
-        let mut runs = RunList::new();
+    pub fn exposed_frames(&self, range: Range) -> ExtentList {
+        let mut runs = ExtentList::new();
         self.table.for_each(range.start, range.end, |_, mapping| {
             runs.add_if_exposed(&mapping);
         });
@@ -406,7 +406,7 @@ impl Inner {
 /// What [`Inner::take_pages`] took.
 pub struct Taken {
     /// The frames.
-    pub frames: RunList,
+    pub frames: ExtentList,
     /// The size of the smallest page among them.
     pub smallest: PageSize,
     /// How far it came.

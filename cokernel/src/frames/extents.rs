@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Lists of the partition's frames, neighbours joined.
+//! Extents: lists of the partition's frames as runs, neighbours joined.
 
 use alloc::vec::Vec;
 
@@ -12,11 +12,11 @@ use x86_64::PhysAddr;
 use crate::arch::pte::Mapping;
 use crate::partition;
 
-/// Frames taken out of an address space.
+/// Frames taken out of an address space, as extents.
 #[derive(Default)]
-pub struct RunList(Vec<FrameRun>);
+pub struct ExtentList(Vec<FrameRun>);
 
-impl RunList {
+impl ExtentList {
     /// No frame.
     pub const fn new() -> Self {
         Self(Vec::new())

@@ -4,7 +4,7 @@
 //! ([`crate::mm::load`]); no program, and no proxy, ever had one of these frames for writing.
 //!
 //! A page that no process has stays until memory is wanted. Lock order: address space → page cache →
-//! counts of shared frames → heap → frames.
+//! reference counts of frames → heap → frames.
 
 use cokernel_logic::file_versions::{FileVersions, Inserted, PAGES_PER_CHUNK};
 use ihk_ikc::exposed::FrameRun;

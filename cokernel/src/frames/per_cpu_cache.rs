@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Small frames that each CPU keeps ready, so that taking one and giving one back touch no cache
+//! The per-CPU cache: small frames that each CPU keeps ready, so that taking one and giving one back touch no cache
 //! line of another CPU. Half of them go back when there are too many, all of them when the CPU has
 //! nothing to do or somebody finds no large page.
 //!
@@ -14,26 +14,26 @@ use crate::sync::{PerCpuArray, SpinLock};
 pub const BATCH: usize = 32;
 const CAPACITY: usize = 2 * BATCH;
 
-/// Frame numbers, the last one in first.
-pub struct Spare {
+/// The frames of one CPU: their numbers, the last one in first.
+pub struct CpuCache {
     frames: [u32; CAPACITY],
     count: usize,
 }
 
-static SPARES: Once<PerCpuArray<SpinLock<Spare>>> = Once::new();
+static CACHES: Once<PerCpuArray<SpinLock<CpuCache>>> = Once::new();
 
 /// From now on the CPUs keep frames. Once, when the heap works.
 pub fn init(cpus: u32) {
     let empty = |_| {
-        SpinLock::new(Spare {
+        SpinLock::new(CpuCache {
             frames: [0; CAPACITY],
             count: 0,
         })
     };
-    SPARES.call_once(|| PerCpuArray::new(cpus, empty));
+    CACHES.call_once(|| PerCpuArray::new(cpus, empty));
 }
 
-impl Spare {
+impl CpuCache {
     fn push(&mut self, frame: u32) {
         self.frames[self.count] = frame;
         self.count += 1;
@@ -48,53 +48,53 @@ impl Spare {
 /// A frame that this CPU keeps; if it has none, `refill` calls its argument with up to [`BATCH`]
 /// new ones. `None`: CPUs do not keep frames yet, or there is none.
 pub fn take(refill: impl FnOnce(&mut dyn FnMut(u32))) -> Option<u32> {
-    let mut spare = SPARES.get()?.this().lock();
-    if spare.count == 0 {
-        refill(&mut |frame| spare.push(frame));
+    let mut cache = CACHES.get()?.this().lock();
+    if cache.count == 0 {
+        refill(&mut |frame| cache.push(frame));
     }
-    spare.pop()
+    cache.pop()
 }
 
 /// Has this CPU keep `frame`; `give_back` gets what becomes too much. `false`: CPUs do not keep
 /// frames yet.
 pub fn put(frame: u32, give_back: impl FnOnce(&[u32])) -> bool {
-    let Some(spares) = SPARES.get() else {
+    let Some(caches) = CACHES.get() else {
         return false;
     };
-    let mut spare = spares.this().lock();
-    if spare.count == CAPACITY {
-        give_back(&spare.frames[..BATCH]);
-        spare.frames.copy_within(BATCH.., 0);
-        spare.count -= BATCH;
+    let mut cache = caches.this().lock();
+    if cache.count == CAPACITY {
+        give_back(&cache.frames[..BATCH]);
+        cache.frames.copy_within(BATCH.., 0);
+        cache.count -= BATCH;
     }
-    spare.push(frame);
+    cache.push(frame);
     true
 }
 
 /// Hands all frames that this CPU keeps to `give_back`.
 pub fn drain_this_cpu(give_back: impl FnOnce(&[u32])) {
-    if let Some(spares) = SPARES.get() {
-        drain(&mut spares.this().lock(), give_back);
+    if let Some(caches) = CACHES.get() {
+        drain(&mut caches.this().lock(), give_back);
     }
 }
 
 /// Hands all frames that CPUs keep to `give_back`, a CPU at a time. The caller holds no lock of the
 /// heap or the frames.
 pub fn drain_all(mut give_back: impl FnMut(&[u32])) {
-    let Some(spares) = SPARES.get() else {
+    let Some(caches) = CACHES.get() else {
         return;
     };
     for cpu in 0..crate::arch::cpu_count() {
         // Who is busy with its frames right now keeps them.
-        if let Some(mut spare) = spares.get(cpu).and_then(SpinLock::try_lock) {
-            drain(&mut spare, &mut give_back);
+        if let Some(mut cache) = caches.get(cpu).and_then(SpinLock::try_lock) {
+            drain(&mut cache, &mut give_back);
         }
     }
 }
 
-fn drain(spare: &mut Spare, give_back: impl FnOnce(&[u32])) {
-    if spare.count != 0 {
-        give_back(&spare.frames[..spare.count]);
-        spare.count = 0;
+fn drain(cache: &mut CpuCache, give_back: impl FnOnce(&[u32])) {
+    if cache.count != 0 {
+        give_back(&cache.frames[..cache.count]);
+        cache.count = 0;
     }
 }

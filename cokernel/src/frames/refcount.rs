@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Frames that several address spaces have: how many, beyond the first. Forks raise the counts,
+//! Reference counts of frames: how many address spaces have a frame, beyond the first. Forks raise the counts,
 //! whoever takes a frame out of an address space lowers them, and the last one frees it.
 //!
-//! The pages of files that are kept ([`crate::frames::page_cache`]) count as an address space more: while one is
-//! kept, every address space that has it is a further one, so none of them writes it or frees it.
+//! The page cache ([`crate::frames::page_cache`]) counts as an address space more: while it has a
+//! page, every address space that has it is a further one, so none of them writes it or frees it.
 //!
 //! Counts exist only for blocks with a shared frame. Lock order: like the frame allocator's lock,
 //! before the heap's.
@@ -81,7 +81,7 @@ pub struct Overflow;
 
 /// An address space gives up `run`: hands those frames to `free` that nobody else has.
 pub fn release(run: FrameRun, mut free: impl FnMut(FrameRun)) {
-    let mut own = extents::RunList::new();
+    let mut own = extents::ExtentList::new();
     {
         let mut counts = COUNTS.lock();
         for part in blocks_of(run) {

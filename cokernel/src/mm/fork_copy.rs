@@ -16,7 +16,7 @@ use crate::arch::pte::{Flags, Mapping, PageSize};
 use crate::aspace::space::{AddressSpace, Inner};
 use crate::aspace::{cow, populate};
 use crate::errno::Errno;
-use crate::frames::extents::{run_of, RunList};
+use crate::frames::extents::{run_of, ExtentList};
 use crate::frames::{pinned, refcount, watermark};
 use crate::mm::{mirror, revoke};
 use crate::task::current;
@@ -98,7 +98,7 @@ fn fill_shared_areas(parent: &AddressSpace) -> Result<(), Errno> {
 }
 
 /// Areas and pages; the frames that Linux may have mapped writable.
-fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<RunList, Errno> {
+fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<ExtentList, Errno> {
     let areas = parent.with(|inner| {
         let mut areas = inner.areas.clone();
         let omitted = areas.parts(parent.window);
@@ -125,7 +125,7 @@ fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<RunList, Er
         });
         areas
     });
-    let mut seen = RunList::new();
+    let mut seen = ExtentList::new();
     for area in areas.iter() {
         // What is mirrored comes to the child by its own faults.
         if area.attributes.wiped_by_fork || mirror::is_mirrored(&area) {
@@ -147,7 +147,7 @@ fn copy_pages(
     child: &AddressSpace,
     area: &Area,
     mut at: u64,
-    seen: &mut RunList,
+    seen: &mut ExtentList,
 ) -> Result<u64, Errno> {
     // A page that reaches beyond the area would be copied with its neighbour's rights.
     parent.cut_edges(area.range)?;
@@ -172,7 +172,7 @@ fn copy_page(
     area: &Area,
     address: u64,
     mapping: &Mapping,
-    seen: &mut RunList,
+    seen: &mut ExtentList,
 ) -> Result<(), Errno> {
     let private = !area.attributes.shared;
     let flags = Flags {

@@ -4,7 +4,7 @@
 //!
 //! The caller has swapped the page table entries (a full barrier) and flushed its translations.
 //! Frames whose exposed bit is clear are free at once. The others are in limbo: Linux is asked to
-//! drop its mappings, and what is still pinned after its answer goes to the quarantine.
+//! drop its mappings, and what is still pinned after its answer stays in [`crate::frames::pinned`].
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -19,7 +19,7 @@ use x86_64::PhysAddr;
 
 use crate::arch::relax;
 use crate::arch::time::Patience;
-use crate::frames::extents::RunList;
+use crate::frames::extents::ExtentList;
 use crate::frames::{pinned, prezero, refcount};
 use crate::sync::SpinLock;
 use crate::task::process::{self, Process};
@@ -42,7 +42,7 @@ static NEXT_TOKEN: AtomicU64 = AtomicU64::new(1);
 enum Then {
     /// The frames live on elsewhere in the address space; tell the thread that waits.
     Keep(Arc<AtomicBool>),
-    /// Free the frames or put them into quarantine; tell the thread that waits.
+    /// Free the frames, or keep them until Linux unpins them; tell the thread that waits.
     Free(Arc<AtomicBool>),
     /// As `Free`, and then the process is gone.
     FreeProcess,
@@ -55,7 +55,7 @@ struct Revocation {
     /// Whose window Linux sees them in.
     owner: ProcessHandle,
     range: Range,
-    runs: RunList,
+    runs: ExtentList,
     /// `runs[..asked]` have been named to Linux; of these, all but the last request are settled.
     asked: usize,
     settled: usize,
@@ -66,8 +66,8 @@ struct Revocation {
 
 /// Frees `frames`, which were mapped in `range` of `process`, as soon as Linux allows it. Returns
 /// when the addresses may be used again; `true` if Linux had mapped some.
-pub fn release(process: &Process, range: Range, frames: &RunList) -> bool {
-    let mut limbo = RunList::new();
+pub fn release(process: &Process, range: Range, frames: &ExtentList) -> bool {
+    let mut limbo = ExtentList::new();
     free_unexposed(frames, &mut limbo);
     let exposed = !limbo.is_empty();
     if exposed || process.space.with(|inner| inner.table.retired_count()) > MAX_RETIRED {
@@ -79,7 +79,7 @@ pub fn release(process: &Process, range: Range, frames: &RunList) -> bool {
 }
 
 /// Makes Linux drop its mappings of `frames` in `range` of `process`; they stay in use.
-pub fn withdraw(process: &Process, range: Range, frames: RunList) {
+pub fn withdraw(process: &Process, range: Range, frames: ExtentList) {
     if !frames.is_empty() {
         let done = Arc::new(AtomicBool::new(false));
         ask_and_wait(process, range, frames, Then::Keep(done.clone()), &done);
@@ -88,7 +88,7 @@ pub fn withdraw(process: &Process, range: Range, frames: RunList) {
 
 /// Frees `limbo`, all that is left of `process`, whose proxy is gone, and then the process. Does
 /// not wait.
-pub fn release_process(process: &Process, limbo: RunList) {
+pub fn release_process(process: &Process, limbo: ExtentList) {
     if limbo.is_empty() {
         process::forget(process.handle);
     } else {
@@ -105,14 +105,14 @@ pub fn release_process(process: &Process, limbo: RunList) {
 }
 
 /// Linux leaves the address space once to answer us; after that it walks no retired table.
-fn add_retired_tables(process: &Process, limbo: &mut RunList) {
+fn add_retired_tables(process: &Process, limbo: &mut ExtentList) {
     for table in process.space.with(|inner| inner.table.take_retired()) {
         limbo.push_frame(table);
     }
 }
 
 /// Frees those of `frames` that Linux does not know; adds the others to `limbo`.
-pub fn free_unexposed(frames: &RunList, limbo: &mut RunList) {
+pub fn free_unexposed(frames: &ExtentList, limbo: &mut ExtentList) {
     fence(Ordering::SeqCst);
     for &run in frames.as_slice() {
         if exposed::any_set(partition::exposed_bits(), run) {
@@ -188,7 +188,7 @@ fn take(token: u64) -> Option<Revocation> {
     Some(pending.swap_remove(index))
 }
 
-fn ask(process: &Process, owner: ProcessHandle, range: Range, runs: RunList, then: Then) -> u64 {
+fn ask(process: &Process, owner: ProcessHandle, range: Range, runs: ExtentList, then: Then) -> u64 {
     let token = NEXT_TOKEN.fetch_add(1, Ordering::Relaxed);
     let revocation = Revocation {
         token,
@@ -206,7 +206,7 @@ fn ask(process: &Process, owner: ProcessHandle, range: Range, runs: RunList, the
 }
 
 /// Waits for Linux, serving it meanwhile: it may itself wait for this CPU.
-fn ask_and_wait(process: &Process, range: Range, runs: RunList, then: Then, done: &AtomicBool) {
+fn ask_and_wait(process: &Process, range: Range, runs: ExtentList, then: Then, done: &AtomicBool) {
     let token = ask(process, process.space.owner(), range, runs, then);
     let mut patience = Patience::of_us(PATIENCE_US);
     while !done.load(Ordering::Acquire) {

@@ -9,7 +9,7 @@ use cokernel_logic::vma::{AreaMap, Range};
 use crate::arch::uaccess;
 use crate::aspace::shootdown;
 use crate::delegate::pool;
-use crate::frames::extents::RunList;
+use crate::frames::extents::ExtentList;
 use crate::futex::{pi, queue, robust};
 use crate::ikc;
 use crate::mm::revoke;
@@ -106,8 +106,8 @@ impl Process {
     /// Frees its slots and, if no other process uses the address space, all pages. The tables follow
     /// when the last reference to the address space is dropped.
     fn free_memory(&self) {
-        let mut limbo = RunList::new();
-        let mut slots = RunList::new();
+        let mut limbo = ExtentList::new();
+        let mut slots = ExtentList::new();
         self.slots
             .frames()
             .for_each(|frame| slots.push_frame(frame));
@@ -122,7 +122,7 @@ impl Process {
         revoke::release_process(self, limbo);
     }
 
-    fn free_pages(&self, limbo: &mut RunList) {
+    fn free_pages(&self, limbo: &mut ExtentList) {
         // Linux may still be asking for pages: no area takes any from now on.
         let replace = |areas: &mut AreaMap| core::mem::replace(areas, AreaMap::new());
         drop(self.space.with(|inner| replace(&mut inner.areas)));
