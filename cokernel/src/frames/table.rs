@@ -71,15 +71,16 @@ pub fn clear_free_frames(node: u32, most: u32) -> bool {
     true
 }
 
-/// `count` frames are kept for the next thread, or list pages that may be reclaimed: the usage counters
-/// call them free, because nothing uses them, though programs cannot have them, and no node's.
+/// Notes that `count` frames are set aside: stacks for the next thread, or lists of the page cache that may
+/// be reclaimed. The usage counters call them free, because nothing uses them; the counters of the nodes do
+/// not, and programs cannot have them.
 pub fn set_aside(count: u64) {
     if count != 0 {
         with(|_| SET_ASIDE.fetch_add(count, Ordering::Relaxed));
     }
 }
 
-/// `count` frames that were set aside are used again.
+/// Notes that `count` frames that were set aside are used again.
 pub fn take_up(count: u64) {
     if count != 0 {
         with(|_| SET_ASIDE.fetch_sub(count, Ordering::Relaxed));

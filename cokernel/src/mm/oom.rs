@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Memory has run out: the process that has most of it mapped is killed, and who needs memory waits
-//! for its end. One at a time: while a victim dies, nobody else is chosen.
+//! The out-of-memory killer: the process that has most memory mapped is killed, and threads that need memory
+//! wait for its end. One victim at a time: while a victim dies, nobody else is chosen.
 
 use alloc::sync::Arc;
 
@@ -16,18 +16,18 @@ use crate::task::process::{self, Process};
 use crate::{ikc, klog};
 
 /// How long a victim may take to die before another one is chosen.
-const PATIENCE_US: u64 = 10_000_000;
+const VICTIM_TIMEOUT_US: u64 = 10_000_000;
 
 struct Victim {
     process: ProcessHandle,
     deadline: Deadline,
 }
 
-/// The last one. Locked before the table of processes.
+/// The process that was killed last. Locked before the table of processes.
 static VICTIM: SpinLock<Option<Victim>> = SpinLock::new(None);
 
-/// Sees to it that memory comes free for `address` of `asker`, without waiting. `true`: it will, try
-/// again; `false`: there is nothing to be had.
+/// Sees to it that memory comes free for `address` of `asker`, without waiting. Returns whether it will come
+/// free, so that the caller shall try again.
 pub fn relieve(asker: &Arc<Process>, address: u64) -> bool {
     let has_room = watermark::has_room_for(LARGE_PAGE_BYTES);
     let default = current::policy_in(&asker.space);
@@ -45,7 +45,7 @@ pub fn relieve(asker: &Arc<Process>, address: u64) -> bool {
         return true;
     }
     let failed = victim.take().map(|victim| victim.process);
-    // Who may not have what others leave has itself to blame.
+    // There is memory, but this process's memory policy forbids it that memory: so the process itself goes.
     let chosen = if has_room {
         Some(asker.clone())
     } else {
@@ -62,7 +62,7 @@ pub fn relieve(asker: &Arc<Process>, address: u64) -> bool {
     );
     *victim = Some(Victim {
         process: chosen.handle,
-        deadline: Deadline::after_us(PATIENCE_US),
+        deadline: Deadline::after_us(VICTIM_TIMEOUT_US),
     });
     drop(victim);
     // Its proxy dies of SIGKILL, whatever it does, and takes the process along.

@@ -32,7 +32,7 @@ const MAX_RETIRED: usize = 256;
 /// Token of an answer to no question: pinned frames were let go.
 const PINS_LET_GO: u64 = 0;
 /// How long Linux may take; without an answer in this time it is as good as gone.
-const PATIENCE_US: u64 = 1_000_000;
+const REVOKE_TIMEOUT_US: u64 = 1_000_000;
 
 /// Requests Linux has not answered. Nothing else is locked under it.
 static PENDING: SpinLock<Vec<Revocation>> = SpinLock::new(Vec::new());
@@ -208,7 +208,7 @@ fn ask(process: &Process, owner: ProcessHandle, range: Range, runs: ExtentList, 
 /// Waits for Linux, serving it meanwhile: it may itself wait for this CPU.
 fn ask_and_wait(process: &Process, range: Range, runs: ExtentList, then: Then, done: &AtomicBool) {
     let token = ask(process, process.space.owner(), range, runs, then);
-    let mut patience = Patience::of_us(PATIENCE_US);
+    let mut patience = Patience::of_us(REVOKE_TIMEOUT_US);
     while !done.load(Ordering::Acquire) {
         // Linux is slow, not this CPU: its patience with us must not end before ours with it.
         ikc::beat();

@@ -245,7 +245,7 @@ pub fn yield_now() {
     }
 }
 
-/// Goes on on CPU `cpu`.
+/// Moves the current thread to CPU `cpu`, where it goes on.
 pub fn migrate_current(cpu: u32) {
     assert!(cpu < arch::cpu_count(), "no CPU {cpu}");
     if cpu != arch::cpu_index() {

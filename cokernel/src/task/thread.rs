@@ -245,9 +245,9 @@ impl Thread {
     }
 }
 
-/// No thread's mask: some signals cannot be blocked.
+/// Not yet published: a mask that no thread has, because some signals cannot be blocked.
 pub const NO_MASK: u64 = u64::MAX;
-/// No CPU of Linux, nor none.
+/// Not yet published: neither a CPU of Linux nor the value that stands for none.
 const NO_SERVER: u32 = u32::MAX;
 
 /// What a thread has beyond its registers.
