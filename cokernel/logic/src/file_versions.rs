@@ -82,7 +82,8 @@ impl FileVersions {
         self.chunks.len() as u64
     }
 
-    /// Whether page `page` of `version` cannot be kept because there are as many chunks as there may be.
+    /// Whether page `page` of `version` cannot be kept because there are as many chunks as there
+    /// may be.
     #[must_use]
     pub fn is_full_for(&self, version: u64, page: u64) -> bool {
         self.chunks.len() >= self.most && self.search(version, page / PAGES).is_err()
@@ -150,8 +151,8 @@ impl FileVersions {
         }
     }
 
-    /// Forgets up to `count` pages for whose frames `is_idle` holds, those first that were not looked
-    /// for longest; `gone` gets the frames. How many it were.
+    /// Forgets up to `count` pages for whose frames `is_idle` holds, those first that were not
+    /// looked for longest; `gone` gets the frames. How many it were.
     pub fn shrink(
         &mut self,
         count: u64,

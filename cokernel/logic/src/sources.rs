@@ -73,8 +73,8 @@ impl Sources {
         self.known.get(&number).copied()
     }
 
-    /// The number of `source`, which counts as the latest that is known of its version. `None`: there
-    /// are as many as there may be.
+    /// The number of `source`, which counts as the latest that is known of its version. `None`:
+    /// there are as many as there may be.
     pub fn add(&mut self, source: Source) -> Option<u16> {
         let place = (source.file, source.base);
         if let Some(&number) = self.by_place.get(&place) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Copy on write (COW): the page of a private area that another address space has, too, is copied before
-//! it is written.
+//! Copy on write (COW): the page of a private area that another address space has, too, is copied
+//! before it is written.
 
 use cokernel_logic::frames::Place;
 use cokernel_logic::policy::Policy;

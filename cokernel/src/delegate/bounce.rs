@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 3, a detour: a read or write of little into memory that Linux has never seen. Its data travel through
-//! a page that belongs to the slot (a bounce buffer).
+//! Hop 3, a detour: a read or write of little into memory that Linux has never seen. Its data
+//! travel through a page that belongs to the slot (a bounce buffer).
 //!
 //! Mapping a page in the window costs Linux a fault, and its end a revocation; copying up to a page
 //! costs less. A buffer that comes a second time is mapped: from then on Linux's own copy is the only
@@ -39,8 +39,8 @@ impl Direction {
     }
 }
 
-/// Performs the system call with the data in the bounce page, if it is one that may travel so. Returns `None` if
-/// the call is to be made directly; nothing has happened then.
+/// Performs the system call with the data in the bounce page, if it is one that may travel so.
+/// Returns `None` if the call is to be made directly; nothing has happened then.
 #[inline]
 pub fn try_call(number: u64, args: [u64; 6]) -> Option<i64> {
     Direction::of(number)
@@ -48,8 +48,8 @@ pub fn try_call(number: u64, args: [u64; 6]) -> Option<i64> {
         .and_then(|direction| carry(direction, number, args))
 }
 
-/// Does what [`try_call`] does, for a call that may travel so. Out of line: most calls do not come here, and would
-/// have its variables on their stack.
+/// Does what [`try_call`] does, for a call that may travel so. Out of line: most calls do not come
+/// here, and would have its variables on their stack.
 #[inline(never)]
 fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
     let [descriptor, address, bytes, offset, ..] = args;

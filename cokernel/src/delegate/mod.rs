@@ -40,15 +40,16 @@ const FRAMES_AT_A_TIME: u32 = 1;
 /// How often a question is asked; the worker is awake from the first time on.
 const ASK_TRIES: u32 = 16;
 
-/// The door of every system call that the table delegates: has the current thread's worker perform `number` and
-/// returns what it returned, as [`call_directly`] does. The data of some calls travel through the bounce page.
+/// The door of every system call that the table delegates: has the current thread's worker perform
+/// `number` and returns what it returned, as [`call_directly`] does. The data of some calls travel
+/// through the bounce page.
 pub fn call(number: u64, args: [u64; 6]) -> i64 {
     bounce::try_call(number, args).unwrap_or_else(|| call_directly(number, args))
 }
 
-/// Has the current thread's worker perform `number` with just these arguments and returns what it returned: a
-/// value or a negative errno. Returns `EINTR` if the process is being killed; the thread then ends on its way back
-/// to user mode.
+/// Has the current thread's worker perform `number` with just these arguments and returns what it
+/// returned: a value or a negative errno. Returns `EINTR` if the process is being killed; the
+/// thread then ends on its way back to user mode.
 pub fn call_directly(number: u64, args: [u64; 6]) -> i64 {
     let thread = sched::current();
     let Some(process) = &thread.process else {
@@ -70,8 +71,8 @@ pub fn call_directly(number: u64, args: [u64; 6]) -> i64 {
     answer.unwrap_or_else(|error| disown(process, thread.slot, error))
 }
 
-/// As [`call_directly`], for a system call that never waits: one that a signal kept from beginning is tried
-/// again, as the program did not make it and cannot begin it anew.
+/// As [`call_directly`], for a system call that never waits: one that a signal kept from beginning
+/// is tried again, as the program did not make it and cannot begin it anew.
 pub fn ask(number: u64, args: [u64; 6]) -> i64 {
     (0..ASK_TRIES)
         .map(|_| call_directly(number, args))
@@ -79,7 +80,8 @@ pub fn ask(number: u64, args: [u64; 6]) -> i64 {
         .unwrap_or(Errno::EINTR.negated())
 }
 
-/// Publishes the thread's signal mask in its slot: the worker blocks in a call what the thread blocks.
+/// Publishes the thread's signal mask in its slot: the worker blocks in a call what the thread
+/// blocks.
 fn publish_mask(thread: &Thread, slot: &DelegationSlot) {
     let mask = thread.data.signals.mask().0;
     if thread.data.published_mask.load(Ordering::Relaxed) != mask {

@@ -13,7 +13,8 @@ use crate::task::sched;
 use crate::task::thread::Thread;
 use crate::task::worker_pool::{Place, SPARES};
 
-/// Assigns a worker to a new thread of the current one's process. Returns the slot's index and the thread id.
+/// Assigns a worker to a new thread of the current one's process. Returns the slot's index and the
+/// thread id.
 ///
 /// # Errors
 ///

@@ -3,8 +3,8 @@
 //! read-only or copied on write. Linux numbers the versions and has read the pages
 //! ([`crate::mm::load`]); no program, and no proxy, ever had one of these frames for writing.
 //!
-//! A page that no process has stays until memory is wanted. Lock order: address space → page cache →
-//! reference counts of frames → heap → frames.
+//! A page that no process has stays until memory is wanted. Lock order: address space → page cache
+//! → reference counts of frames → heap → frames.
 
 use cokernel_logic::file_versions::{FileVersions, Inserted, PAGES_PER_CHUNK};
 use ihk_ikc::exposed::FrameRun;
@@ -43,8 +43,8 @@ pub enum Kept {
     No,
 }
 
-/// Puts the frames of pages of `version`, from page `first` on, into `frames`, as far as they are kept;
-/// the caller then has them like any process, and gives them up by [`refcount::release`].
+/// Puts the frames of pages of `version`, from page `first` on, into `frames`, as far as they are
+/// kept; the caller then has them like any process, and gives them up by [`refcount::release`].
 pub fn look_up(version: u64, first: u64, frames: &mut [u32]) {
     let Some(kept) = KEPT.get() else { return };
     let mut kept = kept.lock();
@@ -73,8 +73,8 @@ pub fn adjacent(frames: &[u32]) -> usize {
     1 + frames.windows(2).take_while(follows).count()
 }
 
-/// Keeps `frame`, which Linux has filled and nobody else has, as page `page` of `version`. The caller has
-/// seen that there is room for [`STRUCTURE_BYTES`].
+/// Keeps `frame`, which Linux has filled and nobody else has, as page `page` of `version`. The
+/// caller has seen that there is room for [`STRUCTURE_BYTES`].
 pub fn keep(version: u64, page: u64, frame: u32) -> Kept {
     let Some(kept) = KEPT.get().filter(|_| has_room()) else {
         return Kept::No;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The per-CPU cache: small frames that each CPU keeps ready, so that taking one and giving one back touch no cache
-//! line of another CPU. Half of them go back when there are too many, all of them when the CPU has
-//! nothing to do or somebody finds no large page.
+//! The per-CPU cache: small frames that each CPU keeps ready, so that taking one and giving one
+//! back touch no cache line of another CPU. Half of them go back when there are too many, all of
+//! them when the CPU has nothing to do or somebody finds no large page.
 //!
 //! Each CPU's own lock is taken by others only to drain it. It is taken before the lock of the
 //! frames and under that of the heap.

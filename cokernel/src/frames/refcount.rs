@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Reference counts of frames: how many address spaces have a frame, beyond the first. Forks raise the counts,
-//! whoever takes a frame out of an address space lowers them, and the last one frees it.
+//! Reference counts of frames: how many address spaces have a frame, beyond the first. Forks raise
+//! the counts, whoever takes a frame out of an address space lowers them, and the last one frees
+//! it.
 //!
 //! The page cache ([`crate::frames::page_cache`]) counts as an address space more: while it has a
 //! page, every address space that has it is a further one, so none of them writes it or frees it.

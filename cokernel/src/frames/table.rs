@@ -71,9 +71,9 @@ pub fn clear_free_frames(node: u32, most: u32) -> bool {
     true
 }
 
-/// Notes that `count` frames are set aside: stacks for the next thread, or lists of the page cache that may
-/// be reclaimed. The usage counters call them free, because nothing uses them; the counters of the nodes do
-/// not, and programs cannot have them.
+/// Notes that `count` frames are set aside: stacks for the next thread, or lists of the page cache
+/// that may be reclaimed. The usage counters call them free, because nothing uses them; the
+/// counters of the nodes do not, and programs cannot have them.
 pub fn set_aside(count: u64) {
     if count != 0 {
         with(|_| SET_ASIDE.fetch_add(count, Ordering::Relaxed));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The watermarks of free memory: who may take the last frames. Programs' own pages stop first, then what programs make the kernel
-//! keep for them (tables, stacks, slots, areas); the rest is for work that cannot fail, such as
-//! giving memory back. Before anybody goes without, pages of the page cache that nobody has mapped are dropped.
+//! The watermarks of free memory: who may take the last frames. Programs' own pages stop first,
+//! then what programs make the kernel keep for them (tables, stacks, slots, areas); the rest is for
+//! work that cannot fail, such as giving memory back. Before anybody goes without, pages of the
+//! page cache that nobody has mapped are dropped.
 
 use ihk_ikc::layout::PAGE_BYTES;
 use x86_64::PhysAddr;

@@ -87,7 +87,8 @@ pub fn send_ringing(message: &ToLinux, linux_cpu: Option<u32>) {
             Ok(Doorbell::Ring) => return ring_linux(linux_cpu),
             Ok(Doorbell::NotNeeded) => return,
             Err(RingError::Full) if !deadline.passed() => {
-                // Linux is slow, not this CPU: who waits for us must not lose patience before we do.
+                // Linux is slow, not this CPU: our heartbeat must go on,
+                // or those who wait for us give us up before we give Linux up.
                 beat();
                 ring_linux(None);
                 arch::relax();

@@ -28,7 +28,8 @@ const BYTES_PER_AREA: u64 = 256;
 /// Pages handled under one hold of the parent's lock.
 const PAGES_AT_ONCE: u32 = 128;
 
-/// Copies `process`'s address space for a child of fork; the pages are shared until one of them writes (COW).
+/// Copies `process`'s address space for a child of fork; the pages are shared until one of them
+/// writes (COW).
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The out-of-memory killer: the process that has most memory mapped is killed, and threads that need memory
-//! wait for its end. One victim at a time: while a victim dies, nobody else is chosen.
+//! The out-of-memory killer: the process that has most memory mapped is killed, and threads that
+//! need memory wait for its end. One victim at a time: while a victim dies, nobody else is chosen.
 
 use alloc::sync::Arc;
 
@@ -26,8 +26,8 @@ struct Victim {
 /// The process that was killed last. Locked before the table of processes.
 static VICTIM: SpinLock<Option<Victim>> = SpinLock::new(None);
 
-/// Sees to it that memory comes free for `address` of `asker`, without waiting. Returns whether it will come
-/// free, so that the caller shall try again.
+/// Sees to it that memory comes free for `address` of `asker`, without waiting. Returns whether it
+/// will come free, so that the caller shall try again.
 pub fn relieve(asker: &Arc<Process>, address: u64) -> bool {
     let has_room = watermark::has_room_for(LARGE_PAGE_BYTES);
     let default = current::policy_in(&asker.space);
@@ -45,7 +45,8 @@ pub fn relieve(asker: &Arc<Process>, address: u64) -> bool {
         return true;
     }
     let failed = victim.take().map(|victim| victim.process);
-    // There is memory, but this process's memory policy forbids it that memory: so the process itself goes.
+    // There is memory, but this process's memory policy forbids it that memory: so the process
+    // itself goes.
     let chosen = if has_room {
         Some(asker.clone())
     } else {

@@ -18,7 +18,7 @@ use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use x86_64::PhysAddr;
 
 use crate::arch::relax;
-use crate::arch::time::Patience;
+use crate::arch::time::PollTimeout;
 use crate::frames::extents::ExtentList;
 use crate::frames::{pinned, prezero, refcount};
 use crate::sync::SpinLock;
@@ -208,14 +208,15 @@ fn ask(process: &Process, owner: ProcessHandle, range: Range, runs: ExtentList, 
 /// Waits for Linux, serving it meanwhile: it may itself wait for this CPU.
 fn ask_and_wait(process: &Process, range: Range, runs: ExtentList, then: Then, done: &AtomicBool) {
     let token = ask(process, process.space.owner(), range, runs, then);
-    let mut patience = Patience::of_us(REVOKE_TIMEOUT_US);
+    let mut timeout = PollTimeout::of_us(REVOKE_TIMEOUT_US);
     while !done.load(Ordering::Acquire) {
-        // Linux is slow, not this CPU: its patience with us must not end before ours with it.
+        // Linux is slow, not this CPU: our heartbeat must go on, or Linux's time-out for us ends
+        // before ours for it.
         ikc::beat();
         ikc::poll();
         prezero::clear_some(1);
         relax();
-        if patience.is_exhausted() {
+        if timeout.is_over() {
             give_up(token);
             return;
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! CPU time of a process beyond the clocks of its threads: that of the programs it was before exec and of its
-//! children that have ended (the rusage of Linux). What an exec takes along is in [`super::exec_carry`].
+//! CPU time of a process beyond the clocks of its threads: that of the programs it was before exec
+//! and of its children that have ended (the rusage of Linux). What an exec takes along is in
+//! [`super::exec_carry`].
 
 use alloc::collections::BTreeMap;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,8 +24,8 @@ pub struct Accounting {
     placement: Placement,
     /// Time of children that have ended, and of their children.
     children: AtomicU64,
-    /// Times of children that have ended and not been waited for, by process id; the oldest are forgotten
-    /// when there are too many.
+    /// Times of children that have ended and not been waited for, by process id; the oldest are
+    /// forgotten when there are too many.
     unwaited: SpinLock<BTreeMap<i32, u64>>,
     /// Whether the parent has got this process's time, or an exec carries it over.
     is_settled: AtomicBool,
@@ -39,7 +40,8 @@ impl Accounting {
         }
     }
 
-    /// The accounting of a new program in process `pid`: it goes on with that of its predecessor, if there was one.
+    /// The accounting of a new program in process `pid`: it goes on with that of its predecessor,
+    /// if there was one.
     pub fn of_program(pid: i32) -> Self {
         match exec_carry::take(pid) {
             Some(carried) => Self {
@@ -64,7 +66,8 @@ impl Accounting {
         self.placement
     }
 
-    /// Takes the time of child `pid`, which has been waited for, and of its children. It is there once.
+    /// Takes the time of child `pid`, which has been waited for, and of its children. It is there
+    /// once.
     pub fn take_child(&self, pid: i32) -> Option<u64> {
         self.unwaited.lock().remove(&pid)
     }
@@ -79,8 +82,8 @@ impl Accounting {
         self.parent
     }
 
-    /// Notes that process `pid`, whose accounting this is and which has run for `ticks`, is about to execute
-    /// another program, whose main thread has `placement`.
+    /// Notes that process `pid`, whose accounting this is and which has run for `ticks`, is about
+    /// to execute another program, whose main thread has `placement`.
     pub fn carry_over(&self, pid: i32, ticks: u64, placement: Placement) {
         self.is_settled.store(true, Ordering::Relaxed);
         let carried = Carried {
@@ -94,7 +97,8 @@ impl Accounting {
         exec_carry::put(pid, carried);
     }
 
-    /// Notes that process `pid`, whose accounting this is, goes on with its program because exec failed.
+    /// Notes that process `pid`, whose accounting this is, goes on with its program because exec
+    /// failed.
     pub fn cancel_exec(&self, pid: i32) {
         exec_carry::remove(pid);
         self.is_settled.store(false, Ordering::Relaxed);

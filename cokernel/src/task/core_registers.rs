@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The registers of the threads of a process that ends with a core dump, kept until the proxy has written it.
+//! The registers of the threads of a process that ends with a core dump, kept until the proxy has
+//! written it.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};

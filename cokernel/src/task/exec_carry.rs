@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What an exec carries from a process's program to the next one: CPU time, and where the main thread runs.
+//! What an exec carries from a process's program to the next one: CPU time, and where the main
+//! thread runs.
 //!
-//! The next program begins as a new process of the co-kernel with the same process id, which takes it.
+//! The next program begins as a new process of the co-kernel with the same process id, which takes
+//! it.
 
 use alloc::collections::BTreeMap;
 
@@ -11,9 +13,9 @@ use super::affinity::Affinity;
 use crate::arch::time::{ticks_to_ns, tsc};
 use crate::sync::SpinLock;
 
-/// Longest time from one program's exec to the beginning of the next one, ns. A process that is not there
-/// by then has ended on the way, which nobody tells the co-kernel, or was stopped for that long and
-/// begins with nothing of its predecessor.
+/// Longest time from one program's exec to the beginning of the next one, ns. A process that is not
+/// there by then has ended on the way, which nobody tells the co-kernel, or was stopped for that
+/// long and begins with nothing of its predecessor.
 const LONGEST_EXEC_NS: u64 = 10_000_000_000;
 
 /// Where a thread runs and where its pages come from.

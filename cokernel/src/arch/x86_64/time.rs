@@ -65,15 +65,15 @@ pub fn ticks_to_ns(ticks: u64) -> u64 {
     u64::try_from(ns).unwrap_or(u64::MAX)
 }
 
-/// A wait for somebody who may be kept from running by the same hypervisor as this CPU: time counts
-/// in looks, none of which counts for more than a millisecond.
-pub struct Patience {
+/// The time-out of a poll for Linux, which the same hypervisor as this CPU's may keep from running.
+/// Time counts between two polls, and no such time for more than a millisecond.
+pub struct PollTimeout {
     left: u64,
     seen: u64,
 }
 
-impl Patience {
-    /// So many microseconds, beginning now.
+impl PollTimeout {
+    /// Begins a time-out of so many microseconds.
     pub fn of_us(microseconds: u64) -> Self {
         Self {
             left: us_to_ticks(microseconds),
@@ -81,8 +81,8 @@ impl Patience {
         }
     }
 
-    /// Looks; whether it has come to its end.
-    pub fn is_exhausted(&mut self) -> bool {
+    /// Counts the time since the last poll. Returns whether the time-out is over.
+    pub fn is_over(&mut self) -> bool {
         const MOST_US: u64 = 1000;
         let now = tsc();
         let passed = now.saturating_sub(self.seen).min(us_to_ticks(MOST_US));
