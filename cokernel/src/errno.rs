@@ -45,7 +45,7 @@ errno! {
 pub type SyscallResult = Result<u64, Errno>;
 
 impl Errno {
-    /// As a register value.
+    /// The value that a system call returns for this error: its number, negated.
     pub const fn negated(self) -> i64 {
         -(self.0 as i64)
     }

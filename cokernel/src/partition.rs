@@ -21,9 +21,9 @@ pub const GIANT_BYTES: u64 = BLOCKS_PER_GIANT as u64 * LARGE_PAGE_BYTES;
 pub const PAGE_WORDS: usize = 512;
 
 static RANGES: Once<&'static [MemoryRange]> = Once::new();
-/// The first of them, for a quick look.
+/// Where the first of [`RANGES`] begins, for a quick look.
 static FIRST_START: AtomicU64 = AtomicU64::new(0);
-/// See [`FIRST_START`].
+/// How long the first of [`RANGES`] is.
 static FIRST_BYTES: AtomicU64 = AtomicU64::new(0);
 static EXPOSED: Once<&'static [AtomicU64]> = Once::new();
 

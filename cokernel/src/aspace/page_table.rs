@@ -96,7 +96,7 @@ impl PageTable {
     ///
     /// # Errors
     ///
-    /// See [`MapError`]; nothing was mapped.
+    /// [`MapError`] says why nothing was mapped.
     pub fn map(
         &mut self,
         va: u64,
@@ -139,7 +139,7 @@ impl PageTable {
     ///
     /// # Errors
     ///
-    /// See [`MapError`]; nothing was mapped.
+    /// [`MapError`] says why nothing was mapped.
     pub fn map_run(
         &mut self,
         va: u64,
@@ -231,7 +231,7 @@ impl PageTable {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// No frame for a table; `va` may lie inside a smaller leaf than before.
     pub fn cut(&mut self, va: u64) -> Result<(), OutOfFrames> {
         while let Some((_, size)) = self.leaf_slot(va) {
             if va % size.bytes() == 0 {
@@ -479,7 +479,7 @@ pub fn set_kernel(tables: PageTable) {
 ///
 /// # Errors
 ///
-/// See [`MapError`]; nothing was mapped.
+/// [`MapError`] says why nothing was mapped.
 pub fn map_kernel(va: u64, pa: PhysAddr, size: PageSize, flags: Flags) -> Result<(), MapError> {
     let mut tables = KERNEL.lock();
     tables

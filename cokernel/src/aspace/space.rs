@@ -34,7 +34,8 @@ const MAX_AREAS: usize = 65_000;
 /// Runs of frames taken out at a time: bounds the heap that a large, fragmented range needs.
 const MAX_RUNS: usize = 8192;
 
-/// See the module documentation.
+/// An address space: the areas that the program was promised, and the page table that says what is
+/// there.
 pub struct AddressSpace {
     /// Who holds the layout lock, see [`Self::layout`].
     layout: AtomicUsize,
@@ -158,8 +159,9 @@ impl AddressSpace {
         self.flush_pages(range, PageSize::Small);
     }
 
-    /// As [`Self::flush`], where no page was smaller than `size`: fewer addresses to name, and a flush that
-    /// names them leaves what else the CPUs know.
+    /// Forgets translations of `range`, where no page was smaller than `size`, on every CPU that
+    /// may have them. There are fewer addresses to name than for [`Self::flush`], and a flush that
+    /// names addresses leaves all other translations.
     pub fn flush_pages(&self, range: Range, size: PageSize) {
         shootdown::shootdown(&self.hardware, range.start, range.end, size);
     }
@@ -222,7 +224,7 @@ impl Inner {
     ///
     /// # Errors
     ///
-    /// As [`Self::place`]; the caller still owns all of them.
+    /// No frame for a table, or the place is taken: the caller still owns all of them.
     pub fn place_run(
         &mut self,
         address: u64,

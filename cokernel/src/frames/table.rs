@@ -15,19 +15,19 @@ use crate::{arch, ikc, partition};
 /// Innermost lock: nothing is taken under it.
 static FRAMES: Once<SpinLock<Frames>> = Once::new();
 
-/// Frames managed and free ones, for looks without the lock. What CPUs keep is not free.
+/// Frames managed, to be read without the lock.
 static TOTAL: AtomicU64 = AtomicU64::new(0);
-/// See [`TOTAL`].
+/// Free frames, to be read without the lock. What the CPUs keep in their caches is not free.
 static FREE: AtomicU64 = AtomicU64::new(0);
-/// See [`giant_count`].
+/// What [`giant_count`] returns.
 static GIANTS: AtomicUsize = AtomicUsize::new(0);
 /// Nodes that may have frames to clear, for a look without the lock: bit n = node n.
 static TO_CLEAN: AtomicU64 = AtomicU64::new(0);
-/// See [`set_aside`]. Changed under the lock of the frames.
+/// Frames that [`set_aside`] has counted. Changed under the lock of the frames.
 static SET_ASIDE: AtomicU64 = AtomicU64::new(0);
-/// See [`may_be_reclaimed`]. Changed under the lock of the frames.
+/// Frames that [`may_be_reclaimed`] has counted. Changed under the lock of the frames.
 static RECLAIMABLE: AtomicU64 = AtomicU64::new(0);
-/// The same by node.
+/// Frames that may be reclaimed, by node.
 static RECLAIMABLE_AT: [AtomicU64; MAX_NODES as usize] =
     [const { AtomicU64::new(0) }; MAX_NODES as usize];
 

@@ -13,7 +13,7 @@ use crate::task::current;
 use crate::task::thread::Thread;
 use crate::user_memory::read_words;
 
-/// As many entries as Linux looks at: the list may be a circle.
+/// Most entries that are followed, as many as Linux follows: the list may be a circle.
 const MOST_ENTRIES: usize = 2048;
 /// Bit of an entry's address: the word has an owner.
 const HAS_OWNER: u64 = 1;

@@ -59,12 +59,12 @@ fn signed12(bits: u32) -> i32 {
     signed(bits << 20) >> 20
 }
 
-/// The same bits.
+/// The signed number that has the bits of `word`.
 const fn signed(word: u32) -> i32 {
     i32::from_ne_bytes(word.to_ne_bytes())
 }
 
-/// The same bits.
+/// The unsigned number that has the bits of `word`.
 const fn unsigned(word: i32) -> u32 {
     u32::from_ne_bytes(word.to_ne_bytes())
 }

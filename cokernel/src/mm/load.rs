@@ -48,7 +48,7 @@ pub struct Order {
     pub process: ProcessHandle,
     /// Where the first one goes.
     pub address: u64,
-    /// Of which version; 0: the pages are the process's alone.
+    /// The version of the file; 0: the pages are the process's alone.
     pub version: u64,
     /// Number of the first page in the file.
     pub page: u64,
@@ -78,7 +78,7 @@ struct Loan {
 
 /// Nothing but the heap is locked under it.
 static LOANS: SpinLock<Vec<Loan>> = SpinLock::new(Vec::new());
-/// See [`pages_read`].
+/// What [`pages_read`] returns.
 static READ: AtomicU64 = AtomicU64::new(0);
 
 /// Pages of files that Linux has read since boot.
@@ -146,8 +146,8 @@ fn note_version(inner: &mut Inner, order: &Order) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Of each page whether Linux must read it: those that have a frame in `kept` need not, nor, if a file's
-/// pages come where none are, those that are there.
+/// Returns for each page whether Linux must read it: those that have a frame in `kept` need not,
+/// nor, if a file's pages come where none are, those that are there.
 fn missing(inner: &Inner, order: &Order, kept: &[u32]) -> Vec<bool> {
     let is_free = |address| order.file == 0 || inner.table.lookup(address).is_none();
     let addresses = (order.address..).step_by(PAGE_BYTES as usize);
@@ -292,11 +292,12 @@ pub fn map_all(
     result
 }
 
-/// As [`map_all`] for pages that are kept, in a fault, under the lock of `inner`.
+/// Maps pages that the page cache has, in a fault, under the lock of `inner`. What cannot be mapped
+/// is given up.
 ///
 /// # Errors
 ///
-/// As [`map_all`].
+/// `EFAULT`, `ENOMEM`: some were not mapped.
 pub fn map_kept(
     space: &AddressSpace,
     inner: &mut Inner,

@@ -44,7 +44,7 @@ enum Then {
     Keep(Arc<AtomicBool>),
     /// Free the frames, or keep them until Linux unpins them; tell the thread that waits.
     Free(Arc<AtomicBool>),
-    /// As `Free`, and then the process is gone.
+    /// Free the frames, or keep them until Linux unpins them; then forget the process.
     FreeProcess,
 }
 

@@ -49,8 +49,8 @@ fn clear_child_tid(thread: &Thread) {
 }
 
 impl Process {
-    /// As [`Self::kill`], after `report_exit`, but only for the first who wants the process to end:
-    /// only one way of ending can be told.
+    /// Ends the process, after `report_exit`. Only the first call does so: only one way of ending
+    /// can be told to Linux.
     pub fn end(&self, report_exit: impl FnOnce()) {
         if self.begin_dying() {
             accounting::settle(self);
@@ -59,8 +59,8 @@ impl Process {
         }
     }
 
-    /// As [`Self::end`], but `report_exit` comes after all threads were told and `meanwhile` was
-    /// done.
+    /// Ends the process as [`Self::end`] does, but calls `report_exit` only after all threads were
+    /// told and `meanwhile` was done.
     pub fn end_after(&self, meanwhile: impl FnOnce(), report_exit: impl FnOnce()) {
         if self.begin_dying() {
             accounting::settle(self);

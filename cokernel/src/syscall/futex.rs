@@ -19,11 +19,11 @@ const PRIVATE: u32 = 128;
 const CLOCK_REALTIME: u32 = 256;
 /// Number of futex_waitv(2).
 const SYS_FUTEX_WAITV: u64 = 449;
-/// Most words of one call of it.
+/// Most words of one call of futex_waitv(2).
 const MOST_WORDS: u32 = 128;
-/// Number of the clock as an argument of it.
+/// `CLOCK_REALTIME`, as an argument of futex_waitv(2).
 const CLOCK_ID_REALTIME: u32 = 0;
-/// See [`CLOCK_ID_REALTIME`].
+/// `CLOCK_MONOTONIC`, as an argument of futex_waitv(2).
 const CLOCK_ID_MONOTONIC: u32 = 1;
 
 /// futex(2).

@@ -80,7 +80,8 @@ pub fn rt_tgsigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
     Ok(0)
 }
 
-/// As Linux answers when no more signals can be queued.
+/// The answer of a call that queued a signal, if there was `room`: Linux, too, says `EAGAIN`
+/// otherwise.
 fn queued(room: bool) -> Result<(), Errno> {
     room.then_some(()).ok_or(Errno::EAGAIN)
 }

@@ -10,7 +10,7 @@ use crate::user_memory::int;
 
 /// What a key may forbid: any access, writes.
 const RIGHTS: u64 = 3;
-/// Of pkey_mprotect: pages keep the key they have.
+/// The key by which pkey_mprotect(2) is told that pages keep the key they have.
 const NO_KEY: i32 = -1;
 
 /// pkey_mprotect(2).

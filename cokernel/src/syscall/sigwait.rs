@@ -102,7 +102,7 @@ fn wait(
     }
 }
 
-/// As `siginfo_t`.
+/// Returns `info` in the layout of Linux's `siginfo_t`.
 fn encode(info: &Info) -> Vec<u8> {
     let mut bytes = vec![0; INFO_BYTES];
     bytes[..4].copy_from_slice(&info.signal.to_le_bytes());

@@ -24,7 +24,7 @@ impl Affinity {
         Self(words)
     }
 
-    /// As the bytes of a `cpu_set_t`.
+    /// Returns the bytes of the `cpu_set_t` that says the same.
     pub fn bytes(self) -> [u8; WORDS * 8] {
         core::array::from_fn(|index| self.0[index / 8].to_le_bytes()[index % 8])
     }

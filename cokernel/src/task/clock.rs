@@ -6,12 +6,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::arch::time::{ticks_to_ns, tsc};
 
-/// See the module documentation.
+/// The CPU time of one thread, in ticks.
 #[derive(Default)]
 pub struct CpuClock {
-    /// Of all times on a CPU that are over.
+    /// Time of all stays on a CPU that are over.
     before: AtomicU64,
-    /// When this time on a CPU began; 0 = it is on none.
+    /// When the present stay on a CPU began; 0 = the thread is on none.
     since: AtomicU64,
 }
 

@@ -171,7 +171,7 @@ impl Process {
         running + self.ended_ticks.load(Ordering::Relaxed) + self.accounting.before()
     }
 
-    /// The same in nanoseconds.
+    /// CPU time of all threads it has or had, also as other programs, in nanoseconds.
     pub fn cpu_ns(&self) -> u64 {
         ticks_to_ns(self.cpu_ticks())
     }

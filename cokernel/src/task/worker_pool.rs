@@ -40,7 +40,7 @@ pub enum Place {
     Leaving,
 }
 
-/// See the module documentation. Lock order: this, then frames.
+/// The states of a process's slots. Lock order: this, then frames.
 pub struct Pool {
     places: SpinLock<Vec<Place>>,
     /// Threads inherit what a worker that waits does not have.

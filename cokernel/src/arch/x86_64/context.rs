@@ -45,13 +45,13 @@ pub struct Context {
 }
 
 impl Context {
-    /// Of a thread that never ran.
+    /// The context of a thread that has never run.
     pub const fn empty() -> Self {
         Self { rsp: 0 }
     }
 
-    /// Of a thread that, on the stack that ends at `top`, will call `first` and then go to user mode with
-    /// `entry`.
+    /// The context of a thread that, on the stack that ends at `top`, will call `first` and then go
+    /// to user mode with `entry`.
     ///
     /// # Safety
     ///

@@ -67,7 +67,7 @@ unsafe impl Send for FpuState {}
 unsafe impl Sync for FpuState {}
 
 impl FpuState {
-    /// Of a thread that has no such registers.
+    /// The state of a thread that has no FPU or vector registers.
     pub const fn none() -> Self {
         Self {
             area: None,
@@ -75,7 +75,7 @@ impl FpuState {
         }
     }
 
-    /// Of a fresh program.
+    /// The state with which a program begins.
     pub fn initial() -> Self {
         let layout = layout();
         // SAFETY: the layout is not empty.
@@ -104,7 +104,7 @@ impl FpuState {
         }
     }
 
-    /// Of a thread that the running one makes: it inherits what is in the registers.
+    /// The state of a thread that the running one makes: it inherits what is in the registers.
     pub fn of_current() -> Self {
         let copy = Self::initial();
         if let Some(area) = copy.area {

@@ -87,7 +87,7 @@ pub fn read_bytes(address: u64, buffer: &mut [u8]) -> Result<(), Fault> {
     unsafe { read_raw(address, buffer.as_mut_ptr(), buffer.len()) }
 }
 
-/// As [`read_bytes`], into memory that somebody else may write to meanwhile.
+/// Copies `bytes` bytes from `address` to memory that somebody else may write to meanwhile.
 ///
 /// # Errors
 ///
@@ -118,11 +118,11 @@ pub fn write_bytes(address: u64, bytes: &[u8]) -> Result<(), Fault> {
     unsafe { write_raw(address, bytes.as_ptr(), bytes.len()) }
 }
 
-/// As [`write_bytes`], from memory that somebody else may write to meanwhile.
+/// Copies `bytes` bytes to `address` from memory that somebody else may write to meanwhile.
 ///
 /// # Errors
 ///
-/// As [`write_bytes`].
+/// [`Fault`]; part of the bytes may have been written.
 ///
 /// # Safety
 ///

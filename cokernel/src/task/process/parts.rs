@@ -21,29 +21,29 @@ use crate::task::thread::{Registers, Thread};
 pub struct Parts {
     /// Its delegation slots.
     pub slots: Slots,
-    /// See [`super::Process::revoke_array`].
+    /// Becomes [`super::Process::revoke_array`].
     pub revoke_array: PhysAddr,
     /// Inherited dispositions.
     pub signals: ProcessSignals,
-    /// See [`super::Process::awaited`].
+    /// Becomes [`super::Process::awaited`].
     pub awaited: u64,
     /// Signals the main thread blocks at first.
     pub blocked: SignalSet,
-    /// See [`super::Process::read_as_files`].
+    /// Becomes [`super::Process::read_as_files`].
     pub read_as_files: u64,
-    /// See [`super::Process::proxy_mask`].
+    /// Becomes [`super::Process::proxy_mask`].
     pub proxy_mask: u64,
-    /// See [`super::Process::main_proxy_mask`].
+    /// Becomes [`super::Process::main_proxy_mask`].
     pub main_proxy_mask: u64,
-    /// See [`super::Process::barriers`].
+    /// Becomes [`super::Process::barriers`].
     pub barriers: u64,
     /// Limits.
     pub limits: [[u64; 2]; RLIMITS],
-    /// See [`super::Process::accounting`].
+    /// Becomes [`super::Process::accounting`].
     pub accounting: Accounting,
-    /// Of a child of fork: where its main thread begins.
+    /// The state in which the main thread of a child of fork begins.
     pub initial_state: Option<Box<InitialState>>,
-    /// Of a child of vfork: who waits for it to give up the address space.
+    /// The parent that waits for a child of vfork to give up the address space.
     pub release: Option<Arc<Release>>,
 }
 
@@ -55,7 +55,7 @@ pub struct InitialState {
     pub registers: Registers,
     /// Mask and signal stack.
     pub signals: ThreadSignals,
-    /// See [`crate::task::thread::ThreadData::clear_child_tid`].
+    /// Becomes [`crate::task::thread::ThreadData::clear_child_tid`].
     pub clear_child_tid: u64,
     /// Where it may run.
     pub affinity: Affinity,
