@@ -11,6 +11,7 @@ mod block;
 pub mod file_versions;
 pub mod frames;
 mod giants;
+pub mod kargs;
 pub mod policy;
 pub mod runqueue;
 pub mod signals;
