@@ -145,6 +145,24 @@ pub struct Attributes {
 }
 
 impl Attributes {
+    /// Those of an area of `kind` with `protection`.
+    #[must_use]
+    pub const fn new(kind: Kind, protection: Protection) -> Self {
+        Self {
+            protection,
+            kind,
+            on_demand: false,
+            locked: false,
+            shared: false,
+            small_pages: matches!(kind, Kind::Stack | Kind::ThreadStack),
+            grows_down: false,
+            omitted_by_fork: false,
+            wiped_by_fork: false,
+            policy: 0,
+            source: 0,
+        }
+    }
+
     /// Whether it counts against `RLIMIT_DATA`: what the program alone may write, but stacks.
     #[must_use]
     pub const fn is_data(&self) -> bool {

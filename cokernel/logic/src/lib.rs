@@ -13,6 +13,7 @@ pub mod frames;
 mod giants;
 pub mod kargs;
 pub mod policy;
+pub mod proxy_rights;
 pub mod runqueue;
 pub mod signals;
 pub mod sources;

@@ -15,7 +15,7 @@ pub use crate::area::{Area, Attributes, Kind, Protection, Range, Totals};
 pub struct Overlap;
 
 /// The areas of one address space.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct AreaMap {
     /// By start address: end and attributes.
     areas: BTreeMap<u64, (u64, Attributes)>,
@@ -29,7 +29,7 @@ pub struct AreaMap {
 
 /// What the last search for a gap learnt: none of at least `bytes` that may start at a multiple of
 /// `align` ends above `top` and at or below `high`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Searched {
     bytes: u64,
     align: u64,

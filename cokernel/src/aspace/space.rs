@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use cokernel_logic::frames::Place;
 use cokernel_logic::policy::{Mode, Policy};
 use cokernel_logic::sources::{Source, Sources};
-use cokernel_logic::vma::{AreaMap, Attributes, Kind, Protection, Range};
+use cokernel_logic::vma::{AreaMap, Attributes, Protection, Range};
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
 use ihk_ikc::packet::ProcessHandle;
 use x86_64::PhysAddr;
@@ -433,22 +433,5 @@ pub fn flags_of(protection: Protection) -> Flags {
             protection.write,
             protection.exec,
         )
-    }
-}
-
-/// Attributes of an area of `kind` with `protection`.
-pub fn attributes(kind: Kind, protection: Protection) -> Attributes {
-    Attributes {
-        protection,
-        kind,
-        on_demand: false,
-        locked: false,
-        shared: false,
-        small_pages: matches!(kind, Kind::Stack | Kind::ThreadStack),
-        grows_down: false,
-        omitted_by_fork: false,
-        wiped_by_fork: false,
-        policy: 0,
-        source: 0,
     }
 }

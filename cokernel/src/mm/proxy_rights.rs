@@ -6,20 +6,13 @@
 //! change that, so the thread's worker is asked. What the program may not touch at all needs
 //! nothing: the fault handler refuses.
 
-use alloc::vec::Vec;
-
-use cokernel_logic::vma::{Kind, Protection, Range};
+use cokernel_logic::proxy_rights::{self, Difference};
+use cokernel_logic::vma::Range;
 use ihk_ikc::process::{op, prot};
 
-use crate::aspace::space::{attributes, AddressSpace, Inner};
+use crate::aspace::space::{AddressSpace, Inner};
 use crate::delegate;
 use crate::errno::Errno;
-
-/// A stretch of the window whose rights in the proxy are wrong.
-struct Difference {
-    range: Range,
-    read_only: bool,
-}
 
 /// Brings the proxy's rights in `range` in step. The caller holds the layout lock.
 ///
@@ -27,8 +20,9 @@ struct Difference {
 ///
 /// What mprotect returned in the proxy, as a negative errno.
 pub fn sync(space: &AddressSpace, range: Range) -> Result<(), i64> {
-    for difference in space.with(|inner| differences(inner, range)) {
-        let Difference { range, read_only } = difference;
+    let wrong =
+        |inner: &mut Inner| proxy_rights::differences(&inner.areas, &inner.proxy_read_only, range);
+    for Difference { range, read_only } in space.with(wrong) {
         let rights = if read_only {
             prot::READ
         } else {
@@ -48,12 +42,7 @@ pub fn sync(space: &AddressSpace, range: Range) -> Result<(), i64> {
 
 /// Notes that the proxy has made `range` read-only, or writable again.
 pub fn record(inner: &mut Inner, range: Range, read_only: bool) {
-    inner.proxy_read_only.remove(range);
-    if read_only {
-        let marker = attributes(Kind::Special, Protection::default());
-        // Just emptied, so it is free.
-        let _ = inner.proxy_read_only.insert(range, marker);
-    }
+    proxy_rights::record(&mut inner.proxy_read_only, range, read_only);
 }
 
 /// Drops the proxy's page tables of `range`, so that large pages can come again.
@@ -68,46 +57,4 @@ pub fn errno_of(result: i64) -> Errno {
         Errno::EINTR => Errno::EINTR,
         _ => Errno::ENOMEM,
     }
-}
-
-fn differences(inner: &Inner, range: Range) -> Vec<Difference> {
-    let mut found = Vec::new();
-    for area in inner.areas.parts(range) {
-        let rights = area.attributes.protection;
-        let kind = area.attributes.kind;
-        if kind == Kind::Special || kind.is_mirrored() || !rights.is_accessible() {
-            continue;
-        }
-        let marked = inner.proxy_read_only.parts(area.range);
-        if !rights.is_read_only() {
-            found.extend(marked.iter().map(|part| Difference {
-                range: part.range,
-                read_only: false,
-            }));
-            continue;
-        }
-        let mut at = area.range.start;
-        for part in marked.iter().map(|part| part.range) {
-            if at < part.start {
-                found.push(Difference {
-                    range: Range {
-                        start: at,
-                        end: part.start,
-                    },
-                    read_only: true,
-                });
-            }
-            at = part.end;
-        }
-        if at < area.range.end {
-            found.push(Difference {
-                range: Range {
-                    start: at,
-                    end: area.range.end,
-                },
-                read_only: true,
-            });
-        }
-    }
-    found
 }

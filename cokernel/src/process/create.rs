@@ -14,7 +14,7 @@ use x86_64::PhysAddr;
 
 use crate::arch::pte::{Flags, PageSize};
 use crate::aspace::populate;
-use crate::aspace::space::{attributes, AddressSpace};
+use crate::aspace::space::AddressSpace;
 use crate::errno::Errno;
 use crate::frames::{allocator, watermark};
 use crate::mm::{fork_copy, proxy_rights};
@@ -146,7 +146,7 @@ fn add_segment(space: &AddressSpace, place: Range, protection: Protection) -> Re
     if !watermark::has_room_for(place.bytes()) {
         return Err(Errno::ENOMEM);
     }
-    space.with(|inner| inner.add_area(place, attributes(Kind::Segment, protection)))?;
+    space.with(|inner| inner.add_area(place, Attributes::new(Kind::Segment, protection)))?;
     // mcexec makes these read-only before it starts the program.
     if protection.is_read_only() {
         space.with(|inner| proxy_rights::record(inner, place, true));
@@ -170,7 +170,7 @@ fn add_stack(space: &AddressSpace, place: Range, protection: Protection) -> Resu
     let what = Attributes {
         on_demand: true,
         grows_down: true,
-        ..attributes(Kind::Stack, protection)
+        ..Attributes::new(Kind::Stack, protection)
     };
     space.with(|inner| inner.add_area(initial, what))?;
     populate::populate(space, initial, protection, &current::asker(space))
@@ -228,7 +228,7 @@ fn add_vdso_page(space: &AddressSpace, place: Range, page: u64, exec: bool) -> R
         key: 0,
     };
     space.with(|inner| {
-        inner.add_area(place, attributes(Kind::Special, protection))?;
+        inner.add_area(place, Attributes::new(Kind::Special, protection))?;
         if page == 0 {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use crate::addr::page_up;
 use crate::arch::UserFrame;
 use crate::aspace::populate;
-use crate::aspace::space::{attributes, LockNew};
+use crate::aspace::space::LockNew;
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::watermark;
 use crate::mm::{proxy_rights, unmap};
@@ -71,7 +71,7 @@ fn grow(process: &Process, start: u64, range: Range) -> Result<(), Errno> {
     }
     let what = Attributes {
         locked: space.with(|inner| inner.lock_new != LockNew::No),
-        ..attributes(Kind::Heap, HEAP)
+        ..Attributes::new(Kind::Heap, HEAP)
     };
     limits::check_growth(process, range.bytes(), &what)?;
     if what.locked {

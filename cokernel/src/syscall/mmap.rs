@@ -9,7 +9,7 @@ use ihk_ikc::process::op;
 use crate::addr::{is_page_aligned, USER_END};
 use crate::arch::UserFrame;
 use crate::aspace::populate;
-use crate::aspace::space::{attributes, LockNew};
+use crate::aspace::space::LockNew;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::watermark;
@@ -82,7 +82,7 @@ impl MmapArgs {
             shared: matches!(kind_of_memory, MAP_SHARED | MAP_SHARED_VALIDATE),
             grows_down: self.has(MAP_GROWSDOWN),
             wiped_by_fork: kind_of_memory == MAP_DROPPABLE,
-            ..attributes(kind, self.protection)
+            ..Attributes::new(kind, self.protection)
         }
     }
 }
@@ -354,7 +354,7 @@ fn copy_file(process: &Process, range: Range, args: &MmapArgs, at_once: bool) ->
     } else {
         readable
     };
-    space.with(|inner| inner.add_area(range, attributes(Kind::File, loading)))?;
+    space.with(|inner| inner.add_area(range, Attributes::new(Kind::File, loading)))?;
     if loading.write {
         proxy_rights::sync(space, range).map_err(proxy_rights::errno_of)?;
     }

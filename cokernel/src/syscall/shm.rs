@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! System V shared memory: Linux attaches it in the worker's process, where the program looks for it.
 
-use cokernel_logic::vma::{Kind, Protection, Range};
+use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
 use crate::addr::{is_page_aligned, page_down};
 use crate::arch::UserFrame;
-use crate::aspace::space::attributes;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::{mirror, proxy_rights, unmap};
 use crate::process::limits;
@@ -38,7 +37,7 @@ pub fn shmat(frame: &mut UserFrame) -> SyscallResult {
     limits::check_growth(
         process,
         bytes,
-        &attributes(Kind::SystemV, Protection::default()),
+        &Attributes::new(Kind::SystemV, Protection::default()),
     )?;
     unmap::unmap(process, range)?;
     attach(process, id, range, flags).inspect_err(|_| {
@@ -81,7 +80,7 @@ fn attach(process: &Process, id: u64, range: Range, flags: u32) -> Result<(), Er
         exec: flags & SHM_EXEC != 0,
         key: 0,
     };
-    let mut what = attributes(Kind::SystemV, protection);
+    let mut what = Attributes::new(Kind::SystemV, protection);
     what.shared = true;
     process.space.with(|inner| {
         inner.add_area(range, what)?;
