@@ -17,12 +17,12 @@ use crate::mm::{mirror, oom};
 use crate::task::process::Process;
 use crate::task::{current, sched};
 
+pub use cokernel_logic::signal_frame::SEGV_PKUERR;
+
 /// `si_code`: nothing is mapped there.
 const SEGV_MAPERR: i32 = 1;
 /// `si_code`: no right to do that.
 const SEGV_ACCERR: i32 = 2;
-/// `si_code`: the page's protection key forbids it.
-pub const SEGV_PKUERR: i32 = 4;
 /// `si_code`: there should be memory, but there is none, or a file is shorter than its mapping.
 const BUS_ADRERR: i32 = 2;
 

@@ -4,11 +4,8 @@
 use crate::arch;
 use crate::task::cpu_timer::{Setting, Which, SHORTEST_NS};
 use crate::task::process::Process;
-use crate::task::signal::{self, Info};
+use crate::task::signal::{self, Info, SI_KERNEL};
 use crate::task::{sched, timer};
-
-/// `si_code` of signals the kernel sends.
-const SI_KERNEL: i32 = 0x80;
 
 /// What is left of a timer of `process`.
 pub fn get(process: &Process, which: Which) -> Setting {

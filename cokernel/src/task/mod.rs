@@ -9,7 +9,6 @@ pub mod cpu_timer;
 pub mod current;
 pub mod exec_carry;
 mod pause;
-mod pending;
 pub mod process;
 pub mod rlimit_numbers;
 #[expect(unsafe_code, reason = "the stack switch")]

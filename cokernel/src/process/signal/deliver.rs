@@ -16,7 +16,7 @@ use crate::process::signal::{frame, proxy_mask, restart};
 use crate::process::{core_registers, cpu_limits, exit};
 use crate::task::process::Process;
 use crate::task::sched;
-use crate::task::signal::{flag, send, Action, Info, DEFAULT_HANDLER, IGNORE_HANDLER};
+use crate::task::signal::{flag, send, Action, Info, DEFAULT_HANDLER, IGNORE_HANDLER, SI_KERNEL};
 use crate::task::thread::Thread;
 
 /// Number of kill(2).
@@ -151,7 +151,7 @@ fn fail(process: &Process, frame: &UserFrame, info: &Info) {
     if info.signal == SIGSEGV {
         return die(process, frame, info);
     }
-    raise_fault(SIGSEGV, frame::SI_KERNEL, 0);
+    raise_fault(SIGSEGV, SI_KERNEL, 0);
 }
 
 /// The process ends by the signal of `info`; the current thread ends in [`before_return`].
@@ -177,7 +177,7 @@ pub fn sigreturn(frame: &mut UserFrame) -> Result<(), Errno> {
             Ok(())
         }
         Err(errno) => {
-            raise_fault(SIGSEGV, frame::SI_KERNEL, 0);
+            raise_fault(SIGSEGV, SI_KERNEL, 0);
             Err(errno)
         }
     }

@@ -9,97 +9,19 @@ pub mod send;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use cokernel_logic::signals::{default_action, DefaultAction, SignalSet, SIGNALS};
+use cokernel_logic::pending::Pending;
+pub use cokernel_logic::pending::{Info, SI_KERNEL};
+pub use cokernel_logic::signal_action::{flag, Action, DEFAULT_HANDLER, IGNORE_HANDLER};
+pub use cokernel_logic::signal_frame::Trap;
+pub use cokernel_logic::signal_stack::SignalStack;
+use cokernel_logic::signals::{SignalSet, SIGNALS};
 
 use crate::sync::SpinLock;
-use crate::task::pending::Pending;
-
-pub use crate::task::pending::Info;
-
-/// `SIG_DFL`.
-pub const DEFAULT_HANDLER: u64 = 0;
-/// `SIG_IGN`.
-pub const IGNORE_HANDLER: u64 = 1;
-
-/// Action flags of Linux the co-kernel acts on.
-pub mod flag {
-    /// No SIGCHLD when a child stops.
-    pub const NOCLDSTOP: u64 = 1;
-    /// Children that end leave nothing to wait for.
-    pub const NOCLDWAIT: u64 = 2;
-    /// The handler wants to know about the signal; all do here.
-    pub const SIGINFO: u64 = 4;
-    /// Tagged addresses; means nothing on x86, but is kept.
-    pub const EXPOSE_TAGBITS: u64 = 0x800;
-    /// The restorer is valid; required on x86-64.
-    pub const RESTORER: u64 = 0x0400_0000;
-    /// Run on the signal stack.
-    pub const ONSTACK: u64 = 0x0800_0000;
-    /// Restart interrupted calls.
-    pub const RESTART: u64 = 0x1000_0000;
-    /// Do not block the signal in its own handler.
-    pub const NODEFER: u64 = 0x4000_0000;
-    /// Back to the default action when the handler runs.
-    pub const RESETHAND: u64 = 0x8000_0000;
-    /// All that Linux keeps of an action's flags.
-    pub const ALL: u64 = NOCLDSTOP
-        | NOCLDWAIT
-        | SIGINFO
-        | EXPOSE_TAGBITS
-        | RESTORER
-        | ONSTACK
-        | RESTART
-        | NODEFER
-        | RESETHAND;
-}
 
 /// `si_code` of tkill(2) and tgkill(2).
 pub const SI_TKILL: i32 = -6;
 /// The C library's own signals, which programs cannot block and nobody sends to a whole process.
 pub const RESERVED: SignalSet = SignalSet(3 << 31);
-
-/// What a program wants done with a signal; the layout of Linux's `struct kernel_sigaction`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Action {
-    /// [`DEFAULT_HANDLER`], [`IGNORE_HANDLER`] or an address.
-    pub handler: u64,
-    /// See [`flag`].
-    pub flags: u64,
-    /// Where the handler returns to.
-    pub restorer: u64,
-    /// Blocked in addition while it runs.
-    pub mask: SignalSet,
-}
-
-/// The signal stack; `size` 0 = none.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SignalStack {
-    /// Lowest address.
-    pub start: u64,
-    /// Bytes.
-    pub size: u64,
-    /// Disarmed while a handler runs on it.
-    pub autodisarm: bool,
-}
-
-impl SignalStack {
-    /// Whether a stack pointer is on it.
-    pub fn contains(&self, sp: u64) -> bool {
-        !self.autodisarm && sp > self.start && sp - self.start <= self.size
-    }
-}
-
-/// An exception, as handlers see it in their `sigcontext`. It stays what it was until the next one, as
-/// on Linux.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Trap {
-    /// Vector number.
-    pub number: u64,
-    /// The CPU's error code.
-    pub error: u64,
-    /// Address of the last page fault (CR2).
-    pub address: u64,
-}
 
 /// The signals of a process.
 pub struct ProcessSignals(SpinLock<Shared>);
@@ -193,7 +115,7 @@ impl ProcessSignals {
     /// already waits for the process as a whole is dropped.
     fn set_action(&self, signal: u32, action: Action) -> Action {
         let mut shared = self.0.lock();
-        if is_ignored(signal, &action) {
+        if action.is_ignored_for(signal) {
             shared.pending.forget(SignalSet::of(signal));
         }
         if action.handler == DEFAULT_HANDLER {
@@ -206,7 +128,7 @@ impl ProcessSignals {
 
     /// What waits for the process as a whole.
     pub fn waiting(&self) -> SignalSet {
-        self.0.lock().pending.set
+        self.0.lock().pending.set()
     }
 
     /// The signals that it wants to be ignored.
@@ -231,7 +153,7 @@ impl ProcessSignals {
     }
 
     fn is_ignored(&self, signal: u32) -> bool {
-        is_ignored(signal, &self.action(signal))
+        self.action(signal).is_ignored_for(signal)
     }
 
     /// Drops what waits of `signals`.
@@ -301,7 +223,7 @@ impl ThreadSignals {
 
     /// What waits for this thread.
     pub fn waiting(&self) -> SignalSet {
-        self.own.lock().pending.set
+        self.own.lock().pending.set()
     }
 
     /// Remembers the exception that the thread's last fault began with.
@@ -352,7 +274,7 @@ impl ThreadSignals {
     pub fn pending(&self, shared: &ProcessSignals) -> SignalSet {
         let shared = shared.0.lock();
         let own = self.own.lock();
-        own.pending.set.union(shared.pending.set)
+        own.pending.set().union(shared.pending.set())
     }
 
     /// Takes the next signal to deliver: the thread's own before the process's, as on Linux.
@@ -363,13 +285,5 @@ impl ThreadSignals {
         own.pending
             .take_first(|set| set.next_deliverable(mask))
             .or_else(|| shared.pending.take_first(|set| set.next_deliverable(mask)))
-    }
-}
-
-fn is_ignored(signal: u32, action: &Action) -> bool {
-    match action.handler {
-        IGNORE_HANDLER => true,
-        DEFAULT_HANDLER => matches!(default_action(signal), DefaultAction::Ignore),
-        _ => false,
     }
 }

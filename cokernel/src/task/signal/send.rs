@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use cokernel_logic::signals::number::{SIGPIPE, SIGXFSZ};
 use cokernel_logic::signals::SignalSet;
 
-use super::{is_ignored, Action, Info, RESERVED, SI_TKILL};
+use super::{Action, Info, RESERVED, SI_TKILL};
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;
@@ -88,7 +88,7 @@ fn alert(thread: &Arc<Thread>) {
 /// and already waits, for the process or a thread, is dropped.
 pub fn set_action(process: &Process, signal: u32, action: Action) -> Action {
     let before = process.signals.set_action(signal, action);
-    if is_ignored(signal, &action) {
+    if action.is_ignored_for(signal) {
         for thread in process.threads() {
             thread.data.signals.forget(SignalSet::of(signal));
         }
