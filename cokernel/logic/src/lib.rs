@@ -8,6 +8,7 @@ extern crate alloc;
 
 mod area;
 mod block;
+pub mod cpu_timers;
 pub mod file_versions;
 pub mod frames;
 mod giants;
@@ -21,4 +22,5 @@ pub mod signal_frame;
 pub mod signal_stack;
 pub mod signals;
 pub mod sources;
+pub mod timers;
 pub mod vma;
