@@ -24,3 +24,4 @@ pub mod signals;
 pub mod sources;
 pub mod timers;
 pub mod vma;
+pub mod worker_places;
