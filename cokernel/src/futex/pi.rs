@@ -5,6 +5,9 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use cokernel_logic::pi_word::{self, Found};
+pub use cokernel_logic::pi_word::{OWNER, OWNER_DIED, WAITERS};
+
 use crate::arch::uaccess;
 use crate::errno::{Errno, SyscallResult};
 use crate::futex::abi::ALL;
@@ -14,13 +17,6 @@ use crate::mm::mirror;
 use crate::task::process::{self, Process};
 use crate::task::thread::Thread;
 use crate::task::{current, sched};
-
-/// Somebody waits: only the kernel may unlock.
-pub const WAITERS: u32 = 0x8000_0000;
-/// The last owner ended without unlocking.
-pub const OWNER_DIED: u32 = 0x4000_0000;
-/// The owner's thread id.
-pub const OWNER: u32 = 0x3fff_ffff;
 
 /// Threads of all processes that wait to own a word.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
@@ -103,15 +99,12 @@ fn take(key: Key, waiters: &Waiters, will_wait: bool) -> Result<bool, Errno> {
     let others = waiters.iter().any(|waiter| waiter.is_at(key, true));
     loop {
         let word = load(key)?;
-        let (new, taken) = match word & OWNER {
-            0 => {
-                let mark = if others { WAITERS } else { 0 };
-                (own_id() | word & OWNER_DIED | mark, true)
-            }
-            owner if owner == own_id() => return Err(Errno::EDEADLK),
-            owner if !is_known(key, owner) => return Err(Errno::ESRCH),
-            _ if !will_wait => return Ok(false),
-            _ => (word | WAITERS, false),
+        let (new, taken) = match pi_word::find(word, own_id(), others) {
+            Found::Free(new) => (new, true),
+            Found::Own => return Err(Errno::EDEADLK),
+            Found::Owned { owner, .. } if !is_known(key, owner) => return Err(Errno::ESRCH),
+            Found::Owned { .. } if !will_wait => return Ok(false),
+            Found::Owned { marked, .. } => (marked, false),
         };
         if exchange(key, word, new)? {
             return Ok(taken);
@@ -123,11 +116,8 @@ fn take(key: Key, waiters: &Waiters, will_wait: bool) -> Result<bool, Errno> {
 fn hand_over(key: Key, waiters: &mut Waiters, mark: u32) -> Result<Option<Arc<Waiter>>, Errno> {
     let mut heirs = waiters.iter().filter(|waiter| waiter.is_at(key, true));
     let (next, more) = (heirs.next().cloned(), heirs.next().is_some());
-    let new = match &next {
-        Some(next) if more => id_of(next.thread.data.tid) | WAITERS | mark,
-        Some(next) => id_of(next.thread.data.tid) | mark,
-        None => mark,
-    };
+    let heir = next.as_ref().map(|next| id_of(next.thread.data.tid));
+    let new = pi_word::handed_over(heir, more, mark);
     loop {
         if exchange(key, load(key)?, new)? {
             break;
