@@ -15,6 +15,7 @@ mod giants;
 pub mod kargs;
 pub mod pending;
 pub mod pi_word;
+pub mod placement;
 pub mod policy;
 pub mod proxy_rights;
 pub mod runqueue;

@@ -11,6 +11,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use cokernel_logic::placement::{self, Cpus};
 use cokernel_logic::runqueue::RunQueue;
 use spin::Once;
 
@@ -200,31 +201,39 @@ pub fn wake(thread: &Arc<Thread>) {
     }
 }
 
-/// Where a woken thread goes: back, unless it may not or somebody runs there while others idle.
+/// The CPUs as a thread with this affinity may use them.
+struct Allowed(Affinity);
+
+impl Cpus for Allowed {
+    #[inline]
+    fn count(&self) -> u32 {
+        arch::cpu_count()
+    }
+
+    #[inline]
+    fn allows(&self, cpu: u32) -> bool {
+        self.0.contains(cpu)
+    }
+
+    #[inline]
+    fn load(&self, cpu: u32) -> usize {
+        locals()[cpu].load()
+    }
+}
+
+/// Where a woken thread goes.
 fn place(thread: &Thread) -> u32 {
     let home = thread.cpu();
     if arch::cpu_count() == 1 {
         return home;
     }
-    let affinity = *thread.data.affinity.lock();
-    let may_go_home = affinity.contains(home);
-    if may_go_home && locals()[home].load() == 0 {
-        return home;
-    }
-    let best = least_loaded(affinity);
-    if may_go_home && locals()[best].load() != 0 {
-        home
-    } else {
-        best
-    }
+    let allowed = Allowed(*thread.data.affinity.lock());
+    placement::place(&allowed, home, arch::cpu_index)
 }
 
 /// The CPU of `affinity` with the fewest threads; this one if the set is empty.
 pub fn least_loaded(affinity: Affinity) -> u32 {
-    (0..arch::cpu_count())
-        .filter(|cpu| affinity.contains(*cpu))
-        .min_by_key(|cpu| locals()[*cpu].load())
-        .unwrap_or_else(arch::cpu_index)
+    placement::least_loaded(&Allowed(affinity)).unwrap_or_else(arch::cpu_index)
 }
 
 /// Moves the running thread if it may not stay where it is.
