@@ -128,6 +128,18 @@ mod tests {
     }
 
     #[test]
+    fn the_first_signal_that_is_queued_twice_is_32() {
+        let count = |signal| {
+            let mut pending = Pending::default();
+            for value in 0..2 {
+                assert!(pending.add(info(signal, value)));
+            }
+            core::iter::from_fn(|| pending.take_first(lowest)).count()
+        };
+        assert_eq!((count(31), count(32), count(64)), (1, 2, 2));
+    }
+
+    #[test]
     fn who_takes_chooses_by_number_not_by_age() {
         let mut pending = Pending::default();
         for signal in [RT, SIGSEGV, SIGHUP] {
