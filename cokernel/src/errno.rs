@@ -45,6 +45,11 @@ errno! {
 pub type SyscallResult = Result<u64, Errno>;
 
 impl Errno {
+    /// Linux's error `number`.
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+
     /// The value that a system call returns for this error: its number, negated.
     pub const fn negated(self) -> i64 {
         -(self.0 as i64)

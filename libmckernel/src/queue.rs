@@ -6,9 +6,9 @@ use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ihk_ikc::delegable::is_delegable;
 use ihk_ikc::queue::{HandleError, Wake, FUNCTION};
 use ihk_ikc::slot::Request;
+use ihk_ikc::syscalls::is_delegable;
 
 use crate::kernel::{self, Kernel};
 use crate::memory::Memory;

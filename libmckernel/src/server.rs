@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use ihk_ikc::delegable::is_delegable;
 use ihk_ikc::process::{op, serve as answer, ServerRecord};
 use ihk_ikc::queue::FUNCTION;
 use ihk_ikc::slot::Request;
+use ihk_ikc::syscalls::is_delegable;
 
 use crate::kernel::{self, system_call, Kernel, EINTR};
 use crate::memory::{Memory, Stack};

@@ -1,81 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The co-kernel's system call table, read from its source: checked against the kernel's own list of numbers, and
-//! turned into `docs/syscalls.md`.
+//! The contract's system call table: checked against the kernel's own list of numbers, and turned into
+//! `docs/syscalls.md`. The page also says which file of the co-kernel has the function of a local call.
 
 use anyhow::{ensure, Context, Result};
+use ihk_ikc::syscalls::{Route, SystemCall, CALLS};
+use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use crate::paths;
 use crate::setup::kernel::Kernel;
 
-const TABLE: &str = "cokernel/src/syscall/table.rs";
+const TABLE: &str = "ihk-ikc/src/proto/syscalls/table.rs";
+/// Where the functions of local calls are listed.
+const FUNCTIONS: &str = "cokernel/src/syscall/table.rs";
 const PAGE: &str = "docs/syscalls.md";
 /// The kernel's list, in its headers.
 const NUMBERS: &str = "arch/x86/include/generated/uapi/asm/unistd_64.h";
-
-/// Calls that would act on the proxy instead of the program if they were just performed by a worker: memory, signal
-/// stack and mask, robust list, rseq, threads and processes, filters of system calls.
-const NEVER_DELEGATED: &[&str] = &[
-    "mmap",
-    "mprotect",
-    "munmap",
-    "brk",
-    "mremap",
-    "madvise",
-    "mincore",
-    "msync",
-    "mlock",
-    "mlock2",
-    "munlock",
-    "mlockall",
-    "munlockall",
-    "remap_file_pages",
-    "mbind",
-    "set_mempolicy",
-    "get_mempolicy",
-    "migrate_pages",
-    "move_pages",
-    "shmat",
-    "shmdt",
-    "pkey_mprotect",
-    "pkey_alloc",
-    "pkey_free",
-    "mseal",
-    "userfaultfd",
-    "process_madvise",
-    "map_shadow_stack",
-    "rt_sigaction",
-    "rt_sigprocmask",
-    "rt_sigreturn",
-    "sigaltstack",
-    "set_robust_list",
-    "get_robust_list",
-    "rseq",
-    "futex",
-    "set_tid_address",
-    "arch_prctl",
-    "prctl",
-    "seccomp",
-    "clone",
-    "clone3",
-    "fork",
-    "vfork",
-    "execve",
-    "execveat",
-    "exit",
-    "exit_group",
-    "gettid",
-    "getpid",
-];
-
-/// One row of the table.
-#[derive(Debug, PartialEq, Eq)]
-struct Row {
-    number: u64,
-    name: String,
-    route: String,
-}
 
 /// Checks the table against the kernel's own list.
 ///
@@ -84,7 +25,7 @@ struct Row {
 pub fn check_numbers(kernel: &Kernel) -> Result<()> {
     let header = kernel.headers().join(NUMBERS);
     let header = fs::read_to_string(&header).with_context(|| header.display().to_string())?;
-    verdict(compare(&table()?, &numbers(&header)))
+    verdict(compare(CALLS, &numbers(&header)))
 }
 
 /// Checks what the table says without any kernel, and the page against it; with `update` the page is written instead.
@@ -92,9 +33,9 @@ pub fn check_numbers(kernel: &Kernel) -> Result<()> {
 /// # Errors
 /// A row is wrong, or the page is out of date.
 pub fn check_page(update: bool) -> Result<()> {
-    let rows = table()?;
-    verdict(contradictions(&rows))?;
-    let page = page(&rows);
+    verdict(contradictions(CALLS))?;
+    let functions = fs::read_to_string(paths::repository().join(FUNCTIONS)).context(FUNCTIONS)?;
+    let page = page(CALLS, &files(&functions));
     let path = paths::repository().join(PAGE);
     if update {
         return fs::write(&path, page).context(PAGE);
@@ -107,30 +48,25 @@ pub fn check_page(update: bool) -> Result<()> {
     Ok(())
 }
 
-fn table() -> Result<Vec<Row>> {
-    let text = fs::read_to_string(paths::repository().join(TABLE)).context(TABLE)?;
-    Ok(rows(&text))
-}
-
 fn verdict(wrong: Vec<String>) -> Result<()> {
     ensure!(wrong.is_empty(), "{TABLE}: {}", wrong.join("; "));
     Ok(())
 }
 
-/// Reads `number name Route;` lines.
-fn rows(text: &str) -> Vec<Row> {
+/// Reads `name file::function;` lines. Returns the file of each name.
+fn files(text: &str) -> BTreeMap<&str, &str> {
     text.lines()
         .filter_map(|line| {
-            let (number, rest) = line
+            let (name, function) = line
                 .trim()
                 .strip_suffix(';')?
                 .split_once(char::is_whitespace)?;
-            let (name, route) = rest.trim_start().split_once(char::is_whitespace)?;
-            Some(Row {
-                number: number.parse().ok()?,
-                name: name.to_string(),
-                route: route.trim_start().to_string(),
-            })
+            let (file, function) = function.trim_start().split_once("::")?;
+            let is_word = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
+            [name, file, function]
+                .into_iter()
+                .all(is_word)
+                .then_some((name, file))
         })
         .collect()
 }
@@ -146,16 +82,12 @@ fn numbers(header: &str) -> BTreeMap<u64, String> {
         .collect()
 }
 
-/// What is wrong with the rows, whatever the kernel.
-fn contradictions(rows: &[Row]) -> Vec<String> {
-    let mut wrong: Vec<String> = Vec::new();
-    for row in rows {
-        if matches!(row.route.as_str(), "Delegate" | "ThreadState")
-            && NEVER_DELEGATED.contains(&row.name.as_str())
-        {
-            wrong.push(format!("{} must not be delegated as it is", row.name));
-        }
-    }
+/// What is wrong with the rows, whatever the kernel. The contract's own rows would not even compile.
+fn contradictions(rows: &[SystemCall]) -> Vec<String> {
+    let mut wrong: Vec<String> = rows
+        .iter()
+        .filter_map(|row| Some(format!("{} {}", row.name, row.contradiction()?)))
+        .collect();
     let numbers: BTreeSet<u64> = rows.iter().map(|row| row.number).collect();
     if rows.len() != numbers.len() {
         wrong.push("two rows for one number".into());
@@ -164,12 +96,12 @@ fn contradictions(rows: &[Row]) -> Vec<String> {
 }
 
 /// What of the kernel's numbers the rows lack or have wrong.
-fn compare(rows: &[Row], numbers: &BTreeMap<u64, String>) -> Vec<String> {
+fn compare(rows: &[SystemCall], numbers: &BTreeMap<u64, String>) -> Vec<String> {
     let mut wrong: Vec<String> = Vec::new();
-    let by_number: BTreeMap<u64, &Row> = rows.iter().map(|row| (row.number, row)).collect();
+    let by_number: BTreeMap<u64, &SystemCall> = rows.iter().map(|row| (row.number, row)).collect();
     for (number, name) in numbers {
         match by_number.get(number) {
-            Some(row) if row.name == *name => {}
+            Some(row) if row.name == name => {}
             Some(row) => wrong.push(format!("{number} is {name}, not {}", row.name)),
             None => wrong.push(format!("{number} {name} has no row")),
         }
@@ -184,13 +116,9 @@ fn compare(rows: &[Row], numbers: &BTreeMap<u64, String>) -> Vec<String> {
     wrong
 }
 
-fn page(rows: &[Row]) -> String {
-    let count = |prefix: &str| {
-        rows.iter()
-            .filter(|row| row.route.starts_with(prefix))
-            .count()
-    };
-    let delegated = count("Delegate") + count("ThreadState");
+fn page(rows: &[SystemCall], files: &BTreeMap<&str, &str>) -> String {
+    let count =
+        |is_meant: fn(&Route) -> bool| rows.iter().filter(|row| is_meant(&row.route)).count();
     let mut page = format!(
         "# System calls\n\n\
          Generated from `{TABLE}` by `cargo xtask check --update`; do not edit.\n\n\
@@ -199,71 +127,78 @@ fn page(rows: &[Row]) -> String {
          * **local**: done in the file named, below `cokernel/src/syscall/`\n\
          * **delegated**: performed by the calling thread's worker, with the very same arguments\n\
          * an error: always that one\n\n\
-         | number | name | where |\n|---|---|---|\n",
+         | number | name | where | why |\n|---|---|---|---|\n",
         rows.len(),
-        count("Local"),
-        delegated,
-        rows.len() - count("Local") - delegated,
+        count(|route| matches!(route, Route::Local)),
+        count(|route| matches!(route, Route::Delegated | Route::Inherited)),
+        count(|route| matches!(route, Route::Refused(_))),
     );
     for row in rows {
-        page += &format!(
-            "| {} | {} | {} |\n",
-            row.number,
-            row.name,
-            place(&row.route)
-        );
+        let (number, name, place) = (row.number, row.name, place(row, files));
+        page += &format!("| {number} | {name} | {place} | {} |\n", row.why);
     }
     page
 }
 
-fn place(route: &str) -> String {
-    let inside = |prefix: &str| route.strip_prefix(prefix)?.strip_suffix(')');
-    match (inside("Local("), inside("Refuse("), route) {
-        (Some(function), ..) => {
-            format!(
-                "local: `{}.rs`",
-                function.split("::").next().unwrap_or(function)
-            )
-        }
-        (_, Some(error), _) => error.to_string(),
-        (.., "Enosys") => "ENOSYS".into(),
-        (.., "Delegate") => "delegated".into(),
-        (.., "ThreadState") => "delegated; changes what new threads inherit".into(),
-        (.., other) => other.to_string(),
+fn place(row: &SystemCall, files: &BTreeMap<&str, &str>) -> String {
+    match row.route {
+        Route::Local => format!("local: `{}.rs`", files.get(row.name).unwrap_or(&"?")),
+        Route::Delegated => "delegated".into(),
+        Route::Inherited => "delegated; changes what new threads inherit".into(),
+        Route::Refused(error) => format!("{:?}", Errno::from_raw(error.into())),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ihk_ikc::syscalls::Class;
 
-    const GOOD: &str =
-        "    0   read   Delegate;\n    9 mmap Local(mmap::mmap);\n   471 x Enosys;\n let x = 3;\n";
+    const fn row(number: u64, name: &'static str, route: Route, class: Class) -> SystemCall {
+        SystemCall {
+            number,
+            name,
+            route,
+            why: "so",
+            class,
+        }
+    }
+
+    const GOOD: [SystemCall; 3] = [
+        row(0, "read", Route::Delegated, Class::DESCRIPTOR_FIRST),
+        row(9, "mmap", Route::Local, Class::OWN_MEMORY),
+        row(471, "x", Route::Refused(38), Class::NONE),
+    ];
 
     #[test]
     fn rows_are_read_and_other_lines_are_not() {
-        let rows = rows(GOOD);
-        assert_eq!(rows.len(), 3);
-        assert_eq!(rows[1].route, "Local(mmap::mmap)");
-        assert!(page(&rows).contains("| 9 | mmap | local: `mmap.rs` |"));
+        let files = files("    mmap   mapping::mmap;\n let x = a::b;\nuse core::x;\n  y z;\n");
+        assert_eq!(files.get("mmap"), Some(&"mapping"));
+        assert!(!files.contains_key("let") && !files.contains_key("y"));
+        let page = page(&GOOD, &files);
+        assert!(page.contains("| 0 | read | delegated | so |"));
+        assert!(page.contains("| 9 | mmap | local: `mapping.rs` | so |"));
+        assert!(page.contains("| 471 | x | ENOSYS | so |"));
     }
 
     #[test]
     fn missing_wrong_and_dangerous_rows_are_found() {
         let header = "#define __NR_read 0\n#define __NR_mmap 9\n#define __NR_x 471\n";
-        assert!(compare(&rows(GOOD), &numbers(header)).is_empty());
+        assert!(compare(&GOOD, &numbers(header)).is_empty());
         let more = format!("{header}#define __NR_y 472\n");
-        assert!(!compare(&rows(GOOD), &numbers(&more)).is_empty());
+        assert!(!compare(&GOOD, &numbers(&more)).is_empty());
         let older = header.replace("#define __NR_x 471\n", "");
-        assert!(compare(&rows(GOOD), &numbers(&older)).is_empty());
+        assert!(compare(&GOOD, &numbers(&older)).is_empty());
         let hole = format!("{older}#define __NR_z 480\n");
-        assert!(!compare(&rows(GOOD), &numbers(&hole)).is_empty());
+        assert!(!compare(&GOOD, &numbers(&hole)).is_empty());
         let other = header.replace("read", "write");
-        assert!(!compare(&rows(GOOD), &numbers(&other)).is_empty());
-        let dangerous = GOOD.replace("Local(mmap::mmap)", "Delegate");
-        assert!(!contradictions(&rows(&dangerous)).is_empty());
-        let twice = GOOD.replace("471", "9");
-        assert!(!contradictions(&rows(&twice)).is_empty());
-        assert!(contradictions(&rows(GOOD)).is_empty());
+        assert!(!compare(&GOOD, &numbers(&other)).is_empty());
+        let mut dangerous = GOOD;
+        dangerous[1].route = Route::Delegated;
+        assert!(!contradictions(&dangerous).is_empty());
+        let mut twice = GOOD;
+        twice[2].number = 9;
+        assert!(!contradictions(&twice).is_empty());
+        assert!(contradictions(&GOOD).is_empty());
     }
 }

@@ -16,7 +16,5 @@ pub mod op {
     pub const LOCK_PI2: u32 = 13;
 }
 
-/// Number of futex::futex(2).
-pub const SYS_FUTEX: u64 = 202;
 /// Wakes, and is woken, whatever the other side's bits are.
 pub const ALL: u32 = u32::MAX;

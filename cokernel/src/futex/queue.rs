@@ -6,12 +6,13 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use ihk_ikc::packet::ProcessHandle;
+use ihk_ikc::syscalls::number;
 
 use crate::arch::time::Deadline;
 use crate::arch::{relax, uaccess};
 use crate::delegate::forward;
 use crate::errno::{Errno, SyscallResult};
-use crate::futex::abi::{op, ALL, SYS_FUTEX};
+use crate::futex::abi::{op, ALL};
 use crate::futex::time::Limit;
 use crate::mm::{fault, mirror};
 use crate::sync::{SpinGuard, SpinLock};
@@ -356,7 +357,7 @@ pub fn wake_one(address: u64) {
         }
         Ok(Queue::Linux) => {
             // Nobody is there to hear of an error.
-            let _ = forward(SYS_FUTEX, [address, u64::from(op::WAKE), 1, 0, 0, 0]);
+            let _ = forward(number::futex, [address, u64::from(op::WAKE), 1, 0, 0, 0]);
         }
         Err(_) => {}
     }

@@ -3,10 +3,12 @@
 
 use core::sync::atomic::Ordering;
 
+use ihk_ikc::syscalls::number;
+
 use crate::arch::uaccess;
 use crate::delegate::forward;
 use crate::errno::Errno;
-use crate::futex::abi::{op, SYS_FUTEX};
+use crate::futex::abi::op;
 use crate::futex::pi::{self, OWNER, OWNER_DIED, WAITERS};
 use crate::futex::queue::{self, wake_one, Queue};
 use crate::task::current;
@@ -111,8 +113,10 @@ fn bequeath(address: u64) -> Result<(), Errno> {
     match queue::find(address, false)? {
         // A word of one process has no other name under which somebody could wait.
         Queue::Own(key) => pi::bequeath(key),
-        Queue::Linux => {
-            forward(SYS_FUTEX, [address, u64::from(op::UNLOCK_PI), 0, 0, 0, 0]).map(drop)
-        }
+        Queue::Linux => forward(
+            number::futex,
+            [address, u64::from(op::UNLOCK_PI), 0, 0, 0, 0],
+        )
+        .map(drop),
     }
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Time limits of futex calls, as CLOCK_MONOTONIC.
 
+use ihk_ikc::syscalls::number;
+
 use crate::arch::{time, UserFrame};
 use crate::delegate;
 use crate::errno::Errno;
 use crate::user_memory::read_words;
 
 const NS_PER_S: u64 = 1_000_000_000;
-/// Number of clock_gettime(2).
-const SYS_CLOCK_GETTIME: u64 = 228;
 /// Below the red zone of the function that made the call, room for a `struct timespec`.
 const SCRATCH_BELOW_STACK: u64 = 128 + 16;
 
@@ -75,6 +75,6 @@ fn nanoseconds([seconds, nanoseconds]: [u64; 2]) -> Result<u64, Errno> {
 /// Linux's CLOCK_REALTIME, by way of unused stack of the caller.
 fn real_now(frame: &UserFrame) -> Result<u64, Errno> {
     let scratch = frame.rsp.wrapping_sub(SCRATCH_BELOW_STACK) & !15;
-    delegate::forward(SYS_CLOCK_GETTIME, [0, scratch, 0, 0, 0, 0])?;
+    delegate::forward(number::clock_gettime, [0, scratch, 0, 0, 0, 0])?;
     nanoseconds(read_words(scratch)?)
 }

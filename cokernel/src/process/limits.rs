@@ -4,13 +4,12 @@
 
 use cokernel_logic::vma::{Attributes, Protection, Range};
 
+use ihk_ikc::syscalls::number;
+
 use crate::delegate;
 use crate::errno::Errno;
 use crate::task::process::Process;
 use crate::task::rlimit_numbers::{AS, DATA, MEMLOCK};
-
-/// Number of geteuid(2).
-const SYS_GETEUID: u64 = 107;
 
 /// The soft limit of `resource`.
 pub fn soft(process: &Process, resource: usize) -> u64 {
@@ -88,5 +87,5 @@ pub const fn at_mapping(errno: Errno) -> Errno {
 
 /// Whether the program is root, as far as limits go.
 pub fn is_root() -> bool {
-    delegate::ask(SYS_GETEUID, [0; 6]) == 0
+    delegate::ask(number::geteuid, [0; 6]) == 0
 }

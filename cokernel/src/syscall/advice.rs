@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use cokernel_logic::vma::Range;
 use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::syscalls::number;
 
 use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
@@ -14,10 +15,6 @@ use crate::task::current;
 use crate::task::process::Process;
 use crate::user_memory::{uint, write_bytes};
 
-/// Number of msync(2).
-const SYS_MSYNC: u64 = 26;
-/// Number of mincore(2).
-const SYS_MINCORE: u64 = 27;
 const MS_ASYNC: u32 = 1;
 const MS_INVALIDATE: u32 = 2;
 const MS_SYNC: u32 = 4;
@@ -41,7 +38,7 @@ pub fn mincore(frame: &mut UserFrame) -> SyscallResult {
         let place = vector + (part.range.start - range.start) / PAGE_BYTES;
         if mirror::is_mirrored(&part) {
             let args = [part.range.start, part.range.bytes(), place, 0, 0, 0];
-            mirror::ask(SYS_MINCORE, args)?;
+            mirror::ask(number::mincore, args)?;
         } else {
             tell_presence(process, part.range, place)?;
         }
@@ -91,7 +88,7 @@ pub fn msync(frame: &mut UserFrame) -> SyscallResult {
             0,
             0,
         ];
-        mirror::ask(SYS_MSYNC, args)?;
+        mirror::ask(number::msync, args)?;
     }
     if process.space.with(|inner| inner.areas.is_covered(range)) {
         Ok(0)

@@ -9,6 +9,7 @@ use core::sync::atomic::Ordering;
 
 use cokernel_logic::signals::SignalSet;
 use ihk_ikc::process::op;
+use ihk_ikc::syscalls::number;
 
 use crate::addr::USER_END;
 use crate::arch::UserFrame;
@@ -41,8 +42,6 @@ const KNOWN: u64 = clone_flags::VM
 /// Nobody traces here, and who shares an I/O context with whom cannot be seen.
 const MEANINGLESS: u64 = clone_flags::PTRACE | clone_flags::UNTRACED | clone_flags::IO;
 const SIGCHLD: u64 = 17;
-/// Number of pidfd_open(2).
-const SYS_PIDFD_OPEN: u64 = 434;
 
 /// What clone(2), fork(2) or vfork(2) is asked for when it makes a process.
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +122,7 @@ pub fn fork(frame: &UserFrame, args: &CloneArgs) -> SyscallResult {
 /// Has the proxy open a descriptor of its child `pid`, whose number goes to `address`. As with the id,
 /// the child exists whether or not this can be told.
 fn give_pidfd(pid: u32, address: u64) {
-    let fd = delegate::ask(SYS_PIDFD_OPEN, [u64::from(pid), 0, 0, 0, 0, 0]);
+    let fd = delegate::ask(number::pidfd_open, [u64::from(pid), 0, 0, 0, 0, 0]);
     if let Ok(fd) = u64::try_from(fd) {
         let _ = write_u32(address, uint(fd));
     }

@@ -3,10 +3,12 @@
 
 use alloc::vec::Vec;
 
+use ihk_ikc::syscalls::number;
+
 use crate::arch::UserFrame;
 use crate::delegate::forward;
 use crate::errno::{Errno, SyscallResult};
-use crate::futex::abi::{op, ALL, SYS_FUTEX};
+use crate::futex::abi::{op, ALL};
 use crate::futex::queue::{self, Key};
 use crate::futex::{pi, robust, several, time, wake_op};
 use crate::task::sched;
@@ -17,8 +19,6 @@ const OP_MASK: u32 = 0x7f;
 const PRIVATE: u32 = 128;
 /// Flag: absolute times are CLOCK_REALTIME's.
 const CLOCK_REALTIME: u32 = 256;
-/// Number of futex_waitv(2).
-const SYS_FUTEX_WAITV: u64 = 449;
 /// Most words of one call of futex_waitv(2).
 const MOST_WORDS: u32 = 128;
 /// `CLOCK_REALTIME`, as an argument of futex_waitv(2).
@@ -39,7 +39,7 @@ pub fn futex(frame: &mut UserFrame) -> SyscallResult {
     let uses_second = matches!(command, op::REQUEUE | op::CMP_REQUEUE | op::WAKE_OP);
     let queue::Queue::Own(key) = queue::find(address, private)? else {
         robust::tell_linux(sched::current());
-        return forward(SYS_FUTEX, frame.args());
+        return forward(number::futex, frame.args());
     };
     let second = if uses_second {
         own(second, private)?
@@ -108,7 +108,7 @@ pub fn waitv(frame: &mut UserFrame) -> SyscallResult {
         }
     }
     match words.len() {
-        0 => forward(SYS_FUTEX_WAITV, frame.args()),
+        0 => forward(number::futex_waitv, frame.args()),
         found if found == count as usize => several::wait(&words, limit),
         _ => Err(Errno::EINVAL),
     }

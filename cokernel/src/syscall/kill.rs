@@ -4,6 +4,8 @@
 
 use cokernel_logic::signals::SIGNALS;
 
+use ihk_ikc::syscalls::number;
+
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
@@ -15,8 +17,6 @@ use crate::user_memory::{int, read_words, uint};
 
 /// `si_code` of kill(2).
 const SI_USER: i32 = 0;
-/// Number of getuid(2).
-const SYS_GETUID: u64 = 102;
 
 /// kill(2).
 pub fn kill(frame: &mut UserFrame) -> SyscallResult {
@@ -118,7 +118,7 @@ fn checked(signal: u64) -> Result<Option<u32>, Errno> {
 }
 
 fn from_us(signal: u32, code: i32, pid: i32) -> Info {
-    let uid = delegate::ask(SYS_GETUID, [0; 6]).unsigned_abs();
+    let uid = delegate::ask(number::getuid, [0; 6]).unsigned_abs();
     Info {
         signal,
         errno: 0,

@@ -4,6 +4,8 @@
 
 use cokernel_logic::signals::SignalSet;
 
+use ihk_ikc::syscalls::number;
+
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
@@ -11,13 +13,6 @@ use crate::process::signal::proxy_mask;
 use crate::syscall::sigaction::SET_BYTES;
 use crate::task::{current, sched};
 use crate::user_memory::read_words;
-
-/// Linux's numbers of calls.
-const SYS_POLL: u64 = 7;
-const SYS_EPOLL_WAIT: u64 = 232;
-const SYS_PPOLL: u64 = 271;
-const SYS_EPOLL_PWAIT: u64 = 281;
-const SYS_EPOLL_PWAIT2: u64 = 441;
 
 /// pselect6(2): the last argument points to the mask's address and size.
 pub fn pselect6(frame: &mut UserFrame) -> SyscallResult {
@@ -88,9 +83,9 @@ fn look_once(number: u64, [first, second, third, ..]: [u64; 6], mask: SignalSet)
     let signals = &sched::current().data.signals;
     signals.put_mask_back();
     let ready = match number {
-        SYS_PPOLL => delegate::forward(SYS_POLL, [first, second, 0, 0, 0, 0])?,
-        SYS_EPOLL_PWAIT | SYS_EPOLL_PWAIT2 => {
-            delegate::forward(SYS_EPOLL_WAIT, [first, second, third, 0, 0, 0])?
+        number::ppoll => delegate::forward(number::poll, [first, second, 0, 0, 0, 0])?,
+        number::epoll_pwait | number::epoll_pwait2 => {
+            delegate::forward(number::epoll_wait, [first, second, third, 0, 0, 0])?
         }
         _ => 0,
     };

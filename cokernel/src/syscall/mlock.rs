@@ -3,6 +3,8 @@
 
 use cokernel_logic::vma::{Attributes, Kind, Range};
 
+use ihk_ikc::syscalls::number;
+
 use crate::addr::{page_down, page_up};
 use crate::arch::UserFrame;
 use crate::aspace::space::LockNew;
@@ -14,10 +16,6 @@ use crate::task::current;
 use crate::task::process::Process;
 use crate::user_memory::uint;
 
-/// Number of mlock(2).
-const SYS_MLOCK: u64 = 149;
-/// Number of munlock(2).
-const SYS_MUNLOCK: u64 = 150;
 /// `MLOCK_ONFAULT`.
 const ONFAULT: u32 = 1;
 const MCL_CURRENT: u32 = 1;
@@ -46,7 +44,7 @@ pub fn munlock(frame: &mut UserFrame) -> SyscallResult {
     for part in mirror::parts(&process.space, range) {
         // Linux's own limit was the program's when it began; what counts is kept here.
         let _ = mirror::ask(
-            SYS_MUNLOCK,
+            number::munlock,
             [part.range.start, part.range.bytes(), 0, 0, 0, 0],
         );
     }
@@ -167,7 +165,7 @@ fn fill_locked(process: &Process, range: Range) -> Result<(), Errno> {
         }
         let filled = if mirror::is_mirrored(&part) {
             let args = [part.range.start, part.range.bytes(), 0, 0, 0, 0];
-            mirror::ask(SYS_MLOCK, args).map(drop)
+            mirror::ask(number::mlock, args).map(drop)
         } else {
             let write = what.protection.write && !what.shared;
             madvise::fill(process, part.range, write)

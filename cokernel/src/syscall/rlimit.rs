@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use ihk_ikc::process::op;
+use ihk_ikc::syscalls::number;
 
 use crate::arch::UserFrame;
 use crate::delegate;
@@ -14,9 +15,6 @@ use crate::task::current;
 use crate::task::process::{self, Process};
 use crate::task::rlimit_numbers::{AS, CPU, DATA, MEMLOCK, STACK};
 use crate::user_memory::{int, read_words, write_words};
-
-/// Number of prlimit64(2).
-const SYS_PRLIMIT64: u64 = 302;
 
 /// getrlimit(2).
 pub fn getrlimit(frame: &mut UserFrame) -> SyscallResult {
@@ -48,12 +46,12 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
     }
     let target = kept.and_then(|number| Some((number, whose(int(pid))?)));
     let Some((number, process)) = target else {
-        return delegate::forward(SYS_PRLIMIT64, [pid, resource, new, old, 0, 0]);
+        return delegate::forward(number::prlimit64, [pid, resource, new, old, 0, 0]);
     };
     let is_own = Arc::ptr_eq(&process, current::process());
     if !is_own {
         // Whether the caller may look at the other one, and change it, Linux says of their proxies.
-        delegate::forward(SYS_PRLIMIT64, [pid, resource, 0, 0, 0, 0])?;
+        delegate::forward(number::prlimit64, [pid, resource, 0, 0, 0, 0])?;
     }
     let wanted = match new {
         0 => None,
@@ -84,7 +82,7 @@ fn limit_cpu(pid: u64, new: u64, old: u64) -> SyscallResult {
     if whose(int(pid)).is_some_and(|process| raises(&process)) && !limits::is_root() {
         return Err(Errno::EPERM);
     }
-    delegate::forward(SYS_PRLIMIT64, [pid, CPU as u64, new, old, 0, 0])?;
+    delegate::forward(number::prlimit64, [pid, CPU as u64, new, old, 0, 0])?;
     if let Some(process) = whose(int(pid)) {
         process.limits.lock()[CPU] = wanted;
         cpu_limits::limit(&process, wanted);

@@ -4,6 +4,7 @@
 use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
+use ihk_ikc::syscalls::number;
 
 use crate::addr::{is_page_aligned, page_down};
 use crate::arch::UserFrame;
@@ -19,8 +20,6 @@ const SHM_RDONLY: u32 = 0o10_000;
 const SHM_RND: u32 = 0o20_000;
 const SHM_REMAP: u32 = 0o40_000;
 const SHM_EXEC: u32 = 0o100_000;
-/// Number of shmdt(2).
-const SYS_SHMDT: u64 = 67;
 
 /// shmat(2).
 pub fn shmat(frame: &mut UserFrame) -> SyscallResult {
@@ -101,7 +100,7 @@ pub fn shmdt(frame: &mut UserFrame) -> SyscallResult {
         .space
         .with(|inner| inner.attached.remove(&start))
         .ok_or(Errno::EINVAL)?;
-    mirror::ask(SYS_SHMDT, [start, 0, 0, 0, 0, 0])?;
+    mirror::ask(number::shmdt, [start, 0, 0, 0, 0, 0])?;
     let range = Range::new(start, bytes.max(PAGE_BYTES)).ok_or(Errno::EINVAL)?;
     for part in mirror::parts(&process.space, range) {
         // Other things may have been mapped over it in part.

@@ -7,10 +7,10 @@
 //! | [`control`] | one page group per instance: status, usage, doorbell targets |
 //! | [`kmsg`] | the co-kernel's log |
 //! | [`ring`], [`packet`], [`channel`] | inter-kernel communication (IKC): control messages |
+//! | [`syscalls`] | where each system call is done, why there, and what else is known about it |
 //! | [`slot`] | the delegation slot: the hot path of a delegated system call |
 //! | [`process`] | what mcexec says of a program, what a worker is asked beyond system calls |
 //! | [`queue`] | calls that an app leaves in its own memory for servers of the proxy |
-//! | [`delegable`] | which system calls may be left there |
 //! | [`exposed`] | which frames Linux may have mapped |
 //! | [`page_table`] | page tables: the co-kernel's, that mcctrl reads, and those its CPUs start on |
 //! | [`view`] | what the co-kernel tells of processes and of itself |
@@ -24,7 +24,6 @@ pub mod atomic;
 pub mod boot;
 pub mod channel;
 pub mod control;
-pub mod delegable;
 pub mod exposed;
 pub mod kmsg;
 pub mod layout;
@@ -34,6 +33,7 @@ pub mod process;
 pub mod queue;
 pub mod ring;
 pub mod slot;
+pub mod syscalls;
 pub mod uapi;
 pub mod view;
 

@@ -178,14 +178,6 @@ pub mod op {
     pub const BOUNCE: u64 = BASE + 7;
     /// Answer to [`BOUNCE`] of a proxy that does not want it.
     pub const NOT_BOUNCED: i64 = i64::MIN;
-    /// Linux's number of a call that may be bounced.
-    pub const READ: u64 = 0;
-    /// As [`READ`].
-    pub const WRITE: u64 = 1;
-    /// As [`READ`].
-    pub const PREAD64: u64 = 17;
-    /// As [`READ`].
-    pub const PWRITE64: u64 = 18;
     /// Start a worker for slot `args[0]`, which inherits from this one; the answer is its thread
     /// id. Then, without making anybody wait, start one for each of the slots in `args[1..]` that
     /// is not 0.

@@ -5,6 +5,7 @@
 
 use std::os::fd::RawFd;
 
+use ihk_ikc::syscalls::{self, Class};
 use nix::libc;
 
 use super::raw::raw;
@@ -17,7 +18,8 @@ pub(crate) const EBADF: i64 = -(libc::EBADF as i64);
 /// half of the word only.
 #[must_use]
 pub(crate) fn is_ours(call: libc::c_long, argument: u64) -> bool {
-    descriptor(argument) == device::descriptor() && takes_descriptor_first(call)
+    let class = || syscalls::class(call.cast_unsigned());
+    descriptor(argument) == device::descriptor() && class().has(Class::DESCRIPTOR_FIRST)
 }
 
 fn descriptor(argument: u64) -> RawFd {
@@ -27,46 +29,6 @@ fn descriptor(argument: u64) -> RawFd {
     )]
     let number = argument as u32;
     number.cast_signed()
-}
-
-/// Returns whether the first argument of `call` is a descriptor that must be open.
-fn takes_descriptor_first(call: libc::c_long) -> bool {
-    /// New in Linux 7.3; before, Linux refuses it as any unknown number.
-    const SYS_FCHROOT: libc::c_long = 472;
-    matches!(
-        call,
-        libc::SYS_read
-            | libc::SYS_write
-            | libc::SYS_close
-            | libc::SYS_fstat
-            | libc::SYS_lseek
-            | libc::SYS_ioctl
-            | libc::SYS_pread64
-            | libc::SYS_pwrite64
-            | libc::SYS_readv
-            | libc::SYS_writev
-            | libc::SYS_preadv
-            | libc::SYS_pwritev
-            | libc::SYS_preadv2
-            | libc::SYS_pwritev2
-            | libc::SYS_dup
-            | libc::SYS_fcntl
-            | libc::SYS_flock
-            | libc::SYS_fsync
-            | libc::SYS_fdatasync
-            | libc::SYS_ftruncate
-            | libc::SYS_fchdir
-            | libc::SYS_fchmod
-            | libc::SYS_fchown
-            | libc::SYS_fstatfs
-            | libc::SYS_getdents
-            | libc::SYS_fallocate
-            | libc::SYS_fgetxattr
-            | libc::SYS_fsetxattr
-            | libc::SYS_flistxattr
-            | libc::SYS_fremovexattr
-            | SYS_FCHROOT
-    )
 }
 
 /// Performs `close_range` and leaves our descriptor open.

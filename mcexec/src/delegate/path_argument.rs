@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use ihk_ikc::syscalls::Class;
 use nix::libc;
 
 use crate::window;
@@ -27,11 +28,11 @@ pub(crate) struct PathArgument {
 }
 
 impl PathArgument {
-    /// Reads the path that `call` with `args` looks up. Returns `None` if the call looks up no
-    /// path, or if there is no memory at the path's address.
+    /// Reads the path that a call of `class` with `args` looks up. Returns `None` if it looks up no
+    /// path of interest, or if there is no memory at the path's address.
     #[must_use]
-    pub(crate) fn of(call: libc::c_long, args: &[u64; 6]) -> Option<Self> {
-        let (directory, index) = indices(call)?;
+    pub(crate) fn of(class: Class, args: &[u64; 6]) -> Option<Self> {
+        let (directory, index) = indices(class)?;
         let here = i64::from(libc::AT_FDCWD).cast_unsigned();
         let mut argument = Self {
             index,
@@ -67,24 +68,14 @@ impl PathArgument {
     }
 }
 
-/// Returns the indices of those arguments of `call` that are the directory's descriptor, if there
-/// is one, and the path.
-const fn indices(call: libc::c_long) -> Option<(Option<usize>, usize)> {
-    match call {
-        libc::SYS_open
-        | libc::SYS_stat
-        | libc::SYS_lstat
-        | libc::SYS_access
-        | libc::SYS_readlink
-        | libc::SYS_statfs
-        | libc::SYS_chdir => Some((None, 0)),
-        libc::SYS_openat
-        | libc::SYS_openat2
-        | libc::SYS_newfstatat
-        | libc::SYS_statx
-        | libc::SYS_faccessat
-        | libc::SYS_faccessat2
-        | libc::SYS_readlinkat => Some((Some(0), 1)),
-        _ => None,
+/// Returns the indices of those arguments of a call of `class` that are the directory's descriptor,
+/// if there is one, and the path.
+const fn indices(class: Class) -> Option<(Option<usize>, usize)> {
+    if class.has(Class::PATH_FIRST) {
+        Some((None, 0))
+    } else if class.has(Class::PATH_AT) {
+        Some((Some(0), 1))
+    } else {
+        None
     }
 }

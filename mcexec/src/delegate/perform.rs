@@ -6,6 +6,7 @@
 
 use ihk_ikc::process::op;
 use ihk_ikc::slot::Request;
+use ihk_ikc::syscalls::{self, Class};
 use nix::libc;
 
 use super::path_argument::PathArgument;
@@ -35,8 +36,8 @@ fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6
     let buffer = own_slot()
         .and_then(|index| window::bounce_address(program.slots, index as usize, at, bytes));
     let call = i64::try_from(number).ok().filter(|_| {
-        let known = [op::READ, op::WRITE, op::PREAD64, op::PWRITE64];
-        known.contains(&number) && !transport::is_chosen()
+        let moves_buffer = Class::FILLS_BUFFER.and(Class::TAKES_BUFFER);
+        syscalls::class(number).has(moves_buffer) && !transport::is_chosen()
     });
     match (buffer, call) {
         (Some(buffer), Some(call)) => {
@@ -47,7 +48,8 @@ fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6
 }
 
 fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
-    if let Some(argument) = PathArgument::of(call, &args) {
+    let class = syscalls::class(call.cast_unsigned());
+    if let Some(argument) = PathArgument::of(class, &args) {
         return path_call(program, call, args, &argument);
     }
     match call {
@@ -57,12 +59,12 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
         libc::SYS_getdents64 => directory::entries(args),
         libc::SYS_sysinfo => procfs::system_information(args),
         libc::SYS_fchdir => change_directory(call, args),
-        _ if changes_identity(call) => {
+        _ if class.has(Class::IDENTITY) => {
             let result = raw(call, args);
             queue_server::note_identity();
             result
         }
-        _ if acts_on_proxy(call) => ENOSYS,
+        _ if class.has(Class::HARMS_PROXY) => ENOSYS,
         _ if own_descriptors::is_ours(call, args[0]) => own_descriptors::EBADF,
         _ => raw(call, args),
     }
@@ -126,51 +128,4 @@ fn read_again(call: libc::c_long, args: [u64; 6]) -> i64 {
         snapshot::renew(fd);
     }
     result
-}
-
-/// Returns whether the call changes who the thread is to Linux.
-fn changes_identity(call: libc::c_long) -> bool {
-    matches!(
-        call,
-        libc::SYS_setuid
-            | libc::SYS_setgid
-            | libc::SYS_setreuid
-            | libc::SYS_setregid
-            | libc::SYS_setresuid
-            | libc::SYS_setresgid
-            | libc::SYS_setgroups
-    )
-}
-
-/// Returns whether the object of the call is the calling thread or address space. Performed here,
-/// such a call would act on mcexec. The co-kernel delegates none of them, and one that is asked for
-/// nevertheless harms nothing.
-fn acts_on_proxy(call: libc::c_long) -> bool {
-    matches!(
-        call,
-        libc::SYS_clone
-            | libc::SYS_clone3
-            | libc::SYS_fork
-            | libc::SYS_vfork
-            | libc::SYS_execve
-            | libc::SYS_execveat
-            | libc::SYS_exit
-            | libc::SYS_exit_group
-            | libc::SYS_mmap
-            | libc::SYS_munmap
-            | libc::SYS_mremap
-            | libc::SYS_mprotect
-            | libc::SYS_madvise
-            | libc::SYS_brk
-            | libc::SYS_arch_prctl
-            | libc::SYS_rt_sigaction
-            | libc::SYS_rt_sigprocmask
-            | libc::SYS_rt_sigreturn
-            | libc::SYS_sigaltstack
-            | libc::SYS_set_robust_list
-            | libc::SYS_set_tid_address
-            | libc::SYS_rseq
-            | libc::SYS_seccomp
-            | libc::SYS_userfaultfd
-    )
 }

@@ -20,11 +20,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use ihk_ikc::delegable::is_delegable;
 use ihk_ikc::layout::WINDOW_END;
 use ihk_ikc::process::{serve as answer, ServerRecord};
 use ihk_ikc::queue::{bytes_of, is_possible, Header, Queue, FUNCTION, MAGIC};
 use ihk_ikc::slot::Request;
+use ihk_ikc::syscalls::is_delegable;
 use mckernel::memory;
 use mckernel::serve::{serve as serve_queue, Server};
 use nix::errno::Errno;

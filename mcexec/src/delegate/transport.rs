@@ -7,6 +7,7 @@
 use std::sync::OnceLock;
 
 use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::syscalls::{self, Class};
 use nix::errno::Errno;
 use nix::libc;
 
@@ -41,7 +42,7 @@ pub(super) fn is_chosen() -> bool {
 #[cold]
 pub(super) fn carry(call: libc::c_long, args: [u64; 6]) -> Option<i64> {
     let (transport, window) = CHOSEN.get()?;
-    let reads = matches!(call, libc::SYS_read | libc::SYS_pread64);
+    let reads = syscalls::class(call.cast_unsigned()).has(Class::FILLS_BUFFER);
     match transport {
         Transport::Before if reads => {
             let first = args[1] & !(PAGE_BYTES - 1);

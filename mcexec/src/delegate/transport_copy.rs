@@ -4,7 +4,8 @@
 //! They travel through memory of mcexec's, and mcctrl copies them from or to the program's frames,
 //! which are not mapped.
 //!
-//! This is done with the data of `read`, `write`, `pread64`, `pwrite64` and of those ioctls whose
+//! This is done with the data of `read`, `write`, `pread64`, `pwrite64` (the contract says which calls
+//! fill or take a buffer) and of those ioctls whose
 //! argument is known to be plain data of a known length. All other calls are made as they are. So
 //! is a call whose buffer mcctrl cannot copy as a whole, because it is not there yet, shared with a
 //! forked process, mirrored, or wrong: Linux's own copy then finds the pages, or the error.
@@ -12,6 +13,7 @@
 use std::cell::RefCell;
 
 use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::syscalls::{self, Class};
 use ihk_ikc::uapi::copy;
 use nix::libc;
 
@@ -84,14 +86,16 @@ impl Data {
     /// Returns the data of `call`, if they are copied.
     fn of(call: libc::c_long, args: &[u64; 6]) -> Option<Self> {
         use Direction::{FromProgram, ToProgram};
-        let (index, bytes, direction) = match call {
-            libc::SYS_read | libc::SYS_pread64 => (1, args[2], ToProgram),
-            libc::SYS_write | libc::SYS_pwrite64 => (1, args[2], FromProgram),
-            libc::SYS_ioctl => {
-                let (bytes, direction) = argument_of(args[1])?;
-                (2, bytes, direction)
-            }
-            _ => return None,
+        let class = syscalls::class(call.cast_unsigned());
+        let (index, bytes, direction) = if class.has(Class::FILLS_BUFFER) {
+            (1, args[2], ToProgram)
+        } else if class.has(Class::TAKES_BUFFER) {
+            (1, args[2], FromProgram)
+        } else if call == libc::SYS_ioctl {
+            let (bytes, direction) = argument_of(args[1])?;
+            (2, bytes, direction)
+        } else {
+            return None;
         };
         // Longer ones travel by the usual transport.
         (1..=copy::MOST_BYTES).contains(&bytes).then_some(Self {

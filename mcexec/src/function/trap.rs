@@ -14,7 +14,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ihk_ikc::delegable::is_delegable;
+use ihk_ikc::syscalls::{self, is_delegable, Class};
 use nix::errno::Errno;
 use nix::libc;
 
@@ -266,42 +266,12 @@ fn system_call(head: &Head, registers: &mut [libc::greg_t; 23]) {
     } else if number == libc::SYS_exit.cast_unsigned() {
         // The function would never return, and its server neither.
         die(libc::SIGABRT)
-    } else if is_refused(number) {
+    } else if syscalls::class(number).has(Class::NOT_IN_FUNCTIONS) {
         -i64::from(libc::ENOSYS)
     } else {
         head.caller.pass_on(number, args)
     };
     registers[libc::REG_RAX as usize] = result;
-}
-
-/// Returns whether no function may make the call: it would end or double the runner's thread
-/// instead of the program's, or leave the frame that it is made from.
-fn is_refused(number: u64) -> bool {
-    matches!(
-        number.cast_signed(),
-        libc::SYS_clone
-            | libc::SYS_clone3
-            | libc::SYS_fork
-            | libc::SYS_vfork
-            | libc::SYS_execve
-            | libc::SYS_execveat
-            | libc::SYS_rt_sigreturn
-            | libc::SYS_sigaltstack
-            | libc::SYS_arch_prctl
-            | libc::SYS_setuid
-            | libc::SYS_setgid
-            | libc::SYS_setreuid
-            | libc::SYS_setregid
-            | libc::SYS_setgroups
-            | libc::SYS_setresuid
-            | libc::SYS_setresgid
-            | libc::SYS_setfsuid
-            | libc::SYS_setfsgid
-            | libc::SYS_capset
-            | libc::SYS_unshare
-            | libc::SYS_setns
-            | libc::SYS_landlock_restrict_self
-    )
 }
 
 /// Handles an instruction that could not be fetched. Returns whether it can be fetched now.

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 use cokernel_logic::signals::number::{SIGSEGV, SIGSTOP};
 use cokernel_logic::signals::{default_action, leaves_core, DefaultAction, SignalSet};
 use ihk_ikc::process::op;
+use ihk_ikc::syscalls::number;
 
 use crate::arch::UserFrame;
 use crate::delegate;
@@ -18,9 +19,6 @@ use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::signal::{flag, send, Action, Info, DEFAULT_HANDLER, IGNORE_HANDLER, SI_KERNEL};
 use crate::task::thread::Thread;
-
-/// Number of kill(2).
-const SYS_KILL: u64 = 62;
 
 /// The current thread's own instruction caused `signal`. It cannot be ignored or put off.
 pub fn raise_fault(signal: u32, code: i32, address: u64) {
@@ -110,7 +108,7 @@ fn default(process: &Process, frame: &UserFrame, info: &Info) {
                 info.signal
             };
             let pid = u64::from_ne_bytes(i64::from(process.pid).to_ne_bytes());
-            delegate::call_directly(SYS_KILL, [pid, u64::from(signal), 0, 0, 0, 0]);
+            delegate::call_directly(number::kill, [pid, u64::from(signal), 0, 0, 0, 0]);
         }
         DefaultAction::Terminate => die(process, frame, info),
     }
