@@ -124,6 +124,16 @@ pub struct SystemCall {
 }
 
 impl SystemCall {
+    /// Returns the place of the call in a list by number.
+    #[must_use]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "both sides have 64-bit addresses"
+    )]
+    pub const fn index(&self) -> usize {
+        self.number as usize
+    }
+
     /// Returns what is wrong with the row in itself, if anything is.
     #[must_use]
     pub const fn contradiction(&self) -> Option<&'static str> {
@@ -143,7 +153,7 @@ impl SystemCall {
 }
 
 /// One more than the highest number.
-pub const NUMBERS: usize = CALLS[CALLS.len() - 1].number as usize + 1;
+pub const NUMBERS: usize = CALLS[CALLS.len() - 1].index() + 1;
 
 /// What is known about each number. A number without a row has no class.
 static BY_NUMBER: [Class; NUMBERS] = {
@@ -156,7 +166,7 @@ static BY_NUMBER: [Class; NUMBERS] = {
             index == 0 || CALLS[index - 1].number < call.number,
             "rows by ascending number"
         );
-        classes[call.number as usize] = match call.route {
+        classes[call.index()] = match call.route {
             Route::Delegated => call.class.and(Class::DELEGATED),
             _ => call.class,
         };

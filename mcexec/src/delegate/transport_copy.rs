@@ -4,8 +4,7 @@
 //! They travel through memory of mcexec's, and mcctrl copies them from or to the program's frames,
 //! which are not mapped.
 //!
-//! This is done with the data of `read`, `write`, `pread64`, `pwrite64` (the contract says which calls
-//! fill or take a buffer) and of those ioctls whose
+//! This is done with the data of `read`, `write`, `pread64`, `pwrite64` and of those ioctls whose
 //! argument is known to be plain data of a known length. All other calls are made as they are. So
 //! is a call whose buffer mcctrl cannot copy as a whole, because it is not there yet, shared with a
 //! forked process, mirrored, or wrong: Linux's own copy then finds the pages, or the error.
