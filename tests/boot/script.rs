@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Scripts of `tests/scripts`: one run, many reports, each looked up by a test of its own.
+//! Scripts: one run, many reports, each looked up by a test of its own.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use tests::{attempt, attempt_in_turn, unwanted_lines, with_scripts, Examine, Out
 pub(crate) struct Reports(Result<Outcome, String>);
 
 impl Reports {
-    /// Runs `scripts/NAME.py ARGUMENTS…`, with the tables of `tests/` beside `scripts/`: in its turn on the machine that
+    /// Runs `scripts/NAME.py ARGUMENTS…`, with the tables beside `scripts/`: in its turn on the machine that
     /// scripts share if [`linux_only`] describes it, else on one of its own.
     pub(crate) fn of(options: VmOptions, name: &str, arguments: &[&str]) -> Self {
         let patient = VmOptions {

@@ -13,7 +13,7 @@ pub use turns::attempt_in_turn;
 use xtask::vm::Machine;
 pub use xtask::vm::{Outcome, VmOptions};
 
-/// Where the programs of `tests/guest` lie in the guest.
+/// Where the guest programs of the themes lie in the guest.
 pub const PROGRAMS: &str = "/usr/local/lib/mckernel-tests";
 
 /// Words that must not appear in a new line of Linux's messages.
@@ -78,14 +78,31 @@ pub fn linux_only() -> VmOptions {
     }
 }
 
-/// The same machine with `tests/scripts` and its tables in the folder where commands start.
+/// The same machine with the scripts of all themes in `scripts`, and their tables beside it, in the folder where commands
+/// start.
+///
+/// # Panics
+/// The folders cannot be read.
 #[must_use]
 pub fn with_scripts(options: VmOptions) -> VmOptions {
-    let here = env!("CARGO_MANIFEST_DIR");
-    let files = ["scripts", "commands.txt", "bad_input.txt", "stress-ng.txt"];
-    let copy = files.map(|file| format!("{here}/{file}:/root/{file}").into());
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let themes = std::fs::read_dir(here).expect("themes").flatten();
+    let mut files: Vec<PathBuf> = themes
+        .flat_map(|theme| std::fs::read_dir(theme.path()).into_iter().flatten())
+        .filter_map(|file| Some(file.ok()?.path()))
+        .collect();
+    files.sort();
+    let copy = files.iter().filter_map(|file| {
+        let place = match file.extension()?.to_str()? {
+            "py" | "sh" => "/root/scripts",
+            "txt" => "/root",
+            _ => return None,
+        };
+        let name = file.file_name()?.to_string_lossy();
+        Some(format!("{}:{place}/{name}", file.display()).into())
+    });
     VmOptions {
-        copy: copy.into(),
+        copy: copy.collect(),
         ..options
     }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The guest programs of the tests: one file of `tests/guest` each.
+//! The guest programs of the tests: one C file each, in the folders of `tests` beside the claims about them.
 //!
-//! The name says how C is linked: `x.static.c` static, `x.pie.c` static and position-independent, `x.c` dynamic. C is
-//! compiled in the build root, whose C library is the guest's own; Rust is always static.
+//! The name says how it is linked: `x.static.c` static, `x.pie.c` static and position-independent, `x.c` dynamic. It is
+//! compiled in the build root, whose C library is the guest's own.
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,64 +15,69 @@ use crate::paths;
 use crate::setup::{buildroot, cache, chroot::Chroot};
 use crate::ui;
 
-/// What the C programs share.
+/// What the programs share, in [`HEADERS_FOLDER`].
 const HEADERS: [&str; 3] = ["claims.h", "faults.h", "measure.h"];
+/// The headers' folder below `tests`.
+const HEADERS_FOLDER: &str = "lib";
 /// A program that includes this is linked with the library.
 const LIBRARY_HEADER: &str = "mckernel.h";
 const PLACE: &str = "usr/local/lib/mckernel-tests";
 const C_FLAGS: [&str; 4] = ["-O2", "-g", "-Wall", "-pthread"];
-const RUST_FLAGS: [&str; 6] = [
-    "--edition=2021",
-    "-Copt-level=2",
-    "-Ctarget-feature=+crt-static",
-    "-Crelocation-model=pie",
-    "-Dwarnings",
-    "-g",
-];
 
 /// Builds the programs whose source has changed.
 ///
 /// # Errors
 /// One does not compile.
 pub fn build() -> Result<()> {
-    let sources = paths::repository().join("tests/guest");
-    let Ok(entries) = fs::read_dir(&sources) else {
-        return Ok(());
-    };
     let built = paths::target().join("test-programs");
     fs::create_dir_all(&built)?;
     let build_root = buildroot::prepare()?;
-    for entry in entries {
-        let source = entry?.path();
-        let name = source
-            .file_name()
-            .context("file name")?
-            .to_string_lossy()
-            .into_owned();
-        if let Some(program) = program_name(&name) {
-            compile(&build_root, &source, &name, &built.join(program))?;
-            let inside = format!("{PLACE}/{program}");
-            output::install(&built.join(program), &paths::guest_overlay(), &inside)?;
-        }
+    for (program, source) in sources(&tests())? {
+        compile(&build_root, &source, &built.join(&program))?;
+        let inside = format!("{PLACE}/{program}");
+        output::install(&built.join(&program), &paths::guest_overlay(), &inside)?;
     }
     Ok(())
 }
 
-/// `hello` for `hello.c`, `hello.static.c` and `hello.rs`; nothing for other files.
-fn program_name(file: &str) -> Option<&str> {
-    let stem = file
-        .strip_suffix(".c")
-        .or_else(|| file.strip_suffix(".rs"))?;
-    Some(
-        stem.strip_suffix(".static")
-            .or_else(|| stem.strip_suffix(".pie"))
-            .unwrap_or(stem),
-    )
+fn tests() -> PathBuf {
+    paths::repository().join("tests")
 }
 
-fn compile(build_root: &Path, source: &Path, name: &str, program: &Path) -> Result<()> {
-    let text = fs::read_to_string(source)?;
-    let headers = HEADERS.map(|header| fs::read_to_string(source.with_file_name(header)));
+/// The sources of all programs, relative to `tests`, by the programs' names.
+fn sources(tests: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let mut found = BTreeMap::new();
+    for theme in fs::read_dir(tests).context("tests")? {
+        let theme = theme?;
+        if !theme.file_type()?.is_dir() {
+            continue;
+        }
+        for source in fs::read_dir(theme.path())? {
+            let file = source?.file_name();
+            if let Some(program) = file.to_str().and_then(program_name) {
+                let source = Path::new(&theme.file_name()).join(&file);
+                let before = found.insert(program.to_string(), source);
+                ensure!(before.is_none(), "two programs are called {program}");
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The stem of a program's file without what says how it is linked: `x` of `x.c`, `x.static.c` and `x.pie.c`.
+fn program_name(file: &str) -> Option<&str> {
+    let stem = file.strip_suffix(".c")?;
+    let linked = stem
+        .strip_suffix(".static")
+        .or_else(|| stem.strip_suffix(".pie"));
+    Some(linked.unwrap_or(stem))
+}
+
+fn compile(build_root: &Path, source: &Path, program: &Path) -> Result<()> {
+    let name = source.to_string_lossy();
+    let text = fs::read_to_string(tests().join(source))?;
+    let folder = tests().join(HEADERS_FOLDER);
+    let headers = HEADERS.map(|header| fs::read_to_string(folder.join(header)));
     let headers = headers.into_iter().collect::<Result<String, _>>()?;
     let root = build_root.to_string_lossy();
     let library = if text.contains(LIBRARY_HEADER) {
@@ -79,25 +85,13 @@ fn compile(build_root: &Path, source: &Path, name: &str, program: &Path) -> Resu
     } else {
         String::new()
     };
-    let key = cache::key(&[
-        name,
-        &text,
-        &headers,
-        &library,
-        &root,
-        &C_FLAGS.concat(),
-        &RUST_FLAGS.concat(),
-    ]);
+    let key = cache::key(&[&name, &text, &headers, &library, &root, &C_FLAGS.concat()]);
     let stamp = PathBuf::from(format!("{}.key", program.display()));
     if program.exists() && fs::read_to_string(&stamp).is_ok_and(|made| made == key) {
         return Ok(());
     }
-    let mut compiler = if name.ends_with(".rs") {
-        rustc(source, program)
-    } else {
-        gcc(build_root, name, program, !library.is_empty())?
-    };
-    ui::run_logged(&format!("test program {name}"), &mut compiler)?;
+    let mut gcc = gcc(build_root, &name, program, !library.is_empty())?;
+    ui::run_logged(&format!("test program {name}"), &mut gcc)?;
     fs::write(stamp, key)?;
     Ok(())
 }
@@ -116,21 +110,10 @@ fn library_version() -> Result<String> {
     ))
 }
 
-fn rustc(source: &Path, program: &Path) -> Command {
-    let mut rustc = Command::new("rustc");
-    rustc
-        .current_dir(paths::repository())
-        .args(RUST_FLAGS)
-        .arg("-o")
-        .arg(program)
-        .arg(source);
-    rustc
-}
-
 fn gcc(build_root: &Path, name: &str, program: &Path, with_library: bool) -> Result<Command> {
     let archive = tools::library();
     let chroot = Chroot::new(build_root)
-        .bind(&paths::repository().join("tests/guest"), "/src")
+        .bind(&tests(), "/src")
         .bind(
             &paths::repository().join("libmckernel/include"),
             "/src-library",
@@ -151,6 +134,7 @@ fn gcc(build_root: &Path, name: &str, program: &Path, with_library: bool) -> Res
         .into_owned();
     gcc.arg("-o")
         .arg(format!("/out/{program}"))
+        .arg(format!("-I/src/{HEADERS_FOLDER}"))
         .arg(format!("/src/{name}"));
     if with_library {
         gcc.args(["-I/src-library", "/library/libmckernel.a"]);
@@ -166,7 +150,7 @@ mod tests {
     fn program_names_lose_what_says_how_to_link() {
         assert_eq!(program_name("hello.static.c"), Some("hello"));
         assert_eq!(program_name("hello.pie.c"), Some("hello"));
-        assert_eq!(program_name("a.b.rs"), Some("a.b"));
+        assert_eq!(program_name("a.b.c"), Some("a.b"));
         assert_eq!(program_name("README.md"), None);
     }
 }

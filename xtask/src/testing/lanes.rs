@@ -193,7 +193,7 @@ pub(crate) fn select(selection: &Selection) -> Result<Vec<Lane>> {
 fn boot_lanes(selection: &Selection, lanes: &mut Vec<Lane>) {
     let tests = paths::repository().join("tests");
     let names = [
-        names::of(&tests.join("boot"), |_| true),
+        names::by_path(&tests.join("boot/main.rs")),
         names::of(&tests.join("src"), |_| true),
     ]
     .concat();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! stress-ng, natively and under mcexec: the rows are `tests/stress-ng.txt`.
+//! stress-ng, natively and under mcexec: the rows are `stress-ng.txt`.
 
 use crate::script::{linux_only, Reports};
 use std::sync::LazyLock;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Commands of the distribution give the same bytes under mcexec as natively; the rows are in `tests/commands.txt`.
+//! Commands of the distribution give the same bytes under mcexec as natively; the rows are in `commands.txt`.
 
 use crate::script::{linux_only, Reports};
 use std::sync::LazyLock;

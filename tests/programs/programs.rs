@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The programs of `tests/guest` that check claims about themselves, natively and then under mcexec.
+//! The programs of this folder that check claims about themselves, natively and then under mcexec.
 
 use crate::script::{claims, linux_only, Reports};
 use std::sync::LazyLock;

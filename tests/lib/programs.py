@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Checks the claims of the programs in tests/guest: each must hold natively and then under mcexec in the same boot.
+"""Checks the claims of the programs given: each must hold natively and then under mcexec in the same boot.
 
 Arguments: the programs.
 """
