@@ -2,6 +2,10 @@
 //! Boot tests: one module per behaviour, one claim per test, in one folder per theme. Long ones are
 //! `#[ignore = "long: …"]`.
 
+// `claims!` and `names!`, made of the claims of all scripts and guest programs.
+include!(concat!(env!("OUT_DIR"), "/claims.rs"));
+
+#[macro_use]
 mod script;
 
 #[path = "../rig/archive.rs"]

@@ -143,20 +143,50 @@ fn row_command(row: &str) -> &str {
     row.split_once("] ").map_or(row, |(_, command)| command)
 }
 
-/// One test per claim of a script, and one that the script and Linux came to a good end.
-macro_rules! claims {
-    ($reports:ident: $($claim:ident),* $(,)?) => {
+/// One test per claim of a script or program, and one that it and Linux came to a good end. It is what `claims!` makes,
+/// whose names the build script reads from the sources beside the module:
+///
+/// * `claims!(REPORTS: "x.py")`: the claims of a script that has no long ones.
+/// * `claims!(REPORTS, LONG: "x.py")`: the long ones are looked up in reports of their own.
+/// * `claims!(long LONG: "x.py")`: only the long ones, without a test of the end.
+macro_rules! tests {
+    ([long $reports:ident] $short:tt [$(($claim:ident $reason:literal))+]) => {
+        $(
+            #[test]
+            #[ignore = $reason]
+            fn $claim() {
+                $reports.holds(stringify!($claim));
+            }
+        )+
+    };
+    ([$reports:ident $long:ident] $short:tt $claims:tt) => {
+        tests! { [$reports] $short [] }
+        tests! { [long $long] [] $claims }
+    };
+    ([$reports:ident] [$($claim:ident)+] []) => {
         $(
             #[test]
             fn $claim() {
                 $reports.holds(stringify!($claim));
             }
-        )*
+        )+
 
         #[test]
         fn script_ends_well_and_linux_says_nothing_unwanted() {
-            $reports.ended_well(&[$(stringify!($claim)),*]);
+            $reports.ended_well(&[$(stringify!($claim)),+]);
         }
     };
 }
-pub(crate) use claims;
+
+/// `programs!(REPORTS: "x", …)`: the reports of guest programs that check claims about themselves, natively and then
+/// under mcexec, and a test for each claim.
+macro_rules! programs {
+    ($reports:ident: $($program:tt),+ $(,)?) => {
+        static $reports: std::sync::LazyLock<crate::script::Reports> = std::sync::LazyLock::new(|| {
+            let programs = [$($program),+];
+            crate::script::Reports::of(crate::script::linux_only(), "programs", &programs)
+        });
+
+        claims! { $reports: $($program),+ }
+    };
+}

@@ -4,19 +4,14 @@
 use crate::script::{linux_only, Reports};
 use tests::VmOptions;
 
-const CLAIMS: [&str; 3] = [
-    "programs_run",
-    "every_cokernel_core_runs_programs",
-    "stopping_gives_everything_back",
-];
-
 #[track_caller]
 fn everything_works(options: VmOptions, cpus: &str, memory: &str) {
     let reports = Reports::of(options, "smoke", &["-c", cpus, "-m", memory]);
-    for claim in CLAIMS {
+    let claims = names!("smoke.py");
+    for claim in claims {
         reports.holds(claim);
     }
-    reports.ended_well(&CLAIMS);
+    reports.ended_well(&claims);
 }
 
 #[test]

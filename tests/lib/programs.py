@@ -5,9 +5,10 @@
 Arguments: the programs.
 """
 
+import functools
 import sys
 
-from scene import claim, make_healthy, program, run, run_all
+from scene import claims_of, make_healthy, program, run, run_all
 
 
 def checked_both_ways(path, name):
@@ -18,11 +19,9 @@ def checked_both_ways(path, name):
             said = (result.stdout + result.stderr).strip()
             assert result.returncode == 0, f"{where}: status {result.returncode}: {said}"
 
-    both_ways.__name__ = name
     return both_ways
 
 
 for argument in sys.argv[1:]:
-    for line in run(program(argument)).stdout.split():
-        claim(checked_both_ways(program(argument), line))
+    claims_of(argument, functools.partial(checked_both_ways, program(argument)))
 run_all(make_healthy)

@@ -3,12 +3,15 @@
 
 A claim is a function that returns when it holds and raises when it does not. Each is reported by a line
 `claim NAME ok SECONDS` or `claim NAME FAILED REASON`, whatever happens to the others.
+The tests read the names of claims from the sources: `@claim` or `@long("WHY")` alone on the line before the function, and
+`claims_of("PROGRAM", …)` and `import SCRIPT` at the beginning of a line.
 """
 
 import json
 import os
 import re
 import subprocess
+import sys
 import time
 import traceback
 
@@ -19,13 +22,35 @@ LIMIT_S = 150
 # Frames by which the co-kernel's own tables may grow when more programs than ever before run at once.
 OWN_FRAMES = 4
 
+# Whether this is a run for what takes minutes or wants a quiet host.
+LONG = "long" in sys.argv[1:]
+
 _claims = []
 
 
 def claim(function):
     """Registers a claim; run_all() runs them in the order they are written."""
-    _claims.append(function)
+    if not LONG:
+        _claims.append(function)
     return function
+
+
+def long(_reason):
+    """Registers a claim for the runs with the argument `long`, which run no other ones; the reason is for the tests."""
+    def register(function):
+        if LONG:
+            _claims.append(function)
+        return function
+
+    return register
+
+
+def claims_of(name, checked):
+    """Registers the claims of a guest program, checked(NAME) being the function that checks one."""
+    for line in run(program(name)).stdout.split():
+        check_one = checked(line)
+        check_one.__name__ = line
+        claim(check_one)
 
 
 def program(name):

@@ -8,7 +8,7 @@ import signal
 import time
 
 import scene
-from scene import check, claim, hello_works, idle_usage, kmsg, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start
+from scene import check, claim, claims_of, hello_works, idle_usage, kmsg, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start
 
 scene.MEMORY = "2560M@0"
 
@@ -20,7 +20,6 @@ def under_mcexec(name):
         assert result.returncode == 0, f"status {result.returncode}: {result.stdout + result.stderr}"
         nothing_is_left_of(before)
 
-    checked.__name__ = name
     return checked
 
 
@@ -40,8 +39,7 @@ def linux_hands_over_whole_gibs():
     assert free_giants() == told_giants()
 
 
-for line in run(program("giants")).stdout.split():
-    claim(under_mcexec(line))
+claims_of("giants", under_mcexec)
 
 
 @claim

@@ -9,13 +9,11 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 
-from scene import (check, claim, hello_works, idle_usage, kmsg, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start, status,
+from scene import (check, claim, hello_works, idle_usage, kmsg, long, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start, status,
                    usage, wait_until)
 
-LONG = "long" in sys.argv
 # Frames of stacks and tables that many threads and processes leave for the next ones.
 OWN_TABLES = 512
 
@@ -25,12 +23,7 @@ def agrees(seed, operations, *launcher):
     assert result.returncode == 0, f"{' '.join(launcher)} {result}"
 
 
-def short_or_long(is_long):
-    """A claim that belongs to one of the two runs of this script."""
-    return claim if is_long == LONG else lambda function: function
-
-
-@short_or_long(False)
+@claim
 def random_mappings_agree_with_the_model():
     agrees(7, 10000)
     before = idle_usage()
@@ -39,7 +32,7 @@ def random_mappings_agree_with_the_model():
     nothing_is_left_of(before)
 
 
-@short_or_long(True)
+@long("a million operations")
 def a_million_random_mappings_agree_with_the_model():
     before = idle_usage()
     for seed in range(100, 105):
@@ -61,7 +54,7 @@ print(min(took(0.5) for _ in range(6)), min([took(0) for _ in range(12)][4:]))
 """
 
 
-@short_or_long(False)
+@claim
 def memory_is_cleared_in_pauses():
     result = run("mcexec", "/usr/bin/python3", "-c", MAPPING_TIMES)
     assert result.returncode == 0, result
@@ -136,17 +129,17 @@ def blocks_come_back_after(seconds, seed):
     assert after >= 0.9 * before, (before, after)
 
 
-@short_or_long(False)
+@claim
 def large_pages_are_whole_again_after_a_mix():
     blocks_come_back_after(20, 1)
 
 
-@short_or_long(True)
+@long("ten minutes of programs")
 def large_pages_are_whole_again_after_ten_minutes():
     blocks_come_back_after(600, 2)
 
 
-@short_or_long(False)
+@claim
 def fork_copies_only_what_is_written():
     before = idle_usage()["frames_free"]
     family = start("mcexec", program("eater"), "sharing", start_new_session=True)
@@ -159,7 +152,7 @@ def fork_copies_only_what_is_written():
     assert 16384 < taken < 16384 + 3000, taken
 
 
-@short_or_long(False)
+@claim
 def out_of_memory_ends_the_process_that_has_most():
     before = idle_usage()
     bystander = start("mcexec", "/bin/sh", "-c", "while read -r line; do echo $line; done", stdin=subprocess.PIPE)
@@ -173,7 +166,7 @@ def out_of_memory_ends_the_process_that_has_most():
     nothing_is_left_of(before)
 
 
-@short_or_long(False)
+@claim
 def several_may_ask_for_all_memory_at_once():
     before = idle_usage()
     assert eat("pages", "pages", "calls") == [""] * 3
@@ -183,7 +176,7 @@ def several_may_ask_for_all_memory_at_once():
     nothing_is_left_of(before)
 
 
-@short_or_long(False)
+@claim
 def what_linux_has_pinned_is_kept_from_the_next_instance():
     total = idle_usage()["frames_total"]
     filler = start("mcexec", program("eater"), "pipe")
@@ -203,7 +196,7 @@ def what_linux_has_pinned_is_kept_from_the_next_instance():
     assert idle_usage()["frames_total"] == total
 
 
-@short_or_long(False)
+@claim
 def the_kernels_own_memory_can_run_short():
     before = idle_usage()
     for kind in ("stacks", "areas", "processes", "processes-with-areas"):

@@ -7,7 +7,7 @@ import os
 import subprocess
 
 import scene
-from scene import (claim, hello_works, idle_usage, kmsg, make_healthy, mcreboot, nothing_is_left_of, program, query_usage, run,
+from scene import (claim, claims_of, hello_works, idle_usage, kmsg, make_healthy, mcreboot, nothing_is_left_of, program, query_usage, run,
                    run_all, start)
 
 scene.MEMORY = "256M@0,256M@1"
@@ -22,12 +22,10 @@ def checked_both_ways(name):
             result = run(*launcher, program("nodes"), name)
             assert result.returncode == 0, f"{launcher} status {result.returncode}: {result.stdout + result.stderr}"
 
-    both_ways.__name__ = name
     return both_ways
 
 
-for line in run(program("nodes")).stdout.split():
-    claim(checked_both_ways(line))
+claims_of("nodes", checked_both_ways)
 
 
 @claim

@@ -1,13 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Claims that take long: programs come and go in any order for minutes, and nothing wears out."""
+"""Claims that take long: programs come and go in any order for minutes, and nothing wears out.
+
+Argument: `long`.
+"""
 
 import os
 import random
 import signal
 import time
 
-from scene import (check, claim, hello_works, idle_usage, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start,
+from scene import (check, hello_works, idle_usage, long, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all, start,
                    status)
 
 STORM_S = 150
@@ -45,7 +48,7 @@ def end(process):
     process.communicate(timeout=20)
 
 
-@claim
+@long("minutes of random programs and signals")
 def storm_of_programs_and_signals_leaves_nothing_behind():
     before = idle_usage()
     seed = int(os.environ.get("STORM_SEED", "1"))
@@ -69,7 +72,7 @@ def storm_of_programs_and_signals_leaves_nothing_behind():
     nothing_is_left_of(before)
 
 
-@claim
+@long("sixty boots of the co-kernel")
 def sixty_cycles_wear_nothing_out():
     for _ in range(CYCLES):
         check("mcstop")

@@ -10,28 +10,13 @@ static STORM: LazyLock<Reports> = LazyLock::new(|| {
         timeout: Some(1800),
         ..linux_only()
     };
-    Reports::of(patient, "storm", &[])
+    Reports::of(patient, "storm", &["long"])
 });
 
-const CLAIMS: [&str; 2] = [
-    "storm_of_programs_and_signals_leaves_nothing_behind",
-    "sixty_cycles_wear_nothing_out",
-];
-
-#[test]
-#[ignore = "long: minutes of random programs and signals"]
-fn storm_of_programs_and_signals_leaves_nothing_behind() {
-    STORM.holds(CLAIMS[0]);
-}
-
-#[test]
-#[ignore = "long: sixty boots of the co-kernel"]
-fn sixty_cycles_wear_nothing_out() {
-    STORM.holds(CLAIMS[1]);
-}
+claims!(long STORM: "storm.py");
 
 #[test]
 #[ignore = "long: after the storm"]
 fn linux_says_nothing_unwanted_in_the_storm() {
-    STORM.ended_well(&CLAIMS);
+    STORM.ended_well(&names!("storm.py"));
 }

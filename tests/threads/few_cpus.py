@@ -1,15 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Claims about a Linux with few CPUs: nobody burns CPU time for nothing, and, with the argument `rate`, which wants a host
+"""Claims about a Linux with few CPUs: nobody burns CPU time for nothing, and, with the argument `long`, which wants a host
 that does nothing else, many threads are served as fast as one.
 """
 
 import os
 import subprocess
-import sys
 import time
 
-from scene import check, claim, mcreboot, program, run_all, start, status
+from scene import check, claim, long, mcreboot, program, run_all, start, status
 
 CALLS = 20000
 # Time that the mcexec of a program that asks nothing may use in a second.
@@ -50,6 +49,7 @@ def used_in_a_second(mode):
         running.communicate(timeout=20)
 
 
+@long("measures time, and wants a host that does nothing else")
 def eight_threads_on_one_linux_cpu_are_served_like_one():
     ratios = []
     for _ in range(TRIES):
@@ -59,11 +59,13 @@ def eight_threads_on_one_linux_cpu_are_served_like_one():
     assert False, ratios
 
 
+@claim
 def computing_programs_use_no_time_of_linux():
     used = used_in_a_second("compute")
     assert used < QUIET_NS, used
 
 
+@claim
 def blocked_calls_use_no_time_of_linux():
     used = used_in_a_second("block")
     assert used < QUIET_NS, used
@@ -74,9 +76,4 @@ def prepare():
         mcreboot()
 
 
-if sys.argv[1:] == ["rate"]:
-    claim(eight_threads_on_one_linux_cpu_are_served_like_one)
-else:
-    claim(computing_programs_use_no_time_of_linux)
-    claim(blocked_calls_use_no_time_of_linux)
 run_all(prepare)

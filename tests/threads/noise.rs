@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A computing core is left alone.
 
-use crate::script::{claims, linux_only, Reports};
+use crate::script::{linux_only, Reports};
 use std::sync::LazyLock;
 
 static NOISE: LazyLock<Reports> = LazyLock::new(|| Reports::of(linux_only(), "noise", &[]));
 
-claims!(NOISE:
-    no_interrupts_on_a_computing_core,
-);
+claims!(NOISE: "noise.py");

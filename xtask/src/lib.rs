@@ -12,6 +12,7 @@ pub mod build;
     reason = "pre_exec, so that what we start never outlives us"
 )]
 mod child;
+mod claims;
 pub mod commands;
 mod floors;
 pub mod lock;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::build::{output, tools};
+use crate::claims::program_name;
 use crate::paths;
 use crate::setup::{buildroot, cache, chroot::Chroot};
 use crate::ui;
@@ -62,15 +63,6 @@ fn sources(tests: &Path) -> Result<BTreeMap<String, PathBuf>> {
         }
     }
     Ok(found)
-}
-
-/// The stem of a program's file without what says how it is linked: `x` of `x.c`, `x.static.c` and `x.pie.c`.
-fn program_name(file: &str) -> Option<&str> {
-    let stem = file.strip_suffix(".c")?;
-    let linked = stem
-        .strip_suffix(".static")
-        .or_else(|| stem.strip_suffix(".pie"));
-    Some(linked.unwrap_or(stem))
 }
 
 fn compile(build_root: &Path, source: &Path, program: &Path) -> Result<()> {

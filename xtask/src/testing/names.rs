@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::claims::{self, Claim};
+
 /// Full names of the tests below `folder`, as the test runner prints them but for where a crate's root lies: a folder
 /// `src` or `tests` at the top is none of the name. Those of files that `keep` does not keep are left out.
 pub(crate) fn of(folder: &Path, keep: impl Fn(&Path) -> bool) -> Vec<String> {
@@ -15,7 +17,7 @@ pub(crate) fn of(folder: &Path, keep: impl Fn(&Path) -> bool) -> Vec<String> {
         }
         let text = fs::read_to_string(&file).unwrap_or_default();
         let module = module(relative);
-        let its = in_text(&text).into_iter();
+        let its = in_text(&text, &relative_claims(&file)).into_iter();
         names.extend(its.map(|name| format!("{module}{name}")));
     }
     names
@@ -52,23 +54,30 @@ pub(crate) fn by_path(main: &Path) -> Vec<String> {
         {
             let Some(file) = path.take() else { continue };
             let text = fs::read_to_string(&file).unwrap_or_default();
-            let its = in_text(&text).into_iter();
+            let its = in_text(&text, &relative_claims(&file)).into_iter();
             names.extend(its.map(|name| format!("{module}::{name}")));
         }
     }
     names
 }
 
-/// The claim that `claims!` adds to those it is given.
+/// Reads the claims of a source that lies beside `file`: of a script `x.py`, or of the program `x`.
+fn relative_claims(file: &Path) -> impl Fn(&str) -> Vec<Claim> {
+    let folder = file.parent().unwrap_or(Path::new(".")).to_path_buf();
+    move |source| claims::named(&folder, source)
+}
+
+/// The claim that `claims!` adds to those that are not long.
 const ADDED: &str = "script_ends_well_and_linux_says_nothing_unwanted";
 
-/// Functions behind `#[test]`, and the claims of `claims!`, with the inner modules that they are in.
-fn in_text(text: &str) -> Vec<String> {
+/// Functions behind `#[test]`, and the claims of `claims!` and `programs!`, with the inner modules that they are in.
+fn in_text(text: &str, claims_of: &impl Fn(&str) -> Vec<Claim>) -> Vec<String> {
     let mut names = Vec::new();
-    let (mut is_test, mut in_claims) = (false, false);
+    let mut is_test = false;
     // Inner modules that are open: how far they are indented, and their names.
     let mut modules: Vec<(usize, &str)> = Vec::new();
-    for line in text.lines() {
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
         let code = line.trim();
         let indent = line.len() - line.trim_start().len();
         let path: String = modules
@@ -84,36 +93,41 @@ fn in_text(text: &str) -> Vec<String> {
         } else if let (true, Some(name)) = (is_test, function(code)) {
             names.push(format!("{path}{name}"));
             is_test = false;
-        }
-        let begins = code.strip_prefix("claims!(");
-        if let Some(rest) = begins.or(in_claims.then_some(code)) {
-            if begins.is_some() {
-                names.push(format!("{path}{ADDED}"));
+        } else if let Some(begin) = macro_of_claims(code) {
+            let mut list = begin.to_string();
+            while !list.ends_with(");") {
+                let Some(next) = lines.next() else { break };
+                list += next.trim();
             }
-            let list = rest.split_once(": ").map_or(rest, |(_, list)| list);
-            in_claims = !code.ends_with(");");
-            let words = list.trim_end_matches(");").split(',').map(str::trim);
-            names.extend(
-                words
-                    .filter(|it| is_name(it))
-                    .map(|it| format!("{path}{it}")),
-            );
+            let its = in_macro(&list, claims_of).into_iter();
+            names.extend(its.map(|name| format!("{path}{name}")));
         }
     }
     names
+}
+
+/// What follows the parenthesis of `claims!(` or `programs!(`.
+fn macro_of_claims(code: &str) -> Option<&str> {
+    code.strip_prefix("claims!(")
+        .or_else(|| code.strip_prefix("programs!("))
+}
+
+/// The tests of `REPORTS: "SOURCE", …`; behind the word `long`, only those that are long.
+fn in_macro(list: &str, claims_of: &impl Fn(&str) -> Vec<Claim>) -> Vec<String> {
+    let (reports, sources) = list.split_once(':').unwrap_or(("", list));
+    let only_long = reports.starts_with("long ");
+    let sources = sources.split('"').skip(1).step_by(2);
+    let claims = sources
+        .flat_map(claims_of)
+        .filter(|claim| claim.long.is_some() || !only_long);
+    let added = (!only_long).then(|| ADDED.to_string());
+    claims.map(|claim| claim.name).chain(added).collect()
 }
 
 /// The name in `mod name {`.
 fn inner_module(code: &str) -> Option<&str> {
     let rest = code.strip_prefix("pub ").unwrap_or(code);
     rest.strip_prefix("mod ")?.strip_suffix(" {")
-}
-
-fn is_name(word: &str) -> bool {
-    !word.is_empty()
-        && word
-            .bytes()
-            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'_')
 }
 
 /// The name in `fn name(`.
@@ -145,27 +159,31 @@ mod tests {
 
     #[test]
     fn tests_and_claims_are_found_with_their_modules() {
-        let text = "claims!(KILL:\n    // group\n    one_claim,\n    another,\n);\nclaims!(X: single);\n#[test]\n\
-                    #[ignore = \"long\"]\nfn plain() {}\nmod tests {\n    mod deep {\n        claims!(Y:\n            \
-                    claim,\n        );\n    }\n    #[test]\n    fn inner() {}\n    fn helper() {}\n}\n#[test]\nfn \
-                    outer() {}\n";
-        let names = in_text(text);
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let own = names.iter().filter(|name| !name.ends_with(ADDED));
-        let own: Vec<&str> = own.copied().collect();
-        assert_eq!(
-            own,
-            [
-                "one_claim",
-                "another",
-                "single",
-                "plain",
-                "tests::deep::claim",
-                "tests::inner",
-                "outer"
-            ]
-        );
-        assert!(names.contains(&format!("tests::deep::{ADDED}").as_str()));
+        let text = "claims!(KILL: \"kill.py\");\nclaims!(long X: \"kill.py\");\n#[test]\n\
+                    #[ignore = \"long\"]\nfn plain() {}\nmod tests {\n    mod deep {\n        programs!(Y:\n            \
+                    \"one\",\n            \"two\",\n        );\n    }\n    #[test]\n    fn inner() {}\n    \
+                    fn helper() {}\n}\n#[test]\nfn outer() {}\n";
+        let claim = |name: &str, long: Option<&str>| Claim {
+            name: name.into(),
+            long: long.map(Into::into),
+        };
+        let claims_of = |source: &str| match source {
+            "kill.py" => vec![claim("short", None), claim("lasting", Some("why"))],
+            program => vec![claim(program, None)],
+        };
+        let expected = [
+            "short",
+            "lasting",
+            ADDED,
+            "lasting",
+            "plain",
+            "tests::deep::one",
+            "tests::deep::two",
+            &format!("tests::deep::{ADDED}"),
+            "tests::inner",
+            "outer",
+        ];
+        assert_eq!(in_text(text, &claims_of), expected);
         assert_eq!(module(Path::new("a/mod.rs")), "a::");
         assert_eq!(module(Path::new("a/b.rs")), "a::b::");
         assert_eq!(module(Path::new("lib.rs")), "");
