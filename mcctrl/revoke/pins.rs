@@ -13,7 +13,7 @@ pub(crate) fn recheck(instance: &Instance) -> bool {
     let before = waiting.len();
     waiting.retain(|pin| !settle(instance, pin));
     if waiting.len() < before {
-        // An error means that the instance is gone, and its quarantine with it.
+        // An error means that the instance is gone, and its pinned frames with it.
         let _ = instance.send(0, &ToCokernel::RevokeDone { token: 0 });
     }
     let mut pins = instance.pins.lock();

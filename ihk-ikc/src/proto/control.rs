@@ -36,7 +36,7 @@ pub struct UsageCounters {
     pub frames_total: AtomicU64,
     /// Of these, free.
     pub frames_free: AtomicU64,
-    /// Of these, waiting in quarantine for Linux to let go.
+    /// Of these, frames that Linux still has pinned.
     pub frames_pinned: AtomicU64,
     /// Processes that exist.
     pub processes: AtomicU64,

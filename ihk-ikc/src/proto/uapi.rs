@@ -153,7 +153,7 @@ pub struct Usage {
     pub frames_total: u64,
     /// Of these, free.
     pub frames_free: u64,
-    /// Of these, in quarantine.
+    /// Of these, pinned by Linux.
     pub frames_pinned: u64,
     /// Processes.
     pub processes: u64,
