@@ -206,3 +206,94 @@ pub struct Area {
 
 /// Lists of as many areas as a program may have must fit into a block of 2 MiB of the kernel's heap.
 const _: () = assert!(size_of::<Area>() <= 32);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn range(start: u64, end: u64) -> Range {
+        Range { start, end }
+    }
+
+    #[test]
+    fn a_range_that_wraps_is_none() {
+        assert_eq!(
+            Range::new(u64::MAX - 1, 1),
+            Some(range(u64::MAX - 1, u64::MAX))
+        );
+        assert_eq!(Range::new(u64::MAX - 1, 2), None);
+    }
+
+    #[test]
+    fn neighbours_share_nothing() {
+        assert!(!range(0, 10).overlaps(&range(10, 20)));
+        assert!(range(0, 10).clip(&range(10, 20)).is_empty());
+        assert!(range(0, 11).overlaps(&range(10, 20)));
+    }
+
+    #[test]
+    fn only_pages_of_linux_are_mirrored() {
+        assert!(Kind::MappedFile.is_mirrored() && Kind::SystemV.is_mirrored());
+        for kind in [
+            Kind::Segment,
+            Kind::Anonymous,
+            Kind::File,
+            Kind::Stack,
+            Kind::ThreadStack,
+            Kind::Heap,
+            Kind::Special,
+        ] {
+            assert!(!kind.is_mirrored());
+        }
+    }
+
+    #[test]
+    fn what_can_be_touched_but_not_written_is_read_only() {
+        let of = |read, write, exec| Protection {
+            read,
+            write,
+            exec,
+            key: 0,
+        };
+        assert!(!of(false, false, false).is_read_only());
+        assert!(of(true, false, false).is_read_only());
+        assert!(of(false, false, true).is_read_only());
+        assert!(!of(false, true, false).is_read_only());
+        assert!(!of(true, true, true).is_read_only());
+    }
+
+    #[test]
+    fn a_stack_is_no_data_and_has_small_pages() {
+        let writable = Protection {
+            write: true,
+            ..Protection::default()
+        };
+        let mut what = Attributes::new(Kind::Stack, writable);
+        assert!(what.small_pages && what.is_data());
+        what.grows_down = true;
+        assert!(!what.is_data());
+        assert!(!Attributes::new(Kind::Heap, writable).small_pages);
+        assert!(!Attributes::new(Kind::Heap, Protection::default()).is_data());
+    }
+
+    proptest! {
+        #[test]
+        fn what_ranges_say_of_each_other_is_true_of_their_addresses(
+            (a, b) in (0..20u64, 0..20u64),
+            (c, d) in (0..20u64, 0..20u64),
+        ) {
+            let (one, other) = (range(a.min(b), a.max(b)), range(c.min(d), c.max(d)));
+            let both = |at: &u64| one.contains(*at) && other.contains(*at);
+            let shared = (0..20).filter(both).count() as u64;
+            let clipped = one.clip(&other);
+            prop_assert_eq!(clipped.bytes(), shared);
+            prop_assert!(clipped.is_empty() || one.covers(&clipped) && other.covers(&clipped));
+            if !one.is_empty() && !other.is_empty() {
+                prop_assert_eq!(one.overlaps(&other), shared != 0);
+                prop_assert_eq!(one.covers(&other), shared == other.bytes());
+            }
+        }
+    }
+}

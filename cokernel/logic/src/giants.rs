@@ -80,3 +80,57 @@ impl Giants {
         self.0.iter().find(is_free).map(|giant| giant.first_block)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(giants: &mut Giants, number: u32) {
+        for _ in 0..BLOCKS_PER_GIANT {
+            giants.block_came(number);
+        }
+    }
+
+    #[test]
+    fn one_is_free_when_each_of_its_blocks_is() {
+        let mut giants = Giants::default();
+        let number = giants.add(1024, 0);
+        assert!(!giants.is_free(number));
+        fill(&mut giants, number);
+        assert!(giants.is_free(number));
+        assert_eq!(giants.find(0), Some(1024));
+        giants.block_went(number);
+        assert!(!giants.is_free(number));
+        assert_eq!(giants.find(0), None);
+    }
+
+    #[test]
+    fn one_is_found_on_its_own_node_only() {
+        let mut giants = Giants::default();
+        giants.add(0, 0);
+        let second = giants.add(512, 1);
+        fill(&mut giants, second);
+        assert_eq!(giants.count(), 2);
+        assert_eq!((giants.find(0), giants.find(1)), (None, Some(512)));
+    }
+
+    #[test]
+    fn blocks_of_none_change_nothing() {
+        let mut giants = Giants::default();
+        let number = giants.add(0, 0);
+        fill(&mut giants, number);
+        giants.block_went(NONE);
+        giants.block_came(NONE);
+        assert!(giants.is_free(number) && !giants.is_free(NONE));
+    }
+
+    #[test]
+    fn each_block_says_for_itself_whether_it_is_zero() {
+        let mut zero = [0; BLOCKS_PER_GIANT as usize / 64];
+        zero[0] = 1 << 5;
+        zero[7] = 1 << 63;
+        let giant = Giant { first: 0, zero };
+        let zeroed = (0..BLOCKS_PER_GIANT).filter(|block| giant.is_zero(*block));
+        assert!(zeroed.eq([5, 511]));
+    }
+}
