@@ -24,3 +24,4 @@ mod testing;
 pub mod ui;
 pub mod unsafe_list;
 pub mod vm;
+pub mod walk_throughs;

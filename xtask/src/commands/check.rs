@@ -17,6 +17,7 @@ use crate::syscalls;
 use crate::ui;
 use crate::unsafe_list;
 use crate::vm::options::KernelOption;
+use crate::walk_throughs;
 
 /// Check format, lints, documentation, licence headers, spin loops and what imports what
 #[derive(Debug, Args)]
@@ -43,6 +44,7 @@ impl Check {
             ("unsafe list", &unsafe_code),
             ("floors", &imports),
             ("route of a delegated call", &route::check),
+            ("walk-throughs", &walk_throughs::check),
             ("system call page", &page),
             ("clippy", &clippy),
             ("documentation", &documentation),

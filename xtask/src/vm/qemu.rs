@@ -12,7 +12,7 @@ use crate::vm::streams::Link;
 
 /// Linux's command line. `no_ipi_broadcast`: Linux must not send its IPIs to cores it does not own;
 /// `cryptomgr.notests`: self-tests would disturb the first seconds; `panic=-1` with -no-reboot ends QEMU on a panic.
-/// `tsc=nowatchdog`: Linux 7.2 may hang at boot otherwise (docs/contributing.md, "Linux hangs at boot").
+/// `tsc=nowatchdog`: Linux 7.2 may hang at boot otherwise (docs/rig.md, "Linux hangs at boot").
 const KERNEL_ARGUMENTS: &str =
     "rdinit=/init console=ttyS0 quiet loglevel=4 panic=-1 no_ipi_broadcast=1 cryptomgr.notests=1 tsc=nowatchdog";
 

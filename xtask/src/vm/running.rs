@@ -160,7 +160,7 @@ impl Running {
 }
 
 /// QEMU found a mistake of its own and ended itself, which says nothing about the guest
-/// (docs/contributing.md, "QEMU ends itself").
+/// (docs/rig.md, "QEMU ends itself").
 #[derive(Debug)]
 pub(super) struct EmulatorFailed(String);
 

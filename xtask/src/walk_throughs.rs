@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The walk-throughs of contributing.md, replayed: each step's files are there, and its words are found in them.
+
+use anyhow::{ensure, Context, Result};
+use std::fs;
+use std::path::Path;
+
+use crate::paths;
+
+/// The page.
+const PAGE: &str = "docs/contributing.md";
+
+/// Its part.
+const PART: &str = "\n## Walk-throughs\n";
+
+/// Fails for each file that a step names and that is not there, and each word that is in none of the step's files.
+///
+/// # Errors
+/// The lines that say so; the page cannot be read, or has no walk-throughs.
+pub fn check() -> Result<()> {
+    let root = paths::repository();
+    let page = fs::read_to_string(root.join(PAGE)).context(PAGE)?;
+    let (_, part) = page.split_once(PART).context("no walk-throughs")?;
+    let part = part.split("\n## ").next().unwrap_or_default();
+    let steps = steps(part);
+    ensure!(!steps.is_empty(), "{PAGE}: no steps");
+    let faults: Vec<String> = steps.iter().flat_map(|step| faults(root, step)).collect();
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
+}
+
+/// The items of the numbered lists, each as one line.
+fn steps(part: &str) -> Vec<String> {
+    let mut steps: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in part.lines() {
+        let is_first = line.starts_with(|first: char| first.is_ascii_digit());
+        inside = is_first || (inside && line.starts_with(' '));
+        match steps.last_mut() {
+            Some(step) if inside && !is_first => *step += &format!(" {}", line.trim()),
+            _ if is_first => steps.push(line.to_string()),
+            _ => {}
+        }
+    }
+    steps
+}
+
+/// What is wrong with a step, one line each.
+fn faults(root: &Path, step: &str) -> Vec<String> {
+    let quoted: Vec<&str> = step.split('`').skip(1).step_by(2).collect();
+    let (files, words): (Vec<&str>, Vec<&str>) = quoted
+        .into_iter()
+        .filter(|text| !text.contains(' '))
+        .partition(|text| text.contains('/'));
+    let mut faults = Vec::new();
+    let mut text = String::new();
+    for file in &files {
+        let path = root.join(file);
+        match fs::read_to_string(&path) {
+            Ok(content) => text += &content,
+            Err(_) if path.is_dir() => {}
+            Err(_) => faults.push(format!("{PAGE}: {file}: no such file, in: {step}")),
+        }
+    }
+    for word in words {
+        if !files.is_empty() && !text.contains(word) {
+            faults.push(format!(
+                "{PAGE}: `{word}` is in none of the files of: {step}"
+            ));
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{faults, steps};
+
+    #[test]
+    fn steps_are_the_items_of_lists() {
+        let part = "Text.\n\n### A\n\n1. First\n   goes on.\n2. Second.\n\nNo step.\n\n1. Third.\n";
+        assert_eq!(
+            steps(part),
+            ["1. First goes on.", "2. Second.", "1. Third."]
+        );
+    }
+
+    #[test]
+    fn files_are_there_and_words_in_them() {
+        let root = std::env::temp_dir().join(format!("walk-throughs-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("a")).expect("folder");
+        std::fs::write(root.join("a/x.rs"), "fn serve() {}\n").expect("file");
+        let found = |step: &str| faults(&root, step).len();
+        assert_eq!(
+            found("1. See `serve` in `a/x.rs`, of `a/`; run `cargo test`."),
+            0
+        );
+        assert_eq!(found("1. See `server` in `a/x.rs`."), 1);
+        assert_eq!(found("1. See `serve` in `a/y.rs`."), 2);
+        assert_eq!(found("1. A word alone: `anything`."), 0);
+        std::fs::remove_dir_all(root).expect("clean up");
+    }
+}
