@@ -68,8 +68,16 @@ fn handle(instance: &Arc<Instance>, message: ToLinux) {
             instance.with_proxy(process, |proxy| proxy.set_freed());
             instance.call_reaper();
         }
-        // ihk.ko has it, and answers are not handed to this function.
-        _ => {}
+        // ihk.ko has dealt with the first; the others are answers, which [`Answer::of`] has taken.
+        ToLinux::StateChanged { .. }
+        | ToLinux::ProcessCreated { .. }
+        | ToLinux::FaultResolved { .. }
+        | ToLinux::FaultInFile { .. }
+        | ToLinux::SlotsFound { .. }
+        | ToLinux::Told { .. }
+        | ToLinux::PagesLent { .. }
+        | ToLinux::PagesTaken { .. }
+        | ToLinux::FileNamed { .. } => {}
     }
 }
 

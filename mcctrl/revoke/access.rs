@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Access to the partition: who may touch it, and when. There is one [`Revocable`] per instance
+//! Access to the partition: who may touch it, and when. This is not the revocation of pages
+//! (`revoke/mod.rs`), which only uses it. There is one [`Revocable`] per instance
 //! (creation of processes, looks at slots) and one per address space (faults share access, revocations
 //! have it exclusively).
 //!

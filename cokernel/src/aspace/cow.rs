@@ -50,6 +50,9 @@ pub fn make_writable(
 /// Puts a copy of `old`, the small page at `address`, in its place and gives `old` up. `default` as in
 /// [`make_writable`].
 ///
+/// Linux has no mapping of `old` here, so nothing has to be revoked: in a writable area it maps only
+/// frames that the program may write (`mcctrl/window/fault.rs`), and fork withdrew those.
+///
 /// # Errors
 ///
 /// `ENOMEM`.

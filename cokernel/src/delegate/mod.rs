@@ -102,8 +102,8 @@ fn publish_server(thread: &Thread, slot: &DelegationSlot) {
     }
 }
 
-/// Tells the worker how the process ends: with exit status `args[0]` ([`op::EXIT`]) or by signal
-/// `args[0]` ([`op::DIE`]). There is no answer.
+/// Tells the worker how the process ends: with exit status `value` ([`op::EXIT`]) or by signal
+/// `value` ([`op::DIE`]). There is no answer.
 pub fn report_exit(operation: u64, value: u64) {
     report_exit_with(operation, [value, 0, 0, 0, 0]);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Private mappings that know their file: pages come when they are touched, kept ones without a word
 //! to Linux, the others through [`crate::mm::load`]. Linux keeps the file open under a number
-//! (mcctrl's `files.rs`) until no area of the address space has it any more.
+//! (`mcctrl/files/mapped.rs`) until no area of the address space has it any more.
 //!
 //! A page that is not there can come at any time, also after `madvise` or `mremap` made room for it; a
 //! page that is there is never touched by that, as it may have been written.

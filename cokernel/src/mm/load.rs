@@ -4,7 +4,7 @@
 //! kept for others if the file did not change meanwhile.
 //!
 //! ```text
-//!  Linux (mcctrl's populate.rs)            co-kernel
+//!  Linux (mcctrl/files/load.rs)            co-kernel
 //!  NameFile(file, page, bytes) ──────────► the areas know it; kept ones: mapped
 //!   … somebody touches a page that is not there ([`super::file_mapping`]) …
 //!  LoadPages(version, page, count) ──────► kept ones: mapped; frames for the others: a loan

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Mirrored areas: shared mappings of files, devices and shared memory. The pages are Linux's, and the thread's
 //! worker has them mapped at the same addresses; the program sees them from a fault here until
-//! Linux changes its own mapping (the protocol is drawn in mcctrl's `mirror.rs`).
+//! Linux changes its own mapping (the protocol is drawn in `mcctrl/mirror/mod.rs`).
 
 use core::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A child process. The co-kernel's half is prepared here, by the forking thread; then its worker
+//! A child process, for fork, vfork, clone and clone3 (which are in `clone.rs`). The co-kernel's half is prepared here, by the forking thread; then its worker
 //! forks, and the worker's child adopts it ([`crate::process::pending_fork`]). So descriptors, process
 //! groups, sessions and what wait returns are Linux's own.
 

@@ -129,7 +129,8 @@ messages! {
             slot: u32,
         },
         /// Linux touched `address` and found no usable mapping: make one (demand paging).
-        /// Answer: [`ToLinux::FaultResolved`].
+        /// Answer: [`ToLinux::FaultResolved`], or [`ToLinux::FaultInFile`] if the page must come from a
+        /// file first.
         ResolveFault = 6 {
             /// Comes back in the answer.
             token: u64,

@@ -171,7 +171,7 @@ pub mod op {
     /// Drop the page tables of window part [`args[0]`, `+ args[1]`): madvise(DONTNEED), so that
     /// large pages can come again.
     pub const DROP_TABLES: u64 = BASE + 5;
-    /// System call `args[4]`, one of the four below, with descriptor `args[0]`, length `args[2]` and
+    /// System call `args[4]`, one that the table of system calls says fills or takes a buffer, with descriptor `args[0]`, length `args[2]` and
     /// file offset `args[3]`; its data lie in the slot's bounce page from byte `args[1]` on. What is
     /// written is there when this is asked; what was read is there with the answer, which is at most
     /// the length. [`NOT_BOUNCED`]: the call was not made.

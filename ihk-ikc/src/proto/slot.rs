@@ -15,7 +15,7 @@
 //!  DONE      ◄──────────────────────────── finish: swap(DONE), old had WAITER → RING ioctl
 //! ```
 //! Each doorbell decision and the change it depends on are one atomic operation on one word, so no
-//! wake-up is lost (loom: `tests/loom_slot.rs`). `CANCEL` and `TAKEN` are for interrupted calls:
+//! wake-up is lost (loom: `tests/loom_slot.rs`). `CANCEL` is for interrupted calls:
 //! the co-kernel sets CANCEL while POSTED; a worker that saw it answers as if it was interrupted.
 //!
 //! Neither side trusts the other: mcexec may be hostile (a delegated call can write its memory).
@@ -27,8 +27,6 @@ use super::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const FREE: u32 = 0;
 /// A request waits for the worker, or is being performed.
 pub const POSTED: u32 = 1;
-/// Reserved: the worker has begun.
-pub const TAKEN: u32 = 2;
 /// The answer is there.
 pub const DONE: u32 = 3;
 /// Mask of the phase.
