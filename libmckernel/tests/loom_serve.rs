@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ihk_ikc::atomic::{AtomicU32, AtomicU64, Ordering};
-use ihk_ikc::queue::{Entry, Header, Queue, Request, Wake};
+use ihk_ikc::queue::{Entry, Header, Queue, Wake};
+use ihk_ikc::slot::Request;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 use mckernel::serve::{call_all, serve, Server};
