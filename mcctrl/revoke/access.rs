@@ -14,7 +14,8 @@
 //! 4. `Instance::creating`
 //! 5. access by an address space
 //! 6. Linux's own: i_mmap lock, page table locks
-//! 7. `Mirror::dropping` (a change of Linux's mapping waits for the co-kernel)
+//! 7. `Mirror::dropping` (a change of Linux's mapping waits for the co-kernel); `Instance::pins` and
+//!    `Instance::file_versions`, with nothing but short locks under them
 //! 8. with interrupts off: the table of instances, `Instance::proxies`, then any one of request
 //!    table, revocation queue, wait queue, `Instance::looking`, `Mirror::shown`
 //!
