@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The walk-throughs of contributing.md, replayed: each step's files are there, and its words are found in them.
+//! The walk-throughs of contributing.md and the routes of routes.md, replayed: each step's files are there, and its
+//! words are found in them.
 
 use anyhow::{ensure, Context, Result};
 use std::fs;
@@ -7,25 +8,28 @@ use std::path::Path;
 
 use crate::paths;
 
-/// The page.
-const PAGE: &str = "docs/contributing.md";
-
-/// Its part.
-const PART: &str = "\n## Walk-throughs\n";
+/// The pages, and how the part with steps begins.
+const PAGES: [(&str, &str); 2] = [
+    ("docs/contributing.md", "\n## Walk-throughs\n"),
+    ("docs/routes.md", "\n## "),
+];
 
 /// Fails for each file that a step names and that is not there, and each word that is in none of the step's files.
 ///
 /// # Errors
-/// The lines that say so; the page cannot be read, or has no walk-throughs.
+/// The lines that say so; a page cannot be read, or has no steps.
 pub fn check() -> Result<()> {
     let root = paths::repository();
-    let page = fs::read_to_string(root.join(PAGE)).context(PAGE)?;
-    let (_, part) = page.split_once(PART).context("no walk-throughs")?;
-    let part = part.split("\n## ").next().unwrap_or_default();
-    let steps = steps(part);
-    ensure!(!steps.is_empty(), "{PAGE}: no steps");
-    let faults: Vec<String> = steps.iter().flat_map(|step| faults(root, step)).collect();
-    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    let mut found = Vec::new();
+    for (name, start) in PAGES {
+        let page = fs::read_to_string(root.join(name)).context(name)?;
+        let (_, part) = page.split_once(start).context(name)?;
+        let steps = steps(part);
+        ensure!(!steps.is_empty(), "{name}: no steps");
+        let faults = steps.iter().flat_map(|step| faults(root, step));
+        found.extend(faults.map(|fault| format!("{name}: {fault}")));
+    }
+    ensure!(found.is_empty(), "{}", found.join("\n"));
     Ok(())
 }
 
@@ -59,14 +63,12 @@ fn faults(root: &Path, step: &str) -> Vec<String> {
         match fs::read_to_string(&path) {
             Ok(content) => text += &content,
             Err(_) if path.is_dir() => {}
-            Err(_) => faults.push(format!("{PAGE}: {file}: no such file, in: {step}")),
+            Err(_) => faults.push(format!("{file}: no such file, in: {step}")),
         }
     }
     for word in words {
         if !files.is_empty() && !text.contains(word) {
-            faults.push(format!(
-                "{PAGE}: `{word}` is in none of the files of: {step}"
-            ));
+            faults.push(format!("`{word}` is in none of the files of: {step}"));
         }
     }
     faults
