@@ -37,7 +37,10 @@ int mk_queue_open(mk_queue **queue, uint32_t entries);
 /* Ends it. -EBUSY if a call is under way or a result was not collected. */
 int mk_queue_close(mk_queue *queue);
 
-/* Posts a call. -ENOSYS if it is one that cannot be posted, -EAGAIN, -EINVAL for unknown flags. */
+/*
+ * Posts a call. -ENOSYS if it is one that cannot be posted, -EAGAIN as flags say or if a child of fork has no room for its
+ * servers, -EINVAL for unknown flags.
+ */
 mk_handle mk_post(mk_queue *queue, const struct mk_call *call, uint32_t flags);
 
 /* Posts a call of `function` with `argument`, system calls in it included, to be run on a Linux core. */

@@ -75,7 +75,7 @@ impl CallQueue {
     /// # Errors
     ///
     /// A negative errno: `ENOSYS` for a call that the proxy cannot make for the program, `EAGAIN` if
-    /// no entry is free and `full` says so.
+    /// no entry is free and `full` says so, or if a child of fork has no room for its servers.
     pub fn post(
         &self,
         number: u64,
@@ -137,7 +137,8 @@ impl CallQueue {
     ///
     /// `-EAGAIN`: there is none yet; `-EINVAL`: there is no such call (any more).
     pub fn poll(&self, handle: u32) -> Result<i64, i32> {
-        self.renew_after_fork()?;
+        // Nothing is under way in a child that has no servers yet.
+        self.renew_after_fork().map_err(|_| -libc::EINVAL)?;
         let queue = self.memory.queue();
         match queue.collect(handle) {
             Ok((result, wake)) => {
@@ -209,6 +210,11 @@ impl CallQueue {
     }
 
     fn end(self) {
+        self.end_servers();
+        self.memory.unmap();
+    }
+
+    fn end_servers(&self) {
         let queue = self.memory.queue();
         queue.header.closing.store(1, Ordering::Release);
         serve::call_all(&queue, |word| self.kernel.wake(word));
@@ -216,51 +222,70 @@ impl CallQueue {
         loop {
             let left = servers.load(Ordering::Acquire);
             if left == 0 {
-                break;
+                return;
             }
             self.kernel.sleep(servers, left);
         }
-        self.memory.unmap();
     }
 
-    /// In a forked child: forgets what was under way in the parent, and makes servers.
+    /// In a forked child: forgets what was under way in the parent, and makes servers. Without room
+    /// for them the next call tries again, so that nothing is posted that nobody would do.
     fn renew_after_fork(&self) -> Result<(), i32> {
+        self.renew(Self::start_servers)
+    }
+
+    fn renew(&self, start_servers: impl FnOnce(&Self) -> Result<(), i32>) -> Result<(), i32> {
         let now = kernel::forks();
         let starting = now | STARTING;
-        let seen = self.epoch.load(Ordering::Acquire);
-        if seen == now {
-            return Ok(());
-        }
-        let claim =
-            self.epoch
-                .compare_exchange(seen, starting, Ordering::AcqRel, Ordering::Acquire);
-        if seen == starting || claim.is_err() {
-            while self.epoch.load(Ordering::Acquire) == starting {
-                std::thread::yield_now();
+        let before = loop {
+            let seen = self.epoch.load(Ordering::Acquire);
+            if seen == now {
+                return Ok(());
             }
-            return Ok(());
-        }
+            let claim = || {
+                self.epoch
+                    .compare_exchange(seen, starting, Ordering::AcqRel, Ordering::Acquire)
+            };
+            if seen != starting && claim().is_ok() {
+                break seen;
+            }
+            std::thread::yield_now();
+        };
         self.memory.queue().reset();
-        let started = self.start_servers();
-        self.epoch.store(now, Ordering::Release);
+        let started = start_servers(self);
+        if started.is_err() {
+            self.end_servers();
+            let header = self.memory.queue().header;
+            header.closing.store(0, Ordering::Release);
+        }
+        let epoch = if started.is_ok() { now } else { before };
+        self.epoch.store(epoch, Ordering::Release);
         started
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CallQueue, Kernel, Memory};
-    use std::sync::{atomic::AtomicU32, mpsc};
+    use super::{server, CallQueue, Full, Kernel, Memory};
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc;
     use std::time::Duration;
+
+    const GETPPID: u64 = libc::SYS_getppid.cast_unsigned();
+
+    /// The queue of a child that was forked while a thread of its parent, which was a child itself,
+    /// made servers.
+    fn queue_of_a_child() -> CallQueue {
+        CallQueue {
+            memory: Memory::map(1).expect("a queue"),
+            kernel: Kernel::Native,
+            epoch: AtomicU32::new(u32::MAX),
+        }
+    }
 
     #[test]
     fn a_child_forked_while_its_parent_made_servers_makes_its_own() {
-        let queue = CallQueue {
-            memory: Memory::map(1).expect("a queue"),
-            kernel: Kernel::Native,
-            // What a thread of the parent, which was a child itself, had written.
-            epoch: AtomicU32::new(u32::MAX),
-        };
+        let queue = queue_of_a_child();
         let (sender, ended) = mpsc::channel();
         std::thread::spawn(move || {
             let polled = queue.poll(0);
@@ -269,5 +294,23 @@ mod tests {
         });
         let what = ended.recv_timeout(Duration::from_secs(60));
         assert_eq!(what, Ok((Err(-libc::EINVAL), Ok(()))));
+    }
+
+    #[test]
+    fn a_child_without_room_for_servers_is_told_so_each_time_until_there_is_room() {
+        let queue = queue_of_a_child();
+        let half = |queue: &CallQueue| {
+            server::start(queue.kernel, queue.memory)?;
+            Err(-libc::EAGAIN)
+        };
+        for _ in 0..2 {
+            assert_eq!(queue.renew(half), Err(-libc::EAGAIN));
+            let header = queue.memory.queue().header;
+            assert_eq!(header.servers.load(Ordering::Acquire), 0, "none is left");
+        }
+        let handle = queue.post(GETPPID, [0; 6], false, Full::Refuse);
+        let result = queue.wait(handle.expect("posted"));
+        assert_eq!(result, Ok(i64::from(std::os::unix::process::parent_id())));
+        assert!(queue.close().is_ok());
     }
 }

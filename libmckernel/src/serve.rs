@@ -10,8 +10,9 @@
 //!  reserve ─ sleeps until a watcher has become the lead; a few of these, whoever is more ends
 //! ```
 //! So a call that blocks delays the next ones by about a millisecond, and costs nothing otherwise. A
-//! watcher that finds nobody in reserve has one more server started. Who leads decides nothing but
-//! who looks: taking an entry is atomic.
+//! watcher that finds nobody in reserve has one more server started, unless there are enough that
+//! perform no call: then the lead is not blocked but waits for a CPU, as others do, and the watcher
+//! goes on watching. Who leads decides nothing but who looks: taking an entry is atomic.
 //!
 //! Whoever closes the queue says so first and then rings once. So every server reads the word it will sleep
 //! on before it looks whether all is over: either it sees that, or the word changes and it does not
@@ -28,6 +29,8 @@ use ihk_ikc::slot::Request;
 const STALL: Duration = Duration::from_millis(1);
 /// Most servers in reserve.
 const MOST_RESERVES: u32 = 8;
+/// Most servers that perform no call: lead, watcher and those in reserve.
+const MOST_IDLE: u32 = 2 + MOST_RESERVES;
 /// Looks between two looks at the clock.
 const LOOKS_PER_CLOCK: u32 = 32;
 
@@ -158,12 +161,22 @@ fn watch(queue: &Queue<'_>, me: u32, server: &impl Server) {
         server.pause(STALL);
         let (head, more) = queue.progress();
         let lead = queue.header.lead.load(Ordering::Acquire);
-        if (more && head == before) || lead == 0 {
+        let stalled = more && head == before;
+        if lead == 0 || (stalled && has_successor(queue)) {
             queue.header.lead.store(me, Ordering::Release);
             return replace_watcher(queue, me, server);
         }
         before = head;
     }
+}
+
+/// Whether the watcher can become the lead: somebody in reserve can watch, or one more server is worth
+/// having. Each call under way occupies one server, so the others are idle or have not had a CPU yet.
+fn has_successor(queue: &Queue<'_>) -> bool {
+    let servers = queue.header.servers.load(Ordering::Acquire);
+    queue.header.reserves.load(Ordering::Acquire) != 0
+        || servers < MOST_IDLE
+        || servers.saturating_sub(queue.count_taken()) < MOST_IDLE
 }
 
 /// The watcher has become the lead: somebody in reserve is the next watcher, or a new server.
@@ -191,4 +204,86 @@ fn wait_in_reserve(queue: &Queue<'_>, server: &impl Server) -> bool {
     }
     header.reserves.fetch_sub(1, Ordering::AcqRel);
     true
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{watch, Server, MOST_IDLE};
+    use crate::memory::Memory;
+    use ihk_ikc::queue::Queue;
+    use ihk_ikc::slot::Request;
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    const REQUEST: Request = Request {
+        number: 7,
+        args: [0; 6],
+    };
+
+    /// A server whose colleagues never get a CPU; it closes the queue after some pauses.
+    struct Hiring<'a> {
+        queue: Queue<'a>,
+        pauses: Cell<u32>,
+    }
+
+    impl Server for Hiring<'_> {
+        const LOOK_FOR: Duration = Duration::ZERO;
+
+        fn perform(&self, _: &Request) -> i64 {
+            0
+        }
+
+        fn sleep(&self, _: &AtomicU32, _: u32) {}
+
+        fn wake(&self, _: &AtomicU32) {}
+
+        fn hire(&self) {
+            self.queue.header.servers.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn pause(&self, _: Duration) {
+            self.pauses.set(self.pauses.get() + 1);
+            if self.pauses.get() > 200 {
+                self.queue.header.closing.store(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Servers that there are after each has watched a lead that made no progress, and each of
+    /// the first `blocked` leads has taken a call before.
+    fn servers_after(blocked: u32) -> u32 {
+        let memory = Memory::map(128).expect("a queue");
+        let queue = memory.queue();
+        let server = Hiring {
+            queue: memory.queue(),
+            pauses: Cell::new(0),
+        };
+        queue.header.servers.store(2, Ordering::Relaxed);
+        queue.header.lead.store(1, Ordering::Relaxed);
+        let _ = queue.post(&REQUEST, false).expect("room");
+        let mut me = 1;
+        while queue.header.closing.load(Ordering::Relaxed) == 0 {
+            me += 1;
+            if me < 2 + blocked {
+                queue.take().expect("posted");
+                let _ = queue.post(&REQUEST, false).expect("room");
+            }
+            queue.header.watcher.store(me, Ordering::Relaxed);
+            watch(&queue, me, &server);
+        }
+        let servers = queue.header.servers.load(Ordering::Relaxed);
+        memory.unmap();
+        servers
+    }
+
+    #[test]
+    fn a_lead_that_waits_for_a_cpu_costs_a_few_servers_only() {
+        assert_eq!(servers_after(0), MOST_IDLE);
+    }
+
+    #[test]
+    fn each_call_that_blocks_is_made_up_for() {
+        assert_eq!(servers_after(100), MOST_IDLE + 100);
+    }
 }

@@ -94,6 +94,17 @@ impl<'a> Queue<'a> {
         (head, self.header.tail.load(Ordering::Acquire) != head)
     }
 
+    /// Calls under way: entries that are taken and not finished.
+    #[must_use]
+    pub fn count_taken(&self) -> u32 {
+        let phases = self
+            .entries
+            .iter()
+            .map(|entry| entry.state.load(Ordering::Relaxed) & PHASE);
+        let taken = phases.filter(|&phase| phase == TAKEN).count();
+        u32::try_from(taken).unwrap_or(u32::MAX)
+    }
+
     /// Says that something has changed for sleeping servers, as [`Self::post`] does.
     pub fn ring(&self) -> Wake {
         advance(&self.header.bell)
