@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* As in the contract, ihk-ikc/src/proto/uapi.rs. */
+/* As in the contract, ihk-ikc/src/proto/uapi/mcos.rs. */
 struct read_kmsg {
 	uint64_t from, buffer, bytes;
 };
