@@ -57,15 +57,15 @@ pub struct Turn {
     pub after: Vec<Word>,
 }
 
-/// What the guest says on its status port, each as one line of JSON: [`Report::Began`], in a session a
-/// [`Report::Ended`] for each turn, at the end [`Report::Exited`] or [`Report::Failed`].
+/// What the guest says on its status port, each as one line of JSON: [`Report::Began`], in a session
+/// [`Report::Ended`] and [`Report::Restored`] for each turn, at the end [`Report::Exited`] or [`Report::Failed`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
     /// Linux is up; nothing of the job has been done yet.
     Began,
     /// The command ended with this status (128+N for signal N; 126 and 127 as a shell).
     Exited(u8),
-    /// A turn is over, and what it wrote and what the kernels said meanwhile has been sent.
+    /// The command of a turn has ended, and what it wrote has been sent.
     Ended {
         /// As in [`Report::Exited`].
         status: u8,
@@ -73,6 +73,9 @@ pub enum Report {
         stdout: u64,
         /// How many bytes it wrote to stderr.
         stderr: u64,
+    },
+    /// A turn is over, and what the kernels said meanwhile has been sent.
+    Restored {
         /// What the command left changed, for which another one had better get a machine of its own; empty if nothing.
         left: String,
     },

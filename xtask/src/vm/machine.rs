@@ -197,12 +197,7 @@ impl Machine {
     ) -> Result<(Running, Vec<UnixStream>)> {
         let shell = matches!(command, GuestCommand::Shell { .. });
         let folder = run_folder()?;
-        let files = Files {
-            job: folder.join("job.tar"),
-            console: folder.join("console.log"),
-            errors: folder.join("qemu.log"),
-            registers: folder.join("registers.log"),
-        };
+        let files = Files::in_folder(&folder);
         let job = Job {
             before: self.options.mcreboot(),
             command: command.clone(),

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
@@ -49,6 +49,18 @@ pub(super) struct Files {
     pub(super) registers: PathBuf,
 }
 
+impl Files {
+    /// Those of a run whose logs lie in `folder`.
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self {
+            job: folder.join("job.tar"),
+            console: folder.join("console.log"),
+            errors: folder.join("qemu.log"),
+            registers: folder.join("registers.log"),
+        }
+    }
+}
+
 impl Running {
     /// Waits for Linux to come up; false if it does not. A guest that has gone down, or whose time is over, is
     /// [`Self::finish`]'s to report.
@@ -85,7 +97,9 @@ impl Running {
                 self.whereabouts();
                 Ok(None)
             }
-            Ok(report @ (Report::Exited(_) | Report::Ended { .. })) => Ok(Some(report)),
+            Ok(report @ (Report::Exited(_) | Report::Ended { .. } | Report::Restored { .. })) => {
+                Ok(Some(report))
+            }
             Ok(Report::Failed(reason)) => {
                 self.wait_for_power_off()?;
                 bail!("guest: {reason}: see {}", self.files.console.display())

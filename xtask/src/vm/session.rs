@@ -22,6 +22,9 @@ use crate::vm::streams::Chunks;
 /// Stops the co-kernels that a command has left, gives everything back and unloads the modules.
 const AFTER: [&str; 2] = ["mcstop", "-f"];
 
+/// How long the guest may take from a command's end until it is as before: killing what is left, and [`AFTER`].
+const RESTORE_S: u64 = 120;
+
 /// How long bytes that the guest has sent may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(20);
 
@@ -116,25 +119,20 @@ impl Shared {
         };
         let mut line = serde_json::to_vec(&turn)?;
         line.push(b'\n');
-        self.running.deadline = Some(Instant::now() + Duration::from_secs(limit_s));
         // One that cannot be told has gone down, which the report is about.
         let _ = self.turns.write_all(&line);
-        let (status, written, left) = match self.running.report(limit_s)? {
+        let (status, written, left) = match self.report(limit_s)? {
             Some(Report::Ended {
                 status,
                 stdout,
                 stderr,
-                left,
-            }) => (status, [stdout, stderr], left),
+            }) => (status, [stdout, stderr], self.restored(argv)?),
             None => {
                 // Its streams end with it.
                 self.running.kill();
                 (TIMED_OUT, [u64::MAX; 2], String::new())
             }
-            Some(other) => bail!(
-                "guest: {other:?} between commands: see {}",
-                self.console().display()
-            ),
+            Some(other) => return self.unexpected(&other),
         };
         let [stdout, stderr] = written.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
         let outcome = Outcome {
@@ -145,6 +143,31 @@ impl Shared {
             kmsg: self.new_messages()?,
         };
         Ok((outcome, left))
+    }
+
+    /// Waits until the machine is as before `argv`; what is not.
+    fn restored(&mut self, argv: &[&str]) -> Result<String> {
+        match self.report(RESTORE_S)? {
+            Some(Report::Restored { left }) => Ok(left),
+            None => bail!(
+                "{AFTER:?} after {argv:?} has not ended after {RESTORE_S} s: see {}",
+                self.console().display()
+            ),
+            Some(other) => self.unexpected(&other),
+        }
+    }
+
+    /// The next report; `None` if there is none within `limit_s` seconds.
+    fn report(&mut self, limit_s: u64) -> Result<Option<Report>> {
+        self.running.deadline = Some(Instant::now() + Duration::from_secs(limit_s));
+        self.running.report(limit_s)
+    }
+
+    fn unexpected<T>(&self, report: &Report) -> Result<T> {
+        bail!(
+            "guest: {report:?} between commands: see {}",
+            self.console().display()
+        )
     }
 
     fn console(&self) -> &Path {
