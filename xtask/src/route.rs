@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::paths;
+use crate::{pages, paths};
 
 /// The page.
 const PAGE: &str = "docs/route-of-a-delegated-call.md";
@@ -55,14 +55,13 @@ fn head(text: &str) -> String {
 
 /// What is wrong, one line each.
 fn faults(page: &str, heads: &BTreeMap<String, String>) -> Result<Vec<String>> {
-    let path = Regex::new(r"`([a-z-]+/[a-z0-9_/.-]+?)(/?)`")?;
     let mut faults = Vec::new();
     for (hop, row) in page.lines().filter_map(row) {
-        for found in path.captures_iter(row) {
-            let name = if found[2].is_empty() {
-                found[1].to_string()
+        for path in pages::paths(row) {
+            let name = if path.ends_with('/') {
+                format!("{path}mod.rs")
             } else {
-                format!("{}/mod.rs", &found[1])
+                path.to_string()
             };
             match heads.get(&name) {
                 None => faults.push(format!("{PAGE}: hop {hop}: {name}: no such file")),
@@ -73,11 +72,10 @@ fn faults(page: &str, heads: &BTreeMap<String, String>) -> Result<Vec<String>> {
             }
         }
     }
+    let named: BTreeSet<&str> = pages::paths(page).collect();
     for (name, head) in heads {
         let folder = name.strip_suffix("mod.rs").unwrap_or(name);
-        let is_named = [name.as_str(), folder]
-            .iter()
-            .any(|it| page.contains(&format!("`{it}`")));
+        let is_named = named.contains(name.as_str()) || named.contains(folder);
         if !is_named && !hops(head)?.is_empty() {
             faults.push(format!("{name}: says a hop, and {PAGE} does not name it"));
         }

@@ -6,7 +6,7 @@ use anyhow::{ensure, Context, Result};
 use std::fs;
 use std::path::Path;
 
-use crate::paths;
+use crate::{pages, paths};
 
 /// The pages, and how the part with steps begins.
 const PAGES: [(&str, &str); 2] = [
@@ -51,11 +51,9 @@ fn steps(part: &str) -> Vec<String> {
 
 /// What is wrong with a step, one line each.
 fn faults(root: &Path, step: &str) -> Vec<String> {
-    let quoted: Vec<&str> = step.split('`').skip(1).step_by(2).collect();
-    let (files, words): (Vec<&str>, Vec<&str>) = quoted
-        .into_iter()
+    let (files, words): (Vec<&str>, Vec<&str>) = pages::quoted(step)
         .filter(|text| !text.contains(' '))
-        .partition(|text| text.contains('/'));
+        .partition(|text| pages::is_path(text));
     let mut faults = Vec::new();
     let mut text = String::new();
     for file in &files {

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 
+use crate::date::date_of;
 use crate::setup::archive::{self, Offers};
 use crate::setup::catalogue::{self, Flavour, Release, Wanted, KNOWN};
-use crate::setup::{date_of, kernel};
+use crate::setup::kernel;
 use crate::testing::record;
 use crate::ui;
 

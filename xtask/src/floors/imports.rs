@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItem, Item, ItemUse, Macro, Path, Stmt, VisRestricted, Visibility};
 
-use super::modules::{plain, used, Binding, Module, Tree};
+use super::modules::{Binding, Module, Tree};
 use super::resolve::Target;
+use super::uses::{plain, used};
 use crate::attributes::{is_test_only, of_impl_item, of_item};
 
 /// One file names something that another defines.

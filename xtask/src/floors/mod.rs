@@ -2,13 +2,14 @@
 //! Floors: which file imports which, and whether any import runs upwards.
 //!
 //! Each part is one crate whose files stand on the floors that a table in `docs/architecture.md` names. A file may
-//! import files of its own floor and of the floors above it in the table. The largest circle of imports is limited
-//! in every part, with and without a table.
+//! import files of its own floor and of those with a lower number. The largest circle of imports is limited in every
+//! part, with and without a table.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`parts`] | the parts, and the text of all their files |
 //! | [`modules`] | a part as a tree of modules with their names |
+//! | [`uses`] | the names that a `use` item gives |
 //! | [`resolve`] | from a path to the file that defines the item |
 //! | [`imports`] | all imports of a part |
 //! | [`circles`] | circles of imports, and what would break them |
@@ -24,6 +25,7 @@ mod resolve;
 mod table;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use anyhow::{ensure, Context, Result};
 use std::path::Path;

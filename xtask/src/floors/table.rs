@@ -10,6 +10,7 @@ use anyhow::{ensure, Context, Result};
 use std::fmt::{Display, Formatter};
 
 use super::parts::Sources;
+use crate::pages::quoted;
 
 /// One row of the table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,8 +109,6 @@ fn entries_of(row: &str, part: &str, height: usize) -> Result<Vec<Entry>> {
     );
     let floor = Floor { height, label };
     let places = cells.next().context("no folder")?;
-    // What stands in back ticks is every second piece.
-    let ticked = places.split('`').skip(1).step_by(2);
     let entry = |name: &str| {
         let path = match name.strip_prefix('/') {
             Some(elsewhere) => elsewhere.to_string(),
@@ -118,7 +117,10 @@ fn entries_of(row: &str, part: &str, height: usize) -> Result<Vec<Entry>> {
         let floor = floor.clone();
         Entry { path, floor }
     };
-    let entries: Vec<Entry> = ticked.flat_map(str::split_whitespace).map(entry).collect();
+    let entries: Vec<Entry> = quoted(places)
+        .flat_map(str::split_whitespace)
+        .map(entry)
+        .collect();
     ensure!(
         !entries.is_empty(),
         "no file or folder stands in back ticks"

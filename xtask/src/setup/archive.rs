@@ -58,7 +58,7 @@ fn listed(apt: &Apt, base: &Path) -> Result<Offers> {
 pub fn asked_on() -> Option<String> {
     let stamp = Apt::of_kernels().ok()?.folder().join("updated");
     let modified = fs::metadata(stamp).ok()?.modified().ok()?;
-    Some(crate::setup::date_of(modified))
+    Some(crate::date::date_of(modified))
 }
 
 /// The releases of which every package is offered in one version: image, modules, headers, source and kbuild's tools.

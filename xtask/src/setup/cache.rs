@@ -95,7 +95,7 @@ fn find_or_make(name: &str, mib: u64, make: impl FnOnce(&Path) -> Result<()>) ->
 }
 
 /// Remembers that the entry at `path` was used today, as the time of its lock file: what nobody uses goes some day (see
-/// [`super::clearing`]).
+/// [`super::tidying`]).
 pub(super) fn mark_used(path: &Path) {
     let mark = || -> Option<()> {
         let lock_file = path.parent()?.join("locks").join(path.file_name()?);

@@ -12,12 +12,13 @@ pub mod clearing;
 pub mod clippy;
 pub mod guest_tree;
 pub mod host;
+mod inventory;
 pub mod kernel;
 pub mod rust_src;
+mod tidying;
 
 use anyhow::{ensure, Result};
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use crate::paths;
 use crate::ui;
@@ -51,7 +52,7 @@ impl Environment {
 /// There is no room, or no place for a cache.
 pub fn announce(wanted: &Wanted) -> Result<()> {
     // What cannot be removed is no reason to do without what is there.
-    if let Err(error) = clearing::tidy() {
+    if let Err(error) = tidying::tidy() {
         ui::warn(&format!("{error:#}"));
     }
     cache::hold()?;
@@ -82,42 +83,4 @@ pub fn announce(wanted: &Wanted) -> Result<()> {
         cache.display()
     ));
     Ok(())
-}
-
-/// The day of a time, as `YYYY-MM-DD` (Hinnant's `civil_from_days`).
-#[must_use]
-pub fn date_of(time: SystemTime) -> String {
-    let seconds = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let days = seconds.as_secs() / 86_400 + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{:02}",
-        of_year - (153 * shifted + 2) / 5 + 1
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::date_of;
-    use std::time::{Duration, SystemTime};
-
-    #[test]
-    fn days_have_their_dates() {
-        let date =
-            |days: u64| date_of(SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86_400 + 7));
-        assert_eq!(date(0), "1970-01-01");
-        assert_eq!(date(11_016), "2000-02-29");
-        assert_eq!(date(20_787), "2026-11-30");
-    }
 }

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use crate::date::date_of;
 use crate::paths;
-use crate::setup::date_of;
 
 fn file() -> Result<PathBuf> {
     Ok(paths::cache()?.join("tested.json"))

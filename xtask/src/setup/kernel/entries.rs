@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::{fetch, Kernel};
+use super::{scripts, Kernel};
 use crate::paths;
 use crate::setup::archive;
 use crate::setup::catalogue::Release;
@@ -28,9 +28,9 @@ pub fn names(release: &Release, version: &str, source: Option<&str>) -> [String;
 /// The keys in these names, for packages from the archive with the folder `archive`.
 fn keys(archive: &str) -> [String; 2] {
     let base = base_tree::name();
-    let kernel = [fetch::KERNEL, fetch::FIRST_INIT, apt::UNPACK];
+    let kernel = [scripts::KERNEL, scripts::FIRST_INIT, apt::UNPACK];
     let kernel = cache::key(&[&kernel[..], &[&base, archive]].concat());
-    let source = cache::key(&[fetch::SOURCE, apt::UNPACK, &base, archive]);
+    let source = cache::key(&[scripts::SOURCE, apt::UNPACK, &base, archive]);
     [kernel, source]
 }
 

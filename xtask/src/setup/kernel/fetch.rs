@@ -6,19 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::entries::names_now;
+use super::scripts::{FIRST_INIT, KERNEL, SOURCE};
 use super::{Kernel, MIB};
 use crate::setup::apt::Apt;
 use crate::setup::archive;
 use crate::setup::catalogue::Release;
 use crate::setup::{base_tree, cache};
 use crate::ui;
-
-/// Makes the entry of a kernel.
-pub(super) const KERNEL: &str = include_str!("../../../setup/fetch-kernel.sh");
-/// Makes the entry of a source.
-pub(super) const SOURCE: &str = include_str!("../../../setup/prepare-source.sh");
-/// What the initial RAM disk does.
-pub(super) const FIRST_INIT: &str = include_str!("../../../setup/first-init.sh");
 
 /// The kernel from packages of `version`.
 pub(super) fn kernel(release: &Release, version: &str) -> Result<Kernel> {

@@ -5,6 +5,7 @@ mod choose;
 mod entries;
 mod fetch;
 mod prepare;
+mod scripts;
 
 use std::path::PathBuf;
 
