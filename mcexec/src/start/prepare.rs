@@ -84,17 +84,7 @@ pub(crate) fn prepare(
         .collect::<Result<_, _>>()?;
     let program = script::resolve(&path, argv)?;
     let exe = real_path(&program.file, &program.path)?;
-    let headers = elf::read(&program.file)?;
-    let interpreter = headers
-        .interpreter
-        .as_deref()
-        .map(read_interpreter)
-        .transpose()?;
-    let mut sources = vec![Source {
-        file: program.file,
-        headers,
-    }];
-    sources.extend(interpreter);
+    let sources = read_sources(program.file)?;
     let randomness = Randomness::of_this_process();
     let path = c_string(path.as_os_str())?;
     let mut contents = Contents {
@@ -157,6 +147,19 @@ fn entry(sources: &[Source], layout: &Layout) -> u64 {
     sources
         .last()
         .map_or(0, |source| source.headers.entry.wrapping_add(placed.bias))
+}
+
+/// Reads the headers of the program and, if it has one, of its interpreter.
+fn read_sources(file: File) -> Result<Vec<Source>, ExecError> {
+    let headers = elf::read(&file)?;
+    let interpreter = headers
+        .interpreter
+        .as_deref()
+        .map(read_interpreter)
+        .transpose()?;
+    let mut sources = vec![Source { file, headers }];
+    sources.extend(interpreter);
+    Ok(sources)
 }
 
 fn read_interpreter(path: &Path) -> Result<Source, ExecError> {
