@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which frames are given out: those of partly used blocks first, so that whole blocks stay whole, and GiBs longest.
+//! Which frames are given out: those of partly used blocks first, so that whole blocks stay whole, and
+//! GiBs longest.
 
 use super::node::RUN_SEARCH;
 use super::{Frames, FRAMES_PER_BLOCK};
 use crate::block::{Block, Kind};
 
-/// [`RUN_SEARCH`] where a whole GiB would be broken otherwise: some tens of microseconds under a lock that all CPUs want.
+/// [`RUN_SEARCH`] where a whole GiB would be broken otherwise: some tens of microseconds under a lock
+/// that all CPUs want.
 const LONG_SEARCH: usize = 1024;
 
 impl Frames {
