@@ -41,7 +41,7 @@ errno! {
     ERESTARTNOHAND = 514;
 }
 
-/// What a local call returns.
+/// The result of a local call.
 pub type SyscallResult = Result<u64, Errno>;
 
 impl Errno {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the boot arguments said, for everybody to read; [`cokernel_logic::kargs`] has their list.
+//! The boot arguments, for everybody to read; [`cokernel_logic::kargs`] has their list.
 
 use ihk_ikc::boot::BootParams;
 use spin::Once;
@@ -9,12 +9,12 @@ use cokernel_logic::kargs::{parse, BadKarg, Kargs};
 
 static KARGS: Once<Kargs> = Once::new();
 
-/// What the boot arguments say; the defaults before they were read.
+/// The values of the boot arguments; the defaults before they were read.
 pub fn get() -> &'static Kargs {
     KARGS.get().unwrap_or(&Kargs::DEFAULT)
 }
 
-/// How long a waiting thread, or an idle CPU, polls, µs.
+/// The time that a waiting thread, or an idle CPU, polls, µs.
 pub fn poll_us() -> u64 {
     get().poll_us
 }

@@ -13,7 +13,7 @@ use crate::arch::{self, time};
 use crate::partition;
 use crate::sync::SpinLock;
 
-/// How long the panic report waits for the log, in turns of a spin loop.
+/// The longest time that the panic report waits for the log, in turns of a spin loop.
 const BREAK_AFTER: u32 = 10_000_000;
 
 /// Writes one line to the log, with time and CPU before it.

@@ -12,7 +12,7 @@ use crate::arch::time::Deadline;
 use crate::arch::{self, apic, attention, backtrace, UserFrame};
 use crate::{ikc, log};
 
-/// How long the other CPUs may take to stop.
+/// The longest time that the other CPUs may take to stop.
 const STOP_LIMIT_US: u64 = 2_000_000;
 /// Longest backtrace.
 const MAX_CALLS: usize = 24;

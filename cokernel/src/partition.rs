@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where the partition lies: its ranges of memory, the numbers of its frames, and the kernel's view of
-//! them through the direct map.
+//! The memory of the partition: its ranges, the numbers of its frames, and the kernel's view of them
+//! through the direct map.
 //!
 //! Every frame may be viewed as atomic words: the kernel's page tables are read by Linux at any
 //! time, and what user space does to its frames at the same moment is not in our hands.
@@ -21,9 +21,9 @@ pub const GIANT_BYTES: u64 = BLOCKS_PER_GIANT as u64 * LARGE_PAGE_BYTES;
 pub const PAGE_WORDS: usize = 512;
 
 static RANGES: Once<&'static [MemoryRange]> = Once::new();
-/// Where the first of [`RANGES`] begins, for a quick look.
+/// The start of the first of [`RANGES`], for a quick look.
 static FIRST_START: AtomicU64 = AtomicU64::new(0);
-/// How long the first of [`RANGES`] is.
+/// The length of the first of [`RANGES`].
 static FIRST_BYTES: AtomicU64 = AtomicU64::new(0);
 static EXPOSED: Once<&'static [AtomicU64]> = Once::new();
 
@@ -47,7 +47,7 @@ pub fn init_ranges(params: &'static BootParams) {
     EXPOSED.call_once(|| unsafe { core::slice::from_raw_parts(first, words as usize) });
 }
 
-/// How many 2 MiB blocks the partition has.
+/// The number of 2 MiB blocks in the partition.
 pub fn block_count() -> u32 {
     u32::try_from(frames_of(ranges()) / u64::from(FRAMES_PER_BLOCK)).expect("partition of 8 EiB")
 }
@@ -113,7 +113,7 @@ pub fn contains(address: u64, bytes: u64) -> bool {
         .is_some_and(|range| bytes <= range.region.bytes - (address - range.region.phys))
 }
 
-/// Where the kernel sees `address`; meaningful only inside the partition.
+/// The kernel's pointer to `address`; meaningful only inside the partition.
 pub fn direct_map_ptr(address: PhysAddr) -> *mut u8 {
     core::ptr::with_exposed_provenance_mut((DIRECT_MAP_BASE + address.as_u64()) as usize)
 }

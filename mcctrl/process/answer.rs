@@ -56,7 +56,8 @@ impl FilePages {
 }
 
 impl Answer {
-    /// The answer that `message` is, and the question's token; `None` if it is none.
+    /// The answer that `message` is, and the question's token; `None` if it is none. One arm for each
+    /// message, in one place: a new one does not compile before it is here.
     pub(crate) fn of(message: &ToLinux) -> Option<(u64, Self)> {
         let none = Self::default();
         Some(match *message {

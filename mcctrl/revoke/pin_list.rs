@@ -34,7 +34,7 @@ impl Pins {
             .is_err()
         {
             pr_warn!(
-                "os {}: no memory to watch frame {}: it stays in quarantine\n",
+                "os {}: no memory to watch frame {}: it counts as pinned from now on\n",
                 proxy.instance.os,
                 frame
             );

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Copy on write (COW): the page of a private area that another address space has, too, is copied
 //! before it is written.
+//!
+//! Pages become shared in `mm/fork_copy.rs` and `mm/load.rs`; `frames/refcount.rs` counts the sharers;
+//! `Inner::set_rights` keeps mprotect from making a shared page writable. Tests of this need the machine:
+//! `cargo xtask test children_share_until memory_of_parent`.
 
 use cokernel_logic::frames::Place;
 use cokernel_logic::policy::Policy;

@@ -309,7 +309,7 @@ impl PageTable {
         core::mem::take(&mut self.retired)
     }
 
-    /// How many tables [`Self::take_retired`] would return.
+    /// The number of tables that [`Self::take_retired`] would return.
     pub fn retired_count(&self) -> usize {
         self.retired.len()
     }

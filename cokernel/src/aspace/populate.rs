@@ -15,7 +15,7 @@ use crate::frames::watermark::has_room_for;
 use crate::frames::{allocator, page_cache, pinned};
 use crate::{arch, ikc, partition};
 
-/// How much is filled in one go.
+/// The number of bytes that are filled in one go.
 const BREATH_BYTES: u64 = 256 << 10;
 
 /// On whose behalf memory is filled.
@@ -53,8 +53,8 @@ pub fn populate(
     Ok(())
 }
 
-/// Fills those pages of areas of `kind` that are not there, and come from no file, with zeroes. What cannot come now comes at
-/// the first touch, or fails there.
+/// Fills those pages of areas of `kind` that are not there, and come from no file, with zeroes. What
+/// cannot come now comes at the first touch, or fails there.
 pub fn fill_gaps(space: &AddressSpace, kind: Kind, asker: &Asker) {
     let areas = space.with(|inner| inner.areas.parts(space.window));
     let is_empty = |what: &Attributes| what.kind == kind && what.source == 0;

@@ -15,7 +15,7 @@ use crate::arch::time::Deadline;
 use crate::arch::{self, apic, attention, tlb};
 use crate::sync::SpinLock;
 
-/// How long a shootdown may take.
+/// The longest time that a shootdown may take.
 const LIMIT_US: u64 = 5_000_000;
 
 /// A set of CPUs that many may change at once.
@@ -76,7 +76,7 @@ impl Space {
     }
 }
 
-/// What the CPUs in [`PENDING`] shall flush. Written under [`REQUEST`] only.
+/// The start of the range that the CPUs in [`PENDING`] shall flush. Written under [`REQUEST`] only.
 static START: AtomicU64 = AtomicU64::new(0);
 static END: AtomicU64 = AtomicU64::new(0);
 /// Bytes of the pages.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! An address space: what the program was promised (areas) and what is there (page table).
 //!
-//! Lock order: the layout lock ([`crate::mm::layout`]; sleeps, may be held while waiting for Linux; serialises everything
-//! that moves areas), then `inner` (a spinlock, held for short stretches; faults take only this).
-//! Never touch user memory under `inner`: the fault handler needs it.
+//! Lock order: the layout lock ([`crate::mm::layout`]; sleeps, may be held while waiting for Linux;
+//! serialises everything that moves areas), then `inner` (a spinlock, held for short stretches; faults
+//! take only this). Never touch user memory under `inner`: the fault handler needs it.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -37,12 +37,12 @@ const MAX_RUNS: usize = 8192;
 /// An address space: the areas that the program was promised, and the page table that says what is
 /// there.
 pub struct AddressSpace {
-    /// Who holds the layout lock, see [`Self::layout`].
+    /// The holder of the layout lock, see [`Self::layout`].
     layout: AtomicUsize,
     inner: SpinLock<Inner>,
     /// The table as the hardware sees it.
     pub hardware: Arc<shootdown::Space>,
-    /// Where areas may lie.
+    /// The addresses at which areas may lie.
     pub window: Range,
     /// mmap areas are given out downwards from here.
     pub mmap_top: u64,
@@ -51,11 +51,11 @@ pub struct AddressSpace {
     users: AtomicU32,
 }
 
-/// What `inner` protects.
+/// The data that the lock `inner` protects.
 pub struct Inner {
-    /// What is there.
+    /// The pages that are there.
     pub table: PageTable,
-    /// What was promised.
+    /// The areas that were promised to the program.
     pub areas: AreaMap,
     /// Parts of the window that are read-only in the proxy.
     pub proxy_read_only: AreaMap,
@@ -69,17 +69,17 @@ pub struct Inner {
     pub lock_new: LockNew,
     /// The policies of areas, by number − 1.
     pub policies: Vec<Policy>,
-    /// Where pages of private file mappings come from.
+    /// The files that pages of private mappings come from.
     pub sources: Sources,
-    /// How long an area that grows downwards may become, in bytes.
+    /// The longest that an area that grows downwards may become, in bytes.
     pub stack_limit: u64,
-    /// How much all areas may become by that, in bytes.
+    /// The most that all areas together may become by that, in bytes.
     pub space_limit: u64,
     /// Protection keys that are taken, bit n = key n.
     pub keys: u16,
 }
 
-/// What `mlockall` wants of areas to come.
+/// The wish of `mlockall` for areas to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockNew {
     /// They are not locked.
@@ -149,7 +149,7 @@ impl AddressSpace {
         self.hardware.root
     }
 
-    /// Who may move areas: the number of whoever holds the layout lock, 0: nobody. For [`crate::mm::layout`].
+    /// The number of whoever holds the layout lock and may move areas; 0: nobody. For [`crate::mm::layout`].
     pub fn layout(&self) -> &AtomicUsize {
         &self.layout
     }
@@ -204,7 +204,7 @@ impl Inner {
     }
 
     /// Maps one page with the rights of `protection`; without any, the page is held out of reach.
-    /// Where small pages have been before, a large one is mapped as 512 small ones.
+    /// A large page is mapped as 512 small ones in places where small pages have been before.
     ///
     /// # Errors
     ///
@@ -298,7 +298,7 @@ impl Inner {
                 continue;
             }
             let copy_first = protection.write && self.is_copied_on_write(address, &mapping);
-            // What may only be written can be read all the same, so it stays present.
+            // A page that may only be written can be read all the same, so it stays present.
             let flags = Flags {
                 write: protection.write && !copy_first,
                 ..flags_of(protection)
@@ -343,7 +343,7 @@ impl Inner {
         self.own_policy(what).unwrap_or(default)
     }
 
-    /// Where the pages of an area with the attributes `what` come from, if that is a file.
+    /// The file that the pages of an area with the attributes `what` come from, if there is one.
     pub fn source_of(&self, what: &Attributes) -> Option<Source> {
         self.sources.get(what.source)
     }
@@ -363,7 +363,7 @@ impl Inner {
         })
     }
 
-    /// Where a small page at `address` comes from; see [`Self::policy_at`].
+    /// The place in memory for a small page at `address`; see [`Self::policy_at`].
     pub fn place_at(&self, address: u64, default: Policy) -> Place {
         self.policy_at(address, default)
             .place(arch::cpu_node(), address / PAGE_BYTES)
@@ -405,13 +405,13 @@ impl Inner {
     }
 }
 
-/// What [`Inner::take_pages`] took.
+/// The pages that [`Inner::take_pages`] took.
 pub struct Taken {
     /// The frames.
     pub frames: ExtentList,
     /// The size of the smallest page among them.
     pub smallest: PageSize,
-    /// How far it came.
+    /// The address up to which it came.
     pub end: u64,
 }
 

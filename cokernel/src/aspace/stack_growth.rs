@@ -8,7 +8,7 @@ use ihk_ikc::layout::{PAGE_BYTES, WINDOW_MIN};
 use crate::addr::page_down;
 use crate::aspace::space::Inner;
 
-/// What stays free below, unless nothing can be touched there: Linux's default `stack_guard_gap`.
+/// The gap that stays free below, unless nothing can be touched there: Linux's default `stack_guard_gap`.
 const GUARD_BYTES: u64 = 256 * PAGE_BYTES;
 
 /// The area that contains `address`, which lay in none, if one above may grow so far.

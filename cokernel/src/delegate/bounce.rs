@@ -78,7 +78,7 @@ fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
     }
     let page = process.slots.bounce_page(thread.slot, at, bytes)?;
     if direction == Direction::Out {
-        // What is not there is for the usual way to tell.
+        // A page that is not there is for the usual way to report.
         page.fill_from(address).ok()?;
     }
     let result = super::call_directly(op::BOUNCE, [descriptor, at, bytes, offset, number, 0]);

@@ -24,7 +24,7 @@ use crate::task::thread::Thread;
 use crate::{ikc, kargs, klog};
 
 const SIGKILL: u64 = 9;
-/// Pauses between two looks at everything else than the slot.
+/// PAUSEs for which only the slot is looked at, before clocks, rings and run queues are, too.
 const GLANCE: u32 = 4;
 /// The same for the first look, if the worker was up: a short call is done by then, a microsecond, and
 /// has cost the program nothing of its caches for clocks, rings and run queues.
@@ -33,16 +33,16 @@ const FIRST_GLANCE: u32 = 16;
 /// no more than a hit in the cache; a PAUSE costs 40 to 150 cycles, in which the answer may come, and
 /// where it leaves the guest it holds up the very worker that is waited for.
 const LOOKS: u32 = 16;
-/// How long a quick call takes, µs.
+/// The duration of a quick call, µs.
 const QUICK_US: u64 = 10;
-/// What a thread that waits clears between two looks, in less than a microsecond.
+/// Frames that a waiting thread clears between two looks, in less than a microsecond.
 const FRAMES_AT_A_TIME: u32 = 1;
-/// How often a question is asked; the worker is awake from the first time on.
+/// The number of times that a question is asked; the worker is awake from the first time on.
 const ASK_TRIES: u32 = 16;
 
-/// The door of every system call that the table delegates: has the current thread's worker perform
-/// `number` and returns what it returned, as [`call_directly`] does. The data of some calls travel
-/// through the bounce page.
+/// The door of system calls that the table delegates as they are: has the current thread's worker perform
+/// `number` and returns what it returned, as [`call_directly`] does, by which all other calls go. The
+/// data of some calls travel through the bounce page.
 pub fn call(number: u64, args: [u64; 6]) -> i64 {
     bounce::try_call(number, args).unwrap_or_else(|| call_directly(number, args))
 }
@@ -148,7 +148,7 @@ fn ring(process: &Process, index: u32, slot: &DelegationSlot) {
     ikc::send_ringing(&wake, sleeping_cpu(slot));
 }
 
-/// Where the worker fell asleep, if it says something possible.
+/// The CPU on which the worker fell asleep, if it names a possible one.
 fn sleeping_cpu(slot: &DelegationSlot) -> Option<u32> {
     let cpu = slot.sleeping_cpu.load(Ordering::Relaxed);
     ((cpu as usize) < MAX_LINUX_CPUS).then_some(cpu)

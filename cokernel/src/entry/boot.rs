@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the boot CPU makes of ihk.ko's parameters: the description of the machine, and the kernel's own page
-//! tables.
+//! The boot CPU's first work, from ihk.ko's parameters: the description of the machine, and the kernel's
+//! own page tables.
 //!
 //! An ordinary `BootInfo` is made from `BootParams`, so that what follows is what any bootloader would enter.
 
@@ -88,7 +88,8 @@ pub fn build_kernel_tables(params: &BootParams) {
     page_table::set_kernel(tables);
 }
 
-/// Maps the registers of the local APIC, if they are memory. The boot CPU, once, when its own tables are loaded.
+/// Maps the registers of the local APIC, if they are memory. The boot CPU, once, when its own tables
+/// are loaded.
 pub fn map_local_apic() {
     if let Some((registers, flags)) = apic::registers() {
         page_table::map_kernel(LAPIC_BASE, registers, PageSize::Small, flags)

@@ -58,8 +58,8 @@ pub fn from_user(vector: u64, error: u64, frame: &mut UserFrame) {
     sched::current().request_return_work();
 }
 
-/// What the handler will find in its `sigcontext`. Of the kernel's half of the address space, a program
-/// must not learn what is there (Linux's `set_signal_archinfo`).
+/// The description of the fault that the handler will find in its `sigcontext`. Of the kernel's half of
+/// the address space, a program must not learn what is there (Linux's `set_signal_archinfo`).
 fn remember_page_fault(address: u64, error: u64) {
     let hidden = if address >= USER_END {
         page_fault::PRESENT

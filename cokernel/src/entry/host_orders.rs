@@ -225,7 +225,7 @@ fn deliver_to(process: &Process, thread: u32, info: signal::Info) {
     if !signals::is_valid(info.signal) {
         return klog!("process {}: Linux sent signal {}", process.pid, info.signal);
     }
-    // Who queues more than there is room for has to know that some are lost.
+    // A sender of more than there is room for has to know that some are lost.
     match thread
         .checked_sub(1)
         .map(|slot| process.thread_of_slot(slot))

@@ -22,7 +22,7 @@ use crate::process::view;
 use crate::task::{sched, timer};
 use crate::{failure, ikc, kargs, klog, log, panic, partition};
 
-/// How long the CPUs may take to come up.
+/// The longest time that the CPUs may take to come up.
 const ONLINE_LIMIT_US: u64 = 8_000_000;
 /// Boot heap beyond the table of frames.
 const BOOT_HEAP_BYTES: u64 = 256 << 10;
@@ -30,13 +30,13 @@ const BOOT_HEAP_BYTES: u64 = 256 << 10;
 /// The boot CPU has prepared what all CPUs share.
 static PREPARED: AtomicBool = AtomicBool::new(false);
 
-/// Who does what Linux says.
+/// The handlers of what Linux sends.
 const HANDLERS: ikc::Handlers = ikc::Handlers {
     packet: host_orders::handle,
     shutdown: || panic::stop_all(state::STOPPED),
 };
 
-/// What a CPU that spins looks after for others.
+/// Does, on a CPU that spins, the work that others wait for.
 fn attend(wanted: u32) {
     if wanted & attention::SHOOTDOWN != 0 {
         shootdown::serve();

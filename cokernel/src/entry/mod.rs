@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where the outside comes in: the Rust halves of the entry stubs in [`crate::arch`], which call them by the
-//! names of their symbols; the order of booting; and Linux's orders.
+//! Entry from outside: the Rust halves of the entry stubs in [`crate::arch`], which call them by the names
+//! of their symbols; the order of booting; and Linux's orders.
 
 #[expect(
     unsafe_code,

@@ -61,8 +61,8 @@ unsafe extern "C" fn exit_to_user(frame: *mut UserFrame) {
     prepare_return(unsafe { &mut *frame });
 }
 
-/// What happens before every return to user mode: others' turns, signals, a frame that is sound.
-/// Interrupts are off from the last look until user mode.
+/// Prepares every return to user mode: others' turns, signals, a frame that is sound. Interrupts are off
+/// from the last look until user mode.
 #[inline]
 pub fn prepare_return(frame: &mut UserFrame) {
     let quiet = !arch::this_cpu().is_resched_requested() && !sched::current().needs_return_work();

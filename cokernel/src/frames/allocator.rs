@@ -53,7 +53,7 @@ pub fn alloc_giant_at(place: Place) -> Option<(PhysAddr, Giant)> {
 /// Tries `alloc`, and once more with everything that is free within its reach.
 fn with_all<R>(mut alloc: impl FnMut(&mut Frames) -> Option<R>) -> Option<R> {
     table::with(&mut alloc).or_else(|| {
-        // What CPUs keep may be what is missing, or what one of them is just clearing.
+        // The missing frames may be in the per-CPU caches, or one of the CPUs is just clearing them.
         per_cpu_cache::drain_all(free_each);
         prezero::while_nobody_cleans(|| table::with(&mut alloc))
     })

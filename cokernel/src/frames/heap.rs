@@ -105,7 +105,7 @@ fn class(layout: Layout) -> Option<usize> {
     (power <= LARGEST).then_some((power - SMALLEST) as usize)
 }
 
-/// How many frames `layout` takes; `None` if no run is that long or aligned enough.
+/// The number of frames that `layout` takes; `None` if no run is that long or aligned enough.
 fn run_of(layout: Layout) -> Option<u32> {
     if layout.align() > PAGE_BYTES as usize {
         return None;

@@ -32,7 +32,7 @@ pub fn init() {
     KEPT.call_once(|| SpinLock::new(FileVersions::new(MOST_CHUNKS)));
 }
 
-/// What became of a page that Linux has read.
+/// The outcome for a page that Linux has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// It is kept. The caller has it like any process: it gives it up by [`refcount::release`].
@@ -67,7 +67,7 @@ pub fn look_up(version: u64, first: u64, frames: &mut [u32]) {
     }
 }
 
-/// How many of `frames`, from the first on, are adjacent in memory; 1 if that is [`NONE`].
+/// The number of `frames`, from the first on, that are adjacent in memory; 1 if the first is [`NONE`].
 pub fn adjacent(frames: &[u32]) -> usize {
     let follows = |pair: &&[u32]| pair[0] != NONE && pair[1] != NONE && pair[1] == pair[0] + 1;
     1 + frames.windows(2).take_while(follows).count()

@@ -85,7 +85,7 @@ pub fn drain_all(mut give_back: impl FnMut(&[u32])) {
         return;
     };
     for cpu in 0..crate::arch::cpu_count() {
-        // Who is busy with its frames right now keeps them.
+        // A CPU that is busy with its frames right now keeps them.
         if let Some(mut cache) = caches.get(cpu).and_then(SpinLock::try_lock) {
             drain(&mut cache, &mut give_back);
         }

@@ -29,7 +29,7 @@ struct Block {
     shared: u32,
 }
 
-/// What is known of all frames.
+/// The reference counts of all frames.
 struct Counts {
     /// By number of the block; grows to what is needed.
     blocks: Vec<Option<Box<Block>>>,
@@ -42,7 +42,7 @@ static COUNTS: SpinLock<Counts> = SpinLock::new(Counts {
     kept: Vec::new(),
 });
 
-/// What lowering a count has come to.
+/// The outcome of lowering a count.
 enum Lowered {
     /// Somebody has the frame still.
     Shared,

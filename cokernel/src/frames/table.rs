@@ -19,7 +19,7 @@ static FRAMES: Once<SpinLock<Frames>> = Once::new();
 static TOTAL: AtomicU64 = AtomicU64::new(0);
 /// Free frames, to be read without the lock. What the CPUs keep in their caches is not free.
 static FREE: AtomicU64 = AtomicU64::new(0);
-/// What [`giant_count`] returns.
+/// The number that [`giant_count`] returns.
 static GIANTS: AtomicUsize = AtomicUsize::new(0);
 /// Nodes that may have frames to clear, for a look without the lock: bit n = node n.
 static TO_CLEAN: AtomicU64 = AtomicU64::new(0);
@@ -43,7 +43,7 @@ pub fn is_ready() -> bool {
     FRAMES.is_completed()
 }
 
-/// How many aligned GiBs the partition has, free or not; 0 if the CPU has no pages of that size.
+/// The number of aligned GiBs in the partition, free or not; 0 if the CPU has no pages of that size.
 pub fn giant_count() -> usize {
     GIANTS.load(Ordering::Relaxed)
 }
@@ -108,12 +108,12 @@ fn change_reclaimable(frame: u32, count: u64, change: fn(&AtomicU64, u64, Orderi
     }
 }
 
-/// How many frames [`may_be_reclaimed`].
+/// The number of frames that [`may_be_reclaimed`].
 pub fn reclaimable() -> u64 {
     RECLAIMABLE.load(Ordering::Relaxed)
 }
 
-/// How much memory there is.
+/// The memory that there is, and how much of it is free.
 pub fn stats() -> FrameStats {
     FrameStats {
         total: TOTAL.load(Ordering::Relaxed),

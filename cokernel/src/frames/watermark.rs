@@ -14,7 +14,7 @@ use crate::frames::{allocator, page_cache, pinned, table};
 const RESERVE_FRACTION: u64 = 64;
 /// See [`RESERVE_FRACTION`].
 const RESERVE_FRAMES: u64 = 1024;
-/// What the kernel keeps for a program leaves this part of the reserve: 1 / this.
+/// Memory that the kernel keeps for a program leaves 1 / this of the reserve.
 const LAST_FRACTION: u64 = 2;
 
 /// Whether programs may have `bytes` more, now.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Who waits at which word.
+//! The queues of the threads that wait at a word.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -27,10 +27,10 @@ const BUCKETS: usize = 256;
 /// address space.
 #[derive(Clone, Copy)]
 pub struct Key {
-    /// Whose address `place` is; [`SHARED`]: it is a physical one.
+    /// The process whose address `place` is; [`SHARED`]: it is a physical one.
     owner: ProcessHandle,
     place: u64,
-    /// Where the process that made the key has the word.
+    /// The address of the word in the process that made the key.
     pub address: u64,
 }
 
@@ -43,7 +43,7 @@ impl PartialEq for Key {
     }
 }
 
-/// Where the queue of a word is.
+/// The place of a word's queue.
 pub enum Queue {
     /// Here.
     Own(Key),
@@ -70,7 +70,7 @@ pub type Waiters = SpinGuard<'static, Vec<Arc<Waiter>>>;
 
 static WAITERS: [Bucket; BUCKETS] = [const { SpinLock::new(Vec::new()) }; BUCKETS];
 
-/// Where who waits at `address` of the current process waits. `private`: processes that share the
+/// The place where waiters at `address` of the current process wait. `private`: processes that share the
 /// word do not meet.
 ///
 /// # Errors
@@ -94,7 +94,7 @@ pub fn find(address: u64, private: bool) -> Result<Queue, Errno> {
                     address,
                 }))
             }
-            // Where there is nothing, only the process's own words may be asked for.
+            // At an address without memory, only the process's own words may be asked for.
             None if !private => None,
             // Under the lock of its bucket nobody can wait for Linux.
             Some(area) if area.attributes.source != 0 && inner.table.lookup(address).is_none() => {

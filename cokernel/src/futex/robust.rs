@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a thread that ends held: the words on its robust list are marked, and who waits learns it.
+//! Robust futexes: when a thread ends, the words on its robust list are marked, and those who wait for them
+//! are woken.
 
 use core::sync::atomic::Ordering;
 

@@ -32,8 +32,8 @@ impl Limit {
         }
     }
 
-    /// What a wait that a signal ended answers: one that began again would end too late if its time
-    /// counts from its beginning.
+    /// The error of a wait that a signal ended: one that began again would end too late if its time counts
+    /// from its beginning.
     pub fn interrupted(self) -> Errno {
         match self {
             Self::Never => Errno::ERESTARTSYS,

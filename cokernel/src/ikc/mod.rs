@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 4a of a delegated call whose worker sleeps. Inter-kernel communication: the packets of this CPU's channel, and doorbells both ways.
+//! Inter-kernel communication: the packets of this CPU's channel, and doorbells both ways. Hop 4a of a
+//! delegated call whose worker sleeps.
 //!
 //! Ring rule: a CPU's `to_cokernel` ring always asks for the doorbell, except while the idle loop
 //! polls it. Linux's side always wants the doorbell.
@@ -25,10 +26,10 @@ use crate::klog;
 
 pub use map::mailbox;
 
-/// How long a full ring may stay full: Linux drains it in an interrupt handler.
+/// The longest time that a full ring may stay full, in µs: Linux drains it in an interrupt handler.
 const FULL_LIMIT_US: u64 = 10_000_000;
 
-/// What is done with what Linux sends; the layers above know.
+/// The handlers of Linux's packets, which belong to higher floors.
 #[derive(Clone, Copy)]
 pub struct Handlers {
     /// Does what a packet says, on the CPU whose channel it came through, which is the second argument. The

@@ -26,7 +26,7 @@ const SEGV_ACCERR: i32 = 2;
 /// `si_code`: there should be memory, but there is none, or a file is shorter than its mapping.
 const BUS_ADRERR: i32 = 2;
 
-/// What the program tried.
+/// The access that faulted.
 #[derive(Clone, Copy, Debug)]
 pub struct Access {
     /// To write.
@@ -35,7 +35,7 @@ pub struct Access {
     pub exec: bool,
 }
 
-/// What comes of it.
+/// The outcome of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultOutcome {
     /// Try again.

@@ -35,9 +35,9 @@ pub struct Wanted {
     pub file: u32,
     /// Number of the first page in the file.
     pub page: u64,
-    /// Where it goes.
+    /// The address it goes to.
     pub address: u64,
-    /// How many.
+    /// Their number.
     pub count: u32,
     /// Which of them was touched.
     pub touched: u32,
@@ -84,7 +84,7 @@ pub fn name(process: &Process, range: Range, source: Source) -> Result<u32, Errn
     let order = order_of(&source, range.start, pages);
     let mut frames = vec![NONE; pages as usize];
     page_cache::look_up(source.version, order.page, &mut frames);
-    // What could not be mapped now comes when it is touched.
+    // A page that could not be mapped now comes when it is touched.
     let mapped = load::map_all(space, &order, &frames, true);
     let there = frames.iter().take_while(|frame| **frame != NONE).count();
     Ok(mapped.map_or(0, |()| there as u32))
@@ -107,7 +107,7 @@ fn order_of(source: &Source, address: u64, pages: u64) -> Order {
 ///
 /// # Errors
 ///
-/// What Linux must load.
+/// The pages that Linux must load.
 pub fn map_kept(
     space: &AddressSpace,
     inner: &mut Inner,

@@ -2,10 +2,10 @@
 //! The address space of a child of fork: the same areas and, until somebody writes, the same
 //! frames. The caller holds the parent's layout lock.
 //!
-//! Page by page both sides lose the right to write a private page and its frame is counted once
-//! more; pages of 1 GiB are cut for that. Then the parent's translations and Linux's mappings go. What Linux has pinned is copied
-//! for the child at once: otherwise the parent's next write would move the parent away from the
-//! transfer.
+//! Page by page both sides lose the right to write a private page and its frame is counted once more;
+//! pages of 1 GiB are cut for that. Then the parent's translations and Linux's mappings go. What Linux
+//! has pinned is copied for the child at once: otherwise the parent's next write would move the parent
+//! away from the transfer.
 
 use alloc::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::task::current;
 use crate::task::process::Process;
 use crate::{ikc, partition};
 
-/// What a copied area takes of the heap, at most.
+/// Heap that a copied area takes at most, in bytes.
 const BYTES_PER_AREA: u64 = 256;
 /// Pages handled under one hold of the parent's lock.
 const PAGES_AT_ONCE: u32 = 128;
@@ -80,7 +80,7 @@ pub fn discard(space: &AddressSpace) {
     }
 }
 
-/// What is shared must be there: a page that came later would be each side's own.
+/// Makes all shared pages present: a page that came later would be each side's own.
 fn fill_shared_areas(parent: &AddressSpace) -> Result<(), Errno> {
     let areas = parent.with(|inner| inner.areas.parts(parent.window));
     let is_shared = |area: &&Area| {
@@ -128,7 +128,7 @@ fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<ExtentList,
     });
     let mut seen = ExtentList::new();
     for area in areas.iter() {
-        // What is mirrored comes to the child by its own faults.
+        // Mirrored pages come to the child by its own faults.
         if area.attributes.wiped_by_fork || mirror::is_mirrored(&area) {
             continue;
         }
@@ -198,7 +198,9 @@ fn copy_page(
     Ok(())
 }
 
-/// Gives the child copies of what Linux still holds of the parent's writable pages.
+/// Gives the child copies of what Linux still holds of the parent's writable pages. After the withdrawal
+/// nothing of these is mapped for this address space: a frame whose exposed bit is still set is pinned,
+/// or another process that shares it has it mapped. Either way a copy is safe.
 fn copy_pinned(child: &AddressSpace) -> Result<(), Errno> {
     let areas = child.with(|inner| inner.areas.parts(child.window));
     let is_copied = |area: &&Area| area.attributes.protection.write && !area.attributes.shared;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The layout lock of an address space: who has it may move areas. It sleeps, and serves Linux meanwhile, because
-//! its holder may be waiting for Linux.
+//! The layout lock of an address space: who has it may move areas. It sleeps, and serves Linux
+//! meanwhile, because its holder may be waiting for Linux.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -46,7 +46,7 @@ impl AddressSpace {
     }
 }
 
-/// What the layout lock knows the current thread by.
+/// The number by which the layout lock knows the current thread.
 fn this_thread() -> usize {
     core::ptr::from_ref(sched::current()).addr()
 }

@@ -7,6 +7,8 @@
 //!  Linux (mcctrl/files/load.rs)            co-kernel
 //!  NameFile(file, page, bytes) ──────────► the areas know it; kept ones: mapped
 //!   … somebody touches a page that is not there ([`super::file_mapping`]) …
+//!    the program: op LOAD_PAGES to its worker, which makes the ioctl of that name
+//!    Linux, in the window: ResolveFault, answered by FaultInFile
 //!  LoadPages(version, page, count) ──────► kept ones: mapped; frames for the others: a loan
 //!  reads the file into them  ◄──────────── PagesLent(list)
 //!  PagesRead(loan, count, kept) ─────────► kept or the process's own: mapped; the rest is free again
@@ -39,22 +41,23 @@ use crate::partition;
 use crate::sync::SpinLock;
 use crate::task::process;
 
-/// What Linux wants, see `ToCokernel::LoadPages`.
+/// An order of Linux, see `ToCokernel::LoadPages`.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
     /// Names the loan.
     pub token: u64,
-    /// Whose pages.
+    /// The process that gets the pages.
     pub process: ProcessHandle,
-    /// Where the first one goes.
+    /// The address of the first one.
     pub address: u64,
     /// The version of the file; 0: the pages are the process's alone.
     pub version: u64,
     /// Number of the first page in the file.
     pub page: u64,
-    /// How many.
+    /// Their number.
     pub count: u32,
-    /// They come where no page is, and areas have this file; 0: in place of what is there.
+    /// The number of the file whose touched pages these are: they come only where no page is, and only to
+    /// areas that have this file. 0: they were not touched but are wanted at once, in place of what is there.
     pub file: u32,
 }
 
@@ -78,7 +81,7 @@ struct Loan {
 
 /// Nothing but the heap is locked under it.
 static LOANS: SpinLock<Vec<Loan>> = SpinLock::new(Vec::new());
-/// What [`pages_read`] returns.
+/// The number that [`pages_read`] returns.
 static READ: AtomicU64 = AtomicU64::new(0);
 
 /// Pages of files that Linux has read since boot.

@@ -22,8 +22,8 @@ use crate::task::sched;
 use crate::task::thread::Thread;
 use crate::{delegate, failure, ikc, partition};
 
-/// How long the answer of a worker may be ahead of the packet with the page. If it takes longer, the
-/// program faults again.
+/// The longest time by which a worker's answer may be ahead of the packet with the page. If it takes
+/// longer, the program faults again.
 const PACKET_US: u64 = 1000;
 /// Pages forgotten under one hold of the lock.
 const PAGES_AT_ONCE: u32 = 512;
@@ -195,7 +195,7 @@ pub fn parts(space: &AddressSpace, range: Range) -> impl Iterator<Item = Area> {
     parts.into_iter().filter(is_mirrored)
 }
 
-/// What is mirrored in `range` of the proxy becomes the window again; the program's areas stay for
+/// Turns the mirrored parts of `range` in the proxy into the window again; the program's areas stay for
 /// the caller to remove. In a child of vfork, whose window is its parent's, the files stay mapped.
 ///
 /// # Errors

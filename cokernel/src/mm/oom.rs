@@ -15,7 +15,7 @@ use crate::task::current;
 use crate::task::process::{self, Process};
 use crate::{ikc, klog};
 
-/// How long a victim may take to die before another one is chosen.
+/// The longest time that a victim may take to die before another one is chosen.
 const VICTIM_TIMEOUT_US: u64 = 10_000_000;
 
 struct Victim {

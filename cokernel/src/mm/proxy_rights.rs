@@ -18,7 +18,7 @@ use crate::errno::Errno;
 ///
 /// # Errors
 ///
-/// What mprotect returned in the proxy, as a negative errno.
+/// The error that mprotect returned in the proxy, as a negative errno.
 pub fn sync(space: &AddressSpace, range: Range) -> Result<(), i64> {
     let wrong =
         |inner: &mut Inner| proxy_rights::differences(&inner.areas, &inner.proxy_read_only, range);

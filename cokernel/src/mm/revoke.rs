@@ -31,14 +31,14 @@ const RUNS_PER_REQUEST: usize = PAGE_BYTES as usize / size_of::<FrameRun>();
 const MAX_RETIRED: usize = 256;
 /// Token of an answer to no question: pinned frames were let go.
 const PINS_LET_GO: u64 = 0;
-/// How long Linux may take; without an answer in this time it is as good as gone.
+/// The longest time that Linux may take; without an answer in this time it is as good as gone.
 const REVOKE_TIMEOUT_US: u64 = 1_000_000;
 
 /// Requests Linux has not answered. Nothing else is locked under it.
 static PENDING: SpinLock<Vec<Revocation>> = SpinLock::new(Vec::new());
 static NEXT_TOKEN: AtomicU64 = AtomicU64::new(1);
 
-/// What happens when Linux has dropped everything.
+/// The action once Linux has dropped all its mappings.
 enum Then {
     /// The frames live on elsewhere in the address space; tell the thread that waits.
     Keep(Arc<AtomicBool>),
@@ -52,7 +52,7 @@ enum Then {
 struct Revocation {
     token: u64,
     process: ProcessHandle,
-    /// Whose window Linux sees them in.
+    /// The process in whose window Linux sees them.
     owner: ProcessHandle,
     range: Range,
     runs: ExtentList,
@@ -130,7 +130,7 @@ pub fn on_revoked(token: u64) {
         return;
     }
     let Some(mut revocation) = take(token) else {
-        klog!("revocation {token}: Linux answered a question nobody asked");
+        klog!("revocation {token}: an answer to no open question (given up, or never asked)");
         return;
     };
     revocation.settle();
@@ -205,7 +205,8 @@ fn ask(process: &Process, owner: ProcessHandle, range: Range, runs: ExtentList, 
     token
 }
 
-/// Waits for Linux, serving it meanwhile: it may itself wait for this CPU.
+/// Waits for Linux, serving it meanwhile: it may itself wait for this CPU. The answer comes to the
+/// process's own CPU, whichever asked; that one sets `done`.
 fn ask_and_wait(process: &Process, range: Range, runs: ExtentList, then: Then, done: &AtomicBool) {
     let token = ask(process, process.space.owner(), range, runs, then);
     let mut timeout = PollTimeout::of_us(REVOKE_TIMEOUT_US);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! CPU time beyond that of a process's own threads: from one program to the next, and from a child to its parent.
+//! CPU time beyond that of a process's own threads: from one program to the next, and from a child to
+//! its parent.
 
 use crate::task::exec_carry::Placement;
 use crate::task::process::{self, Process};
 use crate::task::thread::Thread;
 
-/// Where `thread` runs and where its pages come from.
+/// The affinity and the memory policy of `thread`.
 pub fn placement_of(thread: &Thread) -> Placement {
     Placement {
         affinity: *thread.data.affinity.lock(),

@@ -17,7 +17,7 @@ use crate::task::signal::Info;
 use crate::task::thread::Registers;
 use crate::{delegate, ikc};
 
-/// How long the other threads may take to end; one that is late is missing in the core.
+/// The longest time that the other threads may take to end; one that is late is missing in the core.
 const THREADS_END_TIMEOUT_US: u64 = 1_000_000;
 
 /// The current thread ends at `frame`: keeps its registers, if they are wanted.

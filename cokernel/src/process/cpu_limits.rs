@@ -7,7 +7,7 @@ use crate::task::process::Process;
 use crate::task::signal::{self, Info, SI_KERNEL};
 use crate::task::{sched, timer};
 
-/// What is left of a timer of `process`.
+/// The rest of a timer of `process`.
 pub fn get(process: &Process, which: Which) -> Setting {
     process.cpu_timers.get(which, process.cpu_ns())
 }

@@ -26,7 +26,7 @@ use crate::task::signal::ProcessSignals;
 use crate::task::slots::Slots;
 use crate::{arch, partition};
 
-/// How much of the stack's upper end is there from the start: what mcexec writes, and a bit more.
+/// The part of the stack's upper end that is there from the start: what mcexec writes, and a bit more.
 const INITIAL_STACK_BYTES: u64 = 128 << 10;
 /// Physical addresses are below this on every x86-64 CPU.
 const PHYSICAL_END: u64 = 1 << 52;

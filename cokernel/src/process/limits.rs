@@ -77,7 +77,7 @@ pub fn check_locked(process: &Process, bytes: u64) -> Result<(), Errno> {
     }
 }
 
-/// How calls that map memory say that too much would be locked.
+/// The error by which calls that map memory say that too much would be locked.
 pub const fn at_mapping(errno: Errno) -> Errno {
     match errno {
         Errno::ENOMEM => Errno::EAGAIN,

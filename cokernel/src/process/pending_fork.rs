@@ -20,7 +20,7 @@ use crate::task::process::{self, Parts, Process};
 
 /// A process that fork has prepared and that no proxy has adopted yet.
 pub struct PreparedChild {
-    /// Who prepared it.
+    /// The process that prepared it.
     pub parent: ProcessHandle,
     /// Its memory.
     pub space: Arc<AddressSpace>,

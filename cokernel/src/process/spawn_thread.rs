@@ -13,7 +13,7 @@ use crate::task::signal::ThreadSignals;
 use crate::task::thread::{NewThread, Registers, Thread, ThreadData};
 use crate::task::{current, sched};
 
-/// What the new thread differs in from the one that makes it.
+/// The properties in which the new thread differs from the one that makes it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ThreadArgs {
     /// Stack pointer; 0 = the same.
@@ -76,7 +76,7 @@ fn make(
     Thread::new_user(new).ok_or(Errno::ENOMEM)
 }
 
-/// Where it begins.
+/// The registers with which it begins.
 fn entry(frame: &UserFrame, args: &ThreadArgs) -> UserFrame {
     let mut entry = *frame;
     entry.set_return(0);

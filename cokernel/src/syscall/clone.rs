@@ -9,14 +9,14 @@ use crate::syscall::identity::as_value;
 use crate::syscall::{clone_flags, fork};
 use crate::user_memory::read_bytes;
 
-/// What makes a child a thread; the worker that stands for it shares all that with the others.
+/// The flags that make a child a thread; the worker that stands for it shares all that with the others.
 const THREAD: u64 = clone_flags::VM
     | clone_flags::FS
     | clone_flags::FILES
     | clone_flags::SIGHAND
     | clone_flags::THREAD
     | clone_flags::SYSVSEM;
-/// What a thread may ask for besides. Nobody traces, so the flags about that mean nothing.
+/// Flags that are allowed for a thread besides. Nobody traces, so the flags about that mean nothing.
 const OPTIONAL: u64 = clone_flags::PTRACE
     | clone_flags::SETTLS
     | clone_flags::PARENT_SETTID

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A child process, for fork, vfork, clone and clone3 (which are in `clone.rs`). The co-kernel's half is prepared here, by the forking thread; then its worker
-//! forks, and the worker's child adopts it ([`crate::process::pending_fork`]). So descriptors, process
-//! groups, sessions and what wait returns are Linux's own.
+//! A child process, for fork, vfork, clone and clone3 (which are in `clone.rs`). The co-kernel's half is
+//! prepared here, by the forking thread; then its worker forks, and the worker's child adopts it
+//! ([`crate::process::pending_fork`]). So descriptors, process groups, sessions and what wait returns
+//! are Linux's own.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -28,7 +29,7 @@ use crate::task::thread::Registers;
 use crate::task::{current, sched};
 use crate::user_memory::{uint, write_u32};
 
-/// What a child process may be asked for; everything else is another kind of thing, or is not there.
+/// Flags that are allowed for a child process; all others make another kind of thing, or are not supported.
 const KNOWN: u64 = clone_flags::VM
     | clone_flags::VFORK
     | clone_flags::SETTLS
@@ -43,7 +44,7 @@ const KNOWN: u64 = clone_flags::VM
 const MEANINGLESS: u64 = clone_flags::PTRACE | clone_flags::UNTRACED | clone_flags::IO;
 const SIGCHLD: u64 = 17;
 
-/// What clone(2), fork(2) or vfork(2) is asked for when it makes a process.
+/// The arguments of clone(2), fork(2) or vfork(2) that make a process.
 #[derive(Clone, Copy, Debug)]
 pub struct CloneArgs {
     /// Linux's flags, without the exit signal.
@@ -52,18 +53,18 @@ pub struct CloneArgs {
     pub exit_signal: u64,
     /// Stack pointer of the child; 0 = the parent's.
     pub stack: u64,
-    /// Where the parent finds a descriptor of the child, if the flags say so.
+    /// Address at which the parent finds a descriptor of the child, if the flags say so.
     pub pidfd: u64,
-    /// Where the parent finds the child's id, if the flags say so.
+    /// Address at which the parent finds the child's id, if the flags say so.
     pub parent_tid: u64,
-    /// Where the child finds its id, or has it zeroed when it ends, if the flags say so.
+    /// Address at which the child finds its id, or has it zeroed when it ends, if the flags say so.
     pub child_tid: u64,
     /// The child's FS base, if the flags say so.
     pub tls: u64,
 }
 
 impl CloneArgs {
-    /// What fork(2) and, with `flags`, vfork(2) ask for.
+    /// The arguments of fork(2) and, with `flags`, vfork(2).
     pub const fn plain(flags: u64) -> Self {
         Self {
             flags,
@@ -101,7 +102,8 @@ pub fn fork(frame: &UserFrame, args: &CloneArgs) -> SyscallResult {
         .has(clone_flags::VFORK)
         .then(|| Arc::new(vfork::prepare()));
     let pid = {
-        // Until the worker has forked: its record of the window's rights must fit the copy.
+        // The layout stays until the worker has forked: mcexec records which parts of its window are
+        // read-only, and the child's record must fit the copied areas.
         let _layout = process.space.lock_layout();
         let prepared_child = prepare(process, frame, args, release.clone())?;
         bring_up(process, prepared_child, args)?

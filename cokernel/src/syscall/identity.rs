@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Who the caller is: the numbers of its proxy and its worker on Linux.
+//! The caller's process and thread ids, which are those of its proxy and its worker on Linux.
 
 use core::sync::atomic::Ordering;
 

@@ -128,7 +128,7 @@ fn from_us(signal: u32, code: i32, pid: i32) -> Info {
     }
 }
 
-/// What the program itself says of the signal; to itself it may say anything.
+/// The information about the signal that the program itself gives; to itself it may say anything.
 fn given(signal: u32, info: u64) -> Result<Info, Errno> {
     let [head, code, first, second] = read_words::<4>(info)?;
     Ok(Info {

@@ -13,14 +13,14 @@ use crate::task::current;
 use crate::task::process::Process;
 use crate::user_memory::int;
 
-/// What an advice makes us do with a part of an area.
+/// The action that an advice asks for, on a part of an area.
 #[derive(Clone, Copy)]
 enum Deed {
     /// Nothing: a hint, but one that locked areas refuse if so said.
     Hint { not_locked: bool },
     /// The program's view is emptied; what is shared is still there.
     Drop { lazily: bool, also_locked: bool },
-    /// What is shared becomes zero for everybody.
+    /// Shared memory becomes zero for all processes that map it.
     Remove,
     /// A child of fork has it, or not.
     OmitByFork(bool),

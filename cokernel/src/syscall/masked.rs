@@ -65,7 +65,7 @@ fn wait(number: u64, args: [u64; 6], mask: u64, bytes: u64) -> SyscallResult {
         }
     }
     let result = delegate::forward(number, args).map_err(|errno| match errno {
-        // What may come while the call waits must end it, even if the worker has not begun.
+        // A signal that may come while the call waits must end it, even if the worker has not begun.
         Errno::ERESTARTNOINTR => Errno::ERESTARTNOHAND,
         other => other,
     });

@@ -17,7 +17,7 @@ use crate::task::process::Process;
 use crate::task::{current, sched};
 use crate::user_memory::{read_words, uint, write_u32, write_words};
 
-/// What `get_mempolicy` tells: a node instead of a mode.
+/// Flag of `get_mempolicy` (`MPOL_F_NODE`): it answers a node instead of a mode.
 const TELL_NODE: u32 = 1;
 /// About an address instead of the thread.
 const ABOUT_ADDRESS: u32 = 2;
@@ -164,7 +164,7 @@ fn said(policy: &Policy, tell_node: bool) -> Result<u32, Errno> {
     }
 }
 
-/// What `get_mempolicy` answers about an address.
+/// The answer of `get_mempolicy` about an address.
 fn about(process: &Process, address: u64, tell_node: bool) -> Result<(u32, u64), Errno> {
     let space = &process.space;
     let policy = space.with(|inner| {

@@ -83,7 +83,7 @@ pub fn mlockall(frame: &mut UserFrame) -> SyscallResult {
         }
     });
     if flags & MCL_CURRENT != 0 && fill {
-        // What cannot come stays away, as on Linux.
+        // A page that cannot come stays away, as on Linux.
         let _ = fill_locked(process, space.window);
     }
     Ok(0)

@@ -36,10 +36,10 @@ const MAP_POPULATE: u32 = 0x8000;
 const MAP_STACK: u32 = 0x2_0000;
 const MAP_HUGETLB: u32 = 0x4_0000;
 const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
-/// Where flags say the size of huge pages, as a power of two; 0 = 2 MiB.
+/// The position in flags of the size of huge pages, as a power of two; 0 = 2 MiB.
 const HUGE_SHIFT: u32 = 26;
 const HUGE_MASK: u32 = 0x3f;
-/// Where `MAP_32BIT` puts things, as on Linux.
+/// The addresses of `MAP_32BIT`, as on Linux.
 const LOW: Range = Range {
     start: 0x4000_0000,
     end: 0x8000_0000,
@@ -50,11 +50,11 @@ const LARGE_FILE_BYTES: u64 = 4 << 20;
 /// Private mappings of up to so much are there at once: that is faster than two faults.
 const SMALL_FILE_BYTES: u64 = 64 << 10;
 
-/// What was asked for, checked.
+/// The checked arguments of mmap.
 struct MmapArgs {
     hint: u64,
     bytes: u64,
-    /// Where it may begin: a multiple of this, at best.
+    /// Alignment of its first address, at best.
     align: u64,
     protection: Protection,
     flags: u32,
@@ -173,7 +173,7 @@ const fn unit_of(flags: u32) -> Result<u64, Errno> {
     }
 }
 
-/// Where it goes.
+/// The range that the new mapping gets.
 fn place(process: &Process, args: &MmapArgs) -> Result<Range, Errno> {
     let space = &process.space;
     if args.has(MAP_FIXED | MAP_FIXED_NOREPLACE) {

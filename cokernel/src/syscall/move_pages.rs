@@ -81,7 +81,7 @@ fn node_at(process: &Process, address: u64) -> Result<u32, Errno> {
     })
 }
 
-/// Where the page at `address` is after an attempt to move it to `node`. The outer error ends the
+/// The node of the page at `address` after an attempt to move it to `node`. The outer error ends the
 /// call.
 fn move_one(process: &Process, address: u64, node: u32) -> Result<Result<u32, Errno>, Errno> {
     let bit = 1_u64.checked_shl(node).unwrap_or(0);

@@ -83,7 +83,7 @@ fn keys_of(process: &Process, range: Range) -> Vec<(Range, u8)> {
     parts
 }
 
-/// How far areas cover `range` from its start on.
+/// The address up to which areas cover `range` from its start on.
 fn changeable(process: &Process, range: Range) -> Result<u64, Errno> {
     process.space.with(|inner| {
         let end = inner.areas.covered_until(range);

@@ -197,7 +197,7 @@ fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
             let _ = madvise::fill(process, range, false);
         }
     } else if what.protection.is_accessible() && (what.locked || !what.on_demand) {
-        // What does not come now comes at the first touch, or fails there.
+        // A page that does not come now comes at the first touch, or fails there.
         let _ = populate::populate(space, range, what.protection, &current::asker(space));
     }
     proxy_rights::sync(space, range).map_err(proxy_rights::errno_of)
@@ -302,8 +302,8 @@ fn move_pages(
     })
 }
 
-/// What `area` is when it has moved by `distance`: the pages that are not there come from the same part
-/// of its file.
+/// The attributes of `area` once it has moved by `distance`: pages that are not there come from the
+/// same part of its file.
 fn moved(inner: &mut Inner, area: &Area, distance: u64) -> Result<Attributes, Errno> {
     let what = area.attributes;
     let Some(source) = inner.source_of(&what) else {

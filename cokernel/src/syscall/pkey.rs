@@ -8,7 +8,7 @@ use crate::syscall::{mprotect, protection};
 use crate::task::current;
 use crate::user_memory::int;
 
-/// What a key may forbid: any access, writes.
+/// The rights that a key may take away: any access, writes.
 const RIGHTS: u64 = 3;
 /// The key by which pkey_mprotect(2) is told that pages keep the key they have.
 const NO_KEY: i32 = -1;

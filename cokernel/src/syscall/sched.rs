@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where and when a thread runs. CPU numbers are the co-kernel's own.
+//! Affinity and scheduling of threads. CPU numbers are the co-kernel's own.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;

@@ -40,13 +40,13 @@ pub fn shmat(frame: &mut UserFrame) -> SyscallResult {
     )?;
     unmap::unmap(process, range)?;
     attach(process, id, range, flags).inspect_err(|_| {
-        // What is there belongs to this call; an error here would be the same one again.
+        // The pages there belong to this call; an error here would be the same one again.
         let _ = unmap::unmap(process, range);
     })?;
     Ok(range.start)
 }
 
-/// Where it goes.
+/// The range that the segment is attached at.
 fn place(process: &Process, hint: u64, bytes: u64, flags: u32) -> Result<Range, Errno> {
     let replaces = flags & SHM_REMAP != 0;
     if hint == 0 {

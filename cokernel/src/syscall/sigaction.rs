@@ -106,7 +106,7 @@ pub fn await_from_proxy(process: &Process, set: SignalSet) {
     }
 }
 
-/// What Linux must know of the action of SIGCHLD; means nothing for others.
+/// The flags of SIGCHLD's action that Linux must know; they mean nothing for other signals.
 const fn child_flags(action: &Action) -> u64 {
     action.flags & (flag::NOCLDSTOP | flag::NOCLDWAIT)
 }

@@ -16,10 +16,10 @@ use crate::syscall::{
     sched, shm, sigaction, sigaltstack, sigmask, signalfd, sigreturn, sigwait, sleep, times,
 };
 
-/// What performs a local call.
+/// A function that performs a local call.
 type Function = fn(&mut UserFrame) -> SyscallResult;
 
-/// Where a system call goes.
+/// The route of a system call.
 #[derive(Clone, Copy)]
 pub enum Route {
     /// To this function.
@@ -40,7 +40,7 @@ pub struct Row {
     pub number: u64,
     /// Linux's name.
     pub name: &'static str,
-    /// Where it goes.
+    /// Its route.
     pub route: Route,
 }
 

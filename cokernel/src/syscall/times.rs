@@ -30,7 +30,7 @@ pub fn clock_gettime(frame: &mut UserFrame) -> SyscallResult {
     Ok(0)
 }
 
-/// What clock `id` shows, if it counts CPU time of this process or one of its threads.
+/// The time of clock `id`, if it counts CPU time of this process or one of its threads.
 fn cpu_clock(id: i32) -> Option<u64> {
     /// Kind of a clock with a negative id: bit 2 = of a thread, the lower bits which of its times.
     const OF_THREAD: i32 = 4;

@@ -20,7 +20,7 @@ pub struct Accounting {
     parent: i32,
     /// Time of the programs before exec.
     before: u64,
-    /// Where the main thread begins.
+    /// The placement of the main thread.
     placement: Placement,
     /// Time of children that have ended, and of their children.
     children: AtomicU64,

@@ -44,7 +44,7 @@ impl CpuTimers {
         self.armed.load(Ordering::Relaxed)
     }
 
-    /// What is left of a timer when the process has run for `now` ns.
+    /// The rest of a timer when the process has run for `now` ns.
     pub fn get(&self, which: Which, now: u64) -> Setting {
         self.timers.lock().get(which, now)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What an exec carries from a process's program to the next one: CPU time, and where the main
+//! The state that an exec carries from a process's program to the next one: CPU time, and where the main
 //! thread runs.
 //!
 //! The next program begins as a new process of the co-kernel with the same process id, which takes
@@ -18,7 +18,7 @@ use crate::sync::SpinLock;
 /// long and begins with nothing of its predecessor.
 const LONGEST_EXEC_NS: u64 = 10_000_000_000;
 
-/// Where a thread runs and where its pages come from.
+/// The affinity and the memory policy of a thread.
 #[derive(Clone, Copy)]
 pub struct Placement {
     /// The CPUs.
@@ -36,7 +36,7 @@ impl Default for Placement {
     }
 }
 
-/// What goes from one program of a process to the next; times are ticks.
+/// The state that goes from one program of a process to the next; times are ticks.
 pub struct Carried {
     /// When exec began, in ticks.
     pub since: u64,
@@ -44,7 +44,7 @@ pub struct Carried {
     pub parent: i32,
     /// Time of the process's programs so far.
     pub before: u64,
-    /// Where the next program's main thread begins.
+    /// The placement of the next program's main thread.
     pub placement: Placement,
     /// Time of children that have ended, and of their children.
     pub children: u64,
@@ -52,7 +52,7 @@ pub struct Carried {
     pub unwaited: BTreeMap<i32, u64>,
 }
 
-/// What processes that are just executing another program carry over, by process id.
+/// The state that processes carry over which are just executing another program, by process id.
 static OVER_EXEC: SpinLock<BTreeMap<i32, Carried>> = SpinLock::new(BTreeMap::new());
 
 /// Forgets processes that have ended on the way to the next program.

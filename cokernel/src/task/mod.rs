@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Who runs, as data: threads, processes, pending signals, slots; and the scheduler.
+//! Threads, processes, pending signals and slots, as data; and the scheduler.
 
 pub mod accounting;
 pub mod affinity;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How long an idle CPU polls before it halts.
+//! The time that an idle CPU polls before it halts.
 //!
 //! Two threads that wake each other by turns, or a thread and its worker, can get stuck: each halts a
 //! moment before the other is done with waking. So a CPU that was woken soon after it had halted polls
@@ -19,7 +19,7 @@ pub(super) struct Pause {
     began_tsc: u64,
     /// The CPU halted, perhaps long after it had polled enough: it clears memory meanwhile.
     has_halted: bool,
-    /// How long to poll in it.
+    /// The time to poll in it, in µs.
     pub(super) poll_us: u64,
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a process owns. The table of processes is [`table`], what one is made of [`parts`].
+//! A process and all that it owns. The table of processes is [`table`]; [`parts`] lists the parts of one.
 //!
 //! Lock order: the table, then a process's `threads`. Signals and address space have locks of their own,
 //! taken after these.
@@ -59,7 +59,7 @@ pub struct Process {
     pub limits: SpinLock<[[u64; 2]; RLIMITS]>,
     /// Limits that other processes have set and the proxy does not know, bit n = limit n.
     pub untold_limits: AtomicU64,
-    /// What the main thread of a new program blocks.
+    /// The signals that the main thread of a new program blocks.
     pub blocked_at_start: SignalSet,
     /// Timers of CPU time.
     pub cpu_timers: CpuTimers,
@@ -67,11 +67,11 @@ pub struct Process {
     pub barriers: AtomicU64,
     /// Signals that one of its signalfds reads: Linux keeps them while all threads block them.
     pub read_as_files: AtomicU64,
-    /// What Linux keeps pending for it; see [`crate::process::signal::proxy_mask`].
+    /// The signals that Linux keeps pending for it; see [`crate::process::signal::proxy_mask`].
     pub proxy_mask: AtomicU64,
-    /// What Linux keeps pending for the main thread.
+    /// The signals that Linux keeps pending for the main thread.
     pub main_proxy_mask: AtomicU64,
-    /// Where the main thread begins, of a child of fork that has not begun.
+    /// The initial state of the main thread, in a child of fork that has not begun.
     pub initial_state: SpinLock<Option<Box<InitialState>>>,
     /// The parent of a child of vfork waits for this.
     pub release: Option<Arc<Release>>,

@@ -29,9 +29,9 @@ use crate::task::thread::{State, Thread};
 use crate::task::timer;
 use crate::{ikc, kargs};
 
-/// How long one of several threads of a CPU runs at a time.
+/// The time slice of one of several threads of a CPU.
 const SLICE_NS: u64 = 10_000_000;
-/// What an idle CPU clears between two looks, in a few microseconds.
+/// Frames that an idle CPU clears between two looks, in a few microseconds.
 const FRAMES_AT_A_TIME: u32 = 4;
 
 /// One CPU's part of the scheduler.
@@ -50,7 +50,7 @@ struct Local {
     own: OwnedCell<Own>,
 }
 
-/// What only the CPU itself touches.
+/// Data that only the CPU itself touches.
 struct Own {
     /// The address space that is loaded (also while idle: nothing is flushed for a short sleep).
     space: Option<Arc<Space>>,
@@ -59,7 +59,7 @@ struct Own {
 }
 
 impl Local {
-    /// How many threads want the CPU.
+    /// The number of threads that want the CPU.
     fn load(&self) -> usize {
         self.waiting.load(Ordering::Acquire) + usize::from(self.busy.load(Ordering::Relaxed))
     }
@@ -221,7 +221,7 @@ impl Cpus for Allowed {
     }
 }
 
-/// Where a woken thread goes.
+/// The CPU that a woken thread goes to.
 fn place(thread: &Thread) -> u32 {
     let home = thread.cpu();
     if arch::cpu_count() == 1 {
@@ -427,7 +427,7 @@ extern "C" fn first_steps() {
     finish_switch();
 }
 
-/// What a CPU does when there is nothing to do: polls for a while, then sleeps until a doorbell.
+/// The loop of a CPU that has nothing to do: it polls for a while, then sleeps until a doorbell.
 extern "C" fn idle_loop() -> ! {
     let ring = ikc::own_ring();
     let mut pause = Pause::begin(kargs::poll_us());

@@ -13,9 +13,9 @@ use crate::arch::uaccess;
 use crate::frames::watermark;
 use crate::partition;
 
-/// Frames that hold [`SLOTS_PER_PAGE`] slots each, then bounce pages; all but the first come when they are needed and
-/// none goes before the process. Who drops it has given the frames to [`crate::mm::revoke`] first:
-/// Linux may have them mapped.
+/// Frames that hold [`SLOTS_PER_PAGE`] slots each, then bounce pages; all but the first come when they
+/// are needed and none goes before the process. Who drops it has given the frames to
+/// [`crate::mm::revoke`] first: Linux may have them mapped.
 pub struct Slots([AtomicU64; SHARED_PAGES]);
 
 impl Slots {
@@ -36,7 +36,7 @@ impl Slots {
         Some(())
     }
 
-    /// Where Linux finds page `page`, if it is there.
+    /// The physical address of page `page`, for Linux, if the page is there.
     pub fn frame(&self, page: usize) -> Option<PhysAddr> {
         let word = self.0.get(page)?.load(Ordering::Acquire);
         (word != 0).then(|| PhysAddr::new(word))

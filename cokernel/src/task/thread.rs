@@ -18,7 +18,7 @@ use crate::task::process::Process;
 use crate::task::signal::ThreadSignals;
 use crate::task::stack::KernelStack;
 
-/// Where a thread is in its life.
+/// The state of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
@@ -34,8 +34,8 @@ pub enum State {
     Dead,
 }
 
-/// What the CPU saves of a thread that does not run. Touched by the CPU that runs it, or switches
-/// to or from it, only.
+/// The registers of a thread that does not run. Touched by the CPU that runs it, or switches to or from
+/// it, only.
 pub struct Saved {
     /// Callee-saved registers and stack pointer.
     pub context: Context,
@@ -62,7 +62,7 @@ pub struct Thread {
     pub process: Option<Arc<Process>>,
     /// Index of its delegation slot.
     pub slot: u32,
-    /// What the process side keeps of each thread.
+    /// The data that the process side keeps of each thread.
     pub data: ThreadData,
 }
 
@@ -101,7 +101,7 @@ impl Registers {
     }
 }
 
-/// What makes a program's thread.
+/// The arguments for making a program's thread.
 pub struct NewThread {
     /// Its process.
     pub process: Arc<Process>,
@@ -205,7 +205,7 @@ impl Thread {
         self.needs_return_work.swap(false, Ordering::SeqCst)
     }
 
-    /// Where it is in its life.
+    /// Its state.
     pub fn state(&self) -> State {
         match self.state.load(Ordering::SeqCst) {
             0 => State::Running,
@@ -250,7 +250,7 @@ pub const NO_MASK: u64 = u64::MAX;
 /// Not yet published: neither a CPU of Linux nor the value that stands for none.
 const NO_SERVER: u32 = u32::MAX;
 
-/// What a thread has beyond its registers.
+/// The data of a thread beyond its registers.
 pub struct ThreadData {
     /// Its thread id, that of its worker on Linux.
     pub tid: i32,
@@ -270,13 +270,13 @@ pub struct ThreadData {
     pub robust_list_told: AtomicBool,
     /// Linux is to be told before user mode goes on.
     pub robust_list_to_tell: AtomicBool,
-    /// Where it may run. Nothing is locked under it.
+    /// The CPUs it may run on. Nothing is locked under it.
     pub affinity: SpinLock<Affinity>,
-    /// Where its pages come from. Nothing is locked under it.
+    /// Its memory policy. Nothing is locked under it.
     pub policy: SpinLock<Policy>,
     /// Its worker is not what new threads would inherit.
     pub worker_marked: AtomicBool,
-    /// How long it has run.
+    /// Its CPU time.
     pub clock: CpuClock,
 }
 

@@ -44,13 +44,13 @@ const PENDING: u32 = 1 << 12;
 const FIXED: u32 = 1 << 14;
 const NMI: u32 = 1 << 14 | 4 << 8;
 const DIVIDE_BY_1: u32 = 0xb;
-/// How long the command register may stay busy.
+/// The longest time that the command register may stay busy.
 const SEND_LIMIT_US: u64 = 1000;
 
 static X2APIC: AtomicBool = AtomicBool::new(false);
 static APIC_IDS: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
 
-/// Where the registers lie in physical memory, and how they are to be mapped at [`LAPIC_BASE`] before
+/// The physical address of the registers, and the flags for mapping them at [`LAPIC_BASE`] before
 /// [`init`]; `None` in x2APIC mode, in which they are no memory.
 pub fn registers() -> Option<(PhysAddr, Flags)> {
     // SAFETY: every x86-64 CPU has this register.
@@ -119,7 +119,7 @@ pub(super) fn start_timer(count: u32) {
     write(register::TIMER_INITIAL, count);
 }
 
-/// What is left of the count-down.
+/// The rest of the count-down.
 pub(super) fn timer_left() -> u32 {
     read(register::TIMER_CURRENT)
 }
@@ -135,8 +135,8 @@ fn apic_id(cpu: u32) -> u32 {
 
 fn send_command(destination: u32, low: u32) {
     if X2APIC.load(Ordering::Relaxed) {
-        // What was stored before must be seen by the interrupted CPU: this register's write does
-        // not wait for stores.
+        // The interrupted CPU must see all earlier stores: this register's write does not wait for
+        // them.
         // SAFETY: fences; then the register exists in x2APIC mode, and interrupts are allowed to
         // anybody who published a doorbell or is one of our CPUs.
         unsafe {

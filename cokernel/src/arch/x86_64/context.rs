@@ -38,7 +38,7 @@ extern "C" {
     fn context_start_user();
 }
 
-/// Where a thread that does not run goes on: its stack pointer; the rest lies on the stack.
+/// The context of a thread that does not run: its stack pointer; the rest lies on the stack.
 #[repr(C)]
 pub struct Context {
     rsp: u64,
@@ -57,7 +57,7 @@ impl Context {
     ///
     /// The stack is mapped and belongs to a thread that has not run yet.
     pub unsafe fn for_user(top: u64, entry: &UserFrame, first: extern "C" fn()) -> Self {
-        /// What `context_switch` pops, and what lies above it.
+        /// The words that `context_switch` pops, and those above them.
         #[repr(C)]
         struct Initial {
             r15: u64,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What each CPU keeps at its GS base, and the instructions of waiting.
+//! The words that each CPU keeps at its GS base, and the instructions of waiting.
 
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -21,7 +21,7 @@ pub struct Cpu {
     this: AtomicU64,
     /// Top of the current thread's kernel stack; entries from user mode start there.
     kernel_stack: AtomicU64,
-    /// Where `syscall` parks the user's stack pointer for a moment.
+    /// The user's stack pointer, for a moment of `syscall`.
     user_stack: AtomicU64,
     /// Number of the CPU inside the co-kernel.
     index: AtomicU32,
@@ -36,13 +36,13 @@ pub struct Cpu {
     server: AtomicU32,
     /// Address of the stack pointer for interrupts from user mode, in the task state segment.
     interrupt_stack: AtomicU64,
-    /// What others want of this CPU, bits of [`attention`]; every turn of a spin loop looks at it.
+    /// Requests of other CPUs to this one, bits of [`attention`]; every turn of a spin loop looks at it.
     attention: AtomicU32,
-    /// Whose FPU registers the CPU holds (address of the area); 0: nobody's.
+    /// The owner of the FPU registers that the CPU holds (address of the area); 0: nobody.
     fpu_owner: AtomicUsize,
 }
 
-/// What a CPU that spins is asked to look after.
+/// Requests to a CPU that spins.
 pub mod attention {
     /// Another CPU waits for a TLB shootdown here.
     pub const SHOOTDOWN: u32 = 1 << 0;
@@ -122,12 +122,13 @@ impl Cpu {
         requested
     }
 
-    /// Whose FPU registers the CPU holds.
+    /// The owner of the FPU registers that the CPU holds.
     pub(super) fn fpu_owner(&self) -> &AtomicUsize {
         &self.fpu_owner
     }
 
-    /// Where interrupts from user mode find their stack: a field of this CPU's task state segment.
+    /// Remembers the field of this CPU's task state segment from which interrupts from user mode take
+    /// their stack.
     pub(super) fn set_interrupt_stack(&self, slot: *mut u64) {
         self.interrupt_stack
             .store(slot.expose_provenance() as u64, Ordering::Relaxed);
@@ -202,7 +203,7 @@ pub fn cpu_index() -> u32 {
     this_cpu().index()
 }
 
-/// How many CPUs the instance has.
+/// The number of CPUs of the instance.
 pub fn cpu_count() -> u32 {
     COUNT.load(Ordering::Relaxed)
 }

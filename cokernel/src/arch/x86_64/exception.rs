@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the CPU says about an exception: its vector, the address of a page fault, why the debug and the
-//! floating-point units raised theirs.
+//! The CPU's description of an exception: its vector, the address of a page fault, and why the debug and
+//! the floating-point units raised theirs.
 
 /// Vector numbers of exceptions.
 pub mod vector {

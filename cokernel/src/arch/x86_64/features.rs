@@ -30,10 +30,10 @@ mod cr4 {
     pub(super) const LASS: u64 = 1 << 27;
     pub(super) const LAM_SUP: u64 = 1 << 28;
     pub(super) const FRED: u64 = 1 << 32;
-    /// What Linux's kernel uses for itself.
+    /// Bits that Linux's kernel uses for itself.
     pub(super) const LINUX_ONLY: u64 =
         LA57 | VMXE | SMXE | PCIDE | CET | PKS | UINTR | LASS | LAM_SUP | FRED;
-    /// What this kernel needs.
+    /// Bits that this kernel needs.
     pub(super) const NEEDED: u64 = PAE | PGE | MCE | OSFXSR | OSXMMEXCPT;
 }
 

@@ -24,7 +24,7 @@ const INITIAL_FCW: u16 = 0x37f;
 const INITIAL_MXCSR: u32 = 0x1f80;
 
 static BYTES: AtomicUsize = AtomicUsize::new(LEGACY_BYTES);
-/// Where the register of the protection keys lies in the area; 0: there is none.
+/// The offset of the protection keys' register in the area; 0: there is none.
 static KEYS_PLACE: AtomicUsize = AtomicUsize::new(0);
 static OPTIMISED: AtomicBool = AtomicBool::new(false);
 

@@ -3,7 +3,7 @@
 
 /// Local APIC base and mode.
 pub const APIC_BASE: u32 = 0x1b;
-/// Where `syscall` enters and which selectors it loads.
+/// The selectors that `syscall` and `sysret` load.
 pub const STAR: u32 = 0xc000_0081;
 /// 64-bit entry point.
 pub const LSTAR: u32 = 0xc000_0082;
@@ -17,7 +17,7 @@ pub const FS_BASE: u32 = 0xc000_0100;
 pub const GS_BASE: u32 = 0xc000_0101;
 /// The GS base that `swapgs` brings.
 pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
-/// What `rdtscp` returns.
+/// The number that `rdtscp` returns beside the counter.
 pub const TSC_AUX: u32 = 0xc000_0103;
 /// Extended features.
 pub const EFER: u32 = 0xc000_0080;

@@ -5,9 +5,9 @@
 
 use super::features;
 
-/// How many keys there are; key 0 is everybody's.
+/// The number of keys; key 0 is everybody's.
 pub const KEYS: u8 = 16;
-/// What a thread may not touch at first: anything with another key than 0, as on Linux.
+/// A thread's rights at first: it may touch nothing with another key than 0, as on Linux.
 pub(super) const INITIAL: u32 = 0x5555_5554;
 /// Bits of one key: no access, no writes.
 const RIGHTS: u32 = 3;

@@ -69,7 +69,7 @@ impl PageSize {
     }
 }
 
-/// What may be done to a page.
+/// The rights and the caching of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// Any access at all; without it the page is held but cannot be touched.
@@ -80,7 +80,7 @@ pub struct Flags {
     pub exec: bool,
     /// By user space.
     pub user: bool,
-    /// How it is cached: index in Linux's page attribute table.
+    /// Its caching: index in Linux's page attribute table.
     pub caching: u64,
     /// The frame is Linux's, not the partition's. Means nothing to the hardware.
     pub mirrored: bool,
@@ -143,7 +143,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// What `entry`, a leaf of `size`, says.
+    /// The rights and the caching that `entry`, a leaf of `size`, has.
     pub fn of(entry: u64, size: PageSize) -> Self {
         Self {
             pa: PhysAddr::new(entry & ADDRESS & !(size.bytes() - 1)),

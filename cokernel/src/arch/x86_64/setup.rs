@@ -22,8 +22,8 @@ pub fn init_cpu(index: u32, node: u32, count: u32) {
     cpu::init(index, node, count);
 }
 
-/// What the boot CPU prepares for all, once its own page tables are built and the local APIC's registers
-/// mapped.
+/// Prepares, on the boot CPU, all that is common to the CPUs, once its own page tables are built and the
+/// local APIC's registers mapped.
 pub fn prepare_all(params: &BootParams) {
     idt::init();
     apic::init(params);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the hardware demands of each CPU: segments, task state, stacks of their own for the
+//! Tables that the hardware demands for each CPU: segments, task state, and stacks of their own for the
 //! exceptions that may strike anywhere.
 
 use alloc::boxed::Box;
@@ -16,7 +16,7 @@ const STACK_BYTES: usize = 16 << 10;
 #[repr(C, align(16))]
 struct Stack {
     bytes: [u8; STACK_BYTES - 16],
-    /// What `trap_paranoid` finds above its frame: the address of this CPU's words.
+    /// The address of this CPU's words, which `trap_paranoid` finds above its frame.
     cpu_base: u64,
     reserved: u64,
 }

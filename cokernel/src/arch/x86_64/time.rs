@@ -47,7 +47,7 @@ pub fn uptime_ns() -> u64 {
     ticks_to_ns(tsc().wrapping_sub(BASE_TSC.load(Ordering::Relaxed)))
 }
 
-/// How many ticks `microseconds` are.
+/// `microseconds` in ticks.
 pub fn us_to_ticks(microseconds: u64) -> u64 {
     microseconds.saturating_mul(TICKS_PER_US.load(Ordering::Relaxed))
 }
@@ -59,7 +59,7 @@ pub fn ns_to_tsc(ns: u64) -> u64 {
     tsc().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
 }
 
-/// How many nanoseconds `ticks` are.
+/// `ticks` in nanoseconds.
 pub fn ticks_to_ns(ticks: u64) -> u64 {
     let ns = (u128::from(ticks) * u128::from(MULTIPLIER.load(Ordering::Relaxed))) >> SHIFT;
     u64::try_from(ns).unwrap_or(u64::MAX)

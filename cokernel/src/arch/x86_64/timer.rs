@@ -10,7 +10,7 @@ use super::{apic, features, msr};
 
 /// Timer mode bits of the local vector table.
 const TSC_DEADLINE_MODE: u32 = 2 << 17;
-/// How long the count-down is measured against the time-stamp counter.
+/// The time for which the count-down is measured against the time-stamp counter.
 const CALIBRATION_US: u64 = 2000;
 /// Ticks of the count-down per millisecond; 0: the timer takes a deadline.
 static TICKS_PER_MS: AtomicU64 = AtomicU64::new(0);
@@ -63,8 +63,8 @@ fn calibrate() -> u64 {
     u64::try_from(per_ms).unwrap_or(u64::MAX).max(1)
 }
 
-/// What the timer counts and the time-stamp counter of the same moment: a hypervisor that takes the
-/// CPU away between the two looks would spoil the calibration, so the closest of a few pairs.
+/// The timer's count and the time-stamp counter of the same moment: a hypervisor that takes the CPU away
+/// between the two looks would spoil the calibration, so it is the closest of a few pairs.
 fn timer_and_tsc() -> (u32, u64) {
     const TRIES: usize = 8;
     let pair = |_| {

@@ -62,7 +62,7 @@ extern "C" {
     static __exception_table_end: [u64; 2];
 }
 
-/// Where the instruction at `rip` goes on after a fault, if it is one that may fault.
+/// The address at which the code goes on after a fault at `rip`, if that is an instruction that may fault.
 pub fn fixup(rip: u64) -> Option<u64> {
     let (start, end) = (
         &raw const __exception_table_start,

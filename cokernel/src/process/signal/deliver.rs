@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What signals do to a thread before it goes back to user mode.
+//! Delivery of signals to a thread before it goes back to user mode.
 
 use core::sync::atomic::Ordering;
 

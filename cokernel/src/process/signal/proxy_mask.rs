@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What Linux keeps pending for a process. A signal whose action is the default is Linux's to deal
+//! The signals that Linux keeps pending for a process. A signal whose action is the default is Linux's to deal
 //! with; if all threads of the program block it, it must stay pending there, and not kill or stop
 //! mcexec. So must one that the program reads from a signalfd. Other signals with a handler are never
 //! blocked there: they are sent on, and wait here.
@@ -83,7 +83,7 @@ fn blocked_by_all(process: &Process) -> SignalSet {
 }
 
 fn notify_linux(process: &Process, blocked: SignalSet) {
-    // What the program waits for comes here, too, see `syscall::sigaction::await_from_proxy`.
+    // The signals that the program waits for come here, too, see `syscall::sigaction::await_from_proxy`.
     let awaited = SignalSet(process.awaited.load(Ordering::Relaxed));
     let files = SignalSet(process.read_as_files.load(Ordering::Relaxed));
     let linuxs = process.signals.defaults().union(files);

@@ -33,7 +33,7 @@ pub fn before_handler(frame: &mut UserFrame, restart_wanted: bool) {
 /// No handler runs.
 pub fn without_handler(frame: &mut UserFrame) {
     match code(frame) {
-        // What was left of a time limit is lost, so waiting again would be wrong.
+        // The rest of a time limit is lost, so waiting again would be wrong.
         Some(RESTART_BLOCK) => frame.set_return(Errno::EINTR.negated()),
         Some(_) => rewind(frame),
         None => {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a process is made of, and how its main thread begins.
+//! The parts that a process is made of, and the initial state of its main thread.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -17,7 +17,7 @@ use crate::task::signal::{ProcessSignals, ThreadSignals};
 use crate::task::slots::Slots;
 use crate::task::thread::{Registers, Thread};
 
-/// What [`super::Process::new`] puts together.
+/// The parts that [`super::Process::new`] puts together.
 pub struct Parts {
     /// Its delegation slots.
     pub slots: Slots,
@@ -57,9 +57,9 @@ pub struct InitialState {
     pub signals: ThreadSignals,
     /// Becomes [`crate::task::thread::ThreadData::clear_child_tid`].
     pub clear_child_tid: u64,
-    /// Where it may run.
+    /// The CPUs it may run on.
     pub affinity: Affinity,
-    /// Where its pages come from.
+    /// Its memory policy.
     pub policy: Policy,
 }
 
@@ -67,6 +67,6 @@ pub struct InitialState {
 pub struct Release {
     /// It has.
     pub done: AtomicBool,
-    /// Who waits.
+    /// The thread that waits.
     pub parent: Arc<Thread>,
 }

@@ -35,7 +35,7 @@ struct Shared {
 
 /// The signals of a thread.
 pub struct ThreadSignals {
-    /// What is blocked. Written by the thread itself only.
+    /// The blocked signals. Written by the thread itself only.
     mask: AtomicU64,
     own: SpinLock<Own>,
 }
@@ -50,7 +50,7 @@ impl Default for ThreadSignals {
 struct Own {
     /// The mask to go back to after a call that changed it for its duration.
     saved_mask: Option<SignalSet>,
-    /// What it waits for with `sigtimedwait`, blocked or not.
+    /// The signals that it waits for with `sigtimedwait`, blocked or not.
     awaited: SignalSet,
     pending: Pending,
     stack: SignalStack,
@@ -126,7 +126,7 @@ impl ProcessSignals {
         core::mem::replace(&mut shared.actions[signal as usize - 1], action)
     }
 
-    /// What waits for the process as a whole.
+    /// The signals that are pending for the process as a whole.
     pub fn waiting(&self) -> SignalSet {
         self.0.lock().pending.set()
     }
@@ -171,7 +171,7 @@ impl ThreadSignals {
         }
     }
 
-    /// What is blocked.
+    /// The blocked signals.
     pub fn mask(&self) -> SignalSet {
         SignalSet(self.mask.load(Ordering::SeqCst))
     }
@@ -221,7 +221,7 @@ impl ThreadSignals {
         self.own.lock().pending.forget(signals);
     }
 
-    /// What waits for this thread.
+    /// The signals that are pending for this thread.
     pub fn waiting(&self) -> SignalSet {
         self.own.lock().pending.set()
     }
@@ -270,7 +270,7 @@ impl ThreadSignals {
         self.pending(shared).next_deliverable(self.mask()).is_some()
     }
 
-    /// What waits, blocked or not.
+    /// The pending signals, blocked or not.
     pub fn pending(&self, shared: &ProcessSignals) -> SignalSet {
         let shared = shared.0.lock();
         let own = self.own.lock();
