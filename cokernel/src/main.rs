@@ -14,7 +14,6 @@
     reason = "in a program nothing is reachable from outside: `pub` says what a module offers the others"
 )]
 
-mod addr;
 #[expect(
     unsafe_code,
     reason = "instructions, page tables, entry stubs, descriptor tables"
@@ -29,7 +28,6 @@ mod aspace;
 mod cell;
 mod delegate;
 mod entry;
-mod errno;
 mod failure;
 mod frames;
 mod futex;
@@ -49,3 +47,5 @@ mod task;
 mod user_memory;
 
 extern crate alloc;
+
+use cokernel_logic::{addr, errno};

@@ -7,16 +7,16 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use cokernel_logic::frames::{BLOCKS_PER_GIANT, FRAMES_PER_BLOCK, MAX_NODES};
+use cokernel_logic::frames::FRAMES_PER_BLOCK;
+pub use cokernel_logic::memory_map::GIANT_BYTES;
+use cokernel_logic::memory_map::{self, frame_count, range_at};
 use ihk_ikc::boot::{BootParams, MemoryRange};
-use ihk_ikc::layout::{DIRECT_MAP_BASE, LARGE_PAGE_BYTES, PAGE_BYTES};
+use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use spin::Once;
 use x86_64::PhysAddr;
 
 use crate::arch;
 
-/// Bytes of a GiB.
-pub const GIANT_BYTES: u64 = BLOCKS_PER_GIANT as u64 * LARGE_PAGE_BYTES;
 /// Words of a small page.
 pub const PAGE_WORDS: usize = 512;
 
@@ -35,7 +35,7 @@ pub fn init_ranges(params: &'static BootParams) {
         FIRST_START.store(first.region.phys, Ordering::Relaxed);
         FIRST_BYTES.store(first.region.bytes, Ordering::Relaxed);
     }
-    let words = ihk_ikc::exposed::words_for(frames_of(ranges));
+    let words = ihk_ikc::exposed::words_for(frame_count(ranges));
     let fits = contains(params.exposed.phys, words * 8) && params.exposed.bytes >= words * 8;
     assert!(
         fits && params.exposed.phys % 8 == 0,
@@ -49,37 +49,22 @@ pub fn init_ranges(params: &'static BootParams) {
 
 /// The number of 2 MiB blocks in the partition.
 pub fn block_count() -> u32 {
-    u32::try_from(frames_of(ranges()) / u64::from(FRAMES_PER_BLOCK)).expect("partition of 8 EiB")
-}
-
-/// The first blocks of the aligned GiBs in `range`.
-pub fn giants_of(range: &MemoryRange) -> impl Iterator<Item = u32> {
-    let region = range.region;
-    let first = region.phys.next_multiple_of(GIANT_BYTES) - region.phys;
-    let count = region.bytes.saturating_sub(first) / GIANT_BYTES;
-    let block = range.first_frame / FRAMES_PER_BLOCK + (first / LARGE_PAGE_BYTES) as u32;
-    (block..)
-        .step_by(BLOCKS_PER_GIANT as usize)
-        .take(count as usize)
+    u32::try_from(frame_count(ranges()) / u64::from(FRAMES_PER_BLOCK)).expect("partition of 8 EiB")
 }
 
 /// The node of the partition's memory at `address`.
 pub fn node_of(address: PhysAddr) -> Option<u32> {
-    range_at(address.as_u64()).map(|range| range.node)
+    range_at(ranges(), address.as_u64()).map(|range| range.node)
 }
 
 /// The nodes that have memory of the partition: bit n = node n.
 pub fn nodes() -> u64 {
-    let bit = |range: &MemoryRange| 1_u64 << range.node.min(MAX_NODES - 1);
-    ranges().iter().map(bit).fold(0, |all, bit| all | bit)
+    memory_map::nodes(ranges())
 }
 
 /// Partition-wide number of the frame that contains `address`; `None` if it is not ours.
 pub fn frame_number(address: PhysAddr) -> Option<u32> {
-    let address = address.as_u64();
-    let range = range_at(address)?;
-    let offset = (address - range.region.phys) / PAGE_BYTES;
-    u32::try_from(u64::from(range.first_frame) + offset).ok()
+    memory_map::frame_number(ranges(), address.as_u64())
 }
 
 /// Frames from `frame` on that are certainly adjacent in memory: to the end of its block.
@@ -89,11 +74,7 @@ pub const fn in_block(frame: u32) -> u32 {
 
 /// Address of frame `frame`. Panics if there is no such frame.
 pub fn frame_address(frame: u32) -> PhysAddr {
-    let after = ranges().partition_point(|range| range.first_frame <= frame);
-    let range = &ranges()[after - 1];
-    let offset = u64::from(frame - range.first_frame) * PAGE_BYTES;
-    assert!(offset < range.region.bytes, "no such frame");
-    PhysAddr::new(range.region.phys + offset)
+    PhysAddr::new(memory_map::frame_address(ranges(), frame).expect("no such frame"))
 }
 
 /// The bitmap of frames Linux may have mapped; see `ihk_ikc::exposed`.
@@ -109,8 +90,7 @@ pub fn contains(address: u64, bytes: u64) -> bool {
     if offset < length && bytes <= length - offset {
         return true;
     }
-    range_at(address)
-        .is_some_and(|range| bytes <= range.region.bytes - (address - range.region.phys))
+    memory_map::contains(ranges(), address, bytes)
 }
 
 /// The kernel's pointer to `address`; meaningful only inside the partition.
@@ -167,20 +147,3 @@ pub fn copy(from: PhysAddr, to: PhysAddr) {
 pub fn ranges() -> &'static [MemoryRange] {
     RANGES.get().copied().unwrap_or(&[])
 }
-
-fn frames_of(ranges: &[MemoryRange]) -> u64 {
-    ranges
-        .iter()
-        .map(|range| range.region.bytes / PAGE_BYTES)
-        .sum()
-}
-
-fn range_at(address: u64) -> Option<&'static MemoryRange> {
-    let ranges = ranges();
-    let after = ranges.partition_point(|range| range.region.phys <= address);
-    let range = ranges.get(after.checked_sub(1)?)?;
-    (address - range.region.phys < range.region.bytes).then_some(range)
-}
-
-/// Large pages and blocks are the same size.
-const _: () = assert!(FRAMES_PER_BLOCK as u64 * PAGE_BYTES == LARGE_PAGE_BYTES);

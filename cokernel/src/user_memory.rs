@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! User memory as system calls read and write it: whole words, `EFAULT` if it is not there.
 
+pub use cokernel_logic::argument::{int, uint};
+
 use crate::arch::uaccess;
 use crate::errno::Errno;
 
@@ -62,24 +64,4 @@ pub fn write_words(address: u64, words: &[u64]) -> Result<(), Errno> {
 /// `EFAULT`.
 pub fn write_u32(address: u64, value: u32) -> Result<(), Errno> {
     write_bytes(address, &value.to_le_bytes())
-}
-
-/// The low half of an argument as the `int` it is.
-pub const fn int(argument: u64) -> i32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "an int argument is the low half"
-    )]
-    let low = argument as u32;
-    i32::from_ne_bytes(low.to_ne_bytes())
-}
-
-/// The low half of an argument as the `unsigned int` it is.
-pub const fn uint(argument: u64) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "an unsigned argument is the low half"
-    )]
-    let low = argument as u32;
-    low
 }

@@ -6,13 +6,20 @@
 
 extern crate alloc;
 
+pub mod addr;
 mod area;
+pub mod argument;
 mod block;
 pub mod cpu_timers;
+pub mod errno;
 pub mod file_versions;
+pub mod frame_cache;
+pub mod frame_counts;
+pub mod frame_runs;
 pub mod frames;
 mod giants;
 pub mod kargs;
+pub mod memory_map;
 pub mod pending;
 pub mod pi_word;
 pub mod placement;
@@ -24,7 +31,9 @@ pub mod signal_frame;
 pub mod signal_stack;
 pub mod signals;
 pub mod sources;
+pub mod stack_growth;
 pub mod timers;
 pub mod vma;
 pub mod wake_op;
+pub mod watermark;
 pub mod worker_places;

@@ -8,7 +8,8 @@ use core::mem::MaybeUninit;
 
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind, MemoryRegions};
 use bootloader_api::BootInfo;
-use ihk_ikc::boot::BootParams;
+use cokernel_logic::memory_map::cut_out;
+use ihk_ikc::boot::{BootParams, MemoryRange};
 use ihk_ikc::layout::{
     DIRECT_MAP_BASE, IMAGE_BASE, LAPIC_BASE, LARGE_PAGE_BYTES, MAX_MEMORY_RANGES, PAGE_BYTES,
 };
@@ -58,24 +59,22 @@ pub fn boot_info(params: &BootParams) -> &'static mut BootInfo {
 
 /// One region per memory range; the boot area, at the start of one of them, is a region of its own.
 fn fill_regions(params: &BootParams, regions: &mut [MemoryRegion]) -> usize {
-    let area = params.boot_area;
-    let area_end = (area.phys + area.bytes).next_multiple_of(PAGE_BYTES);
     let mut count = 0;
-    let mut push = |start, end, kind| {
-        if start < end {
-            regions[count] = MemoryRegion { start, end, kind };
-            count += 1;
-        }
-    };
-    for range in &params.memory[..params.memory_count as usize] {
-        let (start, end) = (range.region.phys, range.region.phys + range.region.bytes);
-        if (start..end).contains(&area.phys) {
-            push(start, area.phys, MemoryRegionKind::Usable);
-            push(area.phys, area_end.min(end), MemoryRegionKind::Bootloader);
-            push(area_end.min(end), end, MemoryRegionKind::Usable);
+    let ranges = &params.memory[..params.memory_count as usize];
+    let parts = |range: &MemoryRange| cut_out(range.region, params.boot_area);
+    for part in ranges
+        .iter()
+        .flat_map(parts)
+        .filter(|part| part.start < part.end)
+    {
+        let kind = if part.is_usable {
+            MemoryRegionKind::Usable
         } else {
-            push(start, end, MemoryRegionKind::Usable);
-        }
+            MemoryRegionKind::Bootloader
+        };
+        let (start, end) = (part.start, part.end);
+        regions[count] = MemoryRegion { start, end, kind };
+        count += 1;
     }
     count
 }

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use cokernel_logic::frames::FRAMES_PER_BLOCK;
+use cokernel_logic::frame_runs;
 use ihk_ikc::exposed;
 use ihk_ikc::exposed::FrameRun;
 use ihk_ikc::layout::PAGE_BYTES;
@@ -39,10 +39,7 @@ impl ExtentList {
 
     /// Adds one run.
     pub fn push(&mut self, run: FrameRun) {
-        match self.0.last_mut() {
-            Some(last) if last.first + last.count == run.first => last.count += run.count,
-            _ => self.0.push(run),
-        }
+        frame_runs::push(&mut self.0, run);
     }
 
     /// Adds one frame of the partition.
@@ -74,16 +71,4 @@ pub fn run_of(mapping: &Mapping) -> Option<FrameRun> {
     let first = partition::frame_number(mapping.pa)?;
     let count = u32::try_from(mapping.size.bytes() / PAGE_BYTES).ok()?;
     Some(FrameRun { first, count })
-}
-
-/// `run` cut into parts that lie in one block each.
-pub fn blocks_of(run: FrameRun) -> impl Iterator<Item = FrameRun> {
-    let end = run.first + run.count;
-    let mut first = run.first;
-    core::iter::from_fn(move || {
-        let count = (FRAMES_PER_BLOCK - first % FRAMES_PER_BLOCK).min(end - first);
-        let part = FrameRun { first, count };
-        first += count;
-        (count != 0).then_some(part)
-    })
 }

@@ -20,6 +20,7 @@ pub mod watermark;
 use bootloader_api::info::MemoryRegionKind;
 use bootloader_api::BootInfo;
 use cokernel_logic::frames::{Frames, FRAMES_PER_BLOCK};
+use cokernel_logic::memory_map::giants_of;
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use x86_64::PhysAddr;
 
@@ -35,7 +36,7 @@ pub fn init_frames(info: &BootInfo) {
             .take(count as usize)
             .for_each(|block| frames.set_node(block, range.node));
         if arch::has_giant_pages() {
-            partition::giants_of(range).for_each(|block| frames.set_giant(block));
+            giants_of(range).for_each(|block| frames.set_giant(block));
         }
     }
     let usable = info

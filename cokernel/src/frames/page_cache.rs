@@ -7,6 +7,7 @@
 //! → reference counts of frames → heap → frames.
 
 use cokernel_logic::file_versions::{FileVersions, Inserted, PAGES_PER_CHUNK};
+pub use cokernel_logic::frame_runs::{adjacent, NO_FRAME as NONE};
 use ihk_ikc::exposed::FrameRun;
 use spin::Once;
 
@@ -21,9 +22,6 @@ const MOST_FRACTION: u64 = 4;
 pub const STRUCTURE_BYTES: u64 = 8192;
 /// Frames reclaimed beyond what is missing, so that the next one who needs some finds them.
 const SURPLUS: u64 = 256;
-
-/// No frame.
-pub const NONE: u32 = u32::MAX;
 
 static KEPT: Once<SpinLock<FileVersions>> = Once::new();
 
@@ -65,12 +63,6 @@ pub fn look_up(version: u64, first: u64, frames: &mut [u32]) {
         }
         at += count;
     }
-}
-
-/// The number of `frames`, from the first on, that are adjacent in memory; 1 if the first is [`NONE`].
-pub fn adjacent(frames: &[u32]) -> usize {
-    let follows = |pair: &&[u32]| pair[0] != NONE && pair[1] != NONE && pair[1] == pair[0] + 1;
-    1 + frames.windows(2).take_while(follows).count()
 }
 
 /// Keeps `frame`, which Linux has filled and nobody else has, as page `page` of `version`. The

@@ -6,53 +6,23 @@
 //! Each CPU's own lock is taken by others only to drain it. It is taken before the lock of the
 //! frames and under that of the heap.
 
+use cokernel_logic::frame_cache::FrameCache;
+pub use cokernel_logic::frame_cache::BATCH;
 use spin::Once;
 
 use crate::sync::{PerCpuArray, SpinLock};
 
-/// Frames taken from the allocator, or given back to it, at a time.
-pub const BATCH: usize = 32;
-const CAPACITY: usize = 2 * BATCH;
-
-/// The frames of one CPU: their numbers, the last one in first.
-pub struct CpuCache {
-    frames: [u32; CAPACITY],
-    count: usize,
-}
-
-static CACHES: Once<PerCpuArray<SpinLock<CpuCache>>> = Once::new();
+static CACHES: Once<PerCpuArray<SpinLock<FrameCache>>> = Once::new();
 
 /// From now on the CPUs keep frames. Once, when the heap works.
 pub fn init(cpus: u32) {
-    let empty = |_| {
-        SpinLock::new(CpuCache {
-            frames: [0; CAPACITY],
-            count: 0,
-        })
-    };
-    CACHES.call_once(|| PerCpuArray::new(cpus, empty));
-}
-
-impl CpuCache {
-    fn push(&mut self, frame: u32) {
-        self.frames[self.count] = frame;
-        self.count += 1;
-    }
-
-    fn pop(&mut self) -> Option<u32> {
-        self.count = self.count.checked_sub(1)?;
-        Some(self.frames[self.count])
-    }
+    CACHES.call_once(|| PerCpuArray::new(cpus, |_| SpinLock::default()));
 }
 
 /// A frame that this CPU keeps; if it has none, `refill` calls its argument with up to [`BATCH`]
 /// new ones. `None`: CPUs do not keep frames yet, or there is none.
 pub fn take(refill: impl FnOnce(&mut dyn FnMut(u32))) -> Option<u32> {
-    let mut cache = CACHES.get()?.this().lock();
-    if cache.count == 0 {
-        refill(&mut |frame| cache.push(frame));
-    }
-    cache.pop()
+    CACHES.get()?.this().lock().take(refill)
 }
 
 /// Has this CPU keep `frame`; `give_back` gets what becomes too much. `false`: CPUs do not keep
@@ -61,20 +31,14 @@ pub fn put(frame: u32, give_back: impl FnOnce(&[u32])) -> bool {
     let Some(caches) = CACHES.get() else {
         return false;
     };
-    let mut cache = caches.this().lock();
-    if cache.count == CAPACITY {
-        give_back(&cache.frames[..BATCH]);
-        cache.frames.copy_within(BATCH.., 0);
-        cache.count -= BATCH;
-    }
-    cache.push(frame);
+    caches.this().lock().put(frame, give_back);
     true
 }
 
 /// Hands all frames that this CPU keeps to `give_back`.
 pub fn drain_this_cpu(give_back: impl FnOnce(&[u32])) {
     if let Some(caches) = CACHES.get() {
-        drain(&mut caches.this().lock(), give_back);
+        caches.this().lock().drain(give_back);
     }
 }
 
@@ -87,14 +51,7 @@ pub fn drain_all(mut give_back: impl FnMut(&[u32])) {
     for cpu in 0..crate::arch::cpu_count() {
         // A CPU that is busy with its frames right now keeps them.
         if let Some(mut cache) = caches.get(cpu).and_then(SpinLock::try_lock) {
-            drain(&mut cache, &mut give_back);
+            cache.drain(&mut give_back);
         }
-    }
-}
-
-fn drain(cache: &mut CpuCache, give_back: impl FnOnce(&[u32])) {
-    if cache.count != 0 {
-        give_back(&cache.frames[..cache.count]);
-        cache.count = 0;
     }
 }

@@ -5,11 +5,11 @@
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use cokernel_logic::frame_runs::{self, blocks_of, count};
 use ihk_ikc::exposed;
 use ihk_ikc::exposed::FrameRun;
 
 use crate::frames::allocator;
-use crate::frames::extents::blocks_of;
 use crate::sync::SpinLock;
 use crate::{ikc, partition};
 
@@ -43,10 +43,7 @@ fn free_or_keep_in_block(run: FrameRun) {
 /// Keeps `run` until Linux lets go of it.
 pub fn keep(run: FrameRun) {
     let mut pinned = PINNED.lock();
-    match pinned.last_mut() {
-        Some(last) if last.first + last.count == run.first => last.count += run.count,
-        _ => pinned.push(run),
-    }
+    frame_runs::push(&mut pinned, run);
     publish(&pinned);
 }
 
@@ -59,7 +56,7 @@ pub fn recheck() -> bool {
         }
         core::mem::take(&mut *pinned)
     };
-    let before: u64 = runs.iter().map(|run| u64::from(run.count)).sum();
+    let before = count(&runs);
     for run in runs {
         free_or_keep(run);
     }
@@ -73,10 +70,6 @@ pub fn free(run: FrameRun) {
     for part in blocks_of(run) {
         allocator::free_run(partition::frame_address(part.first), part.count);
     }
-}
-
-fn count(pinned: &[FrameRun]) -> u64 {
-    pinned.iter().map(|run| u64::from(run.count)).sum()
 }
 
 fn publish(pinned: &[FrameRun]) {

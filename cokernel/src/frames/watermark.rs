@@ -4,27 +4,20 @@
 //! work that cannot fail, such as giving memory back. Before anybody goes without, pages of the
 //! page cache that nobody has mapped are dropped.
 
+use cokernel_logic::watermark::{missing, reserve, Purpose};
 use ihk_ikc::layout::PAGE_BYTES;
 use x86_64::PhysAddr;
 
 use crate::frames::{allocator, page_cache, pinned, table};
 
-/// Programs leave this part of the partition to the kernel: 1 / this, and at least
-/// [`RESERVE_FRAMES`].
-const RESERVE_FRACTION: u64 = 64;
-/// See [`RESERVE_FRACTION`].
-const RESERVE_FRAMES: u64 = 1024;
-/// Memory that the kernel keeps for a program leaves 1 / this of the reserve.
-const LAST_FRACTION: u64 = 2;
-
 /// Whether programs may have `bytes` more, now.
 pub fn has_room_for(bytes: u64) -> bool {
-    is_left_after(bytes, 1)
+    is_left_after(bytes, Purpose::Pages)
 }
 
 /// Whether what the kernel keeps for programs may take `bytes` more, now.
 pub fn has_room_for_structures(bytes: u64) -> bool {
-    is_left_after(bytes, LAST_FRACTION)
+    is_left_after(bytes, Purpose::Structures)
 }
 
 /// A frame for what the kernel keeps for a program, with undefined contents.
@@ -38,10 +31,17 @@ pub fn alloc_structure() -> Option<PhysAddr> {
     }
 }
 
-fn is_left_after(bytes: u64, fraction: u64) -> bool {
-    let wanted = bytes / PAGE_BYTES;
-    let reserve = (table::stats().total / RESERVE_FRACTION).max(RESERVE_FRAMES) / fraction;
-    let is_left = || table::stats().free.saturating_sub(wanted) > reserve;
-    let needed = wanted.saturating_add(reserve + 1);
-    is_left() || page_cache::reclaim(needed.saturating_sub(table::stats().free)) && is_left()
+fn is_left_after(bytes: u64, purpose: Purpose) -> bool {
+    let missing = || {
+        let stats = table::stats();
+        missing(
+            stats.free,
+            bytes / PAGE_BYTES,
+            reserve(stats.total, purpose),
+        )
+    };
+    match missing() {
+        0 => true,
+        count => page_cache::reclaim(count) && missing() == 0,
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Time limits of futex calls, as CLOCK_MONOTONIC.
 
+use cokernel_logic::argument::timespec;
 use ihk_ikc::syscalls::number;
 
 use crate::arch::{time, UserFrame};
@@ -8,7 +9,6 @@ use crate::delegate;
 use crate::errno::Errno;
 use crate::user_memory::read_words;
 
-const NS_PER_S: u64 = 1_000_000_000;
 /// Below the red zone of the function that made the call, room for a `struct timespec`.
 const SCRATCH_BELOW_STACK: u64 = 128 + 16;
 
@@ -48,7 +48,7 @@ pub fn relative(address: u64) -> Result<Limit, Errno> {
     if address == 0 {
         return Ok(Limit::Never);
     }
-    let given = nanoseconds(read_words(address)?)?;
+    let given = timespec(read_words(address)?)?;
     Ok(Limit::After(time::now_ns().saturating_add(given)))
 }
 
@@ -57,7 +57,7 @@ pub fn absolute(frame: &UserFrame, address: u64, realtime: bool) -> Result<Limit
     if address == 0 {
         return Ok(Limit::Never);
     }
-    let given = nanoseconds(read_words(address)?)?;
+    let given = timespec(read_words(address)?)?;
     if !realtime {
         return Ok(Limit::At(given));
     }
@@ -65,16 +65,9 @@ pub fn absolute(frame: &UserFrame, address: u64, realtime: bool) -> Result<Limit
     Ok(Limit::At(time::now_ns().saturating_add(remaining)))
 }
 
-fn nanoseconds([seconds, nanoseconds]: [u64; 2]) -> Result<u64, Errno> {
-    if nanoseconds >= NS_PER_S || seconds > i64::MAX as u64 {
-        return Err(Errno::EINVAL);
-    }
-    Ok(seconds.saturating_mul(NS_PER_S).saturating_add(nanoseconds))
-}
-
 /// Linux's CLOCK_REALTIME, by way of unused stack of the caller.
 fn real_now(frame: &UserFrame) -> Result<u64, Errno> {
     let scratch = frame.rsp.wrapping_sub(SCRATCH_BELOW_STACK) & !15;
     delegate::forward(number::clock_gettime, [0, scratch, 0, 0, 0, 0])?;
-    nanoseconds(read_words(scratch)?)
+    timespec(read_words(scratch)?)
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Interval timers. Real time runs on Linux, and its signal is sent on; CPU time is counted here.
 
+use cokernel_logic::argument::{as_timeval, timeval};
+
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
@@ -12,8 +14,6 @@ use crate::user_memory::{int, read_words, write_words};
 const ITIMER_REAL: i32 = 0;
 const ITIMER_VIRTUAL: i32 = 1;
 const ITIMER_PROF: i32 = 2;
-const US_PER_S: u64 = 1_000_000;
-const NS_PER_US: u64 = 1000;
 
 /// getitimer(2).
 pub fn getitimer(frame: &mut UserFrame) -> SyscallResult {
@@ -35,8 +35,8 @@ pub fn setitimer(frame: &mut UserFrame) -> SyscallResult {
         address => {
             let [interval_s, interval_us, left_s, left_us] = read_words(address)?;
             Setting {
-                interval: ns(interval_s, interval_us)?,
-                left: ns(left_s, left_us)?,
+                interval: timeval([interval_s, interval_us])?,
+                left: timeval([left_s, left_us])?,
             }
         }
     };
@@ -57,28 +57,8 @@ fn of_cpu_time(number: u64) -> Result<Option<Which>, Errno> {
     }
 }
 
-/// A `struct timeval` in ns.
-fn ns(seconds: u64, microseconds: u64) -> Result<u64, Errno> {
-    if microseconds >= US_PER_S || seconds > i64::MAX as u64 {
-        return Err(Errno::EINVAL);
-    }
-    let us = seconds
-        .saturating_mul(US_PER_S)
-        .saturating_add(microseconds);
-    Ok(us.saturating_mul(NS_PER_US))
-}
-
 fn write(place: u64, setting: &Setting) -> SyscallResult {
-    let us = [setting.interval, setting.left].map(|ns| ns.div_ceil(NS_PER_US));
-    let [interval, left] = us;
-    write_words(
-        place,
-        &[
-            interval / US_PER_S,
-            interval % US_PER_S,
-            left / US_PER_S,
-            left % US_PER_S,
-        ],
-    )?;
+    let words = [setting.interval, setting.left].map(as_timeval);
+    write_words(place, words.as_flattened())?;
     Ok(0)
 }

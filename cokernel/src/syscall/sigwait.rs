@@ -4,6 +4,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use cokernel_logic::argument::timespec;
 use cokernel_logic::signals::SignalSet;
 use ihk_ikc::process::op;
 
@@ -17,7 +18,6 @@ use crate::task::thread::Thread;
 use crate::task::{current, sched};
 use crate::user_memory::{read_words, write_bytes};
 
-const NS_PER_S: u64 = 1_000_000_000;
 /// Size of Linux's `siginfo_t`.
 const INFO_BYTES: usize = 128;
 
@@ -31,7 +31,7 @@ pub fn rt_sigtimedwait(frame: &mut UserFrame) -> SyscallResult {
     let set = SignalSet(set).without(SignalSet::UNBLOCKABLE);
     let deadline_ns = match timeout {
         0 => None,
-        address => Some(deadline(read_words(address)?)?),
+        address => Some(time::now_ns().saturating_add(timespec(read_words(address)?)?)),
     };
     let thread = sched::current();
     if let Some(signal) = kept_by_linux(thread, current::process(), set, info)? {
@@ -66,14 +66,6 @@ fn kept_by_linux(
         result if result == Errno::EFAULT.negated() => Err(Errno::EFAULT),
         _ => Ok(None),
     }
-}
-
-fn deadline([seconds, nanoseconds]: [u64; 2]) -> Result<u64, Errno> {
-    if nanoseconds >= NS_PER_S || seconds > i64::MAX as u64 {
-        return Err(Errno::EINVAL);
-    }
-    let given = seconds.saturating_mul(NS_PER_S).saturating_add(nanoseconds);
-    Ok(time::now_ns().saturating_add(given))
 }
 
 fn wait(

@@ -2,13 +2,14 @@
 //! nanosleep and clock_nanosleep: here, where the thread's core can do something else meanwhile and
 //! no worker is kept waiting.
 
+use cokernel_logic::argument::{timespec, NS_PER_S};
+
 use crate::arch::{time, UserFrame};
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::task::{current, sched};
 use crate::user_memory::{int, read_words, uint, write_words};
 
-const NS_PER_S: u64 = 1_000_000_000;
 const CLOCK_REALTIME: i32 = 0;
 const CLOCK_MONOTONIC: i32 = 1;
 const CLOCK_BOOTTIME: i32 = 7;
@@ -44,11 +45,7 @@ fn relative(wanted: u64, rest: u64) -> SyscallResult {
 }
 
 fn duration(address: u64) -> Result<u64, Errno> {
-    let [seconds, nanoseconds] = read_words(address)?;
-    if nanoseconds >= NS_PER_S || seconds > i64::MAX as u64 {
-        return Err(Errno::EINVAL);
-    }
-    Ok(seconds.saturating_mul(NS_PER_S).saturating_add(nanoseconds))
+    timespec(read_words(address)?)
 }
 
 /// Sleeps until CLOCK_MONOTONIC reaches `end_ns`.

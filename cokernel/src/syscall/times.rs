@@ -2,6 +2,8 @@
 //! CPU time: what Linux says of the proxy's time is the time in the system; the program's own is kept
 //! here.
 
+use cokernel_logic::argument::NS_PER_S;
+
 use crate::arch::time::ticks_to_ns;
 use crate::arch::UserFrame;
 use crate::delegate;
@@ -14,7 +16,6 @@ const CLOCK_PROCESS_CPUTIME_ID: i32 = 2;
 const CLOCK_THREAD_CPUTIME_ID: i32 = 3;
 const RUSAGE_CHILDREN: i32 = -1;
 const RUSAGE_SELF: i32 = 0;
-const NS_PER_S: u64 = 1_000_000_000;
 /// Nanoseconds of a tick as times(2) counts them.
 const NS_PER_TICK: u64 = 10_000_000;
 /// Place of `ru_maxrss`, KiB, in the words of Linux's `struct rusage`.

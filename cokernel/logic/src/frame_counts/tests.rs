@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Tests of the reference counts: who frees a frame, and which are idle.
+
+use alloc::collections::btree_map::Entry;
+use alloc::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const BLOCKS: u32 = 3;
+
+fn run(first: u32, count: u32) -> FrameRun {
+    FrameRun { first, count }
+}
+
+fn counts() -> FrameCounts {
+    let mut counts = FrameCounts::new();
+    counts.set_size(BLOCKS);
+    counts
+}
+
+/// Frames that nobody else had, and how many became idle.
+fn release(counts: &mut FrameCounts, run: FrameRun) -> (Vec<u32>, u64) {
+    let (mut own, mut idle) = (Vec::new(), 0);
+    counts.release(run, |run| own.extend(frames(run)), |_, count| idle += count);
+    (own, idle)
+}
+
+/// How many were idle before.
+fn add(counts: &mut FrameCounts, run: FrameRun) -> u64 {
+    let mut woken = 0;
+    let added = counts.add(run, |_, count| woken += count);
+    assert_eq!(added, Ok(()));
+    woken
+}
+
+#[test]
+fn who_alone_has_frames_frees_them() {
+    let mut counts = counts();
+    assert_eq!(release(&mut counts, run(5, 3)), (Vec::from([5, 6, 7]), 0));
+}
+
+/// As copy_present_page and zap_pte_range on Linux: the last one who unmaps a page frees it.
+#[test]
+fn after_a_fork_the_second_one_who_gives_up_frees() {
+    let mut counts = counts();
+    assert_eq!(add(&mut counts, run(5, 2)), 0);
+    assert!(counts.is_shared(run(6, 1)));
+    assert_eq!(release(&mut counts, run(5, 2)), (Vec::new(), 0));
+    assert!(!counts.is_shared(run(5, 2)));
+    assert_eq!(release(&mut counts, run(5, 2)), (Vec::from([5, 6]), 0));
+}
+
+#[test]
+fn only_the_frames_of_a_run_that_are_alone_are_freed() {
+    let mut counts = counts();
+    add(&mut counts, run(511, 2));
+    let (own, _) = release(&mut counts, run(510, 4));
+    assert_eq!(own, [510, 513]);
+}
+
+#[test]
+fn one_shared_frame_makes_a_large_page_shared() {
+    let mut counts = counts();
+    add(&mut counts, run(700, 1));
+    assert!(counts.is_shared(run(512, 512)));
+    assert!(!counts.is_shared(run(0, 512)));
+    assert!(!counts.is_shared(run(512, 188)), "before it");
+}
+
+/// As a page of Linux's page cache: it stays when nobody maps it, and is reclaimable then.
+#[test]
+fn a_kept_frame_that_no_address_space_has_is_idle_and_not_freed() {
+    let mut counts = counts();
+    counts.keep(9);
+    assert_eq!(add(&mut counts, run(9, 1)), 1, "it was idle");
+    assert_eq!(add(&mut counts, run(9, 1)), 0);
+    assert_eq!(release(&mut counts, run(9, 1)), (Vec::new(), 0));
+    assert_eq!(release(&mut counts, run(9, 1)), (Vec::new(), 1));
+    assert!(counts.let_go(9), "nobody else has it");
+}
+
+#[test]
+fn a_frame_that_is_let_go_while_mapped_is_freed_by_who_has_it() {
+    let mut counts = counts();
+    counts.keep(9);
+    add(&mut counts, run(9, 1));
+    assert!(!counts.let_go(9));
+    assert_eq!(release(&mut counts, run(9, 1)), (Vec::from([9]), 0));
+}
+
+#[test]
+fn a_count_that_would_overflow_changes_nothing() {
+    let mut counts = counts();
+    add(&mut counts, run(4, 1));
+    counts.block_of(4).further[4] = u32::MAX;
+    let woken = |_, _| panic!("nothing was changed");
+    assert_eq!(counts.add(run(3, 2), woken), Err(Overflow));
+    assert_eq!(counts.further(3), 0);
+    assert_eq!(counts.further(4), u32::MAX);
+}
+
+#[test]
+fn a_block_without_shared_frames_takes_no_memory() {
+    let mut counts = counts();
+    add(&mut counts, run(600, 2));
+    assert!(counts.has_shared(512));
+    release(&mut counts, run(600, 2));
+    assert!(!counts.has_shared(512));
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Add(FrameRun),
+    Release(FrameRun),
+    Keep(u32),
+    LetGo(u32),
+}
+
+/// Around the end of the first block, so that runs cross it.
+fn step() -> impl Strategy<Value = Step> {
+    let any_run = || (506u32..518, 1u32..6).prop_map(|(first, count)| run(first, count));
+    prop_oneof![
+        3 => any_run().prop_map(Step::Add),
+        3 => any_run().prop_map(Step::Release),
+        1 => (506u32..518).prop_map(Step::Keep),
+        1 => (506u32..518).prop_map(Step::LetGo),
+    ]
+}
+
+/// Owners of a frame: address spaces, and whether it is kept. A frame is one of the map as long as
+/// somebody has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Owners {
+    spaces: u32,
+    kept: bool,
+}
+
+proptest! {
+    /// Against a map of owners: each frame is freed once, by its last owner, and the sums of idle
+    /// frames are right at any time.
+    #[test]
+    fn each_frame_is_freed_by_its_last_owner(steps in proptest::collection::vec(step(), 0..80)) {
+        let mut counts = counts();
+        let mut model: BTreeMap<u32, Owners> = BTreeMap::new();
+        let (mut idle, mut expected_idle) = (0i64, 0i64);
+        for step in steps {
+            match step {
+                Step::Add(run) => {
+                    // Frames that nobody has are new: the first owner is not counted.
+                    for frame in frames(run) {
+                        let owners = model.entry(frame).or_default();
+                        if owners.spaces == 0 && owners.kept {
+                            expected_idle -= 1;
+                        }
+                        owners.spaces += 1;
+                        if owners.spaces > 1 || owners.kept {
+                            counts
+                                .add(FrameRun { first: frame, count: 1 }, |_, count| {
+                                    idle -= i64::try_from(count).expect("few");
+                                })
+                                .expect("far from full");
+                        }
+                    }
+                }
+                Step::Release(run) => {
+                    let had: Vec<u32> = frames(run)
+                        .filter(|frame| model.get(frame).is_some_and(|it| it.spaces != 0))
+                        .collect();
+                    for first in had {
+                        let mut freed = Vec::new();
+                        counts.release(
+                            FrameRun { first, count: 1 },
+                            |run| freed.extend(frames(run)),
+                            |_, count| idle += i64::try_from(count).expect("few"),
+                        );
+                        let owners = model.get_mut(&first).expect("it has owners");
+                        owners.spaces -= 1;
+                        let nobody = *owners == Owners::default();
+                        if nobody {
+                            model.remove(&first);
+                        } else if owners.spaces == 0 {
+                            expected_idle += 1;
+                        }
+                        prop_assert_eq!(freed == [first], nobody);
+                    }
+                }
+                // As the page cache does it: a frame that nobody has yet.
+                Step::Keep(frame) => {
+                    if let Entry::Vacant(place) = model.entry(frame) {
+                        place.insert(Owners { spaces: 0, kept: true });
+                        counts.keep(frame);
+                        expected_idle += 1;
+                        idle += 1;
+                    }
+                }
+                Step::LetGo(frame) => {
+                    if model.get(&frame).is_some_and(|owners| owners.kept) {
+                        let owners = model.get_mut(&frame).expect("it is there");
+                        owners.kept = false;
+                        let nobody = owners.spaces == 0;
+                        if nobody {
+                            model.remove(&frame);
+                            expected_idle -= 1;
+                            idle -= 1;
+                        }
+                        prop_assert_eq!(counts.let_go(frame), nobody);
+                    }
+                }
+            }
+            prop_assert_eq!(idle, expected_idle);
+            for frame in 506..524 {
+                let owners = model.get(&frame).copied().unwrap_or_default();
+                let all = owners.spaces + u32::from(owners.kept);
+                prop_assert_eq!(counts.further(frame), all.saturating_sub(1));
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The memory of a partition: ranges of addresses, ascending and disjoint, and the numbers of the frames
+//! in them, which count on from range to range.
+
+use ihk_ikc::boot::MemoryRange;
+use ihk_ikc::layout::{Region, LARGE_PAGE_BYTES, PAGE_BYTES};
+
+use crate::frames::{BLOCKS_PER_GIANT, FRAMES_PER_BLOCK, MAX_NODES};
+
+/// Bytes of a GiB.
+pub const GIANT_BYTES: u64 = BLOCKS_PER_GIANT as u64 * LARGE_PAGE_BYTES;
+
+/// Large pages and blocks are the same size.
+const _: () = assert!(FRAMES_PER_BLOCK as u64 * PAGE_BYTES == LARGE_PAGE_BYTES);
+
+/// How many frames there are.
+#[must_use]
+pub fn frame_count(ranges: &[MemoryRange]) -> u64 {
+    let frames = |range: &MemoryRange| range.region.bytes / PAGE_BYTES;
+    ranges.iter().map(frames).sum()
+}
+
+/// The range that contains `address`.
+#[inline]
+#[must_use]
+pub fn range_at(ranges: &[MemoryRange], address: u64) -> Option<&MemoryRange> {
+    let after = ranges.partition_point(|range| range.region.phys <= address);
+    let range = ranges.get(after.checked_sub(1)?)?;
+    (address - range.region.phys < range.region.bytes).then_some(range)
+}
+
+/// Whether all of `[address, address + bytes)` lies in one range.
+#[inline]
+#[must_use]
+pub fn contains(ranges: &[MemoryRange], address: u64, bytes: u64) -> bool {
+    range_at(ranges, address)
+        .is_some_and(|range| bytes <= range.region.bytes - (address - range.region.phys))
+}
+
+/// The number of the frame that contains `address`.
+#[inline]
+#[must_use]
+pub fn frame_number(ranges: &[MemoryRange], address: u64) -> Option<u32> {
+    let range = range_at(ranges, address)?;
+    let offset = (address - range.region.phys) / PAGE_BYTES;
+    u32::try_from(u64::from(range.first_frame) + offset).ok()
+}
+
+/// The address of frame `frame`, if there is one.
+#[inline]
+#[must_use]
+pub fn frame_address(ranges: &[MemoryRange], frame: u32) -> Option<u64> {
+    let after = ranges.partition_point(|range| range.first_frame <= frame);
+    let range = ranges.get(after.checked_sub(1)?)?;
+    let offset = u64::from(frame - range.first_frame) * PAGE_BYTES;
+    (offset < range.region.bytes).then_some(range.region.phys + offset)
+}
+
+/// The first blocks of the aligned GiBs in `range`.
+pub fn giants_of(range: &MemoryRange) -> impl Iterator<Item = u32> {
+    let region = range.region;
+    let first = region.phys.next_multiple_of(GIANT_BYTES) - region.phys;
+    let count = region.bytes.saturating_sub(first) / GIANT_BYTES;
+    let first_block = range.first_frame / FRAMES_PER_BLOCK;
+    let skipped = u32::try_from(first / LARGE_PAGE_BYTES).unwrap_or(u32::MAX);
+    (first_block.saturating_add(skipped)..)
+        .step_by(BLOCKS_PER_GIANT as usize)
+        .take(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+/// The nodes that have memory: bit n = node n.
+#[must_use]
+pub fn nodes(ranges: &[MemoryRange]) -> u64 {
+    let bit = |range: &MemoryRange| 1_u64 << range.node.min(MAX_NODES - 1);
+    ranges.iter().map(bit).fold(0, |all, bit| all | bit)
+}
+
+/// A part of a memory map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// First address.
+    pub start: u64,
+    /// One past the last address.
+    pub end: u64,
+    /// Nothing lies in it.
+    pub is_usable: bool,
+}
+
+/// `range` without `taken` (which begins in it, or lies elsewhere), and `taken` up to the end of its last
+/// page; parts may be empty.
+#[must_use]
+pub fn cut_out(range: Region, taken: Region) -> [Part; 3] {
+    let part = |start, end, is_usable| Part {
+        start,
+        end,
+        is_usable,
+    };
+    let (start, end) = (range.phys, range.phys + range.bytes);
+    if !(start..end).contains(&taken.phys) {
+        return [
+            part(start, end, true),
+            part(end, end, true),
+            part(end, end, true),
+        ];
+    }
+    let taken_end = (taken.phys + taken.bytes)
+        .next_multiple_of(PAGE_BYTES)
+        .min(end);
+    [
+        part(start, taken.phys, true),
+        part(taken.phys, taken_end, false),
+        part(taken_end, end, true),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn range(phys: u64, bytes: u64, node: u32, first_frame: u32) -> MemoryRange {
+        MemoryRange {
+            region: Region { phys, bytes },
+            node,
+            first_frame,
+        }
+    }
+
+    /// 4 MiB at 16 MiB, 2 MiB at 32 MiB, 6 MiB right behind.
+    fn map() -> [MemoryRange; 3] {
+        [
+            range(16 * MIB, 4 * MIB, 0, 0),
+            range(32 * MIB, 2 * MIB, 1, 1024),
+            range(34 * MIB, 6 * MIB, 0, 1536),
+        ]
+    }
+
+    #[test]
+    fn frames_are_numbered_on_from_range_to_range() {
+        let map = map();
+        assert_eq!(frame_number(&map, 16 * MIB), Some(0));
+        assert_eq!(frame_number(&map, 20 * MIB - 1), Some(1023));
+        assert_eq!(frame_number(&map, 32 * MIB), Some(1024));
+        assert_eq!(frame_number(&map, 40 * MIB - 1), Some(3071));
+        assert_eq!(frame_count(&map), 3072);
+    }
+
+    #[test]
+    fn what_lies_between_before_and_behind_has_no_number() {
+        for address in [0, 16 * MIB - 1, 20 * MIB, 32 * MIB - 1, 40 * MIB, u64::MAX] {
+            assert_eq!(frame_number(&map(), address), None, "{address:#x}");
+        }
+        assert_eq!(frame_number(&[], 0), None);
+        assert_eq!(frame_address(&map(), 3072), None);
+        assert_eq!(frame_address(&[], 0), None);
+    }
+
+    #[test]
+    fn a_stretch_is_contained_if_one_range_has_all_of_it() {
+        let map = map();
+        assert!(contains(&map, 16 * MIB, 4 * MIB));
+        assert!(contains(&map, 20 * MIB - 1, 1));
+        assert!(!contains(&map, 20 * MIB - 1, 2));
+        assert!(
+            !contains(&map, 33 * MIB, 2 * MIB),
+            "two ranges, though adjacent"
+        );
+        assert!(!contains(&map, 33 * MIB, u64::MAX), "nothing wraps");
+    }
+
+    #[test]
+    fn a_node_that_cannot_be_told_apart_counts_as_the_last_one() {
+        assert_eq!(nodes(&map()), 0b11);
+        assert_eq!(nodes(&[range(0, MIB, 1000, 0)]), 1 << 63);
+        assert_eq!(nodes(&[]), 0);
+    }
+
+    #[test]
+    fn aligned_gibs_are_found_and_parts_of_them_are_not() {
+        let of = |phys: u64, bytes: u64| -> Vec<u32> {
+            giants_of(&range(phys, bytes, 0, 5 * FRAMES_PER_BLOCK)).collect()
+        };
+        assert_eq!(of(GIANT_BYTES, GIANT_BYTES), [5]);
+        assert_eq!(of(GIANT_BYTES, 2 * GIANT_BYTES), [5, 5 + 512]);
+        assert_eq!(of(GIANT_BYTES - 2 * MIB, 2 * GIANT_BYTES), [6]);
+        assert_eq!(of(GIANT_BYTES - 2 * MIB, GIANT_BYTES), []);
+        assert_eq!(
+            of(GIANT_BYTES + 2 * MIB, 2 * MIB),
+            [],
+            "it ends before the next one"
+        );
+    }
+
+    #[test]
+    fn the_boot_area_is_cut_out_of_the_range_it_begins() {
+        let taken = Region {
+            phys: 16 * MIB,
+            bytes: MIB + 1,
+        };
+        let [before, cut, behind] = cut_out(map()[0].region, taken);
+        assert!(before.start == before.end, "nothing lies before it");
+        let end = 17 * MIB + PAGE_BYTES;
+        assert_eq!((cut.start, cut.end, cut.is_usable), (16 * MIB, end, false));
+        assert_eq!((behind.start, behind.end), (end, 20 * MIB));
+        assert!(behind.is_usable);
+    }
+
+    #[test]
+    fn a_range_without_the_boot_area_stays_whole() {
+        let taken = Region {
+            phys: 16 * MIB,
+            bytes: MIB,
+        };
+        let [whole, rest @ ..] = cut_out(map()[1].region, taken);
+        assert_eq!((whole.start, whole.end), (32 * MIB, 34 * MIB));
+        assert!(whole.is_usable && rest.iter().all(|part| part.start == part.end));
+    }
+
+    /// Ranges of whole blocks with holes of whole blocks between them.
+    fn any_map() -> impl Strategy<Value = Vec<MemoryRange>> {
+        proptest::collection::vec((0u64..4, 1u64..5), 1..8).prop_map(|parts| {
+            let (mut at, mut frame) = (LARGE_PAGE_BYTES, 0);
+            let place = |(hole, blocks): (u64, u64)| {
+                let bytes = blocks * LARGE_PAGE_BYTES;
+                let new = range(at + hole * LARGE_PAGE_BYTES, bytes, 0, frame);
+                at = new.region.phys + bytes;
+                frame += u32::try_from(bytes / PAGE_BYTES).expect("few");
+                new
+            };
+            parts.into_iter().map(place).collect()
+        })
+    }
+
+    proptest! {
+        /// Every frame has one address, every address of a range one frame, and the two agree.
+        #[test]
+        fn numbers_and_addresses_are_the_same_order(map in any_map(), inside in 0..PAGE_BYTES) {
+            let count = u32::try_from(frame_count(&map)).expect("few");
+            let mut last = 0;
+            for frame in 0..count {
+                let address = frame_address(&map, frame).expect("there is such a frame");
+                prop_assert!(address > last && address % PAGE_BYTES == 0);
+                prop_assert_eq!(frame_number(&map, address + inside), Some(frame));
+                prop_assert!(contains(&map, address, PAGE_BYTES));
+                last = address;
+            }
+            prop_assert_eq!(frame_address(&map, count), None);
+        }
+
+        /// The parts are the range, in order and without a gap, and only what was taken is not usable.
+        #[test]
+        fn parts_are_the_whole_range(start in 0u64..64, bytes in 1u64..64, taken in 0u64..128, taken_bytes in 0u64..64) {
+            let region = |phys, bytes| Region { phys: phys * PAGE_BYTES, bytes: bytes * PAGE_BYTES };
+            let (range, taken) = (region(start, bytes), region(taken, taken_bytes));
+            let parts = cut_out(range, taken);
+            prop_assert_eq!(parts[0].start, range.phys);
+            prop_assert_eq!(parts[2].end, range.phys + range.bytes);
+            for pair in parts.windows(2) {
+                prop_assert_eq!(pair[0].end, pair[1].start);
+            }
+            for part in parts {
+                for page in (part.start..part.end).step_by(4096) {
+                    let is_taken = (taken.phys..taken.phys + taken.bytes).contains(&page);
+                    // What is taken begins in the range, or does not concern it.
+                    prop_assert_eq!(part.is_usable, !is_taken || taken.phys < range.phys);
+                }
+            }
+        }
+    }
+}
