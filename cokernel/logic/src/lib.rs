@@ -7,9 +7,12 @@
 extern crate alloc;
 
 pub mod addr;
+pub mod affinity;
 mod area;
 pub mod argument;
+pub mod atomic;
 mod block;
+pub mod cpu_queue;
 pub mod cpu_timers;
 pub mod errno;
 pub mod file_versions;
@@ -19,12 +22,15 @@ pub mod frame_runs;
 pub mod frames;
 mod giants;
 pub mod kargs;
+pub mod lock;
 pub mod memory_map;
 pub mod pending;
 pub mod pi_word;
 pub mod placement;
 pub mod policy;
+pub mod poll_time;
 pub mod proxy_rights;
+pub mod run_state;
 pub mod runqueue;
 pub mod signal_action;
 pub mod signal_frame;

@@ -6,6 +6,8 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use cokernel_logic::lock::Lock;
+
 use crate::arch;
 
 /// A value that one CPU at a time may touch.
@@ -70,6 +72,18 @@ fn wait_while(locked: &AtomicBool) {
 impl<T: Default> Default for SpinLock<T> {
     fn default() -> Self {
         Self::new(T::default())
+    }
+}
+
+impl<T> Lock<T> for SpinLock<T> {
+    #[inline]
+    fn new(value: T) -> Self {
+        Self::new(value)
+    }
+
+    #[inline]
+    fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
+        body(&mut self.lock())
     }
 }
 

@@ -4,12 +4,12 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
+use cokernel_logic::affinity::Affinity;
 use cokernel_logic::vma::Range;
 
 use crate::arch::{self, UserFrame};
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
-use crate::task::affinity::Affinity;
 use crate::task::thread::Thread;
 use crate::task::{current, process, sched};
 use crate::user_memory::{int, read_bytes, uint, write_bytes, write_u32};

@@ -7,9 +7,9 @@
 
 use alloc::collections::BTreeMap;
 
+use cokernel_logic::affinity::Affinity;
 use cokernel_logic::policy::Policy;
 
-use super::affinity::Affinity;
 use crate::arch::time::{ticks_to_ns, tsc};
 use crate::sync::SpinLock;
 

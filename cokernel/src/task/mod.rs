@@ -2,7 +2,6 @@
 //! Threads, processes, pending signals and slots, as data; and the scheduler.
 
 pub mod accounting;
-pub mod affinity;
 pub mod clock;
 pub mod core_registers;
 pub mod cpu_timer;

@@ -9,8 +9,10 @@
 //! Lock order: anything → a CPU's queue → a thread's affinity, the heap.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
+use cokernel_logic::affinity::Affinity;
+use cokernel_logic::cpu_queue::{steal as steal_from, CpuQueue};
 use cokernel_logic::placement::{self, Cpus};
 use cokernel_logic::runqueue::RunQueue;
 use spin::Once;
@@ -22,7 +24,6 @@ use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
 use crate::frames::{allocator, prezero};
 use crate::sync::{PerCpuArray, SpinLock};
-use crate::task::affinity::Affinity;
 use crate::task::cpu_timer::SHORTEST_NS;
 use crate::task::pause::Pause;
 use crate::task::thread::{State, Thread};
@@ -36,15 +37,9 @@ const FRAMES_AT_A_TIME: u32 = 4;
 
 /// One CPU's part of the scheduler.
 struct Local {
-    queue: SpinLock<RunQueue<Arc<Thread>>>,
-    /// Length of the queue, for a look without the lock. Written under the lock.
-    waiting: AtomicUsize,
-    /// A program's thread runs.
-    busy: AtomicBool,
+    queue: CpuQueue<Arc<Thread>, SpinLock<RunQueue<Arc<Thread>>>>,
     /// For how long programs ran, ticks; without the one that runs now.
     busy_ticks: AtomicU64,
-    /// The idle loop polls the queue: no IPI is needed to wake the CPU.
-    polls: AtomicBool,
     idle: Arc<Thread>,
     /// Touched by this CPU only.
     own: OwnedCell<Own>,
@@ -58,32 +53,14 @@ struct Own {
     previous: Option<Arc<Thread>>,
 }
 
-impl Local {
-    /// The number of threads that want the CPU.
-    fn load(&self) -> usize {
-        self.waiting.load(Ordering::Acquire) + usize::from(self.busy.load(Ordering::Relaxed))
-    }
-
-    /// Runs `body` on the queue.
-    fn with_queue<R>(&self, body: impl FnOnce(&mut RunQueue<Arc<Thread>>) -> R) -> R {
-        let mut queue = self.queue.lock();
-        let result = body(&mut queue);
-        self.waiting.store(queue.len(), Ordering::Release);
-        result
-    }
-}
-
 static LOCALS: Once<PerCpuArray<Local>> = Once::new();
 
 /// Makes the queues and idle threads of `cpus` CPUs. The boot CPU, once.
 pub fn init(cpus: u32) {
     LOCALS.call_once(|| {
         PerCpuArray::new(cpus, |cpu| Local {
-            queue: SpinLock::new(RunQueue::new()),
-            waiting: AtomicUsize::new(0),
-            busy: AtomicBool::new(false),
+            queue: CpuQueue::new(),
             busy_ticks: AtomicU64::new(0),
-            polls: AtomicBool::new(false),
             idle: Thread::new_idle(cpu).expect("no memory for an idle thread"),
             own: OwnedCell::new(Own {
                 space: None,
@@ -141,13 +118,13 @@ pub fn spawn_user(thread: Arc<Thread>, cpu: u32, entry: &UserFrame) {
     let top = thread.stack().top();
     // SAFETY: the top of a mapped stack of a thread that has not run yet.
     saved.context = unsafe { context::Context::for_user(top, entry, first_steps) };
-    thread.set_cpu(cpu);
+    thread.run.set_cpu(cpu);
     wake(&thread);
 }
 
 /// Whether another thread waits for this CPU.
 pub fn others_runnable() -> bool {
-    local().waiting.load(Ordering::Acquire) != 0
+    local().queue.is_waited_for()
 }
 
 /// Waits until `condition` holds. Who makes it hold calls [`wake`] afterwards.
@@ -163,20 +140,15 @@ pub fn block(mut condition: impl FnMut() -> bool) {
 
 /// From here on [`wake`] counts. The caller looks at its condition next, then blocks or cancels.
 pub fn prepare_to_block() {
-    current().set_state(State::Blocked);
+    current().run.prepare_to_block();
 }
 
 /// The condition held: no blocking.
 pub fn cancel_block() {
     let me = current();
-    if !me.change_state(State::Blocked, State::Running) {
-        // A waker is putting us in the queue, or has done so.
-        let is_me = |thread: &Arc<Thread>| core::ptr::eq(Arc::as_ptr(thread), me);
-        while local().with_queue(|queue| queue.remove(is_me)).is_none() {
-            arch::relax();
-        }
-        me.set_state(State::Running);
-    }
+    let is_me = |thread: &Arc<Thread>| core::ptr::eq(Arc::as_ptr(thread), me);
+    let take_out = || local().queue.remove(is_me).is_some();
+    me.run.cancel_block(take_out, arch::relax);
 }
 
 /// Gives the CPU away until woken, or until CLOCK_MONOTONIC reaches `deadline_ns`. `false` if the
@@ -193,10 +165,7 @@ pub fn block_prepared(deadline_ns: Option<u64>) -> bool {
 
 /// Makes a blocked thread runnable. Does nothing to one that is not blocked. Any CPU.
 pub fn wake(thread: &Arc<Thread>) {
-    if thread.change_state(State::Blocked, State::Runnable) {
-        if !thread.is_on_cpu() {
-            thread.set_cpu(place(thread));
-        }
+    if thread.run.wake(|| place(thread)) {
         enqueue(Arc::clone(thread));
     }
 }
@@ -217,7 +186,7 @@ impl Cpus for Allowed {
 
     #[inline]
     fn load(&self, cpu: u32) -> usize {
-        locals()[cpu].load()
+        locals()[cpu].queue.load()
     }
 }
 
@@ -248,8 +217,8 @@ pub fn obey_affinity() {
 pub fn yield_now() {
     if others_runnable() {
         let me = current_arc();
-        me.set_state(State::Runnable);
-        local().with_queue(|queue| queue.push(me));
+        me.run.set(State::Runnable);
+        local().queue.push(me);
         schedule();
     }
 }
@@ -259,15 +228,15 @@ pub fn migrate_current(cpu: u32) {
     assert!(cpu < arch::cpu_count(), "no CPU {cpu}");
     if cpu != arch::cpu_index() {
         let me = current();
-        me.set_cpu(cpu);
-        me.set_state(State::Moving);
+        me.run.set_cpu(cpu);
+        me.run.set(State::Moving);
         schedule();
     }
 }
 
 /// The end of the running thread.
 pub fn exit_current() -> ! {
-    current().set_state(State::Dead);
+    current().run.set(State::Dead);
     schedule();
     unreachable!("a dead thread ran on")
 }
@@ -311,13 +280,12 @@ fn local() -> &'static Local {
 
 fn enqueue(thread: Arc<Thread>) {
     let cpu = thread.cpu();
-    let target = &locals()[cpu];
-    target.with_queue(|queue| queue.push(thread));
+    let target = &locals()[cpu].queue;
+    target.push(thread);
     if cpu == arch::cpu_index() {
         return note_arrival();
     }
-    core::sync::atomic::fence(Ordering::SeqCst);
-    if !target.polls.load(Ordering::Relaxed) {
+    if target.needs_interrupt() {
         apic::send_ipi(cpu);
     }
 }
@@ -327,7 +295,7 @@ fn schedule() {
     ikc::beat();
     let local = local();
     let me = current();
-    let (next, more) = local.with_queue(|queue| (queue.pop(), !queue.is_empty()));
+    let (next, more) = local.queue.pop();
     let next = match next {
         Some(next) => next,
         None if me.state() == State::Running => return,
@@ -336,7 +304,7 @@ fn schedule() {
     if more {
         timer::start_slice(SLICE_NS);
     }
-    next.set_state(State::Running);
+    next.run.set(State::Running);
     if core::ptr::eq(Arc::as_ptr(&next), me) {
         return;
     }
@@ -352,9 +320,9 @@ fn switch_to(next: Arc<Thread>) {
     let incoming: &Thread = unsafe { &*next };
     // SAFETY: this CPU runs `me`.
     let old = unsafe { me.saved() };
-    incoming.set_on_cpu(true);
+    incoming.run.enters_cpu();
     keep_time(me, incoming);
-    local().busy.store(!incoming.is_idle(), Ordering::Relaxed);
+    local().queue.set_busy(!incoming.is_idle());
     // SAFETY: this CPU took `next` out of its own queue.
     let new = unsafe { incoming.saved() };
     fpu::switch(&mut old.fpu, &new.fpu);
@@ -415,8 +383,7 @@ fn finish_switch() {
     // SAFETY: this CPU's own part.
     let previous = unsafe { local().own.get_mut() }.previous.take();
     if let Some(previous) = previous {
-        previous.set_on_cpu(false);
-        if previous.change_state(State::Moving, State::Runnable) {
+        if previous.run.has_left() {
             enqueue(previous);
         }
     }
@@ -434,12 +401,12 @@ extern "C" fn idle_loop() -> ! {
     loop {
         ikc::beat();
         ring.set_awake();
-        let work = poll_for_work(pause.poll_us);
+        let work = poll_for_work(pause.poll_us());
         ring.request_doorbell();
         ikc::drain();
         if work || others_runnable() || steal() {
             let poll_us = pause.end();
-            current().set_state(State::Runnable); // not queued: comes back when the queue is empty
+            current().run.set(State::Runnable); // not queued: comes back when the queue is empty
             schedule();
             pause = Pause::begin(poll_us);
         } else {
@@ -454,7 +421,7 @@ extern "C" fn idle_loop() -> ! {
 /// takes longer. Whether a thread came.
 fn poll_for_work(poll_us: u64) -> bool {
     let local = local();
-    local.polls.store(true, Ordering::SeqCst);
+    local.queue.begin_polling();
     let deadline = Deadline::after_us(poll_us);
     let found = loop {
         ikc::poll();
@@ -467,25 +434,22 @@ fn poll_for_work(poll_us: u64) -> bool {
         }
         arch::relax();
     };
-    local.polls.store(false, Ordering::SeqCst);
+    local.queue.end_polling();
     found
 }
 
 /// Takes a thread that waits for another CPU into this CPU's queue. Whether there was one.
 fn steal() -> bool {
     let me = arch::cpu_index();
+    let others = (0..arch::cpu_count()).filter(|cpu| *cpu != me);
+    let queues = others.map(|cpu| &locals()[cpu].queue);
     let mine =
-        |thread: &Arc<Thread>| !thread.is_on_cpu() && thread.data.affinity.lock().contains(me);
-    for cpu in (0..arch::cpu_count()).filter(|cpu| *cpu != me) {
-        let other = &locals()[cpu];
-        if other.waiting.load(Ordering::Relaxed) == 0 {
-            continue;
-        }
-        if let Some(thread) = other.with_queue(|queue| queue.remove(mine)) {
-            thread.set_cpu(me);
-            local().with_queue(|queue| queue.push(thread));
-            return true;
-        }
+        |thread: &Arc<Thread>| !thread.run.is_on_cpu() && thread.data.affinity.lock().contains(me);
+    let stolen = steal_from(queues, mine);
+    let is_stolen = stolen.is_some();
+    if let Some(thread) = stolen {
+        thread.run.set_cpu(me);
+        local().queue.push(thread);
     }
-    false
+    is_stolen
 }

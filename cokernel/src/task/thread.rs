@@ -3,36 +3,22 @@
 //! [`ThreadData`].
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
+use cokernel_logic::affinity::Affinity;
 use cokernel_logic::policy::Policy;
+use cokernel_logic::run_state::RunState;
+pub use cokernel_logic::run_state::State;
 
 use crate::arch::context::{self, Context};
 use crate::arch::fpu::FpuState;
 use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
 use crate::sync::SpinLock;
-use crate::task::affinity::Affinity;
 use crate::task::clock::CpuClock;
 use crate::task::process::Process;
 use crate::task::signal::ThreadSignals;
 use crate::task::stack::KernelStack;
-
-/// The state of a thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum State {
-    /// On a CPU.
-    Running,
-    /// In a run queue.
-    Runnable,
-    /// Waits for [`super::sched::wake`].
-    Blocked,
-    /// On its way to another CPU's queue.
-    Moving,
-    /// Has ended; its stack is freed by the next thread of the CPU.
-    Dead,
-}
 
 /// The registers of a thread that does not run. Touched by the CPU that runs it, or switches to or from
 /// it, only.
@@ -51,12 +37,8 @@ pub struct Saved {
 pub struct Thread {
     stack: KernelStack,
     saved: OwnedCell<Saved>,
-    state: AtomicU8,
-    cpu: AtomicU32,
-    /// Its context is in a CPU, or still being saved: nobody else may run it.
-    on_cpu: AtomicBool,
-    /// A signal, a kill or a freeze waits: look before going back to user mode.
-    needs_return_work: AtomicBool,
+    /// Where it is, and whether a signal, a kill or a freeze waits for its way back to user mode.
+    pub(super) run: RunState,
     space: Option<Arc<Space>>,
     /// The process; `None` for idle threads.
     pub process: Option<Arc<Process>>,
@@ -127,10 +109,7 @@ impl Thread {
         Some(Arc::new(Self {
             stack: KernelStack::new()?,
             saved: OwnedCell::new(saved),
-            state: AtomicU8::new(State::Blocked as u8),
-            cpu: AtomicU32::new(0),
-            on_cpu: AtomicBool::new(false),
-            needs_return_work: AtomicBool::new(false),
+            run: RunState::new(),
             space: Some(new.space),
             process: Some(new.process),
             slot: new.slot,
@@ -149,10 +128,7 @@ impl Thread {
         Some(Arc::new(Self {
             stack: KernelStack::new()?,
             saved: OwnedCell::new(saved),
-            state: AtomicU8::new(State::Running as u8),
-            cpu: AtomicU32::new(cpu),
-            on_cpu: AtomicBool::new(true),
-            needs_return_work: AtomicBool::new(false),
+            run: RunState::running_on(cpu),
             space: None,
             process: None,
             slot: 0,
@@ -162,20 +138,7 @@ impl Thread {
 
     /// The CPU it runs on, or ran on last.
     pub fn cpu(&self) -> u32 {
-        self.cpu.load(Ordering::Acquire)
-    }
-
-    pub(super) fn set_cpu(&self, cpu: u32) {
-        self.cpu.store(cpu, Ordering::Release);
-    }
-
-    /// Whether its context is in a CPU, or still being saved.
-    pub(super) fn is_on_cpu(&self) -> bool {
-        self.on_cpu.load(Ordering::Acquire)
-    }
-
-    pub(super) fn set_on_cpu(&self, on_cpu: bool) {
-        self.on_cpu.store(on_cpu, Ordering::Release);
+        self.run.cpu()
     }
 
     /// Whether it is a CPU's idle thread.
@@ -191,40 +154,23 @@ impl Thread {
     /// Asks it to look for work before it goes back to user mode. The caller then wakes it, or
     /// kicks its CPU ([`super::sched::kick`]).
     pub fn request_return_work(&self) {
-        self.needs_return_work.store(true, Ordering::SeqCst);
+        self.run.request_return_work();
     }
 
     /// Whether work waits.
     #[inline]
     pub fn needs_return_work(&self) -> bool {
-        self.needs_return_work.load(Ordering::Acquire)
+        self.run.needs_return_work()
     }
 
     /// Takes the request; the caller then looks for all work there is.
     pub fn take_return_work(&self) -> bool {
-        self.needs_return_work.swap(false, Ordering::SeqCst)
+        self.run.take_return_work()
     }
 
     /// Its state.
     pub fn state(&self) -> State {
-        match self.state.load(Ordering::SeqCst) {
-            0 => State::Running,
-            1 => State::Runnable,
-            2 => State::Blocked,
-            3 => State::Moving,
-            _ => State::Dead,
-        }
-    }
-
-    pub(super) fn set_state(&self, state: State) {
-        self.state.store(state as u8, Ordering::SeqCst);
-    }
-
-    /// Changes `from` to `to`; whether it was `from`.
-    pub(super) fn change_state(&self, from: State, to: State) -> bool {
-        self.state
-            .compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
+        self.run.get()
     }
 
     /// Its kernel stack.

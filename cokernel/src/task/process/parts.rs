@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::AtomicBool;
 
+use cokernel_logic::affinity::Affinity;
 use cokernel_logic::policy::Policy;
 use cokernel_logic::signals::SignalSet;
 use ihk_ikc::process::RLIMITS;
@@ -12,7 +13,6 @@ use x86_64::PhysAddr;
 
 use crate::arch::UserFrame;
 use crate::task::accounting::Accounting;
-use crate::task::affinity::Affinity;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
 use crate::task::slots::Slots;
 use crate::task::thread::{Registers, Thread};

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One CPU's run queue, as this CPU and the others use it: who queues a thread interrupts the CPU unless
+//! it looks by itself, and a CPU without work takes from the queues of others.
+//!
+//! ```text
+//!             begin_polling                 end_polling
+//!  looks at nothing ──────► polls, looks at ──────────► looks once more ──► halts until
+//!     ▲                     the queue all the time      at the queue        an interrupt
+//!     └───────────── a thread is there, or an interrupt came ─────────────────────┘
+//! ```
+//! **Arrival against halting** (loom: `tests/loom_steal.rs`). Who queues a thread does so first, fences,
+//! and looks then whether the CPU polls; a CPU that is about to halt says first that it does not poll,
+//! fences, and looks at the queue then. So either the CPU sees the thread, or it is interrupted.
+//!
+//! **A thread is one CPU's** (the same model). A thread leaves a queue under the queue's lock, once: it
+//! is whoever's took it out.
+
+use core::marker::PhantomData;
+
+use crate::atomic::{fence, AtomicBool, AtomicUsize, Ordering};
+use crate::lock::Lock;
+use crate::runqueue::RunQueue;
+
+/// See the module documentation; `L` locks the queue, of `T`.
+pub struct CpuQueue<T, L> {
+    queue: L,
+    /// Length of the queue, for a look without the lock. Written under the lock.
+    waiting: AtomicUsize,
+    /// A program's thread runs.
+    busy: AtomicBool,
+    /// The idle loop polls the queue: no interrupt is needed to wake the CPU.
+    polls: AtomicBool,
+    items: PhantomData<T>,
+}
+
+impl<T, L: Lock<RunQueue<T>>> CpuQueue<T, L> {
+    /// An empty queue of a CPU that does nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            queue: L::new(RunQueue::new()),
+            waiting: AtomicUsize::new(0),
+            busy: AtomicBool::new(false),
+            polls: AtomicBool::new(false),
+            items: PhantomData,
+        }
+    }
+
+    /// The number of items that want the CPU.
+    #[inline]
+    pub fn load(&self) -> usize {
+        self.waiting.load(Ordering::Acquire) + usize::from(self.busy.load(Ordering::Relaxed))
+    }
+
+    /// Whether somebody waits for the CPU.
+    #[inline]
+    pub fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) != 0
+    }
+
+    /// A program's thread runs from now on, or none.
+    #[inline]
+    pub fn set_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// `item` waits from now on.
+    #[inline]
+    pub fn push(&self, item: T) {
+        self.with_queue(|queue| queue.push(item));
+    }
+
+    /// Takes the next item out; also whether more wait.
+    #[inline]
+    pub fn pop(&self) -> (Option<T>, bool) {
+        self.with_queue(|queue| (queue.pop(), !queue.is_empty()))
+    }
+
+    /// Takes the first item for which `is_it` holds out of the queue.
+    #[inline]
+    pub fn remove(&self, is_it: impl FnMut(&T) -> bool) -> Option<T> {
+        self.with_queue(|queue| queue.remove(is_it))
+    }
+
+    /// Whether the CPU, in whose queue the caller has just put somebody, must be interrupted to see it.
+    #[inline]
+    pub fn needs_interrupt(&self) -> bool {
+        fence(Ordering::SeqCst);
+        !self.polls.load(Ordering::Relaxed)
+    }
+
+    /// The CPU looks at its queue all the time from now on.
+    #[inline]
+    pub fn begin_polling(&self) {
+        self.polls.store(true, Ordering::SeqCst);
+    }
+
+    /// The CPU does not look by itself any more but once after this.
+    #[inline]
+    pub fn end_polling(&self) {
+        self.polls.store(false, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    #[inline]
+    fn with_queue<R>(&self, body: impl FnOnce(&mut RunQueue<T>) -> R) -> R {
+        self.queue.with(|queue| {
+            let result = body(queue);
+            self.waiting.store(queue.len(), Ordering::Release);
+            result
+        })
+    }
+}
+
+impl<T, L: Lock<RunQueue<T>>> Default for CpuQueue<T, L> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Takes an item that waits for one of the `others` and that the caller's CPU `may_take`.
+#[inline]
+pub fn steal<'a, T: 'a, L: Lock<RunQueue<T>> + 'a>(
+    others: impl Iterator<Item = &'a CpuQueue<T, L>>,
+    mut may_take: impl FnMut(&T) -> bool,
+) -> Option<T> {
+    let mut waited_for = others.filter(|queue| queue.waiting.load(Ordering::Relaxed) != 0);
+    waited_for.find_map(|queue| queue.remove(&mut may_take))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use alloc::vec::Vec;
+    use core::cell::RefCell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// For one thread of the test.
+    struct OneCpu<T>(RefCell<T>);
+
+    impl<T> Lock<T> for OneCpu<T> {
+        fn new(value: T) -> Self {
+            Self(RefCell::new(value))
+        }
+
+        fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
+            body(&mut self.0.borrow_mut())
+        }
+    }
+
+    type Queue<T> = CpuQueue<T, OneCpu<RunQueue<T>>>;
+
+    #[test]
+    fn load_counts_who_waits_and_who_runs() {
+        let queue = Queue::new();
+        assert_eq!((queue.load(), queue.is_waited_for()), (0, false));
+        queue.set_busy(true);
+        assert_eq!((queue.load(), queue.is_waited_for()), (1, false));
+        queue.push('a');
+        queue.push('b');
+        assert_eq!((queue.load(), queue.is_waited_for()), (3, true));
+        queue.set_busy(false);
+        assert_eq!(queue.pop(), (Some('a'), true));
+        assert_eq!(queue.pop(), (Some('b'), false));
+        assert_eq!(queue.pop(), (None, false));
+        assert!(!queue.is_waited_for());
+    }
+
+    #[test]
+    fn a_cpu_is_interrupted_unless_it_polls() {
+        let queue = Queue::<u32>::new();
+        assert!(queue.needs_interrupt());
+        queue.begin_polling();
+        assert!(!queue.needs_interrupt());
+        queue.end_polling();
+        assert!(queue.needs_interrupt());
+    }
+
+    #[test]
+    fn a_thief_takes_the_first_that_it_may_have() {
+        let queues = [Queue::new(), Queue::new()];
+        [1, 2, 3].into_iter().for_each(|item| queues[1].push(item));
+        assert_eq!(steal(queues.iter(), |item| *item >= 2), Some(2));
+        assert_eq!(steal(queues.iter(), |item| *item == 2), None);
+        assert_eq!(queues[1].load(), 2);
+    }
+
+    #[test]
+    fn nobody_who_is_not_waited_for_is_asked() {
+        let queues = [Queue::<u32>::new()];
+        assert_eq!(steal(queues.iter(), |_| panic!("it is empty")), None);
+    }
+
+    const CPUS: usize = 3;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        /// A thread with that affinity becomes runnable on that CPU.
+        Wake { cpu: usize, allowed: u8 },
+        /// That CPU wants something to run.
+        Run(usize),
+        /// That CPU ends what it runs.
+        End(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            2 => (0..CPUS, 1u8..8).prop_map(|(cpu, allowed)| Step::Wake { cpu, allowed }),
+            3 => (0..CPUS).prop_map(Step::Run),
+            1 => (0..CPUS).prop_map(Step::End),
+        ]
+    }
+
+    /// What a CPU that has nothing to run does: its own queue first, then those of others.
+    fn next(queues: &[Queue<(usize, u8)>], me: usize) -> Option<(usize, u8)> {
+        let others = queues.iter().enumerate().filter(|(cpu, _)| *cpu != me);
+        let may_take = |(_, allowed): &(usize, u8)| allowed & 1 << me != 0;
+        queues[me]
+            .pop()
+            .0
+            .or_else(|| steal(others.map(|(_, queue)| queue), may_take))
+    }
+
+    proptest! {
+        /// Against a list of who waits where: every thread runs once, on a CPU that it was put on or
+        /// that it allows, and no CPU idles while somebody waits whom it may run.
+        #[test]
+        fn every_thread_runs_once(steps in proptest::collection::vec(step(), 0..80)) {
+            let queues: Vec<Queue<(usize, u8)>> = (0..CPUS).map(|_| Queue::new()).collect();
+            let mut waiting: Vec<(usize, usize, u8)> = Vec::new();
+            let mut runs = [None; CPUS];
+            let mut started = 0;
+            for step in steps {
+                match step {
+                    Step::Wake { cpu, allowed } => {
+                        let allowed = allowed | 1 << cpu;
+                        queues[cpu].push((started, allowed));
+                        waiting.push((started, cpu, allowed));
+                        started += 1;
+                    }
+                    Step::Run(me) if runs[me].is_none() => {
+                        let found = next(&queues, me);
+                        let mine = |(_, cpu, allowed): &(usize, usize, u8)| *cpu == me || allowed & 1 << me != 0;
+                        prop_assert_eq!(found.is_some(), waiting.iter().any(mine));
+                        if let Some((thread, _)) = found {
+                            let at = waiting.iter().position(|(it, ..)| *it == thread);
+                            let entry = waiting.remove(at.expect("it waited, and has not run yet"));
+                            prop_assert!(mine(&entry));
+                            prop_assert!(!waiting.iter().any(|(it, cpu, _)| *cpu == entry.1 && *it < thread && entry.1 == me));
+                            runs[me] = Some(thread);
+                        }
+                    }
+                    Step::End(me) => runs[me] = None,
+                    Step::Run(_) => {}
+                }
+                for (cpu, queue) in queues.iter().enumerate() {
+                    let here = waiting.iter().filter(|(_, at, _)| *at == cpu).count();
+                    prop_assert_eq!(queue.load(), here);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the logic asks of a lock: the co-kernel's spins and serves other CPUs meanwhile, that of a model
+//! is the model's.
+
+/// A value that one CPU at a time may touch.
+pub trait Lock<T> {
+    /// A free lock around `value`.
+    fn new(value: T) -> Self;
+
+    /// Runs `body` on the value while nobody else touches it.
+    fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R;
+}
