@@ -3,10 +3,10 @@
 // signals that are taken without a handler.
 #define _GNU_SOURCE
 #include "claims.h"
+#include "handlers.h"
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -26,20 +26,6 @@ static void handler(int signal, siginfo_t *info, void *context)
 	handler_value = info->si_value.sival_int;
 	handler_tid = gettid();
 	handled++;
-}
-
-static void handle(int signal, int flags)
-{
-	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags };
-	REQUIRE(sigaction(signal, &action, NULL) == 0);
-}
-
-static sigset_t set_of(int signal)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, signal);
-	return set;
 }
 
 static void block(int signal)
@@ -173,7 +159,7 @@ static void reaches_everywhere(void (*send)(pid_t, pid_t))
 {
 	void *(*const bodies[])(void *) = { compute, read_nothing, sleep_long, wait_at_word };
 	REQUIRE(pipe(channel) == 0);
-	handle(SIGUSR1, 0);
+	handle(SIGUSR1, handler, 0);
 	for (int i = 0; i < 4; i++)
 		reaches(send, bodies[i]);
 }
@@ -205,7 +191,7 @@ static void late_handlers_and_masks_count(void)
 	block(SIGUSR1);
 	REQUIRE(pthread_create(&thread, NULL, compute, NULL) == 0);
 	wait_for(&target_tid, 1);
-	handle(SIGUSR1, 0);
+	handle(SIGUSR1, handler, 0);
 	ended_well(later(by_tgkill, getpid()));
 	ended_well(later(by_tgkill, target_tid));
 	nap(50);
@@ -228,7 +214,7 @@ static void many_by_queue(pid_t process, pid_t thread)
 static void no_realtime_signal_is_lost(void)
 {
 	pthread_t thread;
-	handle(SIGRTMIN, 0);
+	handle(SIGRTMIN, handler, 0);
 	REQUIRE(pthread_create(&thread, NULL, compute, NULL) == 0);
 	wait_for(&target_tid, 1);
 	ended_well(later(many_by_queue, target_tid));
@@ -278,7 +264,7 @@ static void timer_signals_reach_their_thread(void)
 {
 	pthread_t thread;
 	timer_t timer;
-	handle(SIGRTMIN + 1, 0);
+	handle(SIGRTMIN + 1, handler, 0);
 	REQUIRE(pthread_create(&thread, NULL, compute, NULL) == 0);
 	wait_for(&target_tid, 1);
 	arm(CLOCK_MONOTONIC, SIGEV_THREAD_ID, SIGRTMIN + 1, target_tid, &timer, 20, 20);
@@ -339,7 +325,7 @@ static void blocked_sigpipe_is_handled_when_it_is_unblocked(void)
 {
 	sigset_t set = set_of(SIGPIPE);
 	REQUIRE(pipe(channel) == 0 && close(channel[0]) == 0);
-	handle(SIGPIPE, 0);
+	handle(SIGPIPE, handler, 0);
 	block(SIGPIPE);
 	REQUIRE_ERROR(write(channel[1], "x", 1), EPIPE);
 	nap(5);
@@ -394,7 +380,7 @@ static void signalfd_reads_what_is_meant_for_the_program(void)
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGCHLD);
 	/* One with a handler, two with the default action, one of which is to ignore it. */
-	handle(SIGUSR1, 0);
+	handle(SIGUSR1, handler, 0);
 	REQUIRE(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
 	int fd = signalfd(-1, &set, SFD_CLOEXEC);
 	REQUIRE(fd >= 0);

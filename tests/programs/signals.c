@@ -2,9 +2,9 @@
 // Claims about signals: handlers, masks, stacks, faults, and what a handler may change.
 #define _GNU_SOURCE
 #include "claims.h"
+#include "handlers.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -27,20 +27,6 @@ static void count(int signal, siginfo_t *info, void *context)
 	last = *info;
 	handler_frame = __builtin_frame_address(0);
 	depth--;
-}
-
-static void handle(int signal, void (*handler)(int, siginfo_t *, void *), int flags)
-{
-	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags };
-	REQUIRE(sigaction(signal, &action, NULL) == 0);
-}
-
-static sigset_t set_of(int signal)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, signal);
-	return set;
 }
 
 static void raised_signal_runs_its_handler(void)
