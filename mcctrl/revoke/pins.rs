@@ -5,7 +5,7 @@
 use super::pin_list::Pin;
 use crate::ffi::page::Hold;
 use crate::process::instance::Instance;
-use crate::proto::packet::ToCokernel;
+use crate::proto::packet::{ToCokernel, PINS_LET_GO};
 
 /// Clears the bits of frames that were let go. `true` if some still wait.
 pub(crate) fn recheck(instance: &Instance) -> bool {
@@ -14,7 +14,7 @@ pub(crate) fn recheck(instance: &Instance) -> bool {
     waiting.retain(|pin| !settle(instance, pin));
     if waiting.len() < before {
         // An error means that the instance is gone, and its pinned frames with it.
-        let _ = instance.send(0, &ToCokernel::RevokeDone { token: 0 });
+        let _ = instance.send(0, &ToCokernel::RevokeDone { token: PINS_LET_GO });
     }
     let mut pins = instance.pins.lock();
     pins.put_back(waiting);

@@ -14,7 +14,7 @@ use cokernel_logic::vma::Range;
 use ihk_ikc::exposed;
 use ihk_ikc::exposed::FrameRun;
 use ihk_ikc::layout::PAGE_BYTES;
-use ihk_ikc::packet::{ProcessHandle, ToLinux};
+use ihk_ikc::packet::{ProcessHandle, ToLinux, PINS_LET_GO};
 use x86_64::PhysAddr;
 
 use crate::arch::relax;
@@ -29,8 +29,6 @@ use crate::{ikc, klog, partition};
 const RUNS_PER_REQUEST: usize = PAGE_BYTES as usize / size_of::<FrameRun>();
 /// Most retired page tables that wait for an occasion to be freed.
 const MAX_RETIRED: usize = 256;
-/// Token of an answer to no question: pinned frames were let go.
-const PINS_LET_GO: u64 = 0;
 /// The longest time that Linux may take; without an answer in this time it is as good as gone.
 const REVOKE_TIMEOUT_US: u64 = 1_000_000;
 

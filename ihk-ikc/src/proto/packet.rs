@@ -24,7 +24,7 @@ impl Packet {
     }
 }
 
-/// How a word of a packet becomes a field and back. Narrow fields are cut, so a lying peer can
+/// Conversion of a word of a packet to a field and back. Narrow fields are cut, so a lying peer can
 /// produce a wrong value but no other harm.
 trait Word: Copy {
     fn to_word(self) -> u64;
@@ -86,6 +86,9 @@ macro_rules! messages {
     };
 }
 
+/// Token of a [`ToCokernel::RevokeDone`] that answers nothing: pinned frames were let go.
+pub const PINS_LET_GO: u64 = 0;
+
 /// A process in the co-kernel's table: index in the low half, generation in the high half, so
 /// that a late message cannot hit a successor. Chosen by the co-kernel, never 0.
 pub type ProcessHandle = u32;
@@ -100,7 +103,7 @@ messages! {
         },
         /// Start the main thread at `entry` with stack pointer `stack`.
         StartProcess = 2 {
-            /// Which process.
+            /// The process.
             process: u32,
             /// First instruction.
             entry: u64,
@@ -110,7 +113,7 @@ messages! {
         /// The proxy dies of `signal` (SIGKILL, or a fatal one): stop all threads now. Memory is
         /// kept until [`ToCokernel::ProxyGone`].
         KillProcess = 3 {
-            /// Which process.
+            /// The process.
             process: u32,
             /// Signal number.
             signal: u32,
@@ -118,12 +121,12 @@ messages! {
         /// No mapping of the window exists any more: free everything (kill first if still alive).
         /// Answer: [`ToLinux::ProcessFreed`].
         ProxyGone = 4 {
-            /// Which process.
+            /// The process.
             process: u32,
         },
         /// A worker answered a slot whose caller had set WAITER.
         WakeThread = 5 {
-            /// Which process.
+            /// The process.
             process: u32,
             /// Index of its slot.
             slot: u32,
@@ -134,7 +137,7 @@ messages! {
         ResolveFault = 6 {
             /// Comes back in the answer.
             token: u64,
-            /// Which process.
+            /// The process.
             process: u32,
             /// Faulting address.
             address: u64,
@@ -149,7 +152,7 @@ messages! {
         },
         /// Deliver a signal to the process (thread 0) or to the thread of `slot + 1`.
         Signal = 8 {
-            /// Which process.
+            /// The process.
             process: u32,
             /// 0 = any thread, else slot index + 1.
             thread: u32,
@@ -164,19 +167,19 @@ messages! {
         },
         /// The proxy was stopped: take all threads off their CPUs until [`ToCokernel::Thaw`].
         Freeze = 9 {
-            /// Which process.
+            /// The process.
             process: u32,
         },
         /// The proxy continues.
         Thaw = 10 {
-            /// Which process.
+            /// The process.
             process: u32,
         },
         /// Linux touched page `page` of the slots. Answer: [`ToLinux::SlotsFound`].
         FindSlots = 32 {
             /// Comes back in the answer.
             token: u64,
-            /// Which process.
+            /// The process.
             process: u32,
             /// Index of the page.
             page: u32,
@@ -191,14 +194,14 @@ messages! {
             parent: u32,
             /// Id of the child.
             pid: i32,
-            /// What the parent's co-kernel side called the prepared process.
+            /// The number that the parent's co-kernel side gave the prepared process.
             prepared_child: u64,
         },
         /// A question of [`super::view::what`]. Answer: [`ToLinux::Told`].
         Query = 64 {
             /// Comes back in the answer.
             token: u64,
-            /// Which process; 0 if the question is not about one.
+            /// The process; 0 if the question is not about one.
             process: u32,
             /// One of [`super::view::what`].
             what: u32,
@@ -209,7 +212,7 @@ messages! {
         /// [`super::process::mirror`] bits, 0 = none. Packets of one ring keep their order, so a
         /// page named here is there until [`Self::DropMirror`] says otherwise.
         MirrorPages = 80 {
-            /// Which process.
+            /// The process.
             process: u32,
             /// Address of the first page.
             address: u64,
@@ -227,7 +230,7 @@ messages! {
         /// Linux is about to change what it has mapped in [`start`, `end`): forget its pages there.
         /// Answer, also for a process that is gone: [`ToLinux::MirrorDropped`].
         DropMirror = 81 {
-            /// Which process.
+            /// The process.
             process: u32,
             /// Comes back in the answer; counts up.
             number: u64,
@@ -242,16 +245,16 @@ messages! {
         LoadPages = 96 {
             /// Comes back in the answer, and names the loan.
             token: u64,
-            /// Which process.
+            /// The process.
             process: u32,
-            /// Where the first page goes.
+            /// The address of the first page.
             address: u64,
             /// The file as it is now: a number that mcctrl gave this version of its content, and
             /// gives to no other. 0: the pages are this process's alone.
             version: u64,
             /// Number of the first page in the file.
             page: u64,
-            /// How many.
+            /// The number of pages.
             count: u32,
             /// The pages are wanted because somebody has touched one, and come only where no page is
             /// and this file was named ([`Self::NameFile`]). 0: in place of whatever is there.
@@ -264,18 +267,18 @@ messages! {
             token: u64,
             /// Token of the [`ToCokernel::LoadPages`] that they were lent for.
             loan: u64,
-            /// How many pages, counting those that were not lent.
+            /// The number of pages, counting those that were not lent.
             count: u32,
             /// 1 if the file did not change meanwhile: others who want the version may have them, too.
             kept: u32,
         },
-        /// What comes to [`address`, `+ bytes`), where no page is yet, comes from file number `file` of the
+        /// Pages that come to [`address`, `+ bytes`), where none is yet, come from file number `file` of the
         /// process: its page `page` and the next. The first pages, if they are kept, are mapped at
         /// once, the others when they are touched. Answer: [`ToLinux::FileNamed`].
         NameFile = 98 {
             /// Comes back in the answer.
             token: u64,
-            /// Which process.
+            /// The process.
             process: u32,
             /// First address.
             address: u64,
@@ -290,7 +293,7 @@ messages! {
         },
         /// The file of `version` has another content now.
         ForgetVersion = 99 {
-            /// Which version.
+            /// The version.
             version: u64,
         },
     }
@@ -314,7 +317,7 @@ messages! {
         },
         /// Request posted to a slot whose worker sleeps: wake it.
         WakeWorker = 102 {
-            /// Which process.
+            /// The process.
             process: u32,
             /// Index of the slot.
             slot: u32,
@@ -331,7 +334,7 @@ messages! {
         Revoke = 104 {
             /// Comes back in the answer.
             token: u64,
-            /// Which process.
+            /// The process.
             process: u32,
             /// First address.
             start: u64,
@@ -344,7 +347,7 @@ messages! {
         },
         /// Answer to [`ToCokernel::ProxyGone`]: the handle is dead.
         ProcessFreed = 105 {
-            /// Which process.
+            /// The process.
             process: u32,
         },
         /// Answer to [`ToCokernel::FindSlots`].
@@ -358,14 +361,14 @@ messages! {
         },
         /// A signal waits for a thread whose worker performs a call (CANCEL is set): interrupt it.
         CancelCall = 133 {
-            /// Which process.
+            /// The process.
             process: u32,
             /// Index of the slot.
             slot: u32,
         },
         /// Memory has run out and this process must end: its proxy dies of SIGKILL.
         KillProxy = 150 {
-            /// Which process.
+            /// The process.
             process: u32,
         },
         /// Answer to [`ToCokernel::Query`].
@@ -381,7 +384,7 @@ messages! {
         },
         /// Answer to [`ToCokernel::DropMirror`]: no CPU has a translation of the range left.
         MirrorDropped = 180 {
-            /// Which process.
+            /// The process.
             process: u32,
             /// Of the request.
             number: u64,
@@ -423,16 +426,16 @@ messages! {
             file: u32,
             /// Number of the first page in the file.
             page: u64,
-            /// Where it goes.
+            /// Its address.
             address: u64,
-            /// How many.
+            /// The number of pages.
             count: u32,
-            /// Which of them was touched, from 0 on.
+            /// The index of the touched one, from 0 on.
             touched: u32,
         },
         /// The process has no mapping of file number `file` any more.
         ForgetFile = 200 {
-            /// Whose window it was mapped in.
+            /// The process in whose window it was mapped.
             process: u32,
             /// Number of the file.
             file: u32,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What mcexec says of a program before it runs, and what the co-kernel asks of a worker beyond
-//! system calls.
+//! The description of a program that mcexec gives before it runs, and the operations that the co-kernel
+//! asks of a worker beyond system calls.
 //!
 //! Life of a process:
 //!
@@ -43,7 +43,7 @@ pub mod prot {
     pub const EXEC: u32 = 4;
 }
 
-/// What an [`ImageRange`] is for.
+/// The purpose of an [`ImageRange`].
 pub mod range_kind {
     /// Part of the program or its interpreter; mapped at once.
     pub const SEGMENT: u32 = 0;
@@ -68,7 +68,7 @@ pub struct ImageRange {
     pub kind: u32,
 }
 
-/// Where mcexec's own vvar and vdso lie, and where the program is to see them. Vvar pages come
+/// The places of mcexec's own vvar and vdso, and those where the program is to see them. Vvar pages come
 /// first, then the vdso, contiguous on both sides. All zero: none.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,11 +118,11 @@ pub struct ProcessImage {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct CreateMailbox {
-    /// What mcexec asked for, checked by mcctrl and again by the co-kernel.
+    /// The request of mcexec, checked by mcctrl and again by the co-kernel.
     pub image: ProcessImage,
     /// Valid entries of `vdso_pages`.
     pub vdso_page_count: u32,
-    /// How many of them, from the first, are data (the rest is code).
+    /// The number of them, from the first on, that are data (the rest is code).
     pub vvar_page_count: u32,
     /// Physical addresses of the pages to map read-only from `image.vdso.target` on; 0 = leave a
     /// hole. Linux keeps them for as long as the process exists.
@@ -156,7 +156,7 @@ pub mod op {
     pub const DIE: u64 = BASE + 1;
     /// Window part [`args[0]`, `+ args[1]`) becomes `args[2]` ([`super::prot`] bits): mprotect.
     pub const PROTECT: u64 = BASE + 2;
-    /// What comes to [`args[1]`, `+ args[2]`) is the pages from offset `args[3]` of descriptor `args[0]`
+    /// Map to [`args[1]`, `+ args[2]`) the pages from offset `args[3]` of descriptor `args[0]`
     /// on: a private file mapping. If `args[5]` is 1, or the file is one whose pages cannot be had one by
     /// one, they come now, else when they are touched. Then give the window part protection
     /// `args[4]`. Pages past the end of the file stay away. The answer 1: the file is nothing but
@@ -165,16 +165,16 @@ pub mod op {
     /// The program's disposition of signal `args[0]` is now `args[1]` ([`super::disposition`]), with
     /// those of Linux's action flags in `args[2]` that concern children (`SA_NOCLD…`).
     pub const DISPOSITION: u64 = BASE + 4;
-    /// Load `args[1]` pages at `args[0]`, as far as none are there, from page `args[3]` of file number
-    /// `args[2]` on: page `args[4]` of them was touched. -EFAULT: the file ends before that.
-    pub const LOAD_PAGES: u64 = BASE + 6;
     /// Drop the page tables of window part [`args[0]`, `+ args[1]`): madvise(DONTNEED), so that
     /// large pages can come again.
     pub const DROP_TABLES: u64 = BASE + 5;
-    /// System call `args[4]`, one that the table of system calls says fills or takes a buffer, with descriptor `args[0]`, length `args[2]` and
-    /// file offset `args[3]`; its data lie in the slot's bounce page from byte `args[1]` on. What is
-    /// written is there when this is asked; what was read is there with the answer, which is at most
-    /// the length. [`NOT_BOUNCED`]: the call was not made.
+    /// Load `args[1]` pages at `args[0]`, as far as none are there, from page `args[3]` of file number
+    /// `args[2]` on: page `args[4]` of them was touched. -EFAULT: the file ends before that.
+    pub const LOAD_PAGES: u64 = BASE + 6;
+    /// System call `args[4]`, one that fills or takes a buffer according to the table of system calls,
+    /// with descriptor `args[0]`, length `args[2]` and file offset `args[3]`; its data lie in the slot's
+    /// bounce page from byte `args[1]` on. What is written is there when this is asked; what was read is
+    /// there with the answer, which is at most the length. [`NOT_BOUNCED`]: the call was not made.
     pub const BOUNCE: u64 = BASE + 7;
     /// Answer to [`BOUNCE`] of a proxy that does not want it.
     pub const NOT_BOUNCED: i64 = i64::MIN;
@@ -187,7 +187,8 @@ pub mod op {
     pub const WORKER_EXIT: u64 = BASE + 17;
     /// Fork: a child of this process stands for the process prepared as `args[0]`
     /// ([`super::super::uapi::ADOPT_PROCESS`]), finds its id at address `args[1]`, if that is
-    /// not 0, and has the namespaces `args[2]` (Linux's clone flags) of its own. The answer, its id, comes when it is about to run.
+    /// not 0, and has the namespaces `args[2]` (Linux's clone flags) of its own. The answer, its id,
+    /// comes when it is about to run.
     pub const FORK: u64 = BASE + 32;
     /// Become the program at path `args[1]` (an address, as are the next two) relative to directory
     /// `args[0]`, with arguments `args[2]`, environment `args[3]`, flags `args[4]` as execveat has
@@ -206,6 +207,16 @@ pub mod op {
     /// Signals `args[0]` wait for this thread in the co-kernel; the next [`EXEC`] has them wait in
     /// Linux for the new program.
     pub const BEQUEATH: u64 = BASE + 37;
+    /// Programs may ask for this and the next, as for a system call. The queue
+    /// ([`super::super::queue`]) at address `args[0]` has a server more, number `args[1]`, until it is
+    /// closed. While the call waits, the server works in the proxy, with the thread's credentials.
+    /// Work that only the thread can do is answered ([`super::serve`]) through the
+    /// [`super::ServerRecord`] at `args[2]`; the thread then calls again, with 1 in `args[5]`.
+    /// Functions run on the stack below `args[3]`, with thread pointer `args[4]`.
+    pub const QUEUE_SERVE: u64 = BASE + 48;
+    /// Linux's `futex` with the very same arguments, in the proxy: `FUTEX_WAIT_PRIVATE` and
+    /// `FUTEX_WAKE_PRIVATE` only. For words that servers sleep on or wake.
+    pub const QUEUE_FUTEX: u64 = BASE + 49;
     /// Map `args[1]` bytes at `args[0]`, instead of the window, with rights `args[2]` and flags
     /// `args[3]` of Linux's, from descriptor `args[4]` at offset `args[5]`: mmap.
     pub const MAP_FILE: u64 = BASE + 80;
@@ -214,8 +225,8 @@ pub mod op {
     /// Show the program Linux's page at `args[0]`, to be written if `args[1]` is 1, and neighbours
     /// ([`super::super::uapi::MIRROR`]). -EFAULT: there is none, as past the end of a file.
     pub const MIRROR: u64 = BASE + 82;
-    /// What is mapped from a file at `args[0]`, `args[1]` bytes, goes to `args[2]`, where it has
-    /// `args[3]` bytes: mremap. What becomes free is the window again.
+    /// Move the mapping of a file at `args[0]`, `args[1]` bytes, to `args[2]`, where it has `args[3]` bytes:
+    /// mremap. Addresses that become free are the window again.
     pub const REMAP_FILE: u64 = BASE + 83;
     /// Advice `args[2]` about file part [`args[0]`, `+ args[1]`): madvise.
     pub const ADVISE_FILE: u64 = BASE + 84;
@@ -229,16 +240,6 @@ pub mod op {
     /// When this worker is killed, Linux walks the robust list at `args[0]`, of which parts may lie in
     /// memory that Linux's programs see; 0: none.
     pub const ROBUST_LIST: u64 = BASE + 88;
-    /// Programs may ask for this and the next, as for a system call. The queue
-    /// ([`super::super::queue`]) at address `args[0]` has a server more, number `args[1]`, until it is
-    /// closed. While the call waits, the server works in the proxy, with the thread's credentials.
-    /// What only the thread can do is answered ([`super::serve`]) through the
-    /// [`super::ServerRecord`] at `args[2]`; the thread then calls again, with 1 in `args[5]`.
-    /// Functions run on the stack below `args[3]`, with thread pointer `args[4]`.
-    pub const QUEUE_SERVE: u64 = BASE + 48;
-    /// Linux's `futex` with the very same arguments, in the proxy: `FUTEX_WAIT_PRIVATE` and
-    /// `FUTEX_WAKE_PRIVATE` only. For words that servers sleep on or wake.
-    pub const QUEUE_FUTEX: u64 = BASE + 49;
 
     /// Whether programs may ask for `number`.
     #[must_use]
@@ -257,7 +258,7 @@ pub mod serve {
     pub const CALL: i64 = 2;
 }
 
-/// What a server in the proxy has its thread do. In the app's memory.
+/// The work that a server in the proxy has its thread do. In the app's memory.
 #[repr(C, align(64))]
 #[derive(Default)]
 pub struct ServerRecord {
@@ -275,8 +276,8 @@ pub mod mirror {
     pub const PRESENT: u64 = 1;
     /// It may be written.
     pub const WRITE: u64 = 2;
-    /// How it is cached: its index in the page attribute table, which is the same on both sides. Three
-    /// bits from here on.
+    /// Its caching: the index in the page attribute table, which is the same on both sides. Three bits from
+    /// here on.
     pub const CACHING_SHIFT: u32 = 2;
     /// Pages in one packet.
     pub const PAGES: usize = 5;
@@ -288,14 +289,14 @@ pub mod mirror {
     }
 }
 
-/// How the hardware is told to cache a page: by an index into the page attribute table (PAT), one bit
+/// The caching of a page, as the hardware is told: an index into the page attribute table (PAT), one bit
 /// each of which is in the entries `PWT`, `PCD` and `PAT` of a leaf. Linux's table is in use on both
 /// sides; index 0 is write-back memory.
 pub mod caching {
     /// `PWT`; `PCD` is the next bit.
     const WRITE_THROUGH: u32 = 3;
 
-    /// Where a leaf has the third bit: elsewhere if it is a large one.
+    /// The position of the third bit in a leaf: another one if the leaf is large.
     const fn attribute_table(is_large: bool) -> u32 {
         if is_large {
             12
@@ -354,7 +355,7 @@ pub mod caching {
     }
 }
 
-/// What a signal does, as far as the proxy must know.
+/// The effect of a signal, as far as the proxy must know.
 pub mod disposition {
     /// Linux's default action, on mcexec.
     pub const DEFAULT: u64 = 0;
