@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! When Linux goes down, co-kernel CPUs stop first; while one runs, Linux does not sleep.
+//! Notifiers of Linux: before it goes down co-kernel CPUs stop; while one runs, Linux does not sleep.
 
 use crate::ffi::notifier::{self, Chain, Notifier};
 use crate::instance::running::{self, Running};

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use crate::arch::{self, apic};
 use crate::kargs::{self, Place};
 
-/// When `test_panic=timer` and `test_panic=nmi` strike after boot: late enough that booting has
+/// The time at which `test_panic=timer` and `test_panic=nmi` strike after boot: late enough that booting has
 /// succeeded on a busy machine too, and that a program can be there.
 const TIMER_NS: u64 = 1_000_000_000;
 
@@ -66,7 +66,7 @@ fn hang() -> ! {
     }
 }
 
-/// When Linux takes back pages it has shown.
+/// The failure when Linux takes back pages it has shown.
 pub fn in_mirror() {
     if WANTED.load(Ordering::Relaxed) == HANG_IN_MIRROR {
         hang();

@@ -15,7 +15,7 @@ const KMSG_BYTES: u64 = 256 << 10;
 /// Bytes of one CPU's boot stack.
 pub(crate) const STACK_BYTES: u64 = 16 << 10;
 
-/// Where everything lies; names as in [`BootParams`].
+/// The places of everything in the boot area; names as in [`BootParams`].
 pub(crate) struct BootArea {
     pub(crate) image: Region,
     pub(crate) params: Region,

@@ -29,7 +29,7 @@ impl DeviceFile for Instance {
             uapi::GET_ABI_VERSION => Ok(ABI_VERSION as isize),
             uapi::GET_STATUS => Ok(probe(this) as isize),
             _ if is_for_service(command) => service::ioctl(this.number, command, argument),
-            // Who may run programs may know who serves them.
+            // Everybody who may run programs may know which CPUs serve them.
             uapi::GET_IKC_MAP => {
                 steer(this, file, command, argument)?;
                 Ok(0)
@@ -82,7 +82,7 @@ fn with_steering<R>(
 
 /// Serves the ioctls that say what the next boot uses.
 fn prepare(this: &Arc<Instance>, command: u32, argument: usize) -> Result {
-    // What is replaced is freed without the lock.
+    // The image that is replaced is freed without the lock.
     match command {
         uapi::LOAD => {
             let request = user::read(argument)?;

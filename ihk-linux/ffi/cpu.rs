@@ -24,7 +24,7 @@ pub(crate) fn is_online(cpu: u32) -> bool {
     unsafe { test(cpu, addr_of_mut!(bindings::__cpu_online_mask)) }
 }
 
-/// How many CPUs Linux runs on at this moment.
+/// The number of CPUs that Linux runs on at this moment.
 pub(crate) fn online_count() -> u32 {
     let count = (0..possible_count()).filter(|&cpu| is_online(cpu)).count();
     u32::try_from(count).unwrap_or(u32::MAX)

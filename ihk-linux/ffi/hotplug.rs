@@ -40,11 +40,11 @@ impl Drop for Frozen {
     }
 }
 
-/// When a [`Callback`] is called for a CPU that Linux brings up.
+/// The stage at which a [`Callback`] is called for a CPU that Linux brings up.
 pub(crate) enum Stage {
     /// Before the CPU is touched; an error keeps it offline.
     Before,
-    /// When it runs.
+    /// The stage at which it runs.
     After,
 }
 

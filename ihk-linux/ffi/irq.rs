@@ -92,7 +92,7 @@ unsafe extern "C" fn allocate(
     0
 }
 
-/// How to raise the line of `data`, see [`apic::command_word`].
+/// The command that raises the line of `data`, see [`apic::command_word`].
 ///
 /// # Safety
 ///
@@ -224,7 +224,7 @@ impl Line {
         self.irq
     }
 
-    /// How to raise the line now, see [`apic::command_word`]. The vector is known only from the
+    /// The command that raises the line now, see [`apic::command_word`]. The vector is known only from the
     /// moment the line has a handler, so `Line::new` comes first by construction.
     pub(crate) fn command_word(&self) -> Option<u64> {
         // SAFETY: the line exists as long as `self`.

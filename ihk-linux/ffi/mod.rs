@@ -2,8 +2,8 @@
 //! The only files that call the C side of the kernel: small safe wrappers, one per mechanism. They know
 //! nothing of ours but the contract.
 //!
-//! What Linux lends (a CPU, a folio, an interrupt, a page below 1 MiB) is a value here; dropping
-//! it gives it back. What mcctrl needs of Linux as well is in `shared/`, which both modules compile.
+//! Everything that Linux lends (a CPU, a folio, an interrupt, a page below 1 MiB) is a value here; dropping
+//! it gives it back. The mechanisms that mcctrl needs as well are in `shared/`, which both modules compile.
 
 pub(crate) mod apic;
 pub(crate) mod cpu;

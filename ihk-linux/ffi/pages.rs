@@ -142,8 +142,8 @@ fn is_movable(node: u32, number: u64) -> bool {
     }
 }
 
-/// Where the memory of `node`, which must have some (`node_bytes`), begins and ends; there may be
-/// holes.
+/// The first and the last address of the memory of `node`, which must have some (`node_bytes`); there
+/// may be holes.
 pub(crate) fn node_span(node: u32) -> (u64, u64) {
     // SAFETY: a node with memory has its data set.
     let (first, count) = unsafe {

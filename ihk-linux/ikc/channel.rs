@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hops 4a and 8a of a delegated call. The rings of one co-kernel CPU: packets out, and packets in from
-//! interrupt context.
+//! The rings of one co-kernel CPU: packets out, and packets in from interrupt context. Hops 4a and 8a of a
+//! delegated call.
 
 use super::shared::Shared;
 use crate::ffi::apic;
@@ -19,7 +19,7 @@ const DRAIN_LIMIT: usize = 1 << 16;
 
 /// One CPU of a booted instance.
 pub(crate) struct CpuLink {
-    /// How to address it.
+    /// The APIC id by which interrupts are sent to it.
     apic_id: u32,
     /// Its rings and mailbox.
     channel: Shared<CpuChannel>,
@@ -45,7 +45,7 @@ impl CpuLink {
         })
     }
 
-    /// How to address it.
+    /// The APIC id by which interrupts are sent to it.
     pub(crate) fn apic_id(&self) -> u32 {
         self.apic_id
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 4a of a delegated call. Doorbells from co-kernels: one interrupt line per Linux CPU. Where
-//! each line can be raised is published to every booted instance, and again whenever Linux moves
-//! it. Which instances there are is for the [`Listener`] to say.
+//! Doorbells from co-kernels: one interrupt line per Linux CPU. The command that raises a line is
+//! published to every booted instance, and again whenever Linux moves the line. Which instances there
+//! are is for the [`Listener`] to say. Hop 4a of a delegated call.
 
 use crate::ffi::irq::{self, Domain, Line};
 use crate::ffi::irq_lock::HardIrqLock;

@@ -31,7 +31,7 @@ pub(crate) struct Instance {
     pub(crate) number: u32,
     /// One of [`status`]; written by who holds `steering`.
     status: AtomicU32,
-    /// Why it must be stopped, if so.
+    /// The reason why it must be stopped, if so.
     failure: IrqLock<Option<&'static CStr>>,
     /// The part that is changed by one task at a time.
     #[pin]

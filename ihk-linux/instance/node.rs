@@ -44,7 +44,7 @@ pub(crate) unsafe fn init_locks() {
 }
 
 /// An instance and its device.
-struct Slot {
+struct Member {
     instance: Arc<Instance>,
     _device: Device<Instance>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Node {
     pub(crate) cpus: CpuList,
     pub(crate) memory: BlockSet,
     /// Index = instance number.
-    slots: [Option<Slot>; MAX_INSTANCES],
+    slots: [Option<Member>; MAX_INSTANCES],
     /// Held while anything is reserved or exists: the module must not be unloaded then.
     hold: Option<ModuleRef>,
 }
@@ -135,7 +135,7 @@ pub(crate) fn create() -> Result<u32> {
         let instance = Instance::new(number as u32)?;
         let name = CString::try_from_fmt(fmt!("mcos{number}"))?;
         let device = Device::register(name, instance.clone())?;
-        *slot = Some(Slot {
+        *slot = Some(Member {
             instance,
             _device: device,
         });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hops 4a and 8a of a delegated call. Packets to and from booted instances: into the ring of a
-//! CPU, and out of it to whom they concern.
+//! Packets to and from booted instances: into the ring of a CPU, and out of it to whom they concern.
+//! Hops 4a and 8a of a delegated call.
 
 use super::running::{self, Running};
 use crate::ikc::channel::CpuLink;

@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{rcu, Arc};
 
-/// Where in the instance's memory lies what both kernels use.
+/// The regions of the instance's memory that both kernels use.
 pub(crate) struct SharedRegions {
     /// Words of life.
     pub(crate) control: Region,
@@ -90,7 +90,7 @@ impl Running {
         self.is_alive.store(true, Ordering::Release);
     }
 
-    /// How many programs run. Process context.
+    /// The number of programs that run. Process context.
     pub(crate) fn programs(&self) -> u32 {
         service::programs(self.instance.number)
     }
@@ -102,7 +102,7 @@ impl Running {
         }
     }
 
-    /// How often CPU `index` has shown that it lives; 0 if there is no such CPU.
+    /// The heartbeat of CPU `index`, a counter that moves while it lives; 0 if there is no such CPU.
     pub(crate) fn heartbeat(&self, index: usize) -> u64 {
         let beats = self.control.heartbeats.get(index);
         beats.map_or(0, |beats| beats.load(Ordering::Acquire))
@@ -118,7 +118,7 @@ impl Running {
     /// Stops all CPUs wherever they are; they execute nothing until started again. Process
     /// context.
     pub(crate) fn reset_cpus(&self) {
-        /// How long the reset signal lasts.
+        /// The duration of the reset signal.
         const RESET_US: usize = 10_000;
         self.assert_reset();
         cpu::sleep_us(RESET_US);

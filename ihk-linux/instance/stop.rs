@@ -10,10 +10,10 @@ use crate::proto::uapi::status;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 
-/// How long a healthy co-kernel may take to stop, or a CPU to show that it lives.
+/// The longest time that a healthy co-kernel may take to stop, or a CPU to show that it lives.
 const ANSWER_US: u64 = 1_000_000;
 
-/// Why an instance is stopped.
+/// The reason why an instance is stopped.
 pub(crate) enum Cause {
     /// Somebody asked for it.
     Asked,

@@ -13,7 +13,7 @@ use kernel::sync::Arc;
 use kernel::time::msecs_to_jiffies;
 use kernel::workqueue::WorkItem;
 
-/// How often a running instance is looked after, in case its last packet was lost.
+/// The interval at which a running instance is looked after, in case its last packet was lost.
 const WATCH_MS: u32 = 500;
 
 impl Instance {

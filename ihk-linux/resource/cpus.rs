@@ -125,7 +125,7 @@ impl CpuList {
         check(wanted)?;
         let mut new = KVec::new();
         for cpu in members(wanted) {
-            // What was taken goes back by itself when `new` is dropped.
+            // CPUs that were taken go back by themselves when `new` is dropped.
             new.push(ReservedCpu::take(cpu)?, GFP_KERNEL)?;
         }
         self.append(new)

@@ -112,7 +112,7 @@ fn claim_one(
     true
 }
 
-/// Which of the ascending `blocks`, of which there are enough, shall be given to who wants
+/// Those of the ascending `blocks`, of which there are enough, that shall be given to who wants
 /// `wanted`: whole GiBs as far as possible, then what is in none. An answer a block.
 ///
 /// # Errors

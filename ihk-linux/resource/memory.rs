@@ -24,7 +24,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// How many aligned GiBs lie in it.
+    /// The number of aligned GiBs in it.
     pub(crate) const fn whole_giants(&self) -> u64 {
         let first = self.phys.div_ceil(giants::GIANT_BYTES);
         let end = (self.phys + self.bytes) / giants::GIANT_BYTES;

@@ -28,7 +28,7 @@ pub struct Service {
     pub attach: unsafe extern "C" fn(os: u32) -> i32,
     /// Instance `os` goes away; see the module documentation.
     pub detach: unsafe extern "C" fn(os: u32),
-    /// How many programs `os` runs. Process context.
+    /// The number of programs that `os` runs. Process context.
     pub programs: unsafe extern "C" fn(os: u32) -> u32,
     /// A packet came from CPU `cpu` of `os`. In an interrupt line's handler (with PREEMPT_RT the line's thread),
     /// under ihk.ko's lock of that channel: do not sleep, do not call `ihk_send` for the same instance.

@@ -119,7 +119,7 @@ impl Attachment {
     }
 }
 
-/// How many programs instance `os` runs. Process context.
+/// The number of programs that instance `os` runs. Process context.
 pub(crate) fn programs(os: u32) -> u32 {
     // SAFETY: a function of the service, held during the call.
     call(|service| unsafe { (service.programs)(os) }).unwrap_or(0)

@@ -9,7 +9,7 @@ use ihk_ikc::process::op;
 /// `-EINTR`.
 pub(crate) const EINTR: i64 = -(libc::EINTR as i64);
 
-/// Which kernel runs the program.
+/// The kernel that runs the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kernel {
     /// Linux alone.
@@ -77,7 +77,7 @@ pub(crate) unsafe fn system_call(number: u64, args: [u64; 6]) -> i64 {
     result
 }
 
-/// How often this process came about by fork since [`count_forks`] was called first.
+/// The number of forks by which this process came about since [`count_forks`] was called first.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn forked() {
@@ -93,7 +93,7 @@ pub(crate) fn count_forks() {
     });
 }
 
-/// How often this process was forked.
+/// The number of forks by which this process came about.
 pub(crate) fn forks() -> u32 {
     FORKS.load(Ordering::Acquire)
 }

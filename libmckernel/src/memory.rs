@@ -48,7 +48,7 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Where it is.
+    /// Its address.
     pub(crate) fn address(&self) -> u64 {
         self.address as u64
     }

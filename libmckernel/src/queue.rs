@@ -14,7 +14,7 @@ use crate::kernel::{self, Kernel};
 use crate::memory::Memory;
 use crate::{serve, server};
 
-/// How long a thread on the co-kernel looks for a result before it sleeps: about twice the price of
+/// The time that a thread on the co-kernel looks for a result before it sleeps: about twice the price of
 /// sleeping and being woken, so that the price is at most three times that of knowing beforehand.
 const LOOK_FOR: Duration = Duration::from_micros(200);
 /// Looks between two looks at the clock.
@@ -23,7 +23,7 @@ const LOOKS_PER_CLOCK: u32 = 32;
 /// meanwhile has no such thread, but another number.
 const STARTING: u32 = 1 << 31;
 
-/// What to do if no entry is free.
+/// The choice if no entry is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// Wait until another thread collects a result or a detached call ends.

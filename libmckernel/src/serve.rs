@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a server does, natively and in the proxy alike.
+//! The work of a server, natively and in the proxy alike.
 //!
 //! ```text
 //!  lead ──── takes entry after entry; without one it looks for a while, then sleeps on the bell
@@ -25,7 +25,7 @@ use ihk_ikc::atomic::{AtomicU32, Ordering};
 use ihk_ikc::queue::{Queue, Wake};
 use ihk_ikc::slot::Request;
 
-/// How long the lead may be without progress.
+/// The longest time that the lead may be without progress.
 const STALL: Duration = Duration::from_millis(1);
 /// Most servers in reserve.
 const MOST_RESERVES: u32 = 8;
@@ -34,9 +34,9 @@ const MOST_IDLE: u32 = 2 + MOST_RESERVES;
 /// Looks between two looks at the clock.
 const LOOKS_PER_CLOCK: u32 = 32;
 
-/// What a server can do.
+/// The abilities of a server.
 pub trait Server {
-    /// How long it looks for an entry before it sleeps.
+    /// The time that it looks for an entry before it sleeps.
     const LOOK_FOR: Duration;
     /// Does what an entry asks for; its result or a negative errno.
     fn perform(&self, request: &Request) -> i64;

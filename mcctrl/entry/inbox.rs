@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 4a of a delegated call. Packets from the co-kernel, in the interrupt line's handler: find whom one
-//! concerns, wake, return.
+//! Packets from the co-kernel, in the interrupt line's handler: find whom one concerns, wake, return. Hop 4a
+//! of a delegated call.
 
 use crate::process::answer::Answer;
 use crate::process::instance::Instance;

@@ -38,7 +38,7 @@ pub(crate) fn cpu_count(os: u32) -> u32 {
     unsafe { service_abi::ihk_cpu_count(os) }
 }
 
-/// How often CPU `cpu` has shown that it lives.
+/// The heartbeat of CPU `cpu`: a counter that moves while it lives.
 pub(crate) fn heartbeat(os: u32, cpu: u32) -> u64 {
     // SAFETY: any numbers may be asked for.
     unsafe { service_abi::ihk_heartbeat(os, cpu) }
@@ -179,7 +179,7 @@ impl<'a> Partition<'a> {
         exposed::clear_in_word(self.exposed(), word, free);
     }
 
-    /// What holds `frame`; see [`page::hold`] for when the answer is to be trusted.
+    /// The hold that Linux has of `frame`; see [`page::hold`] for when the answer is to be trusted.
     pub(crate) fn hold(&self, frame: Frame) -> Hold {
         // SAFETY: frames lie in the partition, and the instance is attached.
         unsafe { page::hold(frame.phys) }

@@ -20,7 +20,7 @@ pub(crate) mod window_file;
 #[path = "../../ihk-linux/service/abi.rs"]
 pub(crate) mod service_abi;
 
-// What ihk.ko needs of Linux as well.
+// The mechanisms of Linux that ihk.ko needs as well.
 #[path = "../../ihk-linux/ffi/shared/compat.rs"]
 pub(crate) mod compat;
 #[path = "../../ihk-linux/ffi/shared/errno.rs"]

@@ -27,7 +27,7 @@ pub(crate) trait IntervalOps: Send + Sync + Sized + 'static {
 /// Hears of changes in the window of one address space of Linux, until it is dropped.
 pub(crate) struct Notifier<T: IntervalOps> {
     subscription: UnsafeCell<bindings::mmu_interval_notifier>,
-    /// Whom it tells.
+    /// The listener that it tells.
     listener: Arc<T>,
 }
 

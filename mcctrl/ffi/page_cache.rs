@@ -9,7 +9,7 @@ use crate::proto::layout::PAGE_BYTES;
 use core::ptr::NonNull;
 use kernel::{bindings, error::from_err_ptr, prelude::*};
 
-/// How a file's pages come to the page cache.
+/// The way in which a file's pages come to the page cache.
 #[derive(Clone, Copy)]
 enum Way {
     /// By the file system's own function.

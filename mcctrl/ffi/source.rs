@@ -15,17 +15,17 @@ use kernel::{
 #[derive(Clone)]
 pub(crate) struct Source(ARef<File>);
 
-/// Which file it is, among all there ever were while this kernel runs.
+/// The identity of a file, among all there ever were while this kernel runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: u32,
-    /// Which disk the device is: another one under the same number has another.
+    /// The number of the disk: another one under the same device number has another.
     disk: u64,
     inode: u64,
     generation: u32,
 }
 
-/// Which content it has. Two contents never share a fingerprint, see [`Source::state`].
+/// The fingerprint of its content. Two contents never share one, see [`Source::state`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     size: i64,

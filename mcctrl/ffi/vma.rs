@@ -197,7 +197,7 @@ extern "C" fn on_get_policy(
     core::ptr::null_mut()
 }
 
-/// How a fault ends.
+/// The end of a fault.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The page tables are filled, or have changed: try the access again.
@@ -252,7 +252,7 @@ impl<'a> Fault<'a> {
         unsafe { (*self.vmf).__bindgen_anon_1.vma }
     }
 
-    /// Whose window it is.
+    /// The owner of the window.
     ///
     /// # Safety
     ///

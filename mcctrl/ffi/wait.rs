@@ -16,7 +16,7 @@ pub(crate) enum Until {
     Condition,
 }
 
-/// Why a sleep ended.
+/// The reason why a sleep ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Woken {
     /// The condition holds.

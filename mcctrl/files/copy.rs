@@ -73,8 +73,8 @@ fn transfer(piece: &Piece, buffer: u64, access: Access) -> Result {
     }
 }
 
-/// Where the program's memory at an address lies, and how many bytes of so many lie there in one
-/// block of [`LARGE_PAGE_BYTES`], which is never more than a folio. EFAULT if there is none.
+/// The program's memory at an address, and how many bytes of so many lie there in one block of
+/// [`LARGE_PAGE_BYTES`], which is never more than a folio. EFAULT if there is none.
 fn find(
     proxy: &Proxy,
     partition: &Partition<'_>,

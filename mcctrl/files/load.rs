@@ -24,7 +24,7 @@ use kernel::{
     time::{delay::fsleep, Delta},
 };
 
-/// How often the end of a loan is told again if there is no room for the question.
+/// The number of times that the end of a loan is told again if there is no room for the question.
 const MOST_TRIES: u32 = 1000;
 /// Pause before the next try.
 const TRY_AGAIN: Delta = Delta::from_millis(10);
@@ -32,7 +32,7 @@ const TRY_AGAIN: Delta = Delta::from_millis(10);
 /// Some pages of an order, loaded together.
 struct Part {
     address: u64,
-    /// Where in the file.
+    /// The offset in the file.
     offset: u64,
     pages: u32,
     /// Bytes wanted of the file; less than the pages hold only for a last page.
@@ -40,8 +40,8 @@ struct Part {
     /// Number of the content, from [`FileVersions`](crate::files::versions::FileVersions); 0: not
     /// to be shared.
     version: u64,
-    /// Number of the file, if the pages come where none are and areas have it; 0: in place of what
-    /// is there.
+    /// The number of the file whose touched pages these are: they come only where no page is, and
+    /// only to areas that have this file. 0: not touched but wanted at once, in place of what is there.
     file: u32,
 }
 
@@ -59,7 +59,7 @@ struct Target {
     _pin: PageRef,
 }
 
-/// How a file is read.
+/// The way in which a file is read.
 #[derive(Clone, Copy)]
 enum Reading {
     /// As a call of a program.
@@ -264,7 +264,7 @@ fn load(proxy: &Proxy, source: &Source, state: &State, part: &Part, reading: Rea
     };
     let mut filled = 0;
     let read = fill(proxy, source, part, &loan, reading, &mut filled);
-    // What was read belongs to the version only if the file is still what it was.
+    // The pages that were read belong to the version only if the file is still what it was.
     let kept = part.version != 0 && source.state().is_ok_and(|now| now == *state);
     let back = give_back(proxy, &loan, filled, kept);
     read.and(back)
@@ -351,7 +351,8 @@ fn fill(
     Ok(())
 }
 
-/// How many frames of `list` from the first on are alike: there already, or adjacent within a folio.
+/// The number of frames of `list`, from the first on, that are alike: there already, or adjacent within
+/// a folio.
 fn adjacent(list: &[u64]) -> u32 {
     let first = list.first().copied().unwrap_or(0);
     let step = if first == 0 { 0 } else { PAGE_BYTES };

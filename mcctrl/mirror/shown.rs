@@ -7,7 +7,7 @@ use kernel::rbtree::{RBTree, RBTreeNode};
 /// Pages of 2 MiB: a bit each.
 pub(super) type Pages = [u64; 8];
 
-/// Which pages are shown, by number of the 2 MiB.
+/// The pages that are shown, by number of the 2 MiB.
 pub(super) struct Shown(RBTree<u64, Pages>);
 
 impl Shown {

@@ -33,11 +33,11 @@ pub(crate) struct FilePages {
     pub(crate) file: u32,
     /// Number of the first page in the file.
     pub(crate) page: u64,
-    /// Where it goes.
+    /// The address it goes to.
     pub(crate) address: u64,
-    /// How many.
+    /// Their number.
     pub(crate) count: u32,
-    /// Which of them was touched.
+    /// The index of the touched one.
     pub(crate) touched: u32,
 }
 

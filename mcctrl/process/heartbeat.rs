@@ -9,11 +9,11 @@
 use crate::ffi::ihk;
 use kernel::time::{Instant, Monotonic};
 
-/// How long the co-kernel may take to answer without a heartbeat, milliseconds.
+/// The longest time that the co-kernel may take to answer without a heartbeat, milliseconds.
 const HEARTBEAT_TIMEOUT_MS: i64 = 1000;
 /// A CPU that beats may take this many time-outs.
 const MOST_TIMEOUTS: i64 = 30;
-/// How often a waiter looks whether the heartbeat has timed out, milliseconds.
+/// The interval at which a waiter looks whether the heartbeat has timed out, milliseconds.
 pub(crate) const POLL_MS: u32 = 50;
 /// The most that one look counts for, milliseconds.
 const MOST_POLL_MS: i64 = 2 * POLL_MS as i64;

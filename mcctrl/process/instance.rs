@@ -30,7 +30,7 @@ use kernel::{
 pub(crate) struct Instance {
     /// Its number: N of /dev/mcosN.
     pub(crate) os: u32,
-    /// How many CPUs it has.
+    /// The number of its CPUs.
     pub(crate) cpu_count: u32,
     gone: AtomicBool,
     /// Guards the partition as a whole.
@@ -182,7 +182,7 @@ impl Instance {
         }
     }
 
-    /// How many programs have a window.
+    /// The number of programs that have a window.
     pub(crate) fn program_count(&self) -> u32 {
         let proxies = self.proxies.lock();
         u32::try_from(proxies.iter().filter(|proxy| !proxy.is_released()).count())

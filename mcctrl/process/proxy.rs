@@ -43,7 +43,7 @@ impl Workers {
         })
     }
 
-    /// Where the worker of slot `slot` sleeps.
+    /// The queue in which the worker of slot `slot` sleeps.
     pub(crate) fn get(&self, slot: usize) -> Option<&WaitQueue> {
         self.queues.get(slot)
     }
@@ -52,7 +52,7 @@ impl Workers {
 /// One mcexec process and the program it stands for; the module's documentation draws its life.
 #[pin_data]
 pub(crate) struct Proxy {
-    /// Where the program runs.
+    /// The instance that the program runs on.
     pub(crate) instance: Arc<Instance>,
     /// The mcexec process.
     owner: ProcessId,
@@ -90,7 +90,7 @@ pub(crate) struct Proxy {
     files: IrqLock<Option<Arc<MappedFiles>>>,
     /// Revocations to be performed.
     pub(crate) revocations: IrqLock<Revocations>,
-    /// When the co-kernel was told that the window is gone.
+    /// The time at which the co-kernel was told that the window is gone.
     pub(crate) reaping: IrqLock<Option<HeartbeatTimeout>>,
     /// Whether the window is its parent's, after vfork.
     borrows_window: AtomicBool,

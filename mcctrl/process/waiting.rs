@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hops 4a and 8a of a delegated call. Workers that sleep until the program asks something (WAIT), and
-//! the way back (RING).
+//! Workers that sleep until the program asks something (WAIT), and the way back (RING). Hops 4a and 8a of a
+//! delegated call.
 
 use crate::ffi::errno;
 use crate::ffi::wait::{Deadline, Until, Woken};

@@ -104,8 +104,8 @@ fn is_sane(order: &Revocation) -> bool {
         && order.run_count <= MOST_RUNS
 }
 
-/// R3. A run that lies outside the partition ends the work, and so does the end of the instance: the
-/// bits of the rest stay set, which costs memory and harms nobody.
+/// R3, see above. A run that lies outside the partition ends the work, and so does the end of the
+/// instance: the bits of the rest stay set, which costs memory and harms nobody.
 fn release_frames(proxy: &Arc<Proxy>, access: &ExclusiveAccess<'_>, order: &Revocation) {
     let partition = access.partition();
     for index in 0..order.run_count {

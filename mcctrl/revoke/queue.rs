@@ -19,8 +19,9 @@ pub(crate) struct Revocation {
     pub(crate) run_count: u32,
 }
 
-/// Orders not yet carried out. Each CPU of the co-kernel waits for its own, so there is an end to
-/// their number, and room for all can be had in advance.
+/// Orders not yet carried out, with room for one of each CPU of the co-kernel: a CPU waits for its own. A
+/// process's end orders once more without waiting, and a CPU may have given its last order up after a
+/// second; if there is then no room, the order is refused, and the co-kernel keeps the frames.
 pub(crate) struct Revocations(KVec<Revocation>);
 
 impl Revocations {

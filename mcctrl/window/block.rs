@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 const PAGES: usize = 16;
 const BYTES: u64 = PAGES as u64 * PAGE_BYTES;
 
-/// Where the block lies, and which of its pages belong to the area.
+/// The address of a block, and which of its pages belong to the area.
 pub(crate) struct Block {
     start: u64,
     bounds: (u64, u64),
@@ -26,7 +26,7 @@ impl Block {
         }
     }
 
-    /// Where its pages lead now. Each entry is read once.
+    /// The frames that its pages lead to now. Each entry is read once.
     pub(crate) fn look(&self, partition: &Partition<'_>, root: u64, access: Access) -> View {
         let mut view = View {
             start: self.start,
@@ -75,7 +75,7 @@ impl View {
         }
     }
 
-    /// Where `address`, which lies in the block, leads.
+    /// The physical address that `address`, which lies in the block, leads to.
     pub(crate) fn page_of(&self, address: u64) -> Option<u64> {
         let index = address.checked_sub(self.start)? / PAGE_BYTES;
         *self.pages.get(usize::try_from(index).ok()?)?

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 7 of a delegated call. A task of Linux touches the window: map what the co-kernel's page table
-//! says.
+//! Faults in the window: where a task of Linux touches it, what the co-kernel's page table says is mapped.
+//! Hop 7 of a delegated call.
 //!
 //! F1 get access, F2 mark the frame found by a first walk, F3 walk again and compare,
 //! F4 insert, F5 give access back. Any task may fault: workers, kernel threads, debuggers. In a
@@ -24,7 +24,7 @@ use crate::proto::slot::{SHARED_PAGES, SLOT_PAGES};
 use crate::proto::uapi::SLOTS_OFFSET;
 use kernel::prelude::*;
 
-/// How often a fault that must keep its lock asks before it gives up.
+/// The number of times that a fault that must keep its lock asks before it gives up.
 const MOST_QUESTIONS: u32 = 3;
 
 /// One look at the page tables.
@@ -76,7 +76,7 @@ fn access_of(fault: &Fault<'_>) -> Access {
     }
 }
 
-/// Where `address` of the program leads now.
+/// The translation of `address` of the program at this moment.
 fn translate(
     partition: &Partition<'_>,
     root: u64,
@@ -96,7 +96,7 @@ fn wanted(fault: &Fault<'_>) -> (u64, u64) {
     }
 }
 
-/// F2 and F3 for the block around the fault, F4 for what did not change meanwhile.
+/// F1 to F5 (see above) for the block around the fault; only pages that did not change meanwhile are mapped.
 fn map_small(fault: &Fault<'_>, proxy: &Proxy) -> Look {
     let (Some(guard), Some(root)) = (proxy.memory.access(), proxy.root()) else {
         return Look::End(Outcome::Broken);

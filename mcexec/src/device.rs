@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hops 4a and 8a of a delegated call, and everything else that is asked of mcctrl: typed calls on
-//! `/dev/mcosN`, and the descriptor that they go through.
+//! Requests to mcctrl: typed calls on `/dev/mcosN`, and the descriptor that they go through. Hops 4a and 8a of
+//! a delegated call are two of them.
 //!
 //! Program and mcexec share one table of descriptors. Ours sits at a high number and closes on
 //! exec; [`crate::delegate`] keeps the program from it.

@@ -10,8 +10,8 @@ use tests::{attempt, attempt_in_turn, unwanted_lines, with_scripts, Examine, Out
 pub(crate) struct Reports(Result<Outcome, String>);
 
 impl Reports {
-    /// Runs `scripts/NAME.py ARGUMENTS…`, with the tables beside `scripts/`: in its turn on the machine that
-    /// scripts share if [`linux_only`] describes it, else on one of its own.
+    /// Runs `scripts/NAME.py ARGUMENTS…` of the guest, where all scripts of `tests` lie, with the tables beside
+    /// `scripts/`: in its turn on the machine that scripts share if [`linux_only`] describes it, else on one of its own.
     pub(crate) fn of(options: VmOptions, name: &str, arguments: &[&str]) -> Self {
         let patient = VmOptions {
             timeout: options.timeout,

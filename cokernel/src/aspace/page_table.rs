@@ -24,7 +24,7 @@ const KERNEL_HALF: usize = 256;
 
 type Table = [AtomicU64; ENTRIES as usize];
 
-/// Why a page was not mapped.
+/// The reason why a page was not mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapError {
     /// Something is there already.

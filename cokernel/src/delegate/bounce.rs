@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 3, a detour: a read or write of little into memory that Linux has never seen. Its data
-//! travel through a page that belongs to the slot (a bounce buffer).
+//! Bounce pages: a read or write of little into memory that Linux has never seen. Its data travel through
+//! a page that belongs to the slot (a bounce buffer). A detour of hop 3 of a delegated call.
 //!
 //! Mapping a page in the window costs Linux a fault, and its end a revocation; copying up to a page
 //! costs less. A buffer that comes a second time is mapped: from then on Linux's own copy is the only
@@ -20,7 +20,7 @@ use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;
 
-/// Which way the data go.
+/// The direction of the data.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     /// To the program.

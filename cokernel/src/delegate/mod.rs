@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hops 3 and 9 of a delegated call: post the request into the thread's slot, wait for the answer.
+//! Delegation of system calls and operations: post the request into the thread's slot, wait for the
+//! answer. Hops 3 and 9 of a delegated call.
 //!
 //! The worker on Linux performs the call; pointers mean the same there. While it waits, the thread
 //! polls, as long as nobody else wants its CPU, and serves Linux: the worker may just be touching

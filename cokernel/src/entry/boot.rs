@@ -142,7 +142,7 @@ fn map_image(tables: &mut PageTable, params: &BootParams) {
     }
 }
 
-/// Why boot parameters are refused; `None` if they are sound.
+/// The reason why boot parameters are refused; `None` if they are sound.
 pub fn reason_to_refuse(params: &BootParams) -> Option<&'static str> {
     let memory = match params.memory.get(..params.memory_count as usize) {
         Some(memory) if !memory.is_empty() => memory,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 1 of a system call, the Rust half: the frame that the stub has saved is dispatched.
+//! The Rust half of the entry of system calls: the frame that the stub has saved is dispatched. Hop 1 of a
+//! delegated call.
 
 use crate::arch::UserFrame;
 use crate::entry::trap;

@@ -23,7 +23,7 @@ use crate::{ikc, kargs};
 
 const BUCKETS: usize = 256;
 
-/// Which word. What processes share of the partition is known by its frame, everything else by the
+/// The key of a word. Memory of the partition that processes share is known by its frame, all other by the
 /// address space.
 #[derive(Clone, Copy)]
 pub struct Key {

@@ -53,7 +53,7 @@ pub fn release_all(thread: &Thread) {
 fn release(thread: &Thread, entry: u64, offset: u64, is_pending: bool) {
     let address = (entry & !HAS_OWNER).wrapping_add(offset);
     match queue::find(address, false) {
-        // When the worker dies as well, Linux does it.
+        // If the worker dies as well, Linux does it.
         Ok(Queue::Linux) if current::process().is_dying() => return,
         Ok(_) => {}
         Err(_) => return,

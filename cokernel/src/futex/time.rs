@@ -12,7 +12,7 @@ use crate::user_memory::read_words;
 /// Below the red zone of the function that made the call, room for a `struct timespec`.
 const SCRATCH_BELOW_STACK: u64 = 128 + 16;
 
-/// When to give up.
+/// The time at which a wait is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// Never.

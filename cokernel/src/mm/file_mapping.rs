@@ -39,7 +39,7 @@ pub struct Wanted {
     pub address: u64,
     /// Their number.
     pub count: u32,
-    /// Which of them was touched.
+    /// The index of the touched one.
     pub touched: u32,
 }
 

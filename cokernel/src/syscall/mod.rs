@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 2 of a system call: the table decides, the result becomes a register.
+//! System calls: the table decides, the result becomes a register. Hop 2 of a delegated call.
 
 mod advice;
 mod arch_prctl;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 2 of a system call looks it up here. The routes: those of the contract's table
-//! (`ihk-ikc/src/proto/syscalls/table.rs`), with a function for each call that is local.
+//! The table of system calls: the routes of the contract's table
+//! (`ihk-ikc/src/proto/syscalls/table.rs`), with a function for each call that is local. Hop 2 of a
+//! delegated call looks it up here.
 //!
 //! A local call without a function here, or a function of a call that is not local, does not compile.
 

@@ -11,7 +11,7 @@ use crate::arch::time::{ticks_to_ns, tsc};
 pub struct CpuClock {
     /// Time of all stays on a CPU that are over.
     before: AtomicU64,
-    /// When the present stay on a CPU began; 0 = the thread is on none.
+    /// The time at which the present stay on a CPU began; 0 = the thread is on none.
     since: AtomicU64,
 }
 

@@ -38,7 +38,7 @@ impl Default for Placement {
 
 /// The state that goes from one program of a process to the next; times are ticks.
 pub struct Carried {
-    /// When exec began, in ticks.
+    /// The time at which exec began, in ticks.
     pub since: u64,
     /// Process id of who forked the process, 0 if Linux made it.
     pub parent: i32,

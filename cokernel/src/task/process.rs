@@ -47,7 +47,7 @@ pub struct Process {
     pub space: Arc<AddressSpace>,
     /// Its delegation slots.
     pub slots: Slots,
-    /// Which of them are taken.
+    /// The taken ones.
     pub pool: Pool,
     /// Carries lists of frames to Linux that it is to let go of.
     pub revoke_array: PhysAddr,

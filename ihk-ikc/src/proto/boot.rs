@@ -36,7 +36,7 @@ pub struct CpuEntry {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MemoryRange {
-    /// Where.
+    /// Its place.
     pub region: Region,
     /// NUMA node.
     pub node: u32,

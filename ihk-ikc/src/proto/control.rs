@@ -5,7 +5,7 @@
 use super::atomic::{AtomicU32, AtomicU64};
 use super::layout::{MAX_CPUS, MAX_LINUX_CPUS, MAX_NODES};
 
-/// What the co-kernel says of itself in [`InstanceControl::state`].
+/// The states that the co-kernel gives itself in [`InstanceControl::state`].
 pub mod state {
     /// Nothing said yet (ihk.ko zeroes the page).
     pub const STARTING: u32 = 0;
@@ -21,7 +21,7 @@ pub mod state {
     pub const REFUSED: u32 = 5;
 }
 
-/// What Linux tells the co-kernel in [`InstanceControl::command`]; followed by a doorbell.
+/// The orders of Linux to the co-kernel in [`InstanceControl::command`]; followed by a doorbell.
 pub mod command {
     /// Carry on.
     pub const NONE: u32 = 0;
@@ -46,7 +46,7 @@ pub struct UsageCounters {
     pub slots: AtomicU64,
 }
 
-/// What the co-kernel has of a node's memory, for `ihkosctl query usage`. All written by the co-kernel.
+/// The co-kernel's part of a node's memory, for `ihkosctl query usage`. All written by the co-kernel.
 #[repr(C)]
 pub struct NodeCounters {
     /// 4 KiB frames the co-kernel manages.

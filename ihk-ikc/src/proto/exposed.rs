@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which frames Linux may have mapped or pinned: one bit per 4 KiB frame of the partition.
+//! Exposed bits, of the frames that Linux may have mapped or pinned: one per 4 KiB frame of the partition.
 //!
 //! Frames are numbered through all memory ranges in ascending order
 //! ([`super::boot::MemoryRange::first_frame`]). Linux alone writes the bits: it sets one *before*
@@ -24,7 +24,7 @@ use super::atomic::{fence, AtomicU64, Ordering};
 pub struct FrameRun {
     /// First frame.
     pub first: u32,
-    /// How many.
+    /// Their number.
     pub count: u32,
 }
 

@@ -19,7 +19,7 @@ pub struct KmsgRing {
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<KmsgRing>() == 64);
 
-/// Which part of the ring to read: given how far the reader has come (`from`) and what `written`
+/// The part of the ring to read: given how far the reader has come (`from`) and what `written`
 /// says, the first byte number that still exists and how many bytes follow it.
 ///
 /// A `written` that went backwards (a lie or a rebooted instance) yields nothing.

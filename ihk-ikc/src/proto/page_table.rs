@@ -63,7 +63,7 @@ pub const fn entry(table: u64, address: u64, level: u32) -> u64 {
 const _: () = assert!(PAGE_BYTES == 1 << shift(SMALL_LEVEL));
 const _: () = assert!(LARGE_PAGE_BYTES == 1 << shift(LARGE_LEVEL));
 
-/// What the mapping must allow.
+/// The access that the mapping must allow.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Reading by the program.
@@ -95,7 +95,7 @@ impl Access {
     }
 }
 
-/// Where an address leads.
+/// The translation of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Translation {
     /// Physical address of the small page that contains the address.
@@ -106,7 +106,7 @@ pub struct Translation {
     pub is_large: bool,
 }
 
-/// How far the upper three levels lead.
+/// The end of a walk through the upper three levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Descent {
     /// To a large page.
@@ -144,7 +144,7 @@ pub fn small_page(entry: u64, access: Access) -> Option<u64> {
     access.is_allowed(entry).then_some(entry & ADDRESS)
 }
 
-/// Where `address` leads; parameters as for [`descend`].
+/// The translation of `address`; parameters as for [`descend`].
 pub fn walk(
     root: u64,
     address: u64,

@@ -69,7 +69,7 @@ pub struct Entry {
 pub struct Header {
     /// [`MAGIC`]. Writer: who made the queue.
     pub magic: AtomicU64,
-    /// How many entries. Writer: who made the queue.
+    /// The number of entries. Writer: who made the queue.
     pub entries: AtomicU32,
     /// Not 0: servers are to end. Writer: who closes the queue.
     pub closing: AtomicU32,
@@ -84,11 +84,11 @@ pub struct Header {
     reserved2: [u32; 15],
     /// The next ticket to be taken. Writers: servers.
     head: AtomicU64,
-    /// Who looks for entries, by its number; 0 = nobody. Writers: servers.
+    /// The server that looks for entries, by its number; 0 = nobody. Writers: servers.
     pub lead: AtomicU32,
-    /// Who watches whether the lead goes on. Writers: servers.
+    /// The server that watches whether the lead goes on. Writers: servers.
     pub watcher: AtomicU32,
-    /// How often a watcher became the lead: servers in reserve sleep on it. Writers: servers.
+    /// The number of times that a watcher became the lead: servers in reserve sleep on it. Writers: servers.
     pub promotions: AtomicU32,
     /// Servers in reserve. Writers: servers.
     pub reserves: AtomicU32,
@@ -121,7 +121,7 @@ pub const fn is_possible(entries: usize) -> bool {
     entries.is_power_of_two() && entries <= MAX_ENTRIES
 }
 
-/// What the caller of an operation must do.
+/// The duty of an operation's caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Wake {
@@ -131,7 +131,7 @@ pub enum Wake {
     Nobody,
 }
 
-/// What is wrong with a handle.
+/// The fault of a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandleError {
     /// There is no such call, or its result has been collected.
@@ -206,7 +206,7 @@ impl<'a> Queue<'a> {
         })
     }
 
-    /// How many entries it has.
+    /// The number of its entries.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.entries.len()

@@ -32,19 +32,19 @@ const AWAKE: u32 = 0;
 /// consumer says so explicitly when it starts.
 const ASLEEP: u32 = 1;
 
-/// Why a ring operation failed.
+/// The reason why a ring operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingError {
     /// No room: the consumer is behind. Nothing was written.
     Full,
     /// The peer's counter is impossible; the value it had.
     BadIndex {
-        /// What the peer's word said.
+        /// The value of the peer's word.
         peer: u32,
     },
 }
 
-/// What a producer must do after a successful push.
+/// The duty of a producer after a successful push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Doorbell {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 4 of a delegated call: the delegation slot, one per app thread, in a page that the co-kernel
-//! and mcexec share. The hot path
-//! of a delegated call is two transfers of the slot's first cache line, and no kernel entry.
+//! The delegation slot, one per app thread, in a page that the co-kernel and mcexec share. It is hop 4 of
+//! a delegated call, whose hot path is two transfers of the slot's first cache line, and no kernel entry.
 //!
 //! One state word, changed by swap and compare-and-swap only. Low byte = phase, then flags:
 //!
@@ -55,7 +54,7 @@ pub struct Request {
     pub args: [u64; 6],
 }
 
-/// What the poster must do.
+/// The duty of the poster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Wake {
@@ -65,7 +64,7 @@ pub enum Wake {
     NotNeeded,
 }
 
-/// How many slots a page holds.
+/// The number of slots in a page.
 pub const SLOTS_PER_PAGE: usize = 32;
 /// Most pages of slots of a process; all but the first come when threads need them.
 pub const SLOT_PAGES: usize = 32;
@@ -77,7 +76,7 @@ pub const BOUNCE_PAGES: usize = SLOTS_PER_PAGE;
 /// Pages that a process shares with its proxy: first those of slots, then the bounce pages.
 pub const SHARED_PAGES: usize = SLOT_PAGES + BOUNCE_PAGES;
 
-/// Which of the shared pages is the bounce page of slot `index`, if that can have one.
+/// The number of the bounce page of slot `index` among the shared pages, if that can have one.
 #[must_use]
 pub const fn bounce_page(index: usize) -> Option<usize> {
     if index < BOUNCE_PAGES {

@@ -34,7 +34,7 @@ pub mod why;
 
 pub use table::{number, CALLS};
 
-/// Where a system call is done.
+/// The kernel that does a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// By the co-kernel, perhaps with Linux's help.
@@ -48,7 +48,7 @@ pub enum Route {
     Refused(u16),
 }
 
-/// What is known about a system call besides its route, one bit for each fact.
+/// The facts about a system call besides its route, one bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Class(u16);
 
@@ -115,11 +115,11 @@ pub struct SystemCall {
     pub number: u64,
     /// Linux's name.
     pub name: &'static str,
-    /// Where the call is done.
+    /// Its route.
     pub route: Route,
-    /// Why it is done there, or refused.
+    /// The reason why it is done there, or refused.
     pub why: &'static str,
-    /// What else is known about it.
+    /// The other facts about it.
     pub class: Class,
 }
 
@@ -155,7 +155,7 @@ impl SystemCall {
 /// One more than the highest number.
 pub const NUMBERS: usize = CALLS[CALLS.len() - 1].index() + 1;
 
-/// What is known about each number. A number without a row has no class.
+/// The facts about each number. A number without a row has none.
 static BY_NUMBER: [Class; NUMBERS] = {
     let mut classes = [Class::NONE; NUMBERS];
     let mut index = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the co-kernel tells of a process or of itself, for views like `/proc/PID/maps`: arrays of
+//! Records that the co-kernel gives of a process or of itself, for views like `/proc/PID/maps`: arrays of
 //! records of 64-bit words, in one page of the co-kernel, which mcctrl copies to mcexec
 //! ([`super::uapi::QUERY`]). The co-kernel writes the page when it is asked, and not again before
 //! mcctrl asks anew: mcctrl asks one question of an instance at a time.
@@ -7,8 +7,8 @@
 /// Most words of an answer.
 pub const VIEW_WORDS: usize = 512;
 
-/// What a question is about. The records come in ascending order, from number `from` on, as many
-/// as fit; none means that there are no more.
+/// The subject of a question. The records come in ascending order, from number `from` on, as many as
+/// fit; none means that there are no more.
 pub mod what {
     /// [`super::ProcessView`] of the process.
     pub const PROCESS: u32 = 1;
@@ -47,7 +47,7 @@ macro_rules! records {
         pub struct $name { $( $(#[$fmeta])* pub $field: u64 ),* }
 
         impl $name {
-            /// How many words it has.
+            /// The number of its words.
             pub const WORDS: usize = [$( stringify!($field) ),*].len();
 
             /// The words, in order.
@@ -168,7 +168,7 @@ pub mod area {
     pub const LOCKED: u64 = 1 << 4;
     /// The record is a part; the next one continues the same area.
     pub const CONTINUES: u64 = 1 << 5;
-    /// Where the kind begins.
+    /// The lowest bit of the kind.
     pub const KIND_SHIFT: u32 = 8;
     /// Part of the program image.
     pub const SEGMENT: u64 = 0;

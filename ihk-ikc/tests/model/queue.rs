@@ -13,7 +13,7 @@ pub(crate) struct Memory {
     header: Header,
     entries: Vec<Entry>,
     order: Vec<AtomicU64>,
-    /// How often each word was woken, by its address.
+    /// The number of times that each word was woken, by its address.
     wakes: Mutex<BTreeMap<usize, u32>>,
     woken: Condvar,
 }

@@ -20,10 +20,10 @@ use nix::libc;
 use crate::failure::{Failure, Result};
 use crate::list::parse_decimal;
 
-/// What a call returns: the kernel's word, or why not.
+/// The result of a call: the kernel's word, or an error number.
 pub type Call<T = ()> = std::result::Result<T, Errno>;
 
-/// How long a device node may take to appear after its instance was created.
+/// The longest time that a device node may take to appear after its instance was created.
 const NODE_APPEARS: Duration = Duration::from_secs(2);
 
 /// An open device.
@@ -97,7 +97,7 @@ fn parse_operand(text: &str, prefix: &str, limit: usize) -> Result<u32> {
     Ok(number)
 }
 
-/// Which instance `text` (`0` or `/dev/mcos0`) names.
+/// The instance that `text` (`0` or `/dev/mcos0`) names.
 ///
 /// # Errors
 ///
@@ -425,7 +425,7 @@ impl Mcos {
         self.device.write(uapi::SET_IKC_MAP, map)
     }
 
-    /// Which Linux CPU serves which co-kernel CPU.
+    /// The Linux CPU that serves each co-kernel CPU.
     #[expect(clippy::missing_errors_doc, reason = "as assign_cpus")]
     pub fn ikc_map(&self) -> Call<IkcMap> {
         let blank = IkcMap {

@@ -38,7 +38,7 @@ pub fn write(os: &Mcos, path: &Path) -> Result {
         fs::rename(&partial, path).map_err(|error| Failure::refused(&what, plain(&error)))
     });
     if result.is_err() {
-        // What failed is told; a left-over that cannot be removed adds nothing.
+        // The failure itself is reported; a left-over that cannot be removed adds nothing.
         let _ = fs::remove_file(&partial);
     }
     result

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How a tool ends: one line `TOOL: WHAT VALUE: REASON` on stderr, and 0, 1 or 2.
+//! The end of a tool: one line `TOOL: WHAT VALUE: REASON` on stderr, and 0, 1 or 2.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::Parser;
 
-/// Why a command was not carried out. Nothing was changed.
+/// The reason why a command was not carried out. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Refused or failed: exit status 1.

@@ -10,7 +10,7 @@ use crate::list;
 ///
 /// # Errors
 ///
-/// What is wrong with it, as the REASON of an error line.
+/// The REASON of an error line.
 pub fn parse(text: &str, assigned: &CpuSet) -> Result<IkcMap, String> {
     let assigned = list::numbers(assigned);
     let mut map = IkcMap {

@@ -15,13 +15,13 @@ use ihk_ikc::ABI_VERSION;
 
 use crate::failure::{Failure, Result};
 
-/// Where the image is installed.
+/// The path at which the image is installed.
 pub const DEFAULT_PATH: &str = "/usr/lib/ihk/cokernel.elf";
 
 /// A checked image and the file it came from.
 #[derive(Debug)]
 pub struct Image {
-    /// What the kernel is told; `file` and `file_bytes` are filled in by the call.
+    /// The argument for the kernel; `file` and `file_bytes` are filled in by the call.
     pub plan: LoadImage,
     /// The whole file.
     pub file: Vec<u8>,
@@ -46,7 +46,7 @@ pub fn read(path: &Path) -> Result<Image> {
     })
 }
 
-/// What of `file` goes where.
+/// The segments of `file`, and its build id.
 fn check(file: &[u8]) -> std::result::Result<(LoadImage, String), String> {
     if !file.starts_with(b"\x7fELF") {
         return Err("not an ELF file".to_owned());

@@ -10,7 +10,7 @@ use crate::device::{Call, Mcos};
 use crate::failure::{say_bytes, Failure, Result};
 use crate::reasons::{reason, Action};
 
-/// How often a follower looks for more; the co-kernel does not interrupt anybody for its log.
+/// The interval at which a follower looks for more; the co-kernel does not interrupt anybody for its log.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
 
 /// The whole log.

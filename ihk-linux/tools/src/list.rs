@@ -8,7 +8,7 @@ use ihk_ikc::uapi::CpuSet;
 ///
 /// # Errors
 ///
-/// What is wrong with it, as the REASON of an error line.
+/// The REASON of an error line.
 pub fn parse(text: &str) -> Result<CpuSet, String> {
     let mut set = CpuSet::default();
     for range in text.split(',') {
@@ -84,7 +84,7 @@ pub fn is_empty(set: &CpuSet) -> bool {
     set.words == [0; 8]
 }
 
-/// What is in `left` and not in `right`.
+/// The CPUs that are in `left` and not in `right`.
 #[must_use]
 pub fn difference(left: &CpuSet, right: &CpuSet) -> CpuSet {
     let mut rest = *left;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::list::parse_decimal;
 
-/// Why a notation was not taken.
+/// The reason why a notation was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpecError {
     /// It is none.
@@ -21,7 +21,7 @@ pub enum SpecError {
 pub struct NodeBytes {
     /// Linux's number of the node.
     pub node: usize,
-    /// How much there.
+    /// Its bytes.
     pub bytes: u64,
 }
 
@@ -99,7 +99,7 @@ pub fn print(spec: &MemorySpec) -> String {
     parts.join(",")
 }
 
-/// What of `wanted` goes beyond `present`, node by node.
+/// The part of `wanted` that goes beyond `present`, node by node.
 #[must_use]
 pub fn missing(wanted: &MemorySpec, present: &MemorySpec) -> MemorySpec {
     let mut rest = *wanted;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where the co-kernel's CPUs lie in packages and cores: from their APIC ids, by the rules of
-//! cpuid leaf 0Bh, which are the same on every CPU of the machine.
+//! Packages and cores of the co-kernel's CPUs: from their APIC ids, by the rules of cpuid leaf 0Bh,
+//! which are the same on every CPU of the machine.
 
 use std::arch::x86_64::__cpuid_count;
 
@@ -15,7 +15,7 @@ pub struct Place {
     pub core: u64,
 }
 
-/// How many low bits of an APIC id tell threads of a core apart, and how many those of a package.
+/// The number of low bits of an APIC id that tell threads of a core apart, and of those for a package.
 fn shifts() -> (u32, u32) {
     const LEAF: u32 = 0xb;
     if __cpuid_count(0, 0).eax < LEAF {
@@ -48,7 +48,8 @@ fn place(apic_id: u64, (thread_bits, package_bits): (u32, u32)) -> Place {
     }
 }
 
-/// How many low bits of an APIC id tell the CPUs apart that share cache `index` (Linux's number).
+/// The number of low bits of an APIC id that tell the CPUs apart which share cache `index` (Linux's
+/// number).
 #[must_use]
 pub fn cache_bits(index: u32) -> u32 {
     const INTEL: u32 = 4;
@@ -71,7 +72,7 @@ pub fn cache_bits(index: u32) -> u32 {
     sharing.next_power_of_two().trailing_zeros()
 }
 
-/// How many cores there are among `places`.
+/// The number of cores among `places`.
 #[must_use]
 pub fn cores<'a>(places: impl Iterator<Item = &'a Place>) -> u64 {
     let mut cores: Vec<_> = places.map(|place| (place.package, place.core)).collect();

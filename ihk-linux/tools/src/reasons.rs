@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What an errno of our devices means, in plain words.
+//! The meaning of an errno of our devices, in plain words.
 
 use nix::errno::Errno;
 
-/// What was tried; the same errno has another meaning for each.
+/// The action that failed; the same errno has another meaning for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Taking CPUs from Linux.

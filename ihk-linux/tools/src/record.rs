@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What `mcreboot` was asked for when it built an instance, kept until the instance goes, so that
-//! asking for the same again changes nothing.
+//! The request by which `mcreboot` built an instance, kept until the instance goes, so that asking for
+//! the same again changes nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{plain, Failure, Result};
 
-/// Where things about instances are kept.
+/// The folder of all that is kept about instances.
 pub(crate) const FOLDER: &str = "/run/ihk";
 
 /// The arguments as typed; `None` = the default, chosen by the machine's state.
@@ -23,14 +23,14 @@ pub struct Request {
     pub kargs: String,
     /// The co-kernel.
     pub image: PathBuf,
-    /// Who may run programs besides root.
+    /// The group that may run programs besides root.
     pub group: Option<String>,
 }
 
 /// A request and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// What was asked.
+    /// The request.
     pub request: Request,
     /// CPUs the instance got, as a LIST.
     pub cpu: String,

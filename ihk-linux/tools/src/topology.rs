@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What Linux says of its cores and nodes, read from sysfs.
+//! Linux's cores and nodes, read from sysfs.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What programs of an instance see in `/sys/devices/system/{cpu,node}` and `/proc/cpuinfo`: a tree
-//! of plain files, written when the instance is booted. mcexec shows it in the place of Linux's.
+//! Views of an instance's programs, `/sys/devices/system/{cpu,node}` and `/proc/cpuinfo`: a tree of plain
+//! files, written when the instance is booted. mcexec shows it in the place of Linux's.
 //! CPUs have the co-kernel's numbers, nodes Linux's.
 
 use std::fs;
@@ -63,7 +63,7 @@ pub fn forget(os: u32) {
     let _ = fs::remove_dir_all(folder(os));
 }
 
-/// What the tree tells.
+/// The facts that the tree tells.
 struct Tree {
     cpus: Vec<CpuView>,
     places: Vec<Place>,
@@ -385,7 +385,7 @@ mod tests {
         let mut other = tree(2);
         other.cpus[1].node = 1;
         assert_ne!(first, other.made_of());
-        // What changes while it runs is no part of it.
+        // Files that change while it runs are no part of it.
         let mut other = tree(2);
         other.cpus[1].busy_ns = 5;
         assert_eq!(first, other.made_of());

@@ -44,9 +44,9 @@ pub(crate) struct Cause {
 pub(super) struct Part {
     /// First address of the area.
     pub address: u64,
-    /// Where the bytes of the segment begin in the core.
+    /// The offset of the segment's bytes in the core.
     pub offset: u64,
-    /// How many bytes of the segment are in the core.
+    /// The number of bytes of the segment that are in the core.
     pub file_bytes: u64,
     memory_bytes: u64,
     rights: u32,

@@ -43,8 +43,8 @@ pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<i64, Errno> {
         window::keep_rights(),
     );
     // SAFETY: the child calls nothing that needs another thread of this process: the C library
-    // keeps its allocator usable, and our own locks are free, see `window::keep_rights`, or our
-    // own.
+    // keeps its allocator usable, and of our own locks, those in `locks` are held by this very
+    // thread; nobody holds another one over a fork.
     let forked = unsafe { fork_process() };
     drop(locks);
     let result = match forked {

@@ -44,7 +44,7 @@ pub(crate) struct Program {
     pub window: Window,
     /// The slots in which the program's threads leave their requests.
     pub slots: Slots,
-    /// Where the program's vdso lies, and where ours.
+    /// The places of the program's vdso and of ours.
     pub vdso: VdsoArgs,
     /// The functions that serve the program.
     pub service: Service,

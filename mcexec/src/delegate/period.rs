@@ -12,9 +12,9 @@
 
 use std::time::Duration;
 
-/// How many pauses must have been alike.
+/// The number of pauses that must have been alike.
 const TRUSTED: u32 = 3;
-/// How much earlier than expected the worker wants to be up, at first: more than a wake-up takes.
+/// The time by which the worker wants to be up earlier than expected, at first: more than a wake-up takes.
 const FIRST_LEAD: Duration = Duration::from_micros(200);
 /// The smallest lead is about the jitter of a timer.
 const SHORTEST_LEAD: Duration = Duration::from_micros(50);
@@ -25,20 +25,20 @@ const SHORTEST_PAUSE: Duration = Duration::from_micros(500);
 
 /// A worker's knowledge of its program's pauses. All times count from when it began to wait.
 pub(super) struct Period {
-    /// How long the program pauses: a mean in which older pauses count less and less.
+    /// The length of the program's pauses: a mean in which older pauses count less and less.
     pause: Duration,
-    /// How much earlier the worker wants to be up.
+    /// The time by which the worker wants to be up earlier.
     lead: Duration,
-    /// How many pauses in a row were alike.
+    /// The number of pauses in a row that were alike.
     alike: u32,
 }
 
 /// The time in which a request is expected.
 #[derive(Clone, Copy)]
 pub(super) struct Due {
-    /// When the worker should be up.
+    /// The time at which the worker should be up.
     pub(super) from: Duration,
-    /// When it is plain that the request is not coming.
+    /// The time at which it is plain that the request is not coming.
     pub(super) until: Duration,
 }
 

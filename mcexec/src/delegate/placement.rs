@@ -24,8 +24,8 @@ const SELF: Pid = Pid::from_raw(0);
 /// In [`FOLLOWED`]: this thread has inherited an affinity that nobody has noted.
 const UNKNOWN: u32 = u32::MAX;
 
-/// How many workers of this process are placed on each CPU. There is no lock, because a child may
-/// be forked while another thread is here.
+/// The number of workers of this process on each CPU. There is no lock, because a child may be forked
+/// while another thread is here.
 static WORKERS: [AtomicU32; CpuSet::count()] = [const { AtomicU32::new(0) }; CpuSet::count()];
 /// On how many CPUs any worker is placed.
 static USED_CPUS: AtomicUsize = AtomicUsize::new(0);
@@ -72,7 +72,7 @@ pub(super) fn end() {
 /// Lets a thread that a worker has made, and that serves no core, run wherever any core is served.
 pub(super) fn roam() {
     if HAS_MOVED.load(Ordering::Relaxed) {
-        // Where Linux refuses, as when all those CPUs have gone, the thread stays where its maker
+        // If Linux refuses, as when all those CPUs have gone, the thread stays where its maker
         // was.
         let _ = sched_setaffinity(SELF, &served());
     }
@@ -110,7 +110,7 @@ fn go_to(server: u32) {
     let wanted = server.checked_sub(1).map(|cpu| cpu as usize);
     let chosen = wanted.filter(|cpu| allowed().is_set(*cpu).unwrap_or(false));
     HAS_MOVED.store(true, Ordering::Relaxed);
-    // Where Linux refuses, as for a CPU that has gone, the worker stays where it is.
+    // If Linux refuses, as for a CPU that has gone, the worker stays where it is.
     let _ = match chosen {
         Some(cpu) => single(cpu).and_then(|set| sched_setaffinity(SELF, &set)),
         None => sched_setaffinity(SELF, allowed()),

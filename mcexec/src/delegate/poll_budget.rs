@@ -48,13 +48,13 @@ pub(super) struct PollBudget {
 /// A wait that goes on.
 struct Waiting {
     began: Instant,
-    /// How long to poll before the next sleep, counted like the times below since the wait began.
+    /// The time to poll before the next sleep, counted like the times below since the wait began.
     until: Duration,
     /// The worker has slept.
     slept: bool,
-    /// When the request is due for which the worker sleeps, or has slept.
+    /// The time at which the request is due for which the worker sleeps, or has slept.
     due: Option<Due>,
-    /// When it was up again, if it has been woken because a request is due.
+    /// The time at which it was up again, if it has been woken because a request is due.
     up: Option<Duration>,
 }
 

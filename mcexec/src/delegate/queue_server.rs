@@ -36,7 +36,7 @@ use crate::function::{Call, Caller, Functions};
 use crate::signals::raw;
 use crate::{syscall, window};
 
-/// How long a runner polls for entries before it sleeps: about the price of being woken.
+/// The time that a runner polls for entries before it sleeps: about the price of being woken.
 const POLL_FOR: Duration = Duration::from_micros(50);
 /// Stack of a runner; functions of the program run on one of the program's.
 const STACK_BYTES: usize = 128 << 10;

@@ -28,7 +28,7 @@ const MAGIC: u64 = 0x6d63_6b66_756e_6373;
 const FETCH: i64 = 1 << 4;
 /// Whether the handlers are set up; see [`owns`].
 static INSTALLED: AtomicBool = AtomicBool::new(false);
-/// How long a fault waits for the control thread to find that the co-kernel is gone.
+/// The longest time that a fault waits for the control thread to find that the co-kernel is gone.
 const NEWS_TAKE: Duration = Duration::from_millis(200);
 
 /// The maker of a trapped system call.

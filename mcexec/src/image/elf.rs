@@ -37,7 +37,7 @@ pub(crate) struct Segment {
     pub memory_bytes: u64,
     /// Offset in the file at which its bytes begin.
     pub file_offset: u64,
-    /// How many bytes come from the file. The rest is zero.
+    /// The number of bytes that come from the file. The rest is zero.
     pub file_bytes: u64,
     /// [`prot`] bits.
     pub prot: u32,

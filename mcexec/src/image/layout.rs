@@ -199,7 +199,7 @@ fn place(program: &Executable, bias: u64) -> Placed {
         let address = segment.address + bias;
         let start = page_down(address);
         let end = page_up(address + segment.memory_bytes);
-        // Where two segments share a page, the later one gets it, as in Linux.
+        // If two segments share a page, the later one gets it, as in Linux.
         if let Some(before) = placed.ranges.last_mut() {
             before.bytes = before.bytes.min(start.saturating_sub(before.start));
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whom a file of `/proc` is about.
+//! The process that a file of `/proc` is about.
 
 /// A process, or one thread of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,7 +42,7 @@ pub(crate) fn launch(run: &Run, inheritance: &Inheritance) -> Result<Program, St
     }
     let program = create(run, inheritance, &prepared)?;
     load(&prepared, &program).map_err(|error| error.of_program(&shown))?;
-    // How the process is called matters to people only.
+    // The name of the process matters to people only.
     let _ = prctl::set_name(&prepared.name);
     command_line::publish(&prepared.stack, code_of(&prepared.layout.program));
     sysfs::set_instance(run.os);

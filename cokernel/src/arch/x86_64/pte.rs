@@ -153,7 +153,7 @@ impl Mapping {
     }
 }
 
-/// Which entry of a table whose entries stand for `1 << shift` bytes.
+/// The index of an entry in a table whose entries stand for `1 << shift` bytes.
 pub const fn index(va: u64, shift: u32) -> usize {
     (va >> shift & (ENTRIES - 1)) as usize
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 1: `syscall` lands here; registers become a [`super::frame::UserFrame`], and on the way out again
-//! registers.
+//! The entry of the instruction `syscall`: registers become a [`super::frame::UserFrame`], and on the
+//! way out again registers. Hop 1 of a delegated call.
 
 use super::cpu::{KERNEL_STACK, USER_STACK};
 use super::gdt::{KERNEL_CS, USER32_CS, USER_CS, USER_SS};

@@ -87,7 +87,7 @@ impl<'a> Queue<'a> {
         self.header.bell.load(Ordering::Acquire) & ASLEEP != 0
     }
 
-    /// How many have been taken, and whether there are more.
+    /// The number of entries that have been taken, and whether there are more.
     #[must_use]
     pub fn progress(&self) -> (u64, bool) {
         let head = self.header.head.load(Ordering::Acquire);
@@ -110,19 +110,19 @@ impl<'a> Queue<'a> {
         advance(&self.header.bell)
     }
 
-    /// Where servers sleep.
+    /// The word that servers sleep on.
     #[must_use]
     pub fn bell(&self) -> &'a AtomicU32 {
         &self.header.bell
     }
 
-    /// Where posters sleep that found no free entry.
+    /// The word that posters sleep on that found no free entry.
     #[must_use]
     pub fn space(&self) -> &'a AtomicU32 {
         &self.header.space
     }
 
-    /// Where those sleep that wait for entry `index`.
+    /// The word that those sleep on that wait for entry `index`.
     #[must_use]
     pub fn state_of(&self, index: usize) -> &'a AtomicU32 {
         &self.entries[index].state

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! ioctls of `/dev/mcd0`: CPUs and memory taken from Linux, and instances. For root.
 
-use super::super::layout::{MAX_LINUX_CPUS, MAX_NODES};
+use super::super::layout::MAX_NODES;
 use super::{none, read, write};
 
 /// A set of CPUs: bit n of word n / 64.
@@ -63,5 +63,5 @@ pub const GET_OS_INSTANCES: u32 = read::<u64>(0x19);
 const _: () = {
     assert!(size_of::<CpuSet>() == 64);
     assert!(size_of::<MemorySpec>() == 512);
-    assert!(MAX_LINUX_CPUS == 8 * 64);
+    assert!(super::super::layout::MAX_LINUX_CPUS == 8 * 64);
 };

@@ -10,11 +10,11 @@ use super::{both, none, read, write};
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImageSegment {
-    /// Where its bytes begin in the file.
+    /// The offset of its bytes in the file.
     pub file_offset: u64,
-    /// How many bytes come from the file.
+    /// The number of bytes that come from the file.
     pub file_bytes: u64,
-    /// Where it runs, at or above [`super::super::layout::IMAGE_BASE`].
+    /// The address at which it runs, at or above [`super::super::layout::IMAGE_BASE`].
     pub virtual_address: u64,
     /// Its size in memory; the rest is zero.
     pub memory_bytes: u64,
@@ -73,7 +73,7 @@ pub mod status {
     pub const HUNGUP: u32 = 5;
 }
 
-/// What the co-kernel has of a node's memory.
+/// The co-kernel's part of a node's memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct NodeUsage {
@@ -139,7 +139,7 @@ pub struct ReadMemory {
 /// Most pairs of an [`IkcMap`].
 pub const MAX_IKC_PAIRS: usize = 256;
 
-/// Which Linux CPU serves which co-kernel CPU: index = co-kernel CPU, value = Linux CPU + 1,
+/// The Linux CPU that serves each co-kernel CPU: index = co-kernel CPU, value = Linux CPU + 1,
 /// 0 = no preference.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -176,7 +176,7 @@ pub const QUERY_USAGE: u32 = read::<Usage>(0x2b);
 pub const READ_KMSG: u32 = both::<ReadKmsg>(0x2c);
 /// Readers start from here from now on (`clear_kmsg`); returns nothing.
 pub const CLEAR_KMSG: u32 = none(0x2d);
-/// Which Linux CPU serves which co-kernel CPU.
+/// Set the Linux CPU that serves each co-kernel CPU.
 pub const SET_IKC_MAP: u32 = write::<IkcMap>(0x2e);
 /// See [`SET_IKC_MAP`]; for everybody who may open the device.
 pub const GET_IKC_MAP: u32 = read::<IkcMap>(0x2f);

@@ -62,7 +62,7 @@ impl Wait {
         (self.limit_us as u64) << 32 | self.slot as u64
     }
 
-    /// What was passed.
+    /// The argument that was passed.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
     pub const fn of_argument(argument: u64) -> Self {
@@ -116,7 +116,7 @@ pub struct CopyData {
     /// 0.
     pub reserved: u32,
 }
-/// What [`COPY`] shall do.
+/// The kinds of [`COPY`].
 pub mod copy {
     /// Copy to memory that the program may write.
     pub const TO_PROGRAM: u32 = 0;
@@ -132,13 +132,13 @@ pub mod copy {
 /// none; part may have been copied.
 pub const COPY: u32 = write::<CopyData>(0x67);
 
-/// What the control thread is told by [`CONTROL_WAIT`].
+/// The event that [`CONTROL_WAIT`] tells the control thread.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ControlEvent {
     /// One of [`event`].
     pub kind: u32,
-    /// What it is about.
+    /// Its subject.
     pub value: u32,
 }
 /// Kinds of [`ControlEvent`].

@@ -196,7 +196,7 @@ fn release_memory(os: &Mcos, text: &str) -> Result {
     done.map_err(|errno| Failure::refused(what, reason(Action::Unassign, errno)))
 }
 
-/// What the co-kernel has of a node's memory.
+/// The co-kernel's part of a node's memory.
 #[derive(serde::Serialize)]
 struct Node {
     node: usize,
