@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is looked up by number is what the rows say.
+//! Lookups of system calls by number agree with the rows of the table.
 
 use ihk_ikc::syscalls::{class, is_delegable, number, Class, Route, CALLS, NUMBERS};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whatever makes no sense is refused in one line and changes nothing; the rows are in `bad_input.txt`.
+//! Input that makes no sense is refused in one line and changes nothing; the rows are in `bad_input.txt`.
 
 use crate::script::{linux_only, Reports};
 use std::sync::LazyLock;

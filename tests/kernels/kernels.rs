@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What one boot can show of the kernel that `--kernel` names: the default lane runs these claims on each kernel that is
-//! known to pass.
+//! Claims that one boot can show of the kernel that `--kernel` names: the default lane runs these claims on each
+//! kernel that is known to pass.
 
 use crate::script::{linux_only, Reports};
 use std::sync::LazyLock;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What every boot test uses: start a machine, run a command in it, look at what came out.
+//! The tools of boot tests: start a machine, run a command in it, look at what came out.
 //!
 //! A failure of the rig itself (status 125 of `cargo xtask vm`) panics with its message; it is never a passed test.
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What programs see of themselves and of the machine in `/proc` and `/sys`.
+//! The views that programs have of themselves and of the machine in `/proc` and `/sys`.
 
 use crate::script::{linux_only, Reports};
 use std::sync::LazyLock;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the modules rely on in Linux that no compiler sees: `setup/assumptions.txt`, held against one kernel's exports,
-//! configuration, description of types, and source.
+//! Assumptions of the modules about Linux that no compiler sees: `setup/assumptions.txt`, held against one kernel's
+//! exports, configuration, description of types, and source.
 
 use anyhow::{ensure, Context, Result};
 use regex::Regex;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The text of pages in `docs`: the words and paths in back ticks, which checks hold against the sources.
 
-/// What stands in back ticks in `text`, which is every second piece of it.
+/// The texts in back ticks in `text`, which are every second piece of it.
 pub(crate) fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// What stands in back ticks in `text` and is a path: of a folder, if it ends with a `/`.
+/// The paths in back ticks in `text`: of a folder, if it ends with a `/`.
 pub(crate) fn paths(text: &str) -> impl Iterator<Item = &str> {
     quoted(text).filter(|it| is_path(it))
 }

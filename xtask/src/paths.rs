@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where things lie: the clone, its build output, and the cache that all clones share.
+//! Paths: the clone, its build output, and the cache that all clones share.
 
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};

@@ -48,7 +48,7 @@ impl Range {
         self.start < other.end && other.start < self.end
     }
 
-    /// What the two share (may be empty).
+    /// The part that the two share (may be empty).
     #[must_use]
     pub fn clip(&self, other: &Self) -> Self {
         let start = self.start.max(other.start);
@@ -59,7 +59,7 @@ impl Range {
     }
 }
 
-/// What an area is for.
+/// The kind of an area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Part of the program image.
@@ -117,7 +117,7 @@ impl Protection {
     }
 }
 
-/// What all addresses of an area have in common.
+/// The attributes that all addresses of an area have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
     /// Rights.
@@ -170,7 +170,7 @@ impl Attributes {
     }
 }
 
-/// How much a map holds, in bytes.
+/// The bytes that a map holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// All areas.
@@ -198,9 +198,9 @@ impl Totals {
 /// An area: a range and its attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Area {
-    /// Where.
+    /// Its addresses.
     pub range: Range,
-    /// What.
+    /// Its attributes.
     pub attributes: Attributes,
 }
 

@@ -11,7 +11,7 @@ const WORDS: usize = (FRAMES_PER_BLOCK / 64) as usize;
 /// Bit n = frame n of a block.
 type Bitmap = [u64; WORDS];
 
-/// Which list a block hangs in.
+/// The lists that a block can hang in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Some frames are free.
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
 pub(crate) const LISTS: usize = 5;
 
 impl Kind {
-    /// Which list blocks of this kind hang in. Whole ones of a GiB hang apart, to be taken last.
+    /// The list that blocks of this kind hang in. Whole ones of a GiB hang apart, to be taken last.
     pub(crate) const fn list(self, in_giant: bool) -> usize {
         match (self, in_giant) {
             (Self::Partial, _) => 0,
@@ -132,7 +132,7 @@ impl Block {
         self.zeros += if are_zero { count } else { 0 };
     }
 
-    /// Which list it hangs in.
+    /// The list that it hangs in.
     pub(crate) fn list(&self, kind: Kind) -> usize {
         kind.list(self.giant != NONE)
     }

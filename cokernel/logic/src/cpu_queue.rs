@@ -213,7 +213,7 @@ mod tests {
         ]
     }
 
-    /// What a CPU that has nothing to run does: its own queue first, then those of others.
+    /// The next thread for a CPU that has nothing to run: from its own queue first, then from those of others.
     fn next(queues: &[Queue<(usize, u8)>], me: usize) -> Option<(usize, u8)> {
         let others = queues.iter().enumerate().filter(|(cpu, _)| *cpu != me);
         let may_take = |(_, allowed): &(usize, u8)| allowed & 1 << me != 0;

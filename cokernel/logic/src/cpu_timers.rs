@@ -7,7 +7,7 @@ const NS_PER_S: u64 = 1_000_000_000;
 /// Later than any CPU time.
 const NEVER: u64 = u64::MAX;
 
-/// Which clock, in the order of their numbers on Linux (minus one).
+/// The clocks, in the order of their numbers on Linux (minus one).
 #[derive(Clone, Copy, Debug)]
 pub enum Which {
     /// ITIMER_VIRTUAL.
@@ -105,7 +105,7 @@ impl CpuTimers {
             .min()
     }
 
-    /// What is left of a timer when the process has run for `now` ns.
+    /// The rest of a timer when the process has run for `now` ns.
     #[must_use]
     pub fn get(&self, which: Which, now: u64) -> Setting {
         setting(&self.intervals[which as usize], now)

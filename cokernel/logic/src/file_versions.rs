@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which frame holds which page of which version of a file: the index of the pages that all
-//! processes share. A version is the content that a file had at some time, by a number.
+//! The index of the pages of files that all processes share: from a version of a file and a page to the
+//! frame that holds it. A version is the content that a file had at some time, by a number.
 //!
 //! Pages are found by chunks of [`PAGES_PER_CHUNK`]; what was not looked for longest goes first.
 
@@ -20,7 +20,7 @@ const NONE: u32 = u32::MAX;
 struct Chunk {
     version: u64,
     number: u64,
-    /// When it was last looked for; no two chunks have the same.
+    /// The time at which it was last looked for; no two chunks have the same.
     used: u64,
     /// Entries of `frames` that are not [`NONE`].
     count: u32,
@@ -38,7 +38,7 @@ impl Chunk {
     }
 }
 
-/// What became of a page that was to be kept.
+/// The outcome for a page that was to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
     /// It is kept.
@@ -182,7 +182,7 @@ impl FileVersions {
         taken
     }
 
-    /// Where the chunk lies that was not looked for longest, among those used later than `after`.
+    /// The place of the chunk that was not looked for longest, among those used later than `after`.
     fn oldest_after(&self, after: u64) -> Option<(usize, u64)> {
         let later = |(_, chunk): &(usize, &Chunk)| chunk.used > after;
         let chunks = self.chunks.iter().enumerate().filter(later);
@@ -201,7 +201,7 @@ impl FileVersions {
     }
 }
 
-/// Where in its chunk a page is.
+/// The index of a page in its chunk.
 fn place(page: u64) -> usize {
     (page % PAGES).try_into().unwrap_or(0)
 }

@@ -144,7 +144,7 @@ impl FrameCounts {
         block.is_some_and(Option::is_some)
     }
 
-    /// How many address spaces have `frame` beyond the first.
+    /// The number of address spaces that have `frame` beyond the first.
     #[must_use]
     pub fn further(&self, frame: u32) -> u32 {
         match self.blocks.get((frame / FRAMES_PER_BLOCK) as usize) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which frames are free: blocks of 2 MiB, each with a bitmap of its 4 KiB frames.
+//! The free frames: blocks of 2 MiB, each with a bitmap of its 4 KiB frames.
 //!
 //! A block is full, partly used, or wholly free, and then perhaps all zero. Small frames come from
 //! partly used blocks first, so that whole blocks stay whole for large pages. Blocks with something
@@ -29,7 +29,7 @@ pub use node::Place;
 
 /// Nodes that can be told apart; what lies on others counts as the last one's.
 pub const MAX_NODES: u32 = 64;
-/// Why a frame was not taken back.
+/// The reason why a frame was not taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FreeError {
     /// No such frame.
@@ -38,7 +38,7 @@ pub enum FreeError {
     AlreadyFree,
 }
 
-/// How much there is.
+/// The numbers of frames, all and free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameStats {
     /// Frames managed.
@@ -52,7 +52,7 @@ pub struct FrameStats {
 pub struct Run {
     /// The first one.
     pub first: u32,
-    /// How many.
+    /// Their number.
     pub count: u32,
     /// They are known to be zero.
     pub is_zero: bool,
@@ -105,7 +105,7 @@ impl Frames {
         }
     }
 
-    /// How many GiBs there are, free or not.
+    /// The number of GiBs, free or not.
     #[must_use]
     pub fn giant_count(&self) -> usize {
         self.giants.count()
@@ -135,7 +135,7 @@ impl Frames {
         Some(block.node)
     }
 
-    /// How many blocks are wholly free.
+    /// The number of blocks that are wholly free.
     #[must_use]
     pub fn whole_blocks(&self) -> u64 {
         self.nodes.iter().map(|node| node.whole_blocks).sum()
@@ -251,13 +251,13 @@ impl Frames {
         self.changed |= 1 << node;
     }
 
-    /// How much there is.
+    /// The numbers of frames, all and free.
     #[must_use]
     pub const fn stats(&self) -> FrameStats {
         self.stats
     }
 
-    /// How much node `node` has, and how many of its blocks are wholly free.
+    /// The frames of node `node`, and the number of its blocks that are wholly free.
     #[must_use]
     pub fn node_stats(&self, node: u32) -> (FrameStats, u64) {
         let node = &self.nodes[node.min(MAX_NODES - 1) as usize];

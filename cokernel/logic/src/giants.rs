@@ -25,7 +25,7 @@ impl Giant {
     }
 }
 
-/// What is known of one.
+/// The state of one GiB.
 struct Entry {
     first_block: u32,
     node: u32,

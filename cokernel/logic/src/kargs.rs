@@ -15,7 +15,7 @@ use core::str::FromStr;
 /// Longest time to poll, µs.
 const MAX_POLL_US: u64 = 1_000_000;
 
-/// Where a test wants a failure.
+/// The place at which a test wants a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Before the instance says that it runs.
@@ -26,11 +26,11 @@ pub enum Place {
     Timer,
     /// In a non-maskable interrupt shortly after boot.
     Nmi,
-    /// When Linux takes back pages it has shown.
+    /// The moment at which Linux takes back pages it has shown.
     Mirror,
 }
 
-/// What the boot arguments say.
+/// The values of the boot arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kargs {
     /// `poll_us`.
@@ -42,7 +42,7 @@ pub struct Kargs {
 }
 
 impl Kargs {
-    /// What holds without any argument.
+    /// The values without any argument.
     pub const DEFAULT: Self = Self {
         poll_us: 100,
         test_panic: None,
@@ -50,7 +50,7 @@ impl Kargs {
     };
 }
 
-/// Why the arguments were refused.
+/// The reason why the arguments were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadKarg<'a> {
     /// They are not text.

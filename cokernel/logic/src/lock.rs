@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the logic asks of a lock: the co-kernel's spins and serves other CPUs meanwhile, that of a model
-//! is the model's.
+//! The lock that the logic asks for: the co-kernel's spins and serves other CPUs meanwhile, that of a
+//! model is the model's.
 
 /// A value that one CPU at a time may touch.
 pub trait Lock<T> {

@@ -13,7 +13,7 @@ pub const GIANT_BYTES: u64 = BLOCKS_PER_GIANT as u64 * LARGE_PAGE_BYTES;
 /// Large pages and blocks are the same size.
 const _: () = assert!(FRAMES_PER_BLOCK as u64 * PAGE_BYTES == LARGE_PAGE_BYTES);
 
-/// How many frames there are.
+/// The number of frames.
 #[must_use]
 pub fn frame_count(ranges: &[MemoryRange]) -> u64 {
     let frames = |range: &MemoryRange| range.region.bytes / PAGE_BYTES;
@@ -266,7 +266,7 @@ mod tests {
             for part in parts {
                 for page in (part.start..part.end).step_by(4096) {
                     let is_taken = (taken.phys..taken.phys + taken.bytes).contains(&page);
-                    // What is taken begins in the range, or does not concern it.
+                    // The taken part begins in the range, or does not concern it.
                     prop_assert_eq!(part.is_usable, !is_taken || taken.phys < range.phys);
                 }
             }

@@ -13,7 +13,7 @@ const FIRST_REALTIME: u32 = 32;
 /// `si_code` of signals the kernel makes up.
 pub const SI_KERNEL: i32 = 0x80;
 
-/// What is known of one signal: the used part of Linux's `siginfo_t`.
+/// The information about one signal: the used part of Linux's `siginfo_t`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info {
     /// Signal number.
@@ -37,7 +37,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Which signals wait.
+    /// The signals that wait.
     #[must_use]
     pub const fn set(&self) -> SignalSet {
         self.set

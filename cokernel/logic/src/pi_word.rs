@@ -12,7 +12,7 @@ pub const OWNER_DIED: u32 = 0x4000_0000;
 /// The owner's thread id.
 pub const OWNER: u32 = 0x3fff_ffff;
 
-/// What a thread that wants the word finds.
+/// The state of the word for a thread that wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// Nobody owns it: it is the thread's when the word has become this.
@@ -28,7 +28,7 @@ pub enum Found {
     Own,
 }
 
-/// What thread `own` finds in `word`, for which `others` wait or not.
+/// The state of `word` for thread `own`; `others` says whether others wait for it.
 #[inline]
 #[must_use]
 pub const fn find(word: u32, own: u32, others: bool) -> Found {

@@ -3,11 +3,11 @@
 
 /// The CPUs as the thread may use them, and what is going on there right now.
 pub trait Cpus {
-    /// How many there are, numbered from 0.
+    /// The number of CPUs, which are numbered from 0.
     fn count(&self) -> u32;
     /// Whether the thread may run on `cpu`.
     fn allows(&self, cpu: u32) -> bool;
-    /// How many threads want `cpu`, the running one included.
+    /// The number of threads that want `cpu`, the running one included.
     fn load(&self, cpu: u32) -> usize;
 }
 
@@ -19,7 +19,7 @@ pub fn least_loaded(cpus: &impl Cpus) -> Option<u32> {
         .min_by_key(|cpu| cpus.load(*cpu))
 }
 
-/// Where a thread goes that ran on `home` last: back, unless it may not or somebody runs there while
+/// The CPU for a thread that ran on `home` last: that one, unless it may not or somebody runs there while
 /// others idle. `fallback` if it may go nowhere.
 #[inline]
 pub fn place(cpus: &impl Cpus, home: u32, fallback: impl FnOnce() -> u32) -> u32 {

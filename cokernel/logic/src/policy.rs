@@ -3,7 +3,7 @@
 
 use crate::frames::Place;
 
-/// How nodes are chosen; the numbers are Linux's `MPOL_*`.
+/// The ways of choosing nodes; the numbers are Linux's `MPOL_*`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// The node of the CPU that asks, as far as it goes.
@@ -33,18 +33,17 @@ const NUMA_BALANCING: u32 = 1 << 13;
 /// A policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// How.
+    /// The way of choosing.
     pub mode: Mode,
     /// Flags as they were given.
     pub flags: u32,
     /// Bit n = node n; those that have memory, at least one unless the mode needs none.
     pub nodes: u64,
-    /// Which of the nodes comes first, of [`Mode::Bind`] and [`Mode::PreferredMany`]; otherwise the
-    /// nearest.
+    /// The node that comes first, of [`Mode::Bind`] and [`Mode::PreferredMany`]; otherwise the nearest does.
     pub home: Option<u32>,
 }
 
-/// What was asked for makes no sense.
+/// The error of a request that makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid;
 
@@ -126,7 +125,7 @@ impl Policy {
         matches!(self.mode, Mode::Interleave | Mode::WeightedInterleave)
     }
 
-    /// Where page `index`, counted in its own size from anywhere, shall come from, on a CPU of node
+    /// The nodes that page `index`, counted in its own size from anywhere, shall come from, on a CPU of node
     /// `here`.
     #[must_use]
     pub fn place(&self, here: u32, index: u64) -> Place {

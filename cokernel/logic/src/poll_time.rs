@@ -58,7 +58,7 @@ mod tests {
 
     const USUAL: u64 = 100;
 
-    /// How long to poll after a pause of `lasted` µs.
+    /// The time to poll after a pause of `lasted` µs.
     fn after(poll_us: u64, lasted: u64, halted: bool, usual: u64) -> u64 {
         let mut pause = Pause::begin(5000, poll_us);
         if halted {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where the rights that the proxy has in the program's memory differ from those it should have.
+//! Differences between the rights that the proxy has in the program's memory and those it should have.
 //!
 //! The proxy may write everything but what it was told to make read-only; the map of that holds
 //! equal markers. What the program may read but not write must be read-only there, too.
@@ -11,7 +11,7 @@ use crate::vma::{AreaMap, Attributes, Kind, Protection, Range};
 /// A stretch of the window whose rights in the proxy are wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Where.
+    /// The addresses.
     pub range: Range,
     /// Whether it has to become read-only; otherwise it has to become writable.
     pub read_only: bool,
@@ -27,8 +27,8 @@ pub fn record(marked: &mut AreaMap, range: Range, read_only: bool) {
     }
 }
 
-/// What has to change in the proxy, in order, so that it fits `areas` in `range`; what it made
-/// read-only is `marked`. Pages of Linux's, and what the program cannot touch, stay as they are.
+/// The changes that the proxy needs, in order, so that it fits `areas` in `range`; what it made read-only
+/// is `marked`. Pages of Linux's, and what the program cannot touch, stay as they are.
 #[must_use]
 pub fn differences(areas: &AreaMap, marked: &AreaMap, range: Range) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -52,7 +52,7 @@ pub fn differences(areas: &AreaMap, marked: &AreaMap, range: Range) -> Vec<Diffe
     found
 }
 
-/// What of `range` is not `marked` has to become read-only.
+/// Adds the parts of `range` that are not `marked`: they have to become read-only.
 fn add_gaps(found: &mut Vec<Difference>, range: Range, marked: impl Iterator<Item = Range>) {
     let mut start = range.start;
     let behind = Range {
@@ -248,7 +248,7 @@ mod tests {
         })
     }
 
-    /// What the proxy should do with the page at `at`; `None`: nobody cares.
+    /// Whether the proxy should have the page at `at` read-only; `None`: nobody cares.
     fn wanted(areas: &AreaMap, at: u64) -> Option<bool> {
         let what = areas.find(at)?.attributes;
         let is_ours = !matches!(what.kind, Kind::Special | Kind::MappedFile);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Who runs next on one CPU: first come, first served.
+//! The run queue of one CPU: first come, first served.
 
 use alloc::collections::VecDeque;
 
@@ -22,7 +22,7 @@ impl<T> RunQueue<T> {
         self.waiting.push_back(item);
     }
 
-    /// Who runs next.
+    /// The thread that runs next.
     pub fn pop(&mut self) -> Option<T> {
         self.waiting.pop_front()
     }
@@ -33,7 +33,7 @@ impl<T> RunQueue<T> {
         self.waiting.remove(index)
     }
 
-    /// How many wait.
+    /// The number of threads that wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.len()

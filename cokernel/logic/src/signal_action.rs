@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What programs want done with signals: `struct kernel_sigaction` of Linux.
+//! Actions of programs for signals: `struct kernel_sigaction` of Linux.
 
 use crate::signals::{default_action, DefaultAction, SignalSet};
 
@@ -40,14 +40,14 @@ pub mod flag {
         | RESETHAND;
 }
 
-/// What a program wants done with a signal; the layout of Linux's `struct kernel_sigaction`.
+/// The action of a program for a signal; the layout of Linux's `struct kernel_sigaction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Action {
     /// [`DEFAULT_HANDLER`], [`IGNORE_HANDLER`] or an address.
     pub handler: u64,
     /// See [`flag`].
     pub flags: u64,
-    /// Where the handler returns to.
+    /// The address that the handler returns to.
     pub restorer: u64,
     /// Blocked in addition while it runs.
     pub mask: SignalSet,

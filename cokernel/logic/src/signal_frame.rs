@@ -14,11 +14,11 @@ use crate::signal_stack::SignalStack;
 use crate::signals::number::SIGSEGV;
 use crate::signals::SignalSet;
 
-/// What lies below the stack pointer belongs to the function that runs (System V ABI).
+/// Bytes below the stack pointer that belong to the function that runs (System V ABI).
 const RED_ZONE: u64 = 128;
 /// Bytes of the frame, without the FPU state.
 pub const FRAME_BYTES: usize = SIGINFO + 128;
-/// How much of a frame `sigreturn` reads.
+/// The number of bytes of a frame that `sigreturn` reads.
 pub const RETURN_BYTES: usize = SIGINFO;
 /// Offsets in the frame.
 const UCONTEXT: usize = 8;
@@ -61,12 +61,12 @@ pub struct Trap {
     pub address: u64,
 }
 
-/// Where a frame goes.
+/// The place of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Its lowest address: the stack pointer of the handler.
     pub address: u64,
-    /// Where the FPU state goes.
+    /// The address of the FPU state.
     pub fpstate: u64,
 }
 
@@ -83,20 +83,20 @@ impl Place {
         (!overflows).then_some(Self { address, fpstate })
     }
 
-    /// Where the `siginfo_t` is, the handler's second argument.
+    /// The address of the `siginfo_t`, the handler's second argument.
     #[must_use]
     pub const fn siginfo(&self) -> u64 {
         self.address + SIGINFO as u64
     }
 
-    /// Where the `ucontext_t` is, the handler's third argument.
+    /// The address of the `ucontext_t`, the handler's third argument.
     #[must_use]
     pub const fn ucontext(&self) -> u64 {
         self.address + UCONTEXT as u64
     }
 }
 
-/// Where the frame begins downwards.
+/// The address below which the frame lies.
 fn top(sp: u64, action: &Action, stack: &SignalStack) -> u64 {
     let wanted = action.flags & flag::ONSTACK != 0 && stack.size != 0;
     if wanted && !stack.contains(sp) {
@@ -105,7 +105,7 @@ fn top(sp: u64, action: &Action, stack: &SignalStack) -> u64 {
     sp.saturating_sub(RED_ZONE)
 }
 
-/// What a frame holds of the program that was interrupted.
+/// The state of the interrupted program that a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupted {
     /// In the order of `struct sigcontext`: r8–r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip,
@@ -168,12 +168,12 @@ fn put_info(bytes: &mut [u8], info: &Info) {
     put(bytes, second, info.second);
 }
 
-/// What `sigreturn` takes from a frame, which the program may have changed.
+/// The state that `sigreturn` takes from a frame, which the program may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Returned {
     /// As [`Interrupted::registers`].
     pub registers: [u64; 18],
-    /// Where the FPU state is; 0 = it goes back to its first state.
+    /// The address of the FPU state; 0 = it goes back to its first state.
     pub fpstate: u64,
     /// The signal mask to go back to.
     pub mask: SignalSet,

@@ -10,7 +10,7 @@ const AUTODISARM: u32 = 1 << 31;
 /// Linux's `MINSIGSTKSZ`.
 const SMALLEST: u64 = 2048;
 
-/// Why a signal stack was refused.
+/// The reason why a signal stack was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadStack {
     /// Smaller than any frame.

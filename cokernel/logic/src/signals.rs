@@ -43,9 +43,10 @@ pub struct SignalSet(pub u64);
 impl SignalSet {
     /// No signal.
     pub const EMPTY: Self = Self(0);
-    /// What no mask can block.
+    /// The signals that no mask can block.
     pub const UNBLOCKABLE: Self = Self(bit(SIGKILL) | bit(SIGSTOP));
-    /// What stops a process by default: sent, they take back a SIGCONT that waits, and it takes back them.
+    /// The signals that stop a process by default: sent, they take back a SIGCONT that waits, and it takes back
+    /// them.
     pub const STOP: Self = Self(bit(SIGSTOP) | bit(SIGTSTP) | bit(SIGTTIN) | bit(SIGTTOU));
     /// Raised by the thread's own instructions; delivered before all others.
     pub const SYNCHRONOUS: Self =
@@ -79,7 +80,7 @@ impl SignalSet {
         Self(self.0 | other.0)
     }
 
-    /// What is in this set and not in `other`.
+    /// The signals that are in this set and not in `other`.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
@@ -91,7 +92,7 @@ impl SignalSet {
         self.0 == 0
     }
 
-    /// What a signal that is sent takes back of those that wait: stopping and continuing undo each
+    /// The waiting signals that a signal takes back when it is sent: stopping and continuing undo each
     /// other.
     #[must_use]
     pub const fn undone_by(signal: u32) -> Self {
@@ -135,7 +136,7 @@ pub const fn is_valid(signal: u32) -> bool {
     signal != 0 && signal <= SIGNALS
 }
 
-/// What happens to a process that has no handler for a signal.
+/// The default action of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultAction {
     /// It ends.

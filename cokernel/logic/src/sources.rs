@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where the pages of private file mappings come from: a file, by the number under which Linux keeps
+//! Sources of the pages of private file mappings: a file, by the number under which Linux keeps
 //! it open, and the address at which its first page lies or would lie. So what a source says of an
 //! address stays true when areas are cut or joined.
 
@@ -13,7 +13,7 @@ const PAGE_BYTES: u64 = 4096;
 pub struct Source {
     /// Number of the file.
     pub file: u32,
-    /// Where page 0 lies; addresses wrap around.
+    /// The address of page 0; addresses wrap around.
     pub base: u64,
     /// The content it had when Linux was last asked; 0: Linux is to be asked again.
     pub version: u64,

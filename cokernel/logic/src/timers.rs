@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What one CPU waits for: threads at times, the end of a slice, the next look at CPU time.
+//! The timers of one CPU: threads at times, the end of a slice, the next look at CPU time.
 //!
 //! Times are nanoseconds of one clock that never goes back.
 
@@ -14,19 +14,19 @@ pub struct Timers<T> {
     waiting: BTreeMap<Key, T>,
     /// End of the running thread's slice.
     slice_end: u64,
-    /// When the CPU time of the running thread's process is to be looked at.
+    /// The time at which the CPU time of the running thread's process is to be looked at.
     look_at: u64,
     next_number: u64,
 }
 
-/// Which order to wake somebody; no two are alike on one CPU.
+/// The name of an order to wake somebody; no two are alike on one CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     deadline: u64,
     number: u64,
 }
 
-/// What else than threads has come to its time.
+/// Events other than threads that have come to their time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The running thread's slice is over.

@@ -46,7 +46,7 @@ impl AreaMap {
         }
     }
 
-    /// How much it holds.
+    /// The bytes that it holds.
     #[must_use]
     pub const fn totals(&self) -> Totals {
         self.totals

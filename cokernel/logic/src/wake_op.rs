@@ -14,7 +14,7 @@ const SHIFT: u32 = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unknown;
 
-/// What `code` makes of a word that is `old`.
+/// The value that `code` makes of a word that is `old`.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How much free memory is left to whom: programs' own pages stop first, then what programs make the
-//! kernel keep for them; the rest is for work that cannot fail.
+//! Watermarks of free memory: programs' own pages stop first, then what programs make the kernel keep for
+//! them; the rest is for work that cannot fail.
 
 /// Programs leave this part of the partition to the kernel: 1 / this, and at least
 /// [`RESERVE_FRAMES`].
@@ -30,8 +30,8 @@ pub fn reserve(total: u64, purpose: Purpose) -> u64 {
     }
 }
 
-/// How many frames must come free before `wanted` of the `free` ones may be taken, so that more than
-/// `reserve` are left; 0: they may be taken now.
+/// The number of frames that must come free before `wanted` of the `free` ones may be taken, so that more
+/// than `reserve` are left; 0: they may be taken now.
 #[inline]
 #[must_use]
 pub fn missing(free: u64, wanted: u64, reserve: u64) -> u64 {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is missing is just enough: with it the wish is granted, with one less it is not.
+        /// The missing frames are just enough: with them the wish is granted, with one less it is not.
         #[test]
         fn what_is_missing_is_just_enough(free in 0u64..5000, wanted in 0u64..5000, reserve in 0u64..2000) {
             let lacking = missing(free, wanted, reserve);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which slots of a process are taken, and which have a worker.
+//! The slots of a process that are taken, and those that have a worker.
 //!
 //! ```text
 //!            NEW_WORKER names it                worker is there
@@ -18,7 +18,7 @@ pub const SPARES: usize = 5;
 /// Most workers that wait for a thread.
 const MOST_IDLE: usize = 32;
 
-/// What a slot is to the pool.
+/// The state of a slot in the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// No worker.
@@ -31,7 +31,7 @@ pub enum Place {
     Leaving,
 }
 
-/// Why there is no empty slot.
+/// The reason why there is no empty slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPlace {
     /// The process has as many slots as there can be.

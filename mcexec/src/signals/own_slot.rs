@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whose worker a thread is, as signal handlers need to know it.
+//! The slot of a worker, as signal handlers need to know it.
 //!
 //! Hop 6 of a delegated call asks it, too, if the data are in the bounce page of the slot.
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where between marks the instructions are executed, by block of code.
+//! A profile of the instructions executed between marks, by block of code.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the host tells the test guest to do: one [`Job`] per boot, as JSON at [`JOB_PATH`].
+//! Orders of the host to the test guest: one [`Job`] per boot, as JSON at [`JOB_PATH`].
 //!
 //! Arguments travel as byte arrays, so that every argv the host can express arrives unharmed.
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! When a command has ended, sends the host what Linux and the co-kernels had to say.
+//! Logs of Linux and the co-kernels, sent to the host when a command has ended.
 
 use crate::{ports, run};
 use std::ffi::OsStr;

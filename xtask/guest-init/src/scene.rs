@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a program expects of a running system: mounts, links in /dev, host name, loopback; and the way out.
+//! The surroundings that a program expects of a running system: mounts, links in /dev, host name, loopback; and the
+//! way out.
 
 use anyhow::{Context, Result};
 use nix::mount::{mount, MsFlags};

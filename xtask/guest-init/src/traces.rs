@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What one command of a session could leave to the next one.
+//! Traces that one command of a session could leave to the next one.
 //!
 //! Processes are killed, temporary files removed, and the caches dropped. What else a command may have changed for good
 //! is compared; a machine on which something differs is for the host to give up.

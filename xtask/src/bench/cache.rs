@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How many lines of a program's caches one call replaces, in the model of `xtask/counter`: what the program finds gone
-//! when it goes on. The program fills its core's caches before each call.
+//! The number of lines of a program's caches that one call replaces, in the model of `xtask/counter`: what the
+//! program finds gone when it goes on. The program fills its core's caches before each call.
 
 use anyhow::{ensure, Context, Result};
 use std::fs;

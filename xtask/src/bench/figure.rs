@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What an experiment found: curves over one axis, facts, and how far the control row moved.
+//! The result of an experiment: curves over one axis, facts, and how far the control row moved.
 
 use serde_json::{json, Value};
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What more cores bring: delegated calls and reads by the number of threads that make them. Says something on a host
+//! The gain of more cores: delegated calls and reads by the number of threads that make them. Says something on a host
 //! with as many cores as the machine has CPUs.
 
 use crate::bench::experiment::{run, Experiment, Run};

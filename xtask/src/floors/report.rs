@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What `cargo xtask floors` prints: the imports of a file, or a part's circles and upward imports.
+//! The output of `cargo xtask floors`: the imports of a file, or a part's circles and upward imports.
 
 use anyhow::{ensure, Result};
 use std::fmt::Write;

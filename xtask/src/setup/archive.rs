@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which kernels Debian offers today: asked of the mirror once a day at most, and only if what is wanted is not at hand.
+//! Kernels that Debian offers today: asked of the mirror once a day at most, and only if what is wanted is not at hand.
 
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;

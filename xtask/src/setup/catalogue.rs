@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which kernels there are to build for: the series that are known to pass, the flavours, what a person may ask for,
+//! Kernels to build for: the series that are known to pass, the flavours, what a person may ask for,
 //! and the choice among what Debian offers. Nothing here touches the network or the disk.
 
 use anyhow::{ensure, Context, Result};

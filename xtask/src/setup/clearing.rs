@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What goes from the cache on request: everything that the rig has made there.
+//! Clearing of the cache on request: everything that the rig has made there.
 
 use anyhow::{ensure, Result};
 use std::fs;

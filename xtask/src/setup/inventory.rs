@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the rig has in the cache, and whether anybody else is using it.
+//! The rig's entries in the cache, and whether anybody else is using it.
 
 use anyhow::Result;
 use fs2::FileExt;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::lock;
 use crate::setup::cache;
 
-/// How the names of all begin that the rig makes in the cache; what else lies there is somebody else's.
+/// The beginnings of all names that the rig makes in the cache; all else there is somebody else's.
 pub(super) const OURS: [&str; 9] = [
     "apt",
     "base-",
@@ -41,7 +41,7 @@ fn locks(cache: &Path) -> Vec<PathBuf> {
     of_entries.chain(of_apts).collect()
 }
 
-/// What lies in `folder`.
+/// The entries of `folder`.
 pub(super) fn content(folder: &Path) -> impl Iterator<Item = DirEntry> {
     fs::read_dir(folder).into_iter().flatten().flatten()
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What has to be there before anything is built or booted, made once and shared by all clones.
+//! The set-up: all that has to be there before anything is built or booted, made once and shared by all clones.
 
 pub mod apt;
 pub mod archive;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What goes from the cache by itself, at the beginning of a run that is alone with it: what nobody needs any more.
+//! Tidying of the cache, at the beginning of a run that is alone with it: away goes what nobody needs any more.
 //! Clones with other commits share the cache and may want other entries of the same names, so an entry stays for as
 //! long as anybody comes back to it now and then.
 

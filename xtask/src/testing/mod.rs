@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What `cargo xtask test` runs: lanes, each a `cargo test`, and only those that have a test of the wanted name.
+//! The lanes of `cargo xtask test`, each a `cargo test`, and only those that have a test of the wanted name.
 
 pub(crate) mod lanes;
 pub(crate) mod names;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which kernels passed which tests here, and when: kept in the cache for `cargo xtask kernels`.
+//! A record of the kernels that passed tests here, and when: kept in the cache for `cargo xtask kernels`.
 
 use anyhow::Result;
 use std::collections::BTreeMap;

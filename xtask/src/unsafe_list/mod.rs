@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where unsafe code is allowed, and why, read from the attributes that allow it: turned into `docs/unsafe.md`.
+//! The list of places where unsafe code is allowed, and why, read from the attributes that allow it: turned into
+//! `docs/unsafe.md`.
 
 mod rows;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the guest says on its status port: that Linux is up, and how the command ended.
+//! The guest's reports on its status port: that Linux is up, and how the command ended.
 
 use guest_init::Report;
 use std::io::{BufRead, BufReader, Read};

@@ -27,7 +27,7 @@ fn release(counts: &mut FrameCounts, run: FrameRun) -> (Vec<u32>, u64) {
     (own, idle)
 }
 
-/// How many were idle before.
+/// The number that were idle before.
 fn add(counts: &mut FrameCounts, run: FrameRun) -> u64 {
     let mut woken = 0;
     let added = counts.add(run, |_, count| woken += count);

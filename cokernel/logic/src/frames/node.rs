@@ -6,12 +6,12 @@ use crate::block::{Kind, LISTS, NONE};
 
 /// Partly used blocks looked at for a run before a whole block is broken, and for cleaning.
 pub(super) const RUN_SEARCH: usize = 16;
-/// Which part of a node's frames is kept zero: 1 / this, and at most [`MOST_ZEROS`].
+/// The part of a node's frames that is kept zero: 1 / this, and at most [`MOST_ZEROS`].
 const ZERO_FRACTION: u64 = 4;
 /// See [`ZERO_FRACTION`]: 128 MiB.
 const MOST_ZEROS: u64 = 32768;
 
-/// Where frames shall come from.
+/// The nodes that frames shall come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// From this node if it is allowed and has some.
@@ -40,7 +40,7 @@ impl Place {
     }
 }
 
-/// What a node has.
+/// The blocks and the counts of a node.
 #[derive(Clone, Copy)]
 pub(super) struct Node {
     /// The first block of each list.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which frames are given out: those of partly used blocks first, so that whole blocks stay whole, and
-//! GiBs longest.
+//! The search for frames to give out: those of partly used blocks first, so that whole blocks stay whole,
+//! and GiBs longest.
 
 use super::node::RUN_SEARCH;
 use super::{Frames, FRAMES_PER_BLOCK};

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The search for free addresses, from above. It begins where the last one ended, as far as nothing above became free.
+//! The search for free addresses, from above. It begins where the last one ended, as far as nothing
+//! above became free.
 
 use super::AreaMap;
 use crate::area::Range;
 
-/// What the last search for a gap learnt: none of at least `bytes` that may start at a multiple of
+/// The result of the last search for a gap: none of at least `bytes` that may start at a multiple of
 /// `align` ends above `top` and at or below `high`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Searched {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which kernel is taken: what is at hand before what is offered, as far as the catalogue allows.
+//! The choice of a kernel: what is at hand before what is offered, as far as the catalogue allows.
 
 use anyhow::{anyhow, bail, Result};
 use std::collections::BTreeMap;
