@@ -17,9 +17,10 @@ MCREBOOT = ("mcreboot", *sys.argv[1:])
 @claim
 def threads_share_work():
     check(*MCREBOOT)
-    for name in ("threads_start_and_end", "mutexes_exclude", "conditions_hand_over", "threads_spread_over_all_cores",
-                 "a_signal_interrupts_the_call_of_its_thread"):
-        result = run("mcexec", program("threads"), name)
+    claims = [("threads", name) for name in ("threads_start_and_end", "mutexes_exclude", "conditions_hand_over",
+                                             "threads_spread_over_all_cores")]
+    for of, name in [*claims, ("thread_signals", "a_signal_interrupts_the_call_of_its_thread")]:
+        result = run("mcexec", program(of), name)
         assert result.returncode == 0, (name, result)
 
 

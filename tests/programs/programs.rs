@@ -13,6 +13,9 @@ programs!(PROGRAMS:
     "process",
     "uring",
     "threads",
+    "thread_signals",
+    "thread_memory",
+    "futexes",
     "queue",
     "sakura",
 );
