@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 // Mapping calls in random order against a model of what they should do: `mappings SEED OPERATIONS`. The model knows
 // of every page what may be done to it and what it holds; each call's verdict, each touch, each delegated transfer is
-// compared. Status 0 if all agree, else 1 and the last operations. Natively it shows that the model is Linux's.
+// compared. Status 0 if all agree, else 1 and the last operations. Natively it shows that the model is Linux's. Model and
+// operations are one file, because each operation writes the model.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <setjmp.h>

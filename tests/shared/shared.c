@@ -3,12 +3,10 @@
 #define _GNU_SOURCE
 #include "claims.h"
 #include "faults.h"
+#include "shared_files.h"
 
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -17,31 +15,8 @@
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-enum { PAGE = 4096, PAGES = 64, BYTES = PAGES * PAGE };
-
-/* An unlinked file of `bytes` zeroes in `folder`. */
-static int new_file(const char *folder, size_t bytes)
-{
-	char name[64];
-	snprintf(name, sizeof name, "%s/shared-XXXXXX", folder);
-	int file = mkstemp(name);
-	REQUIRE(file >= 0 && unlink(name) == 0 && ftruncate(file, (off_t)bytes) == 0);
-	return file;
-}
-
-static char *map(int file, size_t bytes, int protection)
-{
-	char *memory = mmap(NULL, bytes, protection, MAP_SHARED, file, 0);
-	REQUIRE(memory != MAP_FAILED);
-	return memory;
-}
-
-static const int RW = PROT_READ | PROT_WRITE;
 
 static void is_coherent(int file)
 {
@@ -262,86 +237,6 @@ static void advice_and_questions_are_answered(void)
 	REQUIRE(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0 && memory[PAGE] == 'a');
 }
 
-/* Runs `body` in a child, which must end well. */
-static void in_child(void (*body)(char *, int), char *memory, int file)
-{
-	pid_t child = fork();
-	REQUIRE(child >= 0);
-	if (child == 0) {
-		body(memory, file);
-		_exit(0);
-	}
-	int status;
-	REQUIRE(waitpid(child, &status, 0) == child && status == 0);
-}
-
-static void change_as_child(char *memory, int file)
-{
-	REQUIRE(memory[0] == 'p' && memory[40 * PAGE] == 0);
-	memory[0] = 'c';
-	memory[40 * PAGE] = 'd';
-	REQUIRE(read(open("/dev/zero", O_RDONLY), memory + PAGE, PAGE) == PAGE);
-	char *own = mmap(NULL, BYTES, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(pread(file, own, BYTES, 0) == BYTES && own[40 * PAGE] == 'd');
-	REQUIRE(munmap(memory, BYTES) == 0 && signal_of(memory, 0) == SIGSEGV);
-}
-
-static void children_share(int file)
-{
-	char *memory = map(file, BYTES, RW);
-	memory[0] = 'p';
-	memory[PAGE] = 'q';
-	in_child(change_as_child, memory, file);
-	REQUIRE(memory[0] == 'c' && memory[40 * PAGE] == 'd' && memory[PAGE] == 0);
-}
-
-static void children_share_files(void) { children_share(new_file(".", BYTES)); }
-static void children_share_memory_files(void) { children_share(new_file("/dev/shm", BYTES)); }
-
-static void children_share_zeroes(void)
-{
-	char *memory = map(open("/dev/zero", O_RDWR), BYTES, RW);
-	memory[0] = 'p';
-	pid_t child = fork();
-	if (child == 0) {
-		memory[BYTES - 1] = memory[0];
-		_exit(0);
-	}
-	REQUIRE(waitpid(child, NULL, 0) == child && memory[BYTES - 1] == 'p');
-}
-
-static void expect_a_hole(char *memory, int file)
-{
-	REQUIRE(signal_of(memory, 0) == SIGSEGV && signal_of(memory + PAGE, 0) == 0);
-	REQUIRE_ERROR(pread(file, memory, 1, 0), EFAULT);
-}
-
-static void children_may_be_denied(void)
-{
-	int file = new_file(".", BYTES);
-	char *memory = map(file, BYTES, RW);
-	REQUIRE(madvise(memory, PAGE, MADV_DONTFORK) == 0);
-	in_child(expect_a_hole, memory, file);
-	REQUIRE(signal_of(memory, 1) == 0);
-}
-
-static void vfork_children_see_it(void)
-{
-	int file = new_file(".", BYTES);
-	static char *memory;
-	memory = map(file, BYTES, RW);
-	memory[0] = 'p';
-	pid_t child = vfork();
-	if (child == 0) {
-		memory[50 * PAGE] = memory[0];
-		_exit(0);
-	}
-	REQUIRE(child > 0 && memory[50 * PAGE] == 'p' && waitpid(child, NULL, 0) == child);
-	memory[51 * PAGE] = 'q';
-	char back = 0;
-	REQUIRE(pread(file, &back, 1, 51 * PAGE) == 1 && back == 'q' && memory[0] == 'p');
-}
-
 static void system_v_memory_is_shared(void)
 {
 	int id = shmget(IPC_PRIVATE, BYTES - 100, IPC_CREAT | 0600);
@@ -462,211 +357,11 @@ static void no_store_is_lost(void)
 	}
 }
 
-static void execution_lets_go(void)
-{
-	int id = shmget(IPC_PRIVATE, BYTES, IPC_CREAT | 0600), status;
-	char *memory = shmat(id, NULL, 0);
-	memory[0] = 'x';
-	pid_t child = fork();
-	if (child == 0) {
-		memory[1] = 'y';
-		execl("/bin/true", "true", NULL);
-		_exit(1);
-	}
-	struct shmid_ds state;
-	REQUIRE(waitpid(child, &status, 0) == child && status == 0 && memory[1] == 'y');
-	REQUIRE(shmctl(id, IPC_STAT, &state) == 0 && state.shm_nattch == 1 && shmctl(id, IPC_RMID, NULL) == 0);
-}
-
-/* What processes synchronise with, in memory that they share. */
-struct shared {
-	pthread_mutex_t mutex;
-	sem_t ping, pong;
-	uint32_t word;
-	volatile long count;
-};
-
-static void *anonymous(void)
-{
-	void *memory = mmap(NULL, BYTES, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(memory != MAP_FAILED);
-	return memory;
-}
-
-static void *in_a_file(void)
-{
-	return map(new_file("/dev/shm", BYTES), BYTES, RW);
-}
-
-static struct shared *prepared(void *memory, int protocol)
-{
-	struct shared *shared = memory;
-	pthread_mutexattr_t attributes;
-	REQUIRE(pthread_mutexattr_init(&attributes) == 0);
-	REQUIRE(pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED) == 0);
-	REQUIRE(pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST) == 0);
-	REQUIRE(pthread_mutexattr_setprotocol(&attributes, protocol) == 0);
-	REQUIRE(pthread_mutex_init(&shared->mutex, &attributes) == 0);
-	REQUIRE(sem_init(&shared->ping, 1, 0) == 0 && sem_init(&shared->pong, 1, 0) == 0);
-	return shared;
-}
-
-enum { CHILDREN = 3, STEPS = 500 };
-
-static void count_together(struct shared *shared)
-{
-	pid_t children[CHILDREN];
-	for (int i = 0; i < CHILDREN; i++)
-		if ((children[i] = fork()) == 0) {
-			for (int step = 0; step < STEPS; step++) {
-				REQUIRE(pthread_mutex_lock(&shared->mutex) == 0);
-				long count = shared->count;
-				if (step % 50 == 0)
-					sched_yield();
-				shared->count = count + 1;
-				REQUIRE(pthread_mutex_unlock(&shared->mutex) == 0);
-			}
-			_exit(0);
-		}
-	for (int i = 0, status; i < CHILDREN; i++)
-		REQUIRE(waitpid(children[i], &status, 0) == children[i] && status == 0);
-	REQUIRE(shared->count == CHILDREN * STEPS);
-}
-
-static void processes_share_a_mutex(void) { count_together(prepared(anonymous(), PTHREAD_PRIO_NONE)); }
-static void processes_share_a_mutex_in_a_file(void) { count_together(prepared(in_a_file(), PTHREAD_PRIO_NONE)); }
-static void processes_share_a_mutex_with_owner(void) { count_together(prepared(anonymous(), PTHREAD_PRIO_INHERIT)); }
-static void processes_share_a_mutex_with_owner_in_a_file(void) { count_together(prepared(in_a_file(), PTHREAD_PRIO_INHERIT)); }
-
-static void play(struct shared *shared)
-{
-	pid_t child = fork();
-	for (int i = 0; i < STEPS; i++)
-		if (child == 0)
-			REQUIRE(sem_wait(&shared->ping) == 0 && sem_post(&shared->pong) == 0);
-		else
-			REQUIRE(sem_post(&shared->ping) == 0 && sem_wait(&shared->pong) == 0);
-	if (child == 0)
-		_exit(0);
-	int status;
-	REQUIRE(waitpid(child, &status, 0) == child && status == 0);
-}
-
-static void processes_wake_each_other(void) { play(prepared(anonymous(), PTHREAD_PRIO_NONE)); }
-static void processes_wake_each_other_in_a_file(void) { play(prepared(in_a_file(), PTHREAD_PRIO_NONE)); }
-
-/* A child ends with the mutex locked, in one of three ways. */
-static void leave_it_locked(struct shared *shared, int how)
-{
-	pid_t child = fork();
-	if (child == 0) {
-		REQUIRE(pthread_mutex_lock(&shared->mutex) == 0 && sem_post(&shared->ping) == 0);
-		if (how == 0)
-			_exit(0);
-		if (how == 1)
-			pthread_exit(NULL);
-		for (;;)
-			pause();
-	}
-	REQUIRE(sem_wait(&shared->ping) == 0);
-	if (how == 2)
-		REQUIRE(kill(child, SIGKILL) == 0);
-	REQUIRE(pthread_mutex_lock(&shared->mutex) == EOWNERDEAD);
-	REQUIRE(pthread_mutex_consistent(&shared->mutex) == 0 && pthread_mutex_unlock(&shared->mutex) == 0);
-	REQUIRE(waitpid(child, NULL, 0) == child && pthread_mutex_trylock(&shared->mutex) == 0);
-	REQUIRE(pthread_mutex_unlock(&shared->mutex) == 0);
-}
-
-static void heirs_learn_of_death(void)
-{
-	for (int how = 0; how < 3; how++)
-		leave_it_locked(prepared(anonymous(), PTHREAD_PRIO_NONE), how);
-}
-
-static void heirs_of_a_file_learn_of_death(void)
-{
-	for (int how = 0; how < 3; how++)
-		leave_it_locked(prepared(in_a_file(), PTHREAD_PRIO_NONE), how);
-}
-
 static volatile sig_atomic_t rung;
 
 static void on_alarm(int signal)
 {
 	rung = signal;
-}
-
-static void waits_end(struct shared *shared)
-{
-	struct timespec limit;
-	REQUIRE(clock_gettime(CLOCK_REALTIME, &limit) == 0);
-	limit.tv_nsec += 50000000;
-	limit.tv_sec += limit.tv_nsec / 1000000000;
-	limit.tv_nsec %= 1000000000;
-	REQUIRE_ERROR(sem_timedwait(&shared->ping, &limit), ETIMEDOUT);
-	struct sigaction action = { .sa_handler = on_alarm };
-	struct itimerval soon = { .it_value.tv_usec = 50000 };
-	REQUIRE(sigaction(SIGALRM, &action, NULL) == 0 && setitimer(ITIMER_REAL, &soon, NULL) == 0);
-	REQUIRE_ERROR(sem_wait(&shared->ping), EINTR);
-	REQUIRE(rung == SIGALRM);
-	struct timespec relative = { .tv_nsec = 20000000 };
-	REQUIRE_ERROR(syscall(SYS_futex, &shared->word, FUTEX_WAIT, 0, &relative, NULL, 0), ETIMEDOUT);
-	REQUIRE_ERROR(syscall(SYS_futex, &shared->word, FUTEX_WAIT, 1, NULL, NULL, 0), EAGAIN);
-	REQUIRE(syscall(SYS_futex, &shared->word, FUTEX_WAKE, 1, NULL, NULL, 0) == 0);
-}
-
-static void waits_for_processes_end(void) { waits_end(prepared(anonymous(), PTHREAD_PRIO_NONE)); }
-static void waits_in_files_end(void) { waits_end(prepared(in_a_file(), PTHREAD_PRIO_NONE)); }
-
-struct waiter {
-	uint64_t value, address;
-	uint32_t flags, reserved;
-};
-
-static long wait_for_any(struct waiter *waiters, unsigned count, const struct timespec *limit)
-{
-	return syscall(449, waiters, count, 0, limit, CLOCK_MONOTONIC);
-}
-
-static void *wake_later(void *word)
-{
-	usleep(30000);
-	atomic_store((_Atomic uint32_t *)word, 1);
-	return (void *)syscall(SYS_futex, word, FUTEX_WAKE | ((uintptr_t)word & 8 ? 0 : FUTEX_PRIVATE_FLAG), 1, NULL, NULL, 0);
-}
-
-static void one_of_many_words_wakes(void)
-{
-	static uint32_t words[4];
-	uint32_t *shared = anonymous();
-	struct waiter waiters[3];
-	for (int i = 0; i < 3; i++)
-		waiters[i] = (struct waiter){ 0, (uintptr_t)(i < 2 ? &words[i] : shared), i < 2 ? 2 | 128 : 2, 0 };
-	struct timespec limit;
-	REQUIRE(clock_gettime(CLOCK_MONOTONIC, &limit) == 0);
-	REQUIRE_ERROR(wait_for_any(waiters, 3, &limit), ETIMEDOUT);
-	pid_t child = fork();
-	if (child == 0) {
-		usleep(30000);
-		*shared = 1;
-		_exit(syscall(SYS_futex, shared, FUTEX_WAKE, 1, NULL, NULL, 0) != 1);
-	}
-	int status;
-	REQUIRE(wait_for_any(waiters, 3, NULL) == 2 && waitpid(child, &status, 0) == child && status == 0);
-	REQUIRE_ERROR(wait_for_any(waiters, 3, NULL), EAGAIN);
-	*shared = 0;
-	pthread_t thread;
-	void *woken;
-	REQUIRE(pthread_create(&thread, NULL, wake_later, &words[0]) == 0);
-	REQUIRE(wait_for_any(waiters, 3, NULL) == 0 && pthread_join(thread, &woken) == 0 && (long)woken == 1);
-	words[0] = 0;
-	REQUIRE_ERROR(wait_for_any(waiters, 0, NULL), EINVAL);
-	REQUIRE_ERROR(wait_for_any(waiters, 129, NULL), EINVAL);
-	waiters[1].flags = 77;
-	REQUIRE_ERROR(wait_for_any(waiters, 3, NULL), EINVAL);
-	uint32_t *mirrored = in_a_file();
-	struct waiter other = { 1, (uintptr_t)mirrored, 2, 0 };
-	REQUIRE_ERROR(wait_for_any(&other, 1, NULL), EAGAIN);
 }
 
 static void *ring_all_the_time(void *target)
@@ -718,28 +413,11 @@ static const struct claim claims[] = {
 	CLAIM(freed_addresses_are_ordinary_memory),
 	CLAIM(mappings_move_and_grow),
 	CLAIM(advice_and_questions_are_answered),
-	CLAIM(children_share_files),
-	CLAIM(children_share_memory_files),
-	CLAIM(children_share_zeroes),
-	CLAIM(children_may_be_denied),
-	CLAIM(vfork_children_see_it),
 	CLAIM(system_v_memory_is_shared),
 	CLAIM(system_v_memory_goes_where_it_is_told),
 	CLAIM(shared_code_runs),
 	CLAIM(large_private_files_come_by_need),
 	CLAIM(no_store_is_lost),
-	CLAIM(execution_lets_go),
-	CLAIM(processes_share_a_mutex),
-	CLAIM(processes_share_a_mutex_in_a_file),
-	CLAIM(processes_share_a_mutex_with_owner),
-	CLAIM(processes_share_a_mutex_with_owner_in_a_file),
-	CLAIM(processes_wake_each_other),
-	CLAIM(processes_wake_each_other_in_a_file),
-	CLAIM(heirs_learn_of_death),
-	CLAIM(heirs_of_a_file_learn_of_death),
-	CLAIM(waits_for_processes_end),
-	CLAIM(waits_in_files_end),
-	CLAIM(one_of_many_words_wakes),
 };
 
 int main(int argc, char **argv)

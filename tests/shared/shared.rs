@@ -2,9 +2,9 @@
 //! Memory that programs share with files, with each other and with programs of Linux.
 
 mod program {
-    //! Claims of a program about itself, natively and then under mcexec.
+    //! Claims of programs about themselves, natively and then under mcexec.
 
-    programs!(REPORTS: "shared");
+    programs!(REPORTS: "shared", "inherited", "synchronised");
 }
 
 mod device {
