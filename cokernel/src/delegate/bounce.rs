@@ -6,8 +6,6 @@
 //! costs less. A buffer that comes a second time is mapped: from then on Linux's own copy is the only
 //! one. Each leaf of the page table remembers whether it had its first time.
 
-use core::sync::atomic::Ordering;
-
 use ihk_ikc::exposed;
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
@@ -97,12 +95,12 @@ fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
 
 /// Whether the thread's last call of this kind used the same page in the usual way: a look at one word.
 fn is_hinted_usual(thread: &Thread, address: u64) -> bool {
-    thread.data.usual_page.load(Ordering::Relaxed) == page_down(address)
+    thread.data.shown.usual_page() == page_down(address)
 }
 
 /// The current thread has unmapped memory: another page may come to where its last one was.
 pub fn forget_hint() {
-    sched::current().data.usual_page.store(0, Ordering::Relaxed);
+    sched::current().data.shown.set_usual_page(0);
 }
 
 /// Whether the page of `address` is there, may be used so, and neither Linux nor this function has
@@ -126,10 +124,7 @@ fn is_first_use(thread: &Thread, process: &Process, address: u64, direction: Dir
         fits && partition::frame_number(leaf.pa + inside).is_some_and(is_unseen)
     });
     if !is_first {
-        thread
-            .data
-            .usual_page
-            .store(page_down(address), Ordering::Relaxed);
+        thread.data.shown.set_usual_page(page_down(address));
     }
     is_first
 }

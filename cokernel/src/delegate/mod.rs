@@ -60,8 +60,9 @@ pub fn call_directly(number: u64, args: [u64; 6]) -> i64 {
         return Errno::EINTR.negated();
     }
     let slot = process.slots.slot(thread.slot);
-    publish_mask(thread, slot);
-    publish_server(thread, slot);
+    let shown = &thread.data.shown;
+    shown.publish_mask(slot, thread.data.signals.mask());
+    shown.publish_server(slot, arch::this_cpu().server());
     let posted = post(process, thread.slot, slot, &Request { number, args });
     let answer = posted.and_then(|wake| {
         if let Some(result) = glance(slot, first_glance(number, wake))? {
@@ -79,28 +80,6 @@ pub fn ask(number: u64, args: [u64; 6]) -> i64 {
         .map(|_| call_directly(number, args))
         .find(|result| !errno::is_restart_code(*result))
         .unwrap_or(Errno::EINTR.negated())
-}
-
-/// Publishes the thread's signal mask in its slot: the worker blocks in a call what the thread
-/// blocks.
-fn publish_mask(thread: &Thread, slot: &DelegationSlot) {
-    let mask = thread.data.signals.mask().0;
-    if thread.data.published_mask.load(Ordering::Relaxed) != mask {
-        slot.blocked.store(mask, Ordering::Relaxed);
-        thread.data.published_mask.store(mask, Ordering::Relaxed);
-    }
-}
-
-/// Publishes in the slot which CPU of Linux serves this CPU: the worker goes there.
-fn publish_server(thread: &Thread, slot: &DelegationSlot) {
-    let server = arch::this_cpu().server();
-    if thread.data.published_server.load(Ordering::Relaxed) != server {
-        slot.server.store(server, Ordering::Relaxed);
-        thread
-            .data
-            .published_server
-            .store(server, Ordering::Relaxed);
-    }
 }
 
 /// Tells the worker how the process ends: with exit status `value` ([`op::EXIT`]) or by signal

@@ -2,8 +2,6 @@
 //! Workers for threads: ordered, given back, told to end. Which slots they have is in
 //! [`crate::task::worker_pool`].
 
-use core::sync::atomic::Ordering;
-
 use ihk_ikc::process::op;
 use ihk_ikc::slot::Request;
 
@@ -21,7 +19,7 @@ use crate::task::worker_pool::{Place, SPARES};
 /// `EAGAIN`: too many threads, here or on Linux; `ENOMEM`; `EINTR` if the process is being killed.
 pub fn assign_worker(process: &Process) -> Result<(u32, i32), Errno> {
     let pool = &process.pool;
-    let fresh_only = pool.state_changed.load(Ordering::Acquire);
+    let fresh_only = pool.inherits_state();
     if !fresh_only {
         if let Some(ready) = pool.take_ready(&process.slots) {
             return Ok(ready);
@@ -54,7 +52,7 @@ pub fn release_worker(process: &Process, thread: &Thread) {
     if slot == 0 {
         return; // the main thread's worker is the process's first thread on Linux: it stays
     }
-    let marked = thread.data.worker_marked.load(Ordering::Acquire);
+    let marked = thread.data.shown.is_marked();
     if !process.pool.retire(slot, marked) {
         send_home(process, slot);
     }
@@ -64,14 +62,12 @@ pub fn release_worker(process: &Process, thread: &Thread) {
 /// would inherit that, so no worker that exists may serve them.
 pub fn mark_current(inherited: bool) {
     let thread = sched::current();
-    thread.data.worker_marked.store(true, Ordering::Release);
+    thread.data.shown.mark();
     let Some(process) = thread.process.as_ref().filter(|_| inherited) else {
         return;
     };
-    if !process.pool.state_changed.swap(true, Ordering::AcqRel) {
-        for slot in process.pool.clear_ordered() {
-            send_home(process, slot);
-        }
+    for slot in process.pool.begin_inheriting_state() {
+        send_home(process, slot);
     }
 }
 

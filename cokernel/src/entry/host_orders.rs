@@ -115,7 +115,7 @@ fn proxy_gone(handle: ProcessHandle) {
 
 fn wake(handle: ProcessHandle, slot: u32) {
     with(handle, |process| {
-        if let Some(thread) = process.thread_of_slot(slot) {
+        if let Some(thread) = process.lifetime.thread_of_slot(slot) {
             sched::wake(&thread);
         }
     });
@@ -228,7 +228,7 @@ fn deliver_to(process: &Process, thread: u32, info: signal::Info) {
     // A sender of more than there is room for has to know that some are lost.
     match thread
         .checked_sub(1)
-        .map(|slot| process.thread_of_slot(slot))
+        .map(|slot| process.lifetime.thread_of_slot(slot))
     {
         Some(Some(thread)) => signal::send::send_from_worker(process, &thread, info),
         // A thread that has ended takes what was meant for it along.

@@ -2,8 +2,6 @@
 //! Robust futexes: when a thread ends, the words on its robust list are marked, and those who wait for them
 //! are woken.
 
-use core::sync::atomic::Ordering;
-
 use ihk_ikc::syscalls::number;
 
 use crate::arch::uaccess;
@@ -23,7 +21,7 @@ const HAS_OWNER: u64 = 1;
 
 /// Releases what `thread`, the current one, holds. A list that makes no sense ends the walk.
 pub fn release_all(thread: &Thread) {
-    let head = thread.data.robust_list.swap(0, Ordering::Relaxed);
+    let head = thread.data.robust_list.take_head();
     if head == 0 {
         return;
     }
@@ -91,15 +89,14 @@ fn release(thread: &Thread, entry: u64, offset: u64, is_pending: bool) {
 /// Tells Linux where the list of `thread`, the current one, is, once: some of its words may lie in memory
 /// that Linux's programs see, and if the process is killed, only Linux can wake who waits there.
 pub fn tell_linux(thread: &Thread) {
-    let head = thread.data.robust_list.load(Ordering::Relaxed);
-    if head != 0 && !thread.data.robust_list_told.swap(true, Ordering::Relaxed) {
+    if let Some(head) = thread.data.robust_list.begin_telling() {
         set_in_linux(head);
     }
 }
 
 /// The worker of `thread`, the current one, may serve another one.
 pub fn untell_linux(thread: &Thread) {
-    if thread.data.robust_list_told.swap(false, Ordering::Relaxed) {
+    if thread.data.robust_list.begin_untelling() {
         set_in_linux(0);
     }
 }

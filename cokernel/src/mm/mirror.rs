@@ -73,10 +73,7 @@ pub fn fetch(process: &Process, address: u64, write: bool) -> Result<(), Errno> 
 /// Some of the words of the robust list of `thread`, the current one, may be in the page: Linux is told of the
 /// list before user mode goes on.
 fn note_robust_list(thread: &Thread) {
-    let data = &thread.data;
-    let is_there = data.robust_list.load(Ordering::Relaxed) != 0;
-    if is_there && !data.robust_list_told.load(Ordering::Relaxed) {
-        data.robust_list_to_tell.store(true, Ordering::Relaxed);
+    if thread.data.robust_list.request_telling() {
         thread.request_return_work();
     }
 }

@@ -4,15 +4,6 @@
 
 use crate::task::exec_carry::Placement;
 use crate::task::process::{self, Process};
-use crate::task::thread::Thread;
-
-/// The affinity and the memory policy of `thread`.
-pub fn placement_of(thread: &Thread) -> Placement {
-    Placement {
-        affinity: *thread.data.affinity.lock(),
-        policy: *thread.data.policy.lock(),
-    }
-}
 
 /// `process` is about to execute another program, from a thread with `placement`.
 pub fn carry_over(process: &Process, placement: Placement) {

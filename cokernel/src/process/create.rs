@@ -20,8 +20,9 @@ use crate::frames::{allocator, watermark};
 use crate::mm::{fork_copy, proxy_rights};
 use crate::task::accounting::Accounting;
 use crate::task::current;
-use crate::task::process::{self, Parts, Process};
-use crate::task::rlimit_numbers::{AS, STACK};
+use crate::task::process::{self, BarrierKinds, Beginning, Parts, Process};
+use crate::task::rlimits::{Limits, AS, STACK};
+use crate::task::signal::proxy::ProxySignals;
 use crate::task::signal::ProcessSignals;
 use crate::task::slots::Slots;
 use crate::{arch, partition};
@@ -61,19 +62,16 @@ fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
         allocator::free_small(revoke_array);
         return Err(Errno::ENOMEM);
     };
+    let blocked = SignalSet(image.blocked_signals);
     Ok(Parts {
         slots,
         revoke_array,
         signals: ProcessSignals::new(SignalSet(image.ignored_signals)),
-        blocked: SignalSet(image.blocked_signals).without(SignalSet::UNBLOCKABLE),
-        awaited: 0,
-        barriers: 0,
-        limits: image.rlimits,
+        proxy_signals: ProxySignals::new(blocked),
+        limits: Limits::new(image.rlimits),
+        barriers: BarrierKinds::new(0),
         accounting: Accounting::of_program(image.pid),
-        read_as_files: 0,
-        proxy_mask: image.blocked_signals,
-        main_proxy_mask: image.blocked_signals,
-        initial_state: None,
+        beginning: Beginning::of_program(blocked.without(SignalSet::UNBLOCKABLE)),
         release: None,
     })
 }

@@ -2,7 +2,6 @@
 //! The end of a thread, and of a process with its memory.
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
 
 use cokernel_logic::vma::{AreaMap, Range};
 
@@ -42,7 +41,7 @@ fn leave() {
 }
 
 fn clear_child_tid(thread: &Thread) {
-    let address = thread.data.clear_child_tid.swap(0, Ordering::Relaxed);
+    let address = thread.data.take_clear_child_tid();
     if address != 0 && uaccess::write(address, &0u32).is_ok() {
         queue::wake_one(address);
     }
@@ -52,7 +51,7 @@ impl Process {
     /// Ends the process, after `report_exit`. Only the first call does so: only one way of ending
     /// can be told to Linux.
     pub fn end(&self, report_exit: impl FnOnce()) {
-        if self.begin_dying() {
+        if self.lifetime.begin_dying() {
             accounting::settle(self);
             report_exit();
             self.kick();
@@ -62,7 +61,7 @@ impl Process {
     /// Ends the process as [`Self::end`] does, but calls `report_exit` only after all threads were
     /// told and `meanwhile` was done.
     pub fn end_after(&self, meanwhile: impl FnOnce(), report_exit: impl FnOnce()) {
-        if self.begin_dying() {
+        if self.lifetime.begin_dying() {
             accounting::settle(self);
             self.kick();
             meanwhile();
@@ -75,11 +74,7 @@ impl Process {
     pub fn abandon(self: &Arc<Self>) {
         self.kill();
         accounting::settle(self);
-        let threads = self.threads.lock();
-        let first = !self.abandoned.swap(true, Ordering::SeqCst);
-        let empty = threads.is_empty();
-        drop(threads);
-        if first && empty {
+        if self.lifetime.abandon() {
             self.free_memory();
         }
     }
@@ -87,19 +82,11 @@ impl Process {
     /// Takes the current thread out; it calls the scheduler's exit next. Must run on the kernel's
     /// own page tables.
     pub fn remove_current(self: &Arc<Self>, thread: &Arc<Thread>) {
-        let mut threads = self.threads.lock();
-        threads.retain(|other| !Arc::ptr_eq(other, thread));
-        self.ended_ticks
-            .fetch_add(thread.data.clock.ticks(), Ordering::Relaxed);
-        let last = threads.is_empty() && self.abandoned.load(Ordering::SeqCst);
-        drop(threads);
-        if !last && !self.is_dying() {
+        let is_over = self.lifetime.remove(thread);
+        if !self.is_dying() {
             pool::release_worker(self, thread);
         }
-        let usage = &ikc::control().usage;
-        usage.threads.fetch_sub(1, Ordering::Relaxed);
-        usage.slots.fetch_sub(1, Ordering::Relaxed);
-        if last {
+        if is_over {
             self.free_memory();
         }
     }

@@ -9,11 +9,11 @@ use ihk_ikc::syscalls::number;
 use crate::delegate;
 use crate::errno::Errno;
 use crate::task::process::Process;
-use crate::task::rlimit_numbers::{AS, DATA, MEMLOCK};
+use crate::task::rlimits::{AS, DATA, MEMLOCK};
 
 /// The soft limit of `resource`.
 pub fn soft(process: &Process, resource: usize) -> u64 {
-    process.limits.lock()[resource][0]
+    process.limits.get(resource)[0]
 }
 
 /// Whether `bytes` more with the attributes `what` stay below the limits.

@@ -2,15 +2,14 @@
 //! A further thread of the current process.
 
 use alloc::sync::Arc;
-use core::sync::atomic::AtomicU64;
 
 use crate::arch::{uaccess, UserFrame};
 use crate::delegate::pool;
 use crate::errno::Errno;
-use crate::sync::SpinLock;
 use crate::task::process::Process;
 use crate::task::signal::ThreadSignals;
-use crate::task::thread::{NewThread, Registers, Thread, ThreadData};
+use crate::task::thread::{NewThread, Registers, Thread};
+use crate::task::thread_data::ThreadData;
 use crate::task::{current, sched};
 
 /// The properties in which the new thread differs from the one that makes it.
@@ -41,10 +40,9 @@ pub fn spawn(frame: &UserFrame, args: &ThreadArgs) -> Result<i32, Errno> {
         // As on Linux, a bad address is the program's loss.
         let _ = uaccess::write(address, &tid);
     }
-    process
-        .adopt(&thread)
-        .inspect_err(|_| pool::give_back(process, slot))?;
-    let affinity = *thread.data.affinity.lock();
+    let entered = process.lifetime.enter(&thread);
+    entered.inspect_err(|_| pool::give_back(process, slot))?;
+    let affinity = thread.data.affinity();
     sched::spawn_user(thread, sched::least_loaded(affinity), &entry(frame, args));
     Ok(tid)
 }
@@ -56,14 +54,12 @@ fn make(
     args: &ThreadArgs,
 ) -> Result<Arc<Thread>, Errno> {
     let me = sched::current();
-    let data = ThreadData {
+    let data = ThreadData::new(
         tid,
-        signals: ThreadSignals::new(me.data.signals.mask()),
-        clear_child_tid: AtomicU64::new(args.clear_child_tid.unwrap_or(0)),
-        affinity: SpinLock::new(*me.data.affinity.lock()),
-        policy: SpinLock::new(*me.data.policy.lock()),
-        ..ThreadData::default()
-    };
+        ThreadSignals::new(me.data.signals.mask()),
+        args.clear_child_tid.unwrap_or(0),
+        me.data.placement(),
+    );
     let mut registers = Registers::of_current();
     registers.fs_base = args.thread_pointer.unwrap_or(registers.fs_base);
     let new = NewThread {

@@ -2,18 +2,16 @@
 //! The main thread of a process: where it begins, of a new program or of a child of fork.
 
 use alloc::sync::Arc;
-use core::sync::atomic::AtomicU64;
 
 use cokernel_logic::vma::Kind;
 
 use crate::arch::UserFrame;
 use crate::aspace::populate;
 use crate::errno::Errno;
-use crate::sync::SpinLock;
-use crate::task::exec_carry::Placement;
 use crate::task::process::{InitialState, Process};
 use crate::task::signal::ThreadSignals;
-use crate::task::thread::{NewThread, Registers, Thread, ThreadData};
+use crate::task::thread::{NewThread, Registers, Thread};
+use crate::task::thread_data::ThreadData;
 use crate::task::{current, sched};
 
 impl Process {
@@ -24,8 +22,7 @@ impl Process {
     ///
     /// `EINVAL` if it was started before or the addresses are not the program's, `ENOMEM`.
     pub fn start(self: &Arc<Self>, entry: u64, stack: u64) -> Result<(), Errno> {
-        let initial_state = self.initial_state.lock().take();
-        if let Some(initial_state) = initial_state {
+        if let Some(initial_state) = self.beginning.take_forked() {
             return self.run_main(*initial_state);
         }
         let window = self.space.window;
@@ -33,34 +30,36 @@ impl Process {
             return Err(Errno::EINVAL);
         }
         populate::fill_gaps(&self.space, Kind::Segment, &current::asker(&self.space));
-        let Placement { affinity, policy } = self.accounting.placement();
         self.run_main(InitialState {
             frame: UserFrame::new(entry, stack),
             registers: Registers::initial(0),
-            signals: ThreadSignals::new(self.blocked_at_start),
+            signals: ThreadSignals::new(self.beginning.blocked()),
             clear_child_tid: 0,
-            affinity,
-            policy,
+            placement: self.accounting.placement(),
         })
     }
 
     fn run_main(self: &Arc<Self>, initial_state: InitialState) -> Result<(), Errno> {
-        let mut threads = self.threads.lock();
-        if !threads.is_empty() || self.is_dying() {
-            return Err(Errno::EINVAL);
-        }
-        let cpu = match initial_state.affinity.first() {
-            Some(first) if !initial_state.affinity.contains(self.cpu) => first,
+        let affinity = initial_state.placement.affinity;
+        let cpu = match affinity.first() {
+            Some(first) if !affinity.contains(self.cpu) => first,
             _ => self.cpu,
         };
-        let data = ThreadData {
-            tid: self.pid,
-            signals: initial_state.signals,
-            clear_child_tid: AtomicU64::new(initial_state.clear_child_tid),
-            affinity: SpinLock::new(initial_state.affinity),
-            policy: SpinLock::new(initial_state.policy),
-            ..ThreadData::default()
-        };
+        let frame = initial_state.frame;
+        let thread = self
+            .lifetime
+            .enter_first(|| self.make_main(initial_state))?;
+        sched::spawn_user(thread, cpu, &frame);
+        Ok(())
+    }
+
+    fn make_main(self: &Arc<Self>, initial_state: InitialState) -> Result<Arc<Thread>, Errno> {
+        let data = ThreadData::new(
+            self.pid,
+            initial_state.signals,
+            initial_state.clear_child_tid,
+            initial_state.placement,
+        );
         let new = NewThread {
             process: self.clone(),
             space: self.space.hardware.clone(),
@@ -71,9 +70,6 @@ impl Process {
         let thread = Thread::new_user(new).ok_or(Errno::ENOMEM)?;
         // A signal may have come before there was anybody to take it.
         thread.request_return_work();
-        self.enter_thread(&mut threads, &thread);
-        drop(threads);
-        sched::spawn_user(thread, cpu, &initial_state.frame);
-        Ok(())
+        Ok(thread)
     }
 }

@@ -1,26 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The wait of a parent for its child of vfork.
 
-use core::sync::atomic::{AtomicBool, Ordering};
-
 use crate::task::process::{Process, Release};
 use crate::task::sched;
 
 /// The current thread will wait.
 pub fn prepare() -> Release {
-    Release {
-        done: AtomicBool::new(false),
-        parent: sched::current_arc(),
-    }
+    Release::new(sched::current_arc())
 }
 
 /// Waits for `release`, in the thread that prepared it; the end of `process`, its own, ends the wait.
 pub fn wait(release: &Release, process: &Process) {
-    sched::block(|| release.done.load(Ordering::Acquire) || process.is_dying());
+    sched::block(|| release.is_done() || process.is_dying());
 }
 
 /// The child has given up the address space.
 pub fn complete(release: &Release) {
-    release.done.store(true, Ordering::Release);
-    sched::wake(&release.parent);
+    sched::wake(release.finish());
 }

@@ -226,7 +226,7 @@ fn tell_threads(records: &mut Records, process: &Process, from: u64) {
 
 fn state_of(process: &Process, thread: &Thread) -> u64 {
     match thread.state() {
-        _ if process.is_frozen() => thread_state::STOPPED,
+        _ if process.lifetime.is_frozen() => thread_state::STOPPED,
         State::Blocked => thread_state::SLEEPING,
         _ => thread_state::RUNNING,
     }

@@ -12,7 +12,7 @@ use crate::frames::watermark;
 use crate::mm::{proxy_rights, unmap};
 use crate::process::limits;
 use crate::task::process::Process;
-use crate::task::{current, rlimit_numbers};
+use crate::task::{current, rlimits};
 
 /// Rights of the heap.
 const HEAP: Protection = Protection {
@@ -64,9 +64,7 @@ fn move_to(process: &Process, start: u64, now: u64, wanted: u64) -> Result<(), E
 
 fn grow(process: &Process, start: u64, range: Range) -> Result<(), Errno> {
     let space = &process.space;
-    if range.end - start > limits::soft(process, rlimit_numbers::DATA)
-        || !space.window.covers(&range)
-    {
+    if range.end - start > limits::soft(process, rlimits::DATA) || !space.window.covers(&range) {
         return Err(Errno::ENOMEM);
     }
     let what = Attributes {

@@ -36,7 +36,7 @@ fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResu
         let _ = delegate::call_directly(op::BEQUEATH, [waiting, 0, 0, 0, 0, 0]);
     }
     rlimit::report_limits(current::process());
-    let placement = accounting::placement_of(sched::current());
+    let placement = sched::current().data.placement();
     accounting::carry_over(current::process(), placement);
     let result =
         delegate::call_directly(op::EXEC, [directory, path, argv, environment, flags, mask]);

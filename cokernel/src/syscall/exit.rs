@@ -16,7 +16,7 @@ const STATUS: u64 = 0xff;
 pub fn exit(frame: &mut UserFrame) -> SyscallResult {
     let status = frame.args()[0] & STATUS;
     let process = current::process();
-    if process.leave() {
+    if process.lifetime.leave() {
         process.end(|| delegate::report_exit(op::EXIT, status));
     }
     end_thread()

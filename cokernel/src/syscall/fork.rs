@@ -6,7 +6,6 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
 
 use cokernel_logic::signals::SignalSet;
 use ihk_ikc::process::op;
@@ -22,7 +21,8 @@ use crate::process::pending_fork::{self, PreparedChild};
 use crate::process::vfork;
 use crate::syscall::{clone_flags, rlimit};
 use crate::task::accounting::Accounting;
-use crate::task::process::{InitialState, Parts, Process, Release};
+use crate::task::process::{BarrierKinds, Beginning, InitialState, Parts, Process, Release};
+use crate::task::rlimits::Limits;
 use crate::task::signal::{SignalStack, ThreadSignals};
 use crate::task::slots::Slots;
 use crate::task::thread::Registers;
@@ -180,16 +180,11 @@ fn prepare(
         slots,
         revoke_array,
         signals,
-        // The proxy goes on sending them here, as does its parent's.
-        awaited: cleared.0 | process.awaited.load(Ordering::Relaxed),
-        blocked: SignalSet::EMPTY,
-        read_as_files: process.read_as_files.load(Ordering::Relaxed),
-        proxy_mask: process.proxy_mask.load(Ordering::Relaxed),
-        main_proxy_mask: process.main_proxy_mask.load(Ordering::Relaxed),
-        barriers: process.barriers.load(Ordering::Relaxed),
-        limits: *process.limits.lock(),
+        proxy_signals: process.proxy_signals.inherit(cleared),
+        limits: Limits::new(process.limits.all()),
+        barriers: BarrierKinds::new(process.barriers.registered()),
         accounting: Accounting::of_child(process.pid),
-        initial_state: Some(Box::new(initial_state(frame, args))),
+        beginning: Beginning::of_child(Box::new(initial_state(frame, args))),
         release,
     };
     Ok(PreparedChild {
@@ -228,7 +223,6 @@ fn initial_state(frame: &UserFrame, args: &CloneArgs) -> InitialState {
         } else {
             0
         },
-        affinity: *me.data.affinity.lock(),
-        policy: *me.data.policy.lock(),
+        placement: me.data.placement(),
     }
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The caller's process and thread ids, which are those of its proxy and its worker on Linux.
 
-use core::sync::atomic::Ordering;
-
 use crate::arch::UserFrame;
 use crate::errno::SyscallResult;
 use crate::task::{current, sched};
@@ -20,10 +18,7 @@ pub fn gettid(_: &mut UserFrame) -> SyscallResult {
 /// set_tid_address(2).
 pub fn set_tid_address(frame: &mut UserFrame) -> SyscallResult {
     let thread = sched::current();
-    thread
-        .data
-        .clear_child_tid
-        .store(frame.args()[0], Ordering::Relaxed);
+    thread.data.set_clear_child_tid(frame.args()[0]);
     Ok(as_value(thread.data.tid))
 }
 

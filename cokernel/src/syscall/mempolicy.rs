@@ -38,7 +38,7 @@ const MOST_BITS: u64 = PAGE_BYTES * 8;
 pub fn set_mempolicy(frame: &mut UserFrame) -> SyscallResult {
     let [mode, mask, bits, ..] = frame.args();
     let policy = policy_of(uint(mode), read_nodes(mask, bits)?)?;
-    *sched::current().data.policy.lock() = policy;
+    sched::current().data.set_policy(policy);
     Ok(0)
 }
 
@@ -60,7 +60,7 @@ pub fn get_mempolicy(frame: &mut UserFrame) -> SyscallResult {
     } else if about_address {
         about(current::process(), address, flags & TELL_NODE != 0)?
     } else {
-        let policy = *sched::current().data.policy.lock();
+        let policy = sched::current().data.policy();
         (said(&policy, flags & TELL_NODE != 0)?, policy.nodes)
     };
     if mode != 0 {

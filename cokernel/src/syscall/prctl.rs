@@ -2,8 +2,6 @@
 //! prctl and personality: what concerns the proxy as a Linux process goes there, what would act on
 //! its memory or filter its calls does not.
 
-use core::sync::atomic::Ordering;
-
 use crate::arch::UserFrame;
 use crate::delegate::{self, pool};
 use crate::errno::{Errno, SyscallResult};
@@ -71,11 +69,7 @@ pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
         // To fault on reading it cannot be asked for.
         PR_SET_TSC if argument == u64::from(TSC_ENABLED) => Ok(0),
         PR_GET_TID_ADDRESS => {
-            let address = sched::current()
-                .data
-                .clear_child_tid
-                .load(Ordering::Relaxed);
-            write_words(argument, &[address])?;
+            write_words(argument, &[sched::current().data.clear_child_tid()])?;
             Ok(0)
         }
         _ => Err(Errno::EINVAL),

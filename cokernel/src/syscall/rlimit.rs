@@ -2,7 +2,6 @@
 //! Resource limits: those on memory are kept here, that on CPU time here too, the others are Linux's.
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
 
 use ihk_ikc::process::op;
 use ihk_ikc::syscalls::number;
@@ -13,7 +12,7 @@ use crate::errno::{Errno, SyscallResult};
 use crate::process::{cpu_limits, limits};
 use crate::task::current;
 use crate::task::process::{self, Process};
-use crate::task::rlimit_numbers::{AS, CPU, DATA, MEMLOCK, STACK};
+use crate::task::rlimits::{AS, CPU, DATA, MEMLOCK, STACK};
 use crate::user_memory::{int, read_words, write_words};
 
 /// getrlimit(2).
@@ -57,12 +56,10 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
         0 => None,
         address => Some(read_words::<2>(address)?),
     };
-    let before = process.limits.lock()[number];
+    let before = process.limits.get(number);
     if let Some(wanted) = wanted {
         set(&process, number, before, wanted)?;
-        process
-            .untold_limits
-            .fetch_or(1 << number, Ordering::Relaxed);
+        process.limits.note_untold(number);
         if is_own {
             report_limits(&process);
         }
@@ -78,13 +75,13 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
 fn limit_cpu(pid: u64, new: u64, old: u64) -> SyscallResult {
     let wanted = read_words::<2>(new)?;
     // Linux reads the words again: another thread may have changed them.
-    let raises = |process: &Process| wanted[1] > process.limits.lock()[CPU][1];
+    let raises = |process: &Process| wanted[1] > process.limits.get(CPU)[1];
     if whose(int(pid)).is_some_and(|process| raises(&process)) && !limits::is_root() {
         return Err(Errno::EPERM);
     }
     delegate::forward(number::prlimit64, [pid, CPU as u64, new, old, 0, 0])?;
     if let Some(process) = whose(int(pid)) {
-        process.limits.lock()[CPU] = wanted;
+        process.limits.set(CPU, wanted);
         cpu_limits::limit(&process, wanted);
     }
     Ok(0)
@@ -103,13 +100,10 @@ fn whose(pid: i32) -> Option<Arc<Process>> {
 /// Tells the proxy of `process`, the current one, the limits that it does not know: a program that
 /// it executes starts with them.
 pub fn report_limits(process: &Process) {
-    let untold = process.untold_limits.swap(0, Ordering::Relaxed);
-    for number in [DATA, STACK, MEMLOCK, AS] {
-        if untold & 1 << number != 0 {
-            let [soft, hard] = process.limits.lock()[number];
-            // The proxy can store a few words.
-            let _ = delegate::call_directly(op::LIMIT, [number as u64, soft, hard, 0, 0, 0]);
-        }
+    for number in process.limits.take_untold() {
+        let [soft, hard] = process.limits.get(number);
+        // The proxy can store a few words.
+        let _ = delegate::call_directly(op::LIMIT, [number as u64, soft, hard, 0, 0, 0]);
     }
 }
 
@@ -125,7 +119,7 @@ fn set(
     if wanted[1] > hard && !limits::is_root() {
         return Err(Errno::EPERM);
     }
-    process.limits.lock()[number] = wanted;
+    process.limits.set(number, wanted);
     process.space.with(|inner| match number {
         STACK => inner.stack_limit = wanted[0],
         AS => inner.space_limit = wanted[0],

@@ -2,8 +2,6 @@
 //! The list of robust futexes. Linux hears of it only if the program shares memory with Linux's
 //! programs: it walks the list when the worker is killed.
 
-use core::sync::atomic::Ordering;
-
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
 use crate::futex::robust;
@@ -21,8 +19,7 @@ pub fn set_robust_list(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let thread = sched::current();
-    thread.data.robust_list.store(head, Ordering::Relaxed);
-    let was_told = thread.data.robust_list_told.swap(false, Ordering::Relaxed);
+    let was_told = thread.data.robust_list.set_head(head);
     let space = &current::process().space;
     let shares = || space.with(|inner| inner.areas.iter().any(|area| mirror::is_mirrored(&area)));
     if was_told || shares() {
@@ -44,6 +41,6 @@ pub fn get_robust_list(frame: &mut UserFrame) -> SyscallResult {
         .find(|thread| thread.data.tid == tid)
         .ok_or(Errno::ESRCH)?;
     write_words(bytes, &[HEAD_BYTES])?;
-    write_words(head, &[thread.data.robust_list.load(Ordering::Relaxed)])?;
+    write_words(head, &[thread.data.robust_list.head()])?;
     Ok(0)
 }

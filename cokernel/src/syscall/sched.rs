@@ -2,7 +2,6 @@
 //! Affinity and scheduling of threads. CPU numbers are the co-kernel's own.
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
 
 use cokernel_logic::affinity::Affinity;
 use cokernel_logic::vma::Range;
@@ -43,7 +42,7 @@ pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
     let Some(thread) = thread_of(int(tid)) else {
         return delegate::forward(frame.number(), frame.args());
     };
-    let affinity = *thread.data.affinity.lock();
+    let affinity = thread.data.affinity();
     write_bytes(
         mask,
         &affinity.within(arch::cpu_count()).bytes()[..mask_bytes as usize],
@@ -65,7 +64,7 @@ pub fn sched_setaffinity(frame: &mut UserFrame) -> SyscallResult {
     read_bytes(mask, &mut wanted[..bytes])?;
     let wanted = Affinity::from_bytes(wanted).within(arch::cpu_count());
     wanted.first().ok_or(Errno::EINVAL)?;
-    *target.data.affinity.lock() = wanted;
+    target.data.set_affinity(wanted);
     // It moves on its way back to user mode, if it must.
     target.request_return_work();
     sched::kick(&target);
@@ -116,12 +115,12 @@ pub fn membarrier(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let process = current::process();
-    let registered = process.barriers.load(Ordering::Relaxed);
+    let registered = process.barriers.registered();
     match u64::from(uint(command)) {
         barrier::QUERY => Ok(barrier::ALL),
         barrier::REGISTRATIONS => Ok(registered),
         command @ (barrier::REGISTER_PRIVATE | barrier::REGISTER_SYNC_CORE) => {
-            process.barriers.fetch_or(command, Ordering::Relaxed);
+            process.barriers.register(command);
             Ok(0)
         }
         command @ (barrier::PRIVATE | barrier::SYNC_CORE) if registered & command << 1 == 0 => {

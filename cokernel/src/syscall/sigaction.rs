@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! rt_sigaction. The proxy is told, so that signals from outside find what the program wants.
 
-use core::sync::atomic::Ordering;
-
 use cokernel_logic::signals::number::{SIGKILL, SIGSTOP};
 use cokernel_logic::signals::{is_valid, SignalSet, SIGNALS};
 use ihk_ikc::process::{disposition, op};
@@ -67,8 +65,7 @@ fn tell_proxy(signal: u32, before: &Action, after: &Action) {
     let new_meaning = meaning(before) != meaning(after);
     let changed = new_meaning || child_flags(before) != child_flags(after);
     if new_meaning {
-        let awaited = &current::process().awaited;
-        awaited.fetch_and(!(1 << (signal - 1)), Ordering::Relaxed);
+        current::process().proxy_signals.remove_awaited(signal);
     }
     if changed && !SignalSet::SYNCHRONOUS.contains(signal) {
         // The program's own view is complete without it.
@@ -92,8 +89,8 @@ fn tell_proxy(signal: u32, before: &Action, after: &Action) {
 /// The program waits for the signals of `set` without a handler: Linux must not take their default
 /// action, but send them here, where masks and waiters are known.
 pub fn await_from_proxy(process: &Process, set: SignalSet) {
-    let known = process.awaited.fetch_or(set.0, Ordering::Relaxed);
-    let new = SignalSet(set.0 & !known).without(SignalSet::SYNCHRONOUS);
+    let new = process.proxy_signals.add_awaited(set);
+    let new = new.without(SignalSet::SYNCHRONOUS);
     for signal in (1..=SIGNALS).filter(|signal| new.contains(*signal)) {
         if meaning(&process.signals.action(signal)) != disposition::FORWARD {
             // As for `tell_proxy`.

@@ -91,7 +91,7 @@ fn wait_for_signal() -> SyscallResult {
     let process = current::process();
     sched::block(|| {
         process.is_dying()
-            || process.is_frozen()
+            || process.lifetime.is_frozen()
             || thread.data.signals.has_deliverable(&process.signals)
     });
     thread.request_return_work();

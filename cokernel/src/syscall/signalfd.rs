@@ -2,8 +2,6 @@
 //! signalfd: Linux makes and serves the descriptor. What it is to show must wait in Linux, even if the
 //! program also has a handler for it.
 
-use core::sync::atomic::Ordering;
-
 use cokernel_logic::signals::SignalSet;
 
 use crate::arch::UserFrame;
@@ -24,7 +22,7 @@ pub fn signalfd(frame: &mut UserFrame) -> SyscallResult {
     let set = SignalSet(set).without(SignalSet::UNBLOCKABLE);
     let fd = delegate::forward(frame.number(), frame.args())?;
     let process = current::process();
-    process.read_as_files.fetch_or(set.0, Ordering::Relaxed);
+    process.proxy_signals.add_read_as_files(set);
     proxy_mask::sync_for_wait(process);
     Ok(fd)
 }

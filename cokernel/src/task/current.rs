@@ -28,7 +28,7 @@ pub fn try_process() -> Option<&'static Arc<Process>> {
 pub fn policy_in(space: &AddressSpace) -> Policy {
     let is_ours = |process: &&Arc<Process>| Arc::ptr_eq(&process.space.hardware, &space.hardware);
     match try_process().filter(is_ours) {
-        Some(_) => *sched::current().data.policy.lock(),
+        Some(_) => sched::current().data.policy(),
         None => Policy::default(),
     }
 }

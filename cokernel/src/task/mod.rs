@@ -9,9 +9,11 @@ pub mod current;
 pub mod exec_carry;
 mod pause;
 pub mod process;
-pub mod rlimit_numbers;
+pub mod rlimits;
+pub mod robust_list;
 #[expect(unsafe_code, reason = "the stack switch")]
 pub mod sched;
+pub mod shown;
 pub mod signal;
 #[expect(
     unsafe_code,
@@ -25,5 +27,6 @@ pub mod stop;
     reason = "a thread's saved context belongs to the CPU that runs it"
 )]
 pub mod thread;
+pub mod thread_data;
 pub mod timer;
 pub mod worker_pool;

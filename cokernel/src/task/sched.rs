@@ -6,7 +6,7 @@
 //! saved there, stays in that CPU's queue when it is woken; any other goes where nobody runs, if
 //! its affinity allows it, and a CPU without work takes it from another's queue. So nobody runs a
 //! context that is still being saved.
-//! Lock order: anything → a CPU's queue → a thread's affinity, the heap.
+//! Lock order: anything → a CPU's queue → a thread's placement, the heap.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -196,7 +196,7 @@ fn place(thread: &Thread) -> u32 {
     if arch::cpu_count() == 1 {
         return home;
     }
-    let allowed = Allowed(*thread.data.affinity.lock());
+    let allowed = Allowed(thread.data.affinity());
     placement::place(&allowed, home, arch::cpu_index)
 }
 
@@ -207,7 +207,7 @@ pub fn least_loaded(affinity: Affinity) -> u32 {
 
 /// Moves the running thread if it may not stay where it is.
 pub fn obey_affinity() {
-    let affinity = *current().data.affinity.lock();
+    let affinity = current().data.affinity();
     if !affinity.contains(arch::cpu_index()) {
         migrate_current(least_loaded(affinity));
     }
@@ -443,8 +443,7 @@ fn steal() -> bool {
     let me = arch::cpu_index();
     let others = (0..arch::cpu_count()).filter(|cpu| *cpu != me);
     let queues = others.map(|cpu| &locals()[cpu].queue);
-    let mine =
-        |thread: &Arc<Thread>| !thread.run.is_on_cpu() && thread.data.affinity.lock().contains(me);
+    let mine = |thread: &Arc<Thread>| !thread.run.is_on_cpu() && thread.data.may_run_on(me);
     let stolen = steal_from(queues, mine);
     let is_stolen = stolen.is_some();
     if let Some(thread) = stolen {

@@ -7,13 +7,13 @@ use crate::task::sched;
 impl Process {
     /// All its threads end at their next way back to user mode. Any context.
     pub fn kill(&self) {
-        self.begin_dying();
+        self.lifetime.begin_dying();
         self.kick();
     }
 
     /// Takes its threads off their CPUs, or lets them on again.
     pub fn set_frozen(&self, frozen: bool) {
-        self.note_frozen(frozen);
+        self.lifetime.set_frozen(frozen);
         self.kick();
     }
 

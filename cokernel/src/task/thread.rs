@@ -3,10 +3,7 @@
 //! [`ThreadData`].
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
-use cokernel_logic::affinity::Affinity;
-use cokernel_logic::policy::Policy;
 use cokernel_logic::run_state::RunState;
 pub use cokernel_logic::run_state::State;
 
@@ -14,11 +11,9 @@ use crate::arch::context::{self, Context};
 use crate::arch::fpu::FpuState;
 use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
-use crate::sync::SpinLock;
-use crate::task::clock::CpuClock;
 use crate::task::process::Process;
-use crate::task::signal::ThreadSignals;
 use crate::task::stack::KernelStack;
+use crate::task::thread_data::ThreadData;
 
 /// The registers of a thread that does not run. Touched by the CPU that runs it, or switches to or from
 /// it, only.
@@ -188,60 +183,5 @@ impl Thread {
     pub unsafe fn saved(&self) -> &mut Saved {
         // SAFETY: by this function's contract.
         unsafe { self.saved.get_mut() }
-    }
-}
-
-/// Not yet published: a mask that no thread has, because some signals cannot be blocked.
-pub const NO_MASK: u64 = u64::MAX;
-/// Not yet published: neither a CPU of Linux nor the value that stands for none.
-const NO_SERVER: u32 = u32::MAX;
-
-/// The data of a thread beyond its registers.
-pub struct ThreadData {
-    /// Its thread id, that of its worker on Linux.
-    pub tid: i32,
-    /// Mask, pending signals, signal stack.
-    pub signals: ThreadSignals,
-    /// The mask that its slot shows; none can be [`NO_MASK`].
-    pub published_mask: AtomicU64,
-    /// The CPU of Linux that its slot shows; [`NO_SERVER`] until then.
-    pub published_server: AtomicU32,
-    /// A page whose data do not travel through the bounce page; a hint.
-    pub usual_page: AtomicU64,
-    /// Zeroed and woken as a futex when the thread ends; 0 = none.
-    pub clear_child_tid: AtomicU64,
-    /// Head of the robust futex list; 0 = none.
-    pub robust_list: AtomicU64,
-    /// Linux has been told of the list, for when the worker is killed.
-    pub robust_list_told: AtomicBool,
-    /// Linux is to be told before user mode goes on.
-    pub robust_list_to_tell: AtomicBool,
-    /// The CPUs it may run on. Nothing is locked under it.
-    pub affinity: SpinLock<Affinity>,
-    /// Its memory policy. Nothing is locked under it.
-    pub policy: SpinLock<Policy>,
-    /// Its worker is not what new threads would inherit.
-    pub worker_marked: AtomicBool,
-    /// Its CPU time.
-    pub clock: CpuClock,
-}
-
-impl Default for ThreadData {
-    fn default() -> Self {
-        Self {
-            tid: 0,
-            signals: ThreadSignals::default(),
-            published_mask: AtomicU64::new(NO_MASK),
-            published_server: AtomicU32::new(NO_SERVER),
-            usual_page: AtomicU64::new(0),
-            clear_child_tid: AtomicU64::new(0),
-            robust_list: AtomicU64::new(0),
-            robust_list_told: AtomicBool::new(false),
-            robust_list_to_tell: AtomicBool::new(false),
-            affinity: SpinLock::new(Affinity::ALL),
-            policy: SpinLock::new(Policy::default()),
-            worker_marked: AtomicBool::new(false),
-            clock: CpuClock::default(),
-        }
     }
 }

@@ -20,8 +20,8 @@ use crate::task::slots::Slots;
 /// The states of a process's slots. Lock order: this, then frames.
 pub struct Pool {
     places: SpinLock<Places<SLOTS_PER_PAGE, MAX_SLOTS>>,
-    /// Threads inherit what a worker that waits does not have.
-    pub state_changed: AtomicBool,
+    /// Threads inherit what a worker that waits does not have. Set once, by a thread of the process.
+    inherits_state: AtomicBool,
 }
 
 impl Pool {
@@ -29,7 +29,7 @@ impl Pool {
     pub fn new() -> Self {
         Self {
             places: SpinLock::new(Places::new()),
-            state_changed: AtomicBool::new(false),
+            inherits_state: AtomicBool::new(false),
         }
     }
 
@@ -64,12 +64,21 @@ impl Pool {
     pub fn retire(&self, slot: u32, marked: bool) -> bool {
         let mut places = self.places.lock();
         // Under the lock: who sets the word clears what waits afterwards.
-        let may_stay = !marked && !self.state_changed.load(Ordering::Acquire);
+        let may_stay = !marked && !self.inherits_state();
         places.retire(slot, may_stay)
     }
 
-    /// Marks all slots that wait for a thread as leaving; which they were.
-    pub fn clear_ordered(&self) -> Vec<u32> {
+    /// Whether threads inherit what a worker that waits does not have.
+    pub fn inherits_state(&self) -> bool {
+        self.inherits_state.load(Ordering::Acquire)
+    }
+
+    /// Threads inherit from now on what a worker that waits does not have. Marks all slots that wait for a
+    /// thread as leaving, if that is news, and returns which they were.
+    pub fn begin_inheriting_state(&self) -> Vec<u32> {
+        if self.inherits_state.swap(true, Ordering::AcqRel) {
+            return Vec::new();
+        }
         self.places.lock().clear_ordered()
     }
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Delivery of signals to a thread before it goes back to user mode.
 
-use core::sync::atomic::Ordering;
-
 use cokernel_logic::signals::number::{SIGSEGV, SIGSTOP};
 use cokernel_logic::signals::{default_action, leaves_core, DefaultAction, SignalSet};
 use ihk_ikc::process::op;
@@ -61,8 +59,8 @@ pub fn before_return(frame: &mut UserFrame) {
             core_registers::record(process, frame);
             exit::end_thread();
         }
-        if process.is_frozen() {
-            sched::block(|| !process.is_frozen() || process.is_dying());
+        if process.lifetime.is_frozen() {
+            sched::block(|| !process.lifetime.is_frozen() || process.is_dying());
             continue;
         }
         match thread.data.signals.take(&process.signals) {
@@ -75,11 +73,7 @@ pub fn before_return(frame: &mut UserFrame) {
     {
         return before_return(frame);
     }
-    if thread
-        .data
-        .robust_list_to_tell
-        .swap(false, Ordering::Relaxed)
-    {
+    if thread.data.robust_list.take_request() {
         robust::tell_linux(thread);
     }
     proxy_mask::sync(process);
@@ -101,7 +95,7 @@ fn default(process: &Process, frame: &UserFrame, info: &Info) {
             // Linux stops the proxy, mcctrl sees it and freezes us. Whoever waits for the process
             // learns which signal it was, and an orphaned process group is not stopped by most of
             // them. One that the proxy would send on here would come for ever.
-            let awaited = SignalSet(process.awaited.load(Ordering::Relaxed));
+            let awaited = process.proxy_signals.awaited();
             let signal = if awaited.contains(info.signal) {
                 SIGSTOP
             } else {
@@ -125,8 +119,8 @@ fn handle(thread: &Thread, process: &Process, frame: &mut UserFrame, info: &Info
     }
     if action.flags & flag::RESETHAND != 0 {
         // The proxy is not told, and goes on sending it here.
-        let bit = SignalSet::of(info.signal).0;
-        process.awaited.fetch_or(bit, Ordering::Relaxed);
+        let signal = SignalSet::of(info.signal);
+        process.proxy_signals.add_awaited(signal);
         send::set_action(
             process,
             info.signal,

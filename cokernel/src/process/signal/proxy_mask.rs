@@ -9,8 +9,6 @@
 //! block everything for a moment around forks and new threads; that is told only if somebody waits
 //! for signals that way.
 
-use core::sync::atomic::Ordering;
-
 use cokernel_logic::signals::number::{SIGPIPE, SIGXFSZ};
 use cokernel_logic::signals::SignalSet;
 use ihk_ikc::process::op;
@@ -35,10 +33,7 @@ pub fn sync_for_wait(process: &Process) {
 
 /// The proxy has unblocked `signal`, because it has a handler now.
 pub fn note_unblocked(process: &Process, signal: u32) {
-    let mut bit = SignalSet::EMPTY;
-    bit.add(signal);
-    process.proxy_mask.fetch_and(!bit.0, Ordering::Relaxed);
-    process.main_proxy_mask.fetch_and(!bit.0, Ordering::Relaxed);
+    process.proxy_signals.remove_kept(signal);
 }
 
 /// The current thread has unblocked `signals`. If its own calls may have brought one of them about,
@@ -54,10 +49,7 @@ pub fn after_unblocking(process: &Process, signals: SignalSet) {
 
 /// Tells Linux the masks once more that it knows already.
 fn notify_linux_again(process: &Process) {
-    let told = [&process.proxy_mask, &process.main_proxy_mask];
-    let [all, main] = told.map(|mask| mask.load(Ordering::Relaxed));
-    // A proxy that cannot be told is on its way out.
-    let _ = delegate::call_directly(op::MASK, [all, main, 0, 0, 0, 0]);
+    tell(process.proxy_signals.kept());
 }
 
 /// Whether `mask` blocks all that can be blocked: for a moment, as a rule.
@@ -68,7 +60,7 @@ fn is_everything(mask: SignalSet) -> bool {
 /// Whether `signal` must wait in Linux even if the program sends it to itself: it is to be read from
 /// a signalfd.
 pub fn is_read_as_file(process: &Process, signal: u32) -> bool {
-    let files = SignalSet(process.read_as_files.load(Ordering::Relaxed));
+    let files = process.proxy_signals.read_as_files();
     files.contains(signal) && blocked_by_all(process).contains(signal)
 }
 
@@ -83,27 +75,28 @@ fn blocked_by_all(process: &Process) -> SignalSet {
 }
 
 fn notify_linux(process: &Process, blocked: SignalSet) {
-    // The signals that the program waits for come here, too, see `syscall::sigaction::await_from_proxy`.
-    let awaited = SignalSet(process.awaited.load(Ordering::Relaxed));
-    let files = SignalSet(process.read_as_files.load(Ordering::Relaxed));
+    // What the program waits for comes here, too, see `syscall::sigaction::await_from_proxy`.
+    let awaited = process.proxy_signals.awaited();
+    let files = process.proxy_signals.read_as_files();
     let linuxs = process.signals.defaults().union(files);
-    let linuxs = linuxs.without(SignalSet::UNBLOCKABLE).without(awaited).0;
-    let before = process.proxy_mask.load(Ordering::Relaxed);
-    let main_before = process.main_proxy_mask.load(Ordering::Relaxed);
+    let linuxs = linuxs.without(SignalSet::UNBLOCKABLE).without(awaited);
+    let before = process.proxy_signals.kept();
     let me = sched::current();
-    let wanted = blocked.0 & linuxs;
+    let wanted = SignalSet(blocked.0 & linuxs.0);
     let main_wanted = if me.slot == 0 {
-        me.data.signals.mask().0 & linuxs
+        SignalSet(me.data.signals.mask().0 & linuxs.0)
     } else {
-        main_before
+        before[1]
     };
-    let differs = ((wanted ^ before) | (main_wanted ^ main_before)) & linuxs != 0;
+    let differs = ((wanted.0 ^ before[0].0) | (main_wanted.0 ^ before[1].0)) & linuxs.0 != 0;
     if differs && !process.is_dying() {
-        // A proxy that cannot be told is on its way out.
-        let _ = delegate::call_directly(op::MASK, [wanted, main_wanted, 0, 0, 0, 0]);
-        process.proxy_mask.store(wanted, Ordering::Relaxed);
-        process
-            .main_proxy_mask
-            .store(main_wanted, Ordering::Relaxed);
+        let wanted = [wanted, main_wanted];
+        tell(wanted);
+        process.proxy_signals.set_kept(wanted);
     }
+}
+
+fn tell([all, main]: [SignalSet; 2]) {
+    // A proxy that cannot be told is on its way out.
+    let _ = delegate::call_directly(op::MASK, [all.0, main.0, 0, 0, 0, 0]);
 }

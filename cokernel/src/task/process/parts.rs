@@ -3,16 +3,17 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use cokernel_logic::affinity::Affinity;
-use cokernel_logic::policy::Policy;
 use cokernel_logic::signals::SignalSet;
-use ihk_ikc::process::RLIMITS;
 use x86_64::PhysAddr;
 
 use crate::arch::UserFrame;
+use crate::sync::SpinLock;
 use crate::task::accounting::Accounting;
+use crate::task::exec_carry::Placement;
+use crate::task::rlimits::Limits;
+use crate::task::signal::proxy::ProxySignals;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
 use crate::task::slots::Slots;
 use crate::task::thread::{Registers, Thread};
@@ -25,26 +26,53 @@ pub struct Parts {
     pub revoke_array: PhysAddr,
     /// Inherited dispositions.
     pub signals: ProcessSignals,
-    /// Becomes [`super::Process::awaited`].
-    pub awaited: u64,
-    /// Signals the main thread blocks at first.
-    pub blocked: SignalSet,
-    /// Becomes [`super::Process::read_as_files`].
-    pub read_as_files: u64,
-    /// Becomes [`super::Process::proxy_mask`].
-    pub proxy_mask: u64,
-    /// Becomes [`super::Process::main_proxy_mask`].
-    pub main_proxy_mask: u64,
+    /// Inherited from the parent, or what mcexec was started with.
+    pub proxy_signals: ProxySignals,
+    /// Becomes [`super::Process::limits`].
+    pub limits: Limits,
     /// Becomes [`super::Process::barriers`].
-    pub barriers: u64,
-    /// Limits.
-    pub limits: [[u64; 2]; RLIMITS],
+    pub barriers: BarrierKinds,
     /// Becomes [`super::Process::accounting`].
     pub accounting: Accounting,
-    /// The state in which the main thread of a child of fork begins.
-    pub initial_state: Option<Box<InitialState>>,
+    /// Becomes [`super::Process::beginning`].
+    pub beginning: Beginning,
     /// The parent that waits for a child of vfork to give up the address space.
     pub release: Option<Arc<Release>>,
+}
+
+/// How the main thread begins.
+pub struct Beginning {
+    blocked: SignalSet,
+    forked: SpinLock<Option<Box<InitialState>>>,
+}
+
+impl Beginning {
+    /// The beginning of a program whose main thread blocks `blocked` at first.
+    pub fn of_program(blocked: SignalSet) -> Self {
+        Self {
+            blocked,
+            forked: SpinLock::new(None),
+        }
+    }
+
+    /// The beginning of a child of fork.
+    pub fn of_child(state: Box<InitialState>) -> Self {
+        Self {
+            blocked: SignalSet::EMPTY,
+            forked: SpinLock::new(Some(state)),
+        }
+    }
+
+    /// Returns the signals that the main thread of a program blocks at first.
+    pub const fn blocked(&self) -> SignalSet {
+        self.blocked
+    }
+
+    /// Takes the state in which the main thread of a child of fork begins. It is there once, and never of
+    /// a program.
+    pub fn take_forked(&self) -> Option<Box<InitialState>> {
+        self.forked.lock().take()
+    }
 }
 
 /// The state in which the main thread of a forked child begins.
@@ -55,18 +83,57 @@ pub struct InitialState {
     pub registers: Registers,
     /// Mask and signal stack.
     pub signals: ThreadSignals,
-    /// Becomes [`crate::task::thread::ThreadData::clear_child_tid`].
+    /// Zeroed and woken as a futex when it ends; 0 = none.
     pub clear_child_tid: u64,
-    /// The CPUs it may run on.
-    pub affinity: Affinity,
-    /// Its memory policy.
-    pub policy: Policy,
+    /// Where it runs and where its pages come from.
+    pub placement: Placement,
 }
 
 /// A parent waits until its child of vfork has given up their address space.
 pub struct Release {
-    /// It has.
-    pub done: AtomicBool,
-    /// The thread that waits.
-    pub parent: Arc<Thread>,
+    /// It has. Writer: whoever frees the child's memory.
+    done: AtomicBool,
+    parent: Arc<Thread>,
+}
+
+impl Release {
+    /// The wait of `parent`.
+    pub const fn new(parent: Arc<Thread>) -> Self {
+        Self {
+            done: AtomicBool::new(false),
+            parent,
+        }
+    }
+
+    /// Returns whether the child has given up the address space.
+    pub fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// Notes that the child has given up the address space. Returns who is to be woken.
+    pub fn finish(&self) -> &Arc<Thread> {
+        self.done.store(true, Ordering::Release);
+        &self.parent
+    }
+}
+
+/// The kinds of membarrier(2) that a process has registered for, by their bits. Writers: its threads; no
+/// kind is ever taken back.
+pub struct BarrierKinds(AtomicU64);
+
+impl BarrierKinds {
+    /// The given kinds.
+    pub const fn new(kinds: u64) -> Self {
+        Self(AtomicU64::new(kinds))
+    }
+
+    /// Adds `kind`.
+    pub fn register(&self, kind: u64) {
+        self.0.fetch_or(kind, Ordering::Relaxed);
+    }
+
+    /// Returns all kinds.
+    pub fn registered(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }

@@ -5,6 +5,7 @@
 //! Lock order: a process's signals, then a thread's. Both are short; user memory is never touched
 //! under them.
 
+pub mod proxy;
 pub mod send;
 
 use core::sync::atomic::{AtomicU64, Ordering};

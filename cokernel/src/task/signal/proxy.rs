@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the proxy of a process does with signals from Linux, as far as it has been told. Who tells it is
+//! [`crate::process::signal::proxy_mask`] and `syscall::sigaction`.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use cokernel_logic::signals::SignalSet;
+
+/// What the proxy of a process does with signals. Writers of all words: the threads of the process. They
+/// do not wait for each other: at worst the proxy is told once too often.
+pub struct ProxySignals {
+    /// Signals the program once waited for without a handler: the proxy sends them here.
+    awaited: AtomicU64,
+    /// Signals that one of its signalfds reads: Linux keeps them while all threads block them. Only
+    /// grows.
+    read_as_files: AtomicU64,
+    /// What Linux keeps pending for the process.
+    kept: AtomicU64,
+    /// What Linux keeps pending for the main thread.
+    kept_for_main: AtomicU64,
+}
+
+impl ProxySignals {
+    /// The state of a proxy that blocks `blocked` and has been told nothing.
+    pub const fn new(blocked: SignalSet) -> Self {
+        Self {
+            awaited: AtomicU64::new(0),
+            read_as_files: AtomicU64::new(0),
+            kept: AtomicU64::new(blocked.0),
+            kept_for_main: AtomicU64::new(blocked.0),
+        }
+    }
+
+    /// The state of a child's proxy, which goes on as its parent's does; signals in `cleared` come
+    /// here, too, as they did while the parent had handlers for them.
+    pub fn inherit(&self, cleared: SignalSet) -> Self {
+        let [kept, kept_for_main] = self.kept();
+        Self {
+            awaited: AtomicU64::new(self.awaited().union(cleared).0),
+            read_as_files: AtomicU64::new(self.read_as_files().0),
+            kept: AtomicU64::new(kept.0),
+            kept_for_main: AtomicU64::new(kept_for_main.0),
+        }
+    }
+
+    /// Returns the signals that the proxy sends here although the program has no handler for them.
+    pub fn awaited(&self) -> SignalSet {
+        SignalSet(self.awaited.load(Ordering::Relaxed))
+    }
+
+    /// Notes that the proxy is to send the signals of `set` here. Returns those that are new.
+    pub fn add_awaited(&self, set: SignalSet) -> SignalSet {
+        let known = self.awaited.fetch_or(set.0, Ordering::Relaxed);
+        set.without(SignalSet(known))
+    }
+
+    /// Notes that `signal` has another action from now on, of which the proxy is told.
+    pub fn remove_awaited(&self, signal: u32) {
+        let bit = SignalSet::of(signal).0;
+        self.awaited.fetch_and(!bit, Ordering::Relaxed);
+    }
+
+    /// Returns the signals that signalfds read.
+    pub fn read_as_files(&self) -> SignalSet {
+        SignalSet(self.read_as_files.load(Ordering::Relaxed))
+    }
+
+    /// Notes that a signalfd reads the signals of `set`.
+    pub fn add_read_as_files(&self, set: SignalSet) {
+        self.read_as_files.fetch_or(set.0, Ordering::Relaxed);
+    }
+
+    /// Returns what Linux keeps pending for the process, and for the main thread.
+    pub fn kept(&self) -> [SignalSet; 2] {
+        [&self.kept, &self.kept_for_main].map(|word| SignalSet(word.load(Ordering::Relaxed)))
+    }
+
+    /// Notes that the proxy has been told what to keep pending for the process, and for the main thread.
+    pub fn set_kept(&self, [all, main]: [SignalSet; 2]) {
+        self.kept.store(all.0, Ordering::Relaxed);
+        self.kept_for_main.store(main.0, Ordering::Relaxed);
+    }
+
+    /// Notes that the proxy keeps `signal` no longer.
+    pub fn remove_kept(&self, signal: u32) {
+        let bit = SignalSet::of(signal).0;
+        self.kept.fetch_and(!bit, Ordering::Relaxed);
+        self.kept_for_main.fetch_and(!bit, Ordering::Relaxed);
+    }
+}
