@@ -48,4 +48,5 @@ mod user_memory;
 
 extern crate alloc;
 
-use cokernel_logic::{addr, errno};
+use cokernel_logic::addr;
+use ihk_ikc::errno;

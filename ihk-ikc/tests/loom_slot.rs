@@ -3,6 +3,7 @@
 //! request, and what lies in the bounce page is there when the other side looks. Run with `RUSTFLAGS="--cfg loom"`.
 #![cfg(loom)]
 
+use ihk_ikc::errno::{Errno, SyscallResult};
 use ihk_ikc::slot::{DelegationSlot, Request, Wake};
 use loom::cell::Cell;
 use loom::sync::{Arc, Condvar, Mutex};
@@ -69,8 +70,7 @@ fn serve(
         assert_eq!(taken, request(taken.number), "a torn request");
         assert_eq!(page.0.get(), taken.number, "old data of a request");
         page.0.set(taken.number + 1);
-        let result = i64::try_from(taken.number).unwrap() + 1;
-        if slot.finish(result) == Wake::Ring {
+        if slot.finish(Ok(taken.number + 1)) == Wake::Ring {
             app_bell.ring();
         }
     }
@@ -82,7 +82,7 @@ fn call(
     page: &Page,
     (worker_bell, app_bell): (&Bell, &Bell),
     number: u64,
-) -> i64 {
+) -> SyscallResult {
     page.0.set(number);
     if slot.post(&request(number)).unwrap() == Wake::Ring {
         worker_bell.ring();
@@ -113,10 +113,18 @@ fn no_wake_up_is_lost_and_answers_match() {
         };
         for number in [7, 8] {
             let result = call(&slot, &page, (&bells.0, &bells.1), number);
-            assert_eq!(result, i64::try_from(number).unwrap() + 1);
+            assert_eq!(result, Ok(number + 1));
         }
         worker.join().expect("the worker does not panic");
     });
+}
+
+const fn answer(cancelled: bool) -> SyscallResult {
+    if cancelled {
+        Err(Errno::EINTR)
+    } else {
+        Ok(0)
+    }
 }
 
 #[test]
@@ -128,13 +136,13 @@ fn cancel_is_seen_or_too_late() {
             let slot = slot.clone();
             thread::spawn(move || {
                 let cancelled = slot.is_cancelled();
-                let _ = slot.finish(if cancelled { -4 } else { 0 });
+                let _ = slot.finish(answer(cancelled));
                 cancelled
             })
         };
         let set = slot.set_cancel();
         let seen = worker.join().expect("the worker does not panic");
         assert!(set || !seen, "seen although it was never set");
-        assert_eq!(slot.poll().unwrap(), Some(if seen { -4 } else { 0 }));
+        assert_eq!(slot.poll().unwrap(), Some(answer(seen)));
     });
 }

@@ -3,6 +3,7 @@
 #![cfg(not(loom))]
 
 use ihk_ikc::atomic::AtomicU64;
+use ihk_ikc::errno;
 use ihk_ikc::exposed::{self, FrameRun};
 use ihk_ikc::kmsg;
 use ihk_ikc::packet::{Packet, ToCokernel, ToLinux};
@@ -88,15 +89,16 @@ proptest! {
     }
 
     #[test]
-    fn a_request_arrives_as_it_was_posted(number: u64, args: [u64; 6], result: i64) {
+    fn a_request_arrives_as_it_was_posted(number: u64, args: [u64; 6], word: u64) {
         let slot = DelegationSlot::new();
         let request = Request { number, args };
         prop_assert!(slot.take().is_none());
         let _ = slot.post(&request).unwrap();
         prop_assert_eq!(slot.poll(), Ok(None));
         prop_assert_eq!(slot.take(), Some(request));
-        let _ = slot.finish(result);
-        prop_assert_eq!(slot.poll(), Ok(Some(result)));
+        let answer = errno::decode(word);
+        let _ = slot.finish(answer);
+        prop_assert_eq!(slot.poll(), Ok(Some(answer)));
     }
 }
 

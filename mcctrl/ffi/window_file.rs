@@ -3,6 +3,7 @@
 
 use super::vma::{self, AreaOps, NewArea};
 use super::{compat, extra};
+use crate::proto::errno::decode;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use kernel::{
@@ -124,9 +125,9 @@ pub(crate) fn map_window(file: &File, start: u64, bytes: u64) -> Result {
             start as c_ulong,
         )
     };
-    match i32::try_from(mapped as isize) {
-        Ok(errno @ -4095..=-1) => Err(Error::from_errno(errno)),
-        _ => Ok(()),
+    match decode(mapped as u64) {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(Error::from_errno(errno.negated())),
     }
 }
 

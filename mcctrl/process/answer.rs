@@ -2,16 +2,17 @@
 //! Answers of the co-kernel to mcctrl's questions: from messages to values.
 
 use crate::ffi::errno;
+use crate::proto::errno::SyscallResult;
 use crate::proto::layout::PAGE_BYTES;
 use crate::proto::packet::ToLinux;
 use kernel::prelude::*;
 
 /// An answer of the co-kernel; the fields beyond `result` belong to `ProcessCreated`,
 /// `slots` to `SlotsFound`, too, `records` and `words` to `Told` and `PagesLent`.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Answer {
-    /// 0 or a negative errno.
-    pub(crate) result: i64,
+    /// 0, or the error.
+    pub(crate) result: SyscallResult,
     /// Handle of the new process.
     pub(crate) process: u32,
     /// Physical address of its top-level page table.
@@ -56,10 +57,23 @@ impl FilePages {
 }
 
 impl Answer {
+    /// The answer that says no more than `result`.
+    pub(crate) const fn of_result(result: SyscallResult) -> Self {
+        Self {
+            result,
+            process: 0,
+            root: 0,
+            slots: 0,
+            records: 0,
+            words: 0,
+            pages: None,
+        }
+    }
+
     /// The answer that `message` is, and the question's token; `None` if it is none. One arm for each
     /// message, in one place: a new one does not compile before it is here.
     pub(crate) fn of(message: &ToLinux) -> Option<(u64, Self)> {
-        let none = Self::default();
+        let none = Self::of_result(Ok(0));
         Some(match *message {
             ToLinux::ProcessCreated {
                 token,
@@ -78,7 +92,7 @@ impl Answer {
                 (token, answer)
             }
             ToLinux::FaultResolved { token, result } | ToLinux::PagesTaken { token, result } => {
-                (token, Self { result, ..none })
+                (token, Self::of_result(result))
             }
             ToLinux::SlotsFound {
                 token,
@@ -152,12 +166,12 @@ impl Answer {
         })
     }
 
-    /// The result as Linux's errors; a number that is none counts as EPROTO.
+    /// The result as one of Linux's; a value that is not 0 counts as EPROTO.
     pub(crate) fn into_result(self) -> Result {
-        match i32::try_from(self.result) {
+        match self.result {
             Ok(0) => Ok(()),
-            Ok(errno @ -4095..=-1) => Err(Error::from_errno(errno)),
-            _ => Err(errno::protocol()),
+            Ok(_) => Err(errno::protocol()),
+            Err(errno) => Err(Error::from_errno(errno.negated())),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::ffi::errno;
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::wait::{Until, WaitQueue, Woken};
 use crate::process::heartbeat::POLL_MS;
+use crate::proto::errno::Errno;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::{prelude::*, sync::Arc, sync::SetOnce, time::msecs_to_jiffies};
 
@@ -79,10 +80,8 @@ impl Requests {
             let Some(request) = self.open.lock().pop() else {
                 return;
             };
-            request.answer.populate(Answer {
-                result: error.to_errno().into(),
-                ..Answer::default()
-            });
+            let errno = Errno::new(-error.to_errno());
+            request.answer.populate(Answer::of_result(Err(errno)));
             request.asker.wake_all();
         }
     }

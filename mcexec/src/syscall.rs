@@ -13,14 +13,49 @@
 use std::arch::global_asm;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::libc;
+use ihk_ikc::errno::{self, Errno};
 
-/// Linux's `-ERESTARTNOHAND`: nothing was done, and the call is restarted unless a handler runs.
-const RESTART_NO_HANDLER: i64 = -514;
-/// Linux's `-ERESTARTNOINTR`: the signal came before the call. The handler runs, then the call.
-const NOT_BEGUN: i64 = -513;
-/// Linux's `-ERESTARTSYS`: nothing was done, and the call may be restarted.
-const RESTART: i64 = -512;
+/// The signal came before the call: the handler runs, then the call.
+const NOT_BEGUN: Errno = Errno::ERESTARTNOINTR;
+/// Nothing was done, and the call may be restarted.
+const RESTART: Errno = Errno::ERESTARTSYS;
+
+/// The answer of a call that was made for the program.
+pub(crate) type Answer = Result<u64, Failure>;
+
+/// An error of a call. It may be one of Linux's codes for calls that may be restarted, which the C
+/// library has no error number for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure(Errno);
+
+impl From<nix::errno::Errno> for Failure {
+    fn from(errno: nix::errno::Errno) -> Self {
+        Self(Errno::new(errno as i32))
+    }
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Self(errno)
+    }
+}
+
+impl From<Failure> for Errno {
+    fn from(Failure(errno): Failure) -> Self {
+        errno
+    }
+}
+
+impl Failure {
+    /// Returns whether the call was interrupted, or had not begun when a signal came.
+    #[must_use]
+    pub(crate) const fn is_interruption(self) -> bool {
+        matches!(
+            self.0,
+            RESTART | Errno::ERESTARTNOHAND | NOT_BEGUN | Errno::EINTR
+        )
+    }
+}
 
 thread_local! {
     /// Whether this thread's call, or its next one, is still to be interrupted.
@@ -60,58 +95,50 @@ global_asm!(
     "ret",
     ".size mcexec_syscall, . - mcexec_syscall",
     ".popsection",
-    not_begun = const NOT_BEGUN,
-    restart = const RESTART,
+    not_begun = const errno::encode(Err(NOT_BEGUN)).cast_signed(),
+    restart = const errno::encode(Err(RESTART)).cast_signed(),
 );
 
 extern "C" {
-    fn mcexec_syscall(words: *const [u64; 7], interrupted: *const AtomicU32) -> i64;
+    fn mcexec_syscall(words: *const [u64; 7], interrupted: *const AtomicU32) -> u64;
     static mcexec_syscall_check: u8;
     static mcexec_syscall_instruction: u8;
     static mcexec_syscall_not_begun: u8;
     static mcexec_syscall_interrupted: u8;
 }
 
-/// Performs system call `number`. Returns its result or a negative errno, or one of Linux's codes
-/// for calls that may be restarted.
+/// Performs system call `number`.
 ///
 /// The caller has made sure that the call does not act on mcexec itself: its memory, its threads,
 /// its handlers, its descriptor. Addresses among the arguments are the program's; Linux checks
 /// them against the window like any others. A program that passes addresses outside its window
 /// can harm its own proxy, which is all that runs in this process.
-#[must_use]
-pub(crate) fn perform(number: u64, args: [u64; 6]) -> i64 {
+pub(crate) fn perform(number: u64, args: [u64; 6]) -> Answer {
     let [a, b, c, d, e, f] = args;
     SENT_ON.with(|sent_on| sent_on.store(0, Ordering::Relaxed));
-    let result = INTERRUPTED.with(|interrupted| {
+    let answer = INTERRUPTED.with(|interrupted| {
         // SAFETY: the stub preserves what the C convention wants preserved; what Linux does to
         // memory is the program's to answer for, see above.
-        let result = unsafe { mcexec_syscall(&[number, a, b, c, d, e, f], interrupted) };
-        if is_interrupted(result) {
+        let word = unsafe { mcexec_syscall(&[number, a, b, c, d, e, f], interrupted) };
+        let answer = errno::decode(word).map_err(Failure);
+        if answer.is_err_and(Failure::is_interruption) {
             interrupted.store(0, Ordering::Relaxed);
         }
-        result
+        answer
     });
-    if result == EINTR && SENT_ON.with(|sent_on| sent_on.load(Ordering::Relaxed)) != 0 {
+    if answer == Err(Failure(Errno::EINTR))
+        && SENT_ON.with(|sent_on| sent_on.load(Ordering::Relaxed)) != 0
+    {
         // Only the co-kernel knows whether the thread has a handler to run, and when.
-        return RESTART_NO_HANDLER;
+        return Err(Failure(Errno::ERESTARTNOHAND));
     }
-    result
-}
-
-/// Returns whether `result` of [`perform`] says that the call was interrupted, or that it had not
-/// begun when a signal came.
-#[must_use]
-pub(crate) const fn is_interrupted(result: i64) -> bool {
-    matches!(result, RESTART | RESTART_NO_HANDLER | NOT_BEGUN | EINTR)
+    answer
 }
 
 /// Notes that a signal is sent on to the co-kernel. Signal handlers call this.
 pub(crate) fn note_signal() {
     SENT_ON.with(|sent_on| sent_on.store(1, Ordering::Relaxed));
 }
-
-const EINTR: i64 = -(libc::EINTR as i64);
 
 /// Interrupts this thread's call in flight, or the next one. Signal handlers call this:
 /// `instruction` is the one that the handler interrupted. Returns where to go on instead, if it
@@ -135,28 +162,29 @@ pub(crate) fn interrupt(instruction: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_interrupted, perform, INTERRUPTED, NOT_BEGUN};
+    use super::{perform, Errno, Failure, INTERRUPTED, NOT_BEGUN};
     use nix::libc;
     use std::sync::atomic::Ordering;
 
     #[test]
     fn calls_reach_linux_and_an_interrupted_one_does_not() {
-        let pid = i64::from(std::process::id());
+        let pid = Ok(std::process::id().into());
         assert_eq!(perform(libc::SYS_getpid.cast_unsigned(), [0; 6]), pid);
         assert_eq!(
             perform(libc::SYS_close.cast_unsigned(), [u64::MAX, 0, 0, 0, 0, 0]),
-            -i64::from(libc::EBADF)
+            Err(Failure(Errno::new(libc::EBADF)))
         );
         let text = b"hello";
         let mut pipe = [0; 2];
         let create = [pipe.as_mut_ptr().expose_provenance() as u64, 0, 0, 0, 0, 0];
-        assert_eq!(perform(libc::SYS_pipe2.cast_unsigned(), create), 0);
+        assert_eq!(perform(libc::SYS_pipe2.cast_unsigned(), create), Ok(0));
         let [_, writer] = pipe.map(i64::from).map(i64::cast_unsigned);
         let write = [writer, text.as_ptr().expose_provenance() as u64, 5, 0, 0, 0];
-        assert_eq!(perform(libc::SYS_write.cast_unsigned(), write), 5);
+        assert_eq!(perform(libc::SYS_write.cast_unsigned(), write), Ok(5));
         INTERRUPTED.with(|interrupted| interrupted.store(1, Ordering::Relaxed));
         let not_begun = perform(libc::SYS_getpid.cast_unsigned(), [0; 6]);
-        assert!(not_begun == NOT_BEGUN && is_interrupted(not_begun));
+        assert_eq!(not_begun, Err(Failure(NOT_BEGUN)));
+        assert!(not_begun.is_err_and(Failure::is_interruption));
         assert_eq!(perform(libc::SYS_getpid.cast_unsigned(), [0; 6]), pid);
     }
 }

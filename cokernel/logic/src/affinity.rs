@@ -3,7 +3,7 @@
 
 use ihk_ikc::layout::MAX_CPUS;
 
-use crate::errno::Errno;
+use ihk_ikc::errno::Errno;
 
 const WORDS: usize = MAX_CPUS / 64;
 

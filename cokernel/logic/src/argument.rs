@@ -2,8 +2,8 @@
 //! Arguments of system calls: registers that hold less than 64 bits, ranges of pages, and times.
 
 use crate::addr::page_up;
-use crate::errno::Errno;
 use crate::vma::Range;
+use ihk_ikc::errno::Errno;
 
 /// Nanoseconds of a second.
 pub const NS_PER_S: u64 = 1_000_000_000;

@@ -14,7 +14,6 @@ pub mod atomic;
 mod block;
 pub mod cpu_queue;
 pub mod cpu_timers;
-pub mod errno;
 pub mod file_versions;
 pub mod frame_cache;
 pub mod frame_counts;

@@ -12,7 +12,7 @@ use ihk_ikc::process::op;
 use ihk_ikc::syscalls::{number, Class, CALLS};
 
 use crate::addr::{is_user_range, page_down};
-use crate::errno::Errno;
+use crate::errno::{Errno, SyscallResult};
 use crate::partition;
 use crate::task::process::Process;
 use crate::task::sched;
@@ -54,7 +54,7 @@ const _: () = {
 /// Performs the system call with the data in the bounce page, if it is one that may travel so.
 /// Returns `None` if the call is to be made directly; nothing has happened then.
 #[inline]
-pub fn try_call(number: u64, args: [u64; 6]) -> Option<i64> {
+pub fn try_call(number: u64, args: [u64; 6]) -> Option<SyscallResult> {
     Direction::of(number)
         .filter(|_| !is_hinted_usual(sched::current(), args[1]))
         .and_then(|direction| carry(direction, number, args))
@@ -63,7 +63,7 @@ pub fn try_call(number: u64, args: [u64; 6]) -> Option<i64> {
 /// Does what [`try_call`] does, for a call that may travel so. Out of line: most calls do not come
 /// here, and would have its variables on their stack.
 #[inline(never)]
-fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
+fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<SyscallResult> {
     let [descriptor, address, bytes, offset, ..] = args;
     let at = address % PAGE_BYTES;
     if bytes == 0 || bytes > PAGE_BYTES - at || !is_user_range(address, bytes) {
@@ -79,17 +79,15 @@ fn carry(direction: Direction, number: u64, args: [u64; 6]) -> Option<i64> {
         // A page that is not there is for the usual way to report.
         page.fill_from(address).ok()?;
     }
-    let result = super::call_directly(op::BOUNCE, [descriptor, at, bytes, offset, number, 0]);
-    if result == op::NOT_BOUNCED {
-        return None;
-    }
-    match u64::try_from(result) {
-        Ok(moved) if moved > bytes => Some(Errno::EIO.negated()),
+    let answer = super::call_directly(op::BOUNCE, [descriptor, at, bytes, offset, number, 0]);
+    match answer {
+        Ok(op::NOT_BOUNCED) => None,
+        Ok(moved) if moved > bytes => Some(Err(Errno::EIO)),
         Ok(moved @ 1..) if direction == Direction::In => {
             let copied = page.copy_to(address, moved);
-            Some(copied.map_or(Errno::EFAULT.negated(), |()| result))
+            Some(copied.map_err(|_| Errno::EFAULT).and(answer))
         }
-        _ => Some(result),
+        _ => Some(answer),
     }
 }
 

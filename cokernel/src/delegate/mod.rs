@@ -17,7 +17,7 @@ use ihk_ikc::process::op;
 use ihk_ikc::slot::{DelegationSlot, Request, SlotError, Wake};
 
 use crate::arch::{self, relax, time};
-use crate::errno::{self, Errno, SyscallResult};
+use crate::errno::{Errno, SyscallResult};
 use crate::frames::prezero;
 use crate::task::process::Process;
 use crate::task::sched;
@@ -44,20 +44,23 @@ const ASK_TRIES: u32 = 16;
 /// The door of system calls that the table delegates as they are: has the current thread's worker perform
 /// `number` and returns what it returned, as [`call_directly`] does, by which all other calls go. The
 /// data of some calls travel through the bounce page.
-pub fn call(number: u64, args: [u64; 6]) -> i64 {
+pub fn call(number: u64, args: [u64; 6]) -> SyscallResult {
     bounce::try_call(number, args).unwrap_or_else(|| call_directly(number, args))
 }
 
 /// Has the current thread's worker perform `number` with just these arguments and returns what it
-/// returned: a value or a negative errno. Returns `EINTR` if the process is being killed; the
-/// thread then ends on its way back to user mode.
-pub fn call_directly(number: u64, args: [u64; 6]) -> i64 {
+/// returned.
+///
+/// # Errors
+///
+/// The worker's; `EINTR` if the process is being killed: the thread then ends on its way back to user mode.
+pub fn call_directly(number: u64, args: [u64; 6]) -> SyscallResult {
     let thread = sched::current();
     let Some(process) = &thread.process else {
-        return Errno::ENOSYS.negated();
+        return Err(Errno::ENOSYS);
     };
     if process.is_dying() {
-        return Errno::EINTR.negated();
+        return Err(Errno::EINTR);
     }
     let slot = process.slots.slot(thread.slot);
     let shown = &thread.data.shown;
@@ -75,11 +78,15 @@ pub fn call_directly(number: u64, args: [u64; 6]) -> i64 {
 
 /// As [`call_directly`], for a system call that never waits: one that a signal kept from beginning
 /// is tried again, as the program did not make it and cannot begin it anew.
-pub fn ask(number: u64, args: [u64; 6]) -> i64 {
+///
+/// # Errors
+///
+/// The worker's; `EINTR` if signals keep it from beginning, or the process is being killed.
+pub fn ask(number: u64, args: [u64; 6]) -> SyscallResult {
     (0..ASK_TRIES)
         .map(|_| call_directly(number, args))
-        .find(|result| !errno::is_restart_code(*result))
-        .unwrap_or(Errno::EINTR.negated())
+        .find(|answer| !answer.is_err_and(Errno::is_restart_code))
+        .unwrap_or(Err(Errno::EINTR))
 }
 
 /// Tells the worker how the process ends: with exit status `value` ([`op::EXIT`]) or by signal
@@ -155,7 +162,7 @@ fn wait(
     process: &Process,
     slot: &DelegationSlot,
     wake: Wake,
-) -> Result<i64, SlotError> {
+) -> Result<SyscallResult, SlotError> {
     // Only now: a quick answer needs no clock.
     let began = time::tsc();
     let limit = time::us_to_ticks(kargs::poll_us());
@@ -165,7 +172,7 @@ fn wait(
     };
     loop {
         if process.is_dying() {
-            return Ok(Errno::EINTR.negated());
+            return Ok(Err(Errno::EINTR));
         }
         ikc::poll();
         let waited = time::tsc().saturating_sub(began);
@@ -186,7 +193,7 @@ fn wait(
 
 /// Looks for the answer for a moment.
 #[inline]
-fn glance(slot: &DelegationSlot, pauses: u32) -> Result<Option<i64>, SlotError> {
+fn glance(slot: &DelegationSlot, pauses: u32) -> Result<Option<SyscallResult>, SlotError> {
     for look in 0..pauses * LOOKS {
         if let Some(result) = slot.poll()? {
             return Ok(Some(result));
@@ -199,7 +206,11 @@ fn glance(slot: &DelegationSlot, pauses: u32) -> Result<Option<i64>, SlotError> 
 }
 
 /// Sleeps until the worker has answered. A pending signal asks the worker to stop early.
-fn sleep(thread: &Thread, process: &Process, slot: &DelegationSlot) -> Result<i64, SlotError> {
+fn sleep(
+    thread: &Thread,
+    process: &Process,
+    slot: &DelegationSlot,
+) -> Result<SyscallResult, SlotError> {
     let mut asked_for_ring = false;
     let mut cancelled = false;
     loop {
@@ -207,7 +218,7 @@ fn sleep(thread: &Thread, process: &Process, slot: &DelegationSlot) -> Result<i6
             return Ok(result);
         }
         if process.is_dying() {
-            return Ok(Errno::EINTR.negated());
+            return Ok(Err(Errno::EINTR));
         }
         if !cancelled && thread.data.signals.has_deliverable(&process.signals) {
             // `false` means that the answer is there or that the slot is broken: `poll` tells.
@@ -236,7 +247,7 @@ fn is_over(slot: &DelegationSlot) -> bool {
 
 /// The proxy broke the protocol: the process ends, and with it the damage. What the call answers.
 #[cold]
-fn disown(process: &Process, index: u32, error: SlotError) -> i64 {
+fn disown(process: &Process, index: u32, error: SlotError) -> SyscallResult {
     klog!("process {}: slot {index}: {error:?}: killed", process.pid);
     process.kill();
     let request = Request {
@@ -249,13 +260,5 @@ fn disown(process: &Process, index: u32, error: SlotError) -> i64 {
         process: process.handle,
         slot: index,
     });
-    Errno::EINTR.negated()
-}
-
-/// Has the worker perform `number`, for local calls that end up there.
-pub fn forward(number: u64, args: [u64; 6]) -> SyscallResult {
-    match call_directly(number, args) {
-        result @ 0.. => Ok(result.unsigned_abs()),
-        result => Err(Errno::from_linux(result)),
-    }
+    Err(Errno::EINTR)
 }

@@ -29,14 +29,14 @@ pub fn assign_worker(process: &Process) -> Result<(u32, i32), Errno> {
     let (slot, spares) = pool.take_empty(&process.slots, most_spares)?;
     let [a, b, c, d, e] = spares;
     let answer = super::call_directly(op::NEW_WORKER, [u64::from(slot), a, b, c, d, e]);
-    match i32::try_from(answer) {
-        Ok(tid) if tid > 0 => Ok((slot, tid)),
-        _ => {
+    match answer.map(i32::try_from) {
+        Ok(Ok(tid @ 1..)) => Ok((slot, tid)),
+        refused => {
             for index in spares.into_iter().filter(|index| *index != 0) {
                 pool.set(index as u32, Place::Empty);
             }
             pool.set(slot, Place::Empty);
-            Err(Errno::from_linux(answer))
+            Err(refused.err().unwrap_or(Errno::EIO))
         }
     }
 }

@@ -9,7 +9,7 @@ use cokernel_logic::vma::Range;
 use ihk_ikc::packet::{ProcessHandle, ToCokernel, ToLinux};
 use x86_64::PhysAddr;
 
-use crate::errno::{to_register, Errno};
+use crate::errno::Errno;
 use crate::frames::page_cache;
 use crate::mm::{fault, file_mapping, load, mirror, revoke};
 use crate::process::{create, pending_fork, view};
@@ -78,7 +78,7 @@ fn answer_created(token: u64, created: Result<Arc<Process>, Errno>) {
     let answer = match created {
         Ok(process) => ToLinux::ProcessCreated {
             token,
-            result: 0,
+            result: Ok(0),
             process: process.handle,
             root: process.space.root().as_u64(),
             slots: slots_address(&process, 0),
@@ -87,7 +87,7 @@ fn answer_created(token: u64, created: Result<Arc<Process>, Errno>) {
             klog!("process not created: {errno:?}");
             ToLinux::ProcessCreated {
                 token,
-                result: errno.negated(),
+                result: Err(errno),
                 process: 0,
                 root: 0,
                 slots: 0,
@@ -143,7 +143,7 @@ fn resolve(token: u64, process: ProcessHandle, address: u64, write: bool) {
         },
         result => ToLinux::FaultResolved {
             token,
-            result: to_register(result.map(|_| 0)),
+            result: result.map(|_| 0),
         },
     });
 }
@@ -154,7 +154,7 @@ fn name_file(token: u64, process: ProcessHandle, range: Option<Range>, source: S
     let named = process.and_then(|process| file_mapping::name(&process, range?, source));
     ikc::send(&ToLinux::FileNamed {
         token,
-        result: to_register(named.map(|_| 0)),
+        result: named.map(|_| 0),
         count: named.unwrap_or(0),
     });
 }
@@ -167,9 +167,9 @@ fn slots_address(process: &Process, page: usize) -> u64 {
 fn find_slots(token: u64, process: ProcessHandle, page: u32) {
     let slots = process::find(process).map_or(0, |process| slots_address(&process, page as usize));
     let result = if slots == 0 {
-        Errno::EFAULT.negated()
+        Err(Errno::EFAULT)
     } else {
-        0
+        Ok(0)
     };
     ikc::send(&ToLinux::SlotsFound {
         token,
@@ -183,7 +183,7 @@ fn lend(order: load::Order) {
     let (list, count) = lent.unwrap_or((PhysAddr::zero(), 0));
     ikc::send(&ToLinux::PagesLent {
         token: order.token,
-        result: to_register(lent.map(|_| 0)),
+        result: lent.map(|_| 0),
         list: list.as_u64(),
         count,
     });
@@ -192,7 +192,7 @@ fn lend(order: load::Order) {
 fn take_back(token: u64, loan: u64, count: u32, is_kept: bool) {
     ikc::send(&ToLinux::PagesTaken {
         token,
-        result: to_register(load::take_back(loan, count, is_kept).map(|()| 0)),
+        result: load::take_back(loan, count, is_kept).map(|()| 0),
     });
 }
 
@@ -201,7 +201,7 @@ fn answer_query(token: u64, process: ProcessHandle, what: u32, from: u64) {
     let (records, words) = answer.unwrap_or((PhysAddr::zero(), 0));
     ikc::send(&ToLinux::Told {
         token,
-        result: to_register(answer.map(|_| 0)),
+        result: answer.map(|_| 0),
         records: records.as_u64(),
         words,
     });

@@ -10,7 +10,7 @@ use ihk_ikc::syscalls::number;
 
 use crate::arch::time::Deadline;
 use crate::arch::{relax, uaccess};
-use crate::delegate::forward;
+use crate::delegate::call_directly;
 use crate::errno::{Errno, SyscallResult};
 use crate::futex::abi::{op, ALL};
 use crate::futex::time::Limit;
@@ -357,7 +357,7 @@ pub fn wake_one(address: u64) {
         }
         Ok(Queue::Linux) => {
             // Nobody is there to hear of an error.
-            let _ = forward(number::futex, [address, u64::from(op::WAKE), 1, 0, 0, 0]);
+            let _ = call_directly(number::futex, [address, u64::from(op::WAKE), 1, 0, 0, 0]);
         }
         Err(_) => {}
     }

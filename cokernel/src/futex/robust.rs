@@ -5,7 +5,7 @@
 use ihk_ikc::syscalls::number;
 
 use crate::arch::uaccess;
-use crate::delegate::forward;
+use crate::delegate::call_directly;
 use crate::errno::Errno;
 use crate::futex::abi::op;
 use crate::futex::pi::{self, OWNER, OWNER_DIED, WAITERS};
@@ -103,7 +103,7 @@ pub fn untell_linux(thread: &Thread) {
 
 fn set_in_linux(head: u64) {
     // It fails only if the process is being killed.
-    let _ = forward(ihk_ikc::process::op::ROBUST_LIST, [head, 0, 0, 0, 0, 0]);
+    let _ = call_directly(ihk_ikc::process::op::ROBUST_LIST, [head, 0, 0, 0, 0, 0]);
 }
 
 /// Hands the word at `address`, which has an owner, to who waits for it.
@@ -111,7 +111,7 @@ fn bequeath(address: u64) -> Result<(), Errno> {
     match queue::find(address, false)? {
         // A word of one process has no other name under which somebody could wait.
         Queue::Own(key) => pi::bequeath(key),
-        Queue::Linux => forward(
+        Queue::Linux => call_directly(
             number::futex,
             [address, u64::from(op::UNLOCK_PI), 0, 0, 0, 0],
         )

@@ -68,6 +68,6 @@ pub fn absolute(frame: &UserFrame, address: u64, realtime: bool) -> Result<Limit
 /// Linux's CLOCK_REALTIME, by way of unused stack of the caller.
 fn real_now(frame: &UserFrame) -> Result<u64, Errno> {
     let scratch = frame.rsp.wrapping_sub(SCRATCH_BELOW_STACK) & !15;
-    delegate::forward(number::clock_gettime, [0, scratch, 0, 0, 0, 0])?;
+    delegate::call_directly(number::clock_gettime, [0, scratch, 0, 0, 0, 0])?;
     timespec(read_words(scratch)?)
 }

@@ -164,13 +164,12 @@ pub fn fetch(process: &Process, wanted: &Wanted) -> Result<(), Errno> {
         u64::from(wanted.touched),
         0,
     ];
-    let result = delegate::ask(op::LOAD_PAGES, args);
-    match Errno::from_linux(result) {
-        _ if result == 0 => Ok(()),
+    match delegate::ask(op::LOAD_PAGES, args) {
+        Ok(_) => Ok(()),
         // The access is made again, and with it this question, after whatever interrupted us.
-        Errno::EINTR | Errno::EAGAIN if !process.is_dying() => Ok(()),
-        Errno::ENOMEM => Err(Errno::ENOMEM),
-        _ => Err(Errno::EFAULT),
+        Err(Errno::EINTR | Errno::EAGAIN) if !process.is_dying() => Ok(()),
+        Err(Errno::ENOMEM) => Err(Errno::ENOMEM),
+        Err(_) => Err(Errno::EFAULT),
     }
 }
 

@@ -57,16 +57,15 @@ pub fn fetch(process: &Process, address: u64, write: bool) -> Result<(), Errno> 
         return Err(Errno::EFAULT);
     }
     let page = page_down(address);
-    let result = delegate::ask(op::MIRROR, [page, u64::from(write), 0, 0, 0, 0]);
-    match Errno::from_linux(result) {
-        _ if result == 0 => {
+    match delegate::ask(op::MIRROR, [page, u64::from(write), 0, 0, 0, 0]) {
+        Ok(_) => {
             await_packet(&process.space, page, write);
             note_robust_list(sched::current());
             Ok(())
         }
         // The access is made again, and with it this question, after whatever interrupted us.
-        Errno::EINTR | Errno::EAGAIN if !process.is_dying() => Ok(()),
-        _ => Err(Errno::EFAULT),
+        Err(Errno::EINTR | Errno::EAGAIN) if !process.is_dying() => Ok(()),
+        Err(_) => Err(Errno::EFAULT),
     }
 }
 
@@ -201,7 +200,7 @@ pub fn parts(space: &AddressSpace, range: Range) -> impl Iterator<Item = Area> {
 pub fn restore_window(process: &Process, range: Range) -> Result<(), Errno> {
     for area in parts(&process.space, range) {
         if process.space.owner() == process.handle {
-            ask(
+            delegate::ask(
                 op::UNMAP_FILE,
                 [area.range.start, area.range.bytes(), 0, 0, 0, 0],
             )?;
@@ -216,16 +215,4 @@ pub fn rights(protection: Protection) -> u64 {
     bit(protection.is_accessible(), prot::READ)
         | bit(protection.write, prot::WRITE)
         | bit(protection.exec, prot::EXEC)
-}
-
-/// Has the worker perform `operation`, again if a signal kept it from beginning; its answer.
-///
-/// # Errors
-///
-/// The worker's.
-pub fn ask(operation: u64, args: [u64; 6]) -> Result<u64, Errno> {
-    match delegate::ask(operation, args) {
-        result @ 0.. => Ok(result.unsigned_abs()),
-        result => Err(Errno::from_linux(result)),
-    }
 }

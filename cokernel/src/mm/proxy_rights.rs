@@ -18,8 +18,8 @@ use crate::errno::Errno;
 ///
 /// # Errors
 ///
-/// The error that mprotect returned in the proxy, as a negative errno.
-pub fn sync(space: &AddressSpace, range: Range) -> Result<(), i64> {
+/// `EINTR` if the worker was interrupted; `ENOMEM` whatever else the proxy's mprotect says.
+pub fn sync(space: &AddressSpace, range: Range) -> Result<(), Errno> {
     let wrong =
         |inner: &mut Inner| proxy_rights::differences(&inner.areas, &inner.proxy_read_only, range);
     for Difference { range, read_only } in space.with(wrong) {
@@ -28,13 +28,11 @@ pub fn sync(space: &AddressSpace, range: Range) -> Result<(), i64> {
         } else {
             prot::READ | prot::WRITE
         };
-        let result = delegate::call_directly(
-            op::PROTECT,
-            [range.start, range.bytes(), u64::from(rights), 0, 0, 0],
-        );
-        if result < 0 {
-            return Err(result);
-        }
+        let args = [range.start, range.bytes(), u64::from(rights), 0, 0, 0];
+        delegate::call_directly(op::PROTECT, args).map_err(|errno| match errno {
+            Errno::EINTR => Errno::EINTR,
+            _ => Errno::ENOMEM,
+        })?;
         space.with(|inner| record(inner, range, read_only));
     }
     Ok(())
@@ -49,12 +47,4 @@ pub fn record(inner: &mut Inner, range: Range, read_only: bool) {
 pub fn drop_tables(range: Range) {
     // Only speed is lost if the proxy refuses.
     let _ = delegate::call_directly(op::DROP_TABLES, [range.start, range.bytes(), 0, 0, 0, 0]);
-}
-
-/// The errno of a refused request, for calls that must answer with one.
-pub fn errno_of(result: i64) -> Errno {
-    match Errno::from_linux(result) {
-        Errno::EINTR => Errno::EINTR,
-        _ => Errno::ENOMEM,
-    }
 }

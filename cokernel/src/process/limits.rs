@@ -87,5 +87,5 @@ pub const fn at_mapping(errno: Errno) -> Errno {
 
 /// Whether the program is root, as far as limits go.
 pub fn is_root() -> bool {
-    delegate::ask(number::geteuid, [0; 6]) == 0
+    delegate::ask(number::geteuid, [0; 6]) == Ok(0)
 }

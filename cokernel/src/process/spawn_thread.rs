@@ -75,7 +75,7 @@ fn make(
 /// The registers with which it begins.
 fn entry(frame: &UserFrame, args: &ThreadArgs) -> UserFrame {
     let mut entry = *frame;
-    entry.set_return(0);
+    entry.set_return(Ok(0));
     entry.orig_rax = u64::MAX;
     if args.stack != 0 {
         entry.rsp = args.stack;

@@ -9,6 +9,7 @@ use ihk_ikc::syscalls::number;
 
 use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::mirror;
 use crate::task::current;
@@ -38,7 +39,7 @@ pub fn mincore(frame: &mut UserFrame) -> SyscallResult {
         let place = vector + (part.range.start - range.start) / PAGE_BYTES;
         if mirror::is_mirrored(&part) {
             let args = [part.range.start, part.range.bytes(), place, 0, 0, 0];
-            mirror::ask(number::mincore, args)?;
+            delegate::ask(number::mincore, args)?;
         } else {
             tell_presence(process, part.range, place)?;
         }
@@ -88,7 +89,7 @@ pub fn msync(frame: &mut UserFrame) -> SyscallResult {
             0,
             0,
         ];
-        mirror::ask(number::msync, args)?;
+        delegate::ask(number::msync, args)?;
     }
     if process.space.with(|inner| inner.areas.is_covered(range)) {
         Ok(0)

@@ -80,7 +80,7 @@ fn grow(process: &Process, start: u64, range: Range) -> Result<(), Errno> {
     }
     space.with(|inner| inner.add_area(range, what))?;
     let grown = populate::populate(space, range, HEAP, &current::asker(space))
-        .and_then(|()| proxy_rights::sync(space, range).map_err(proxy_rights::errno_of));
+        .and_then(|()| proxy_rights::sync(space, range));
     if grown.is_err() {
         unmap::unmap(process, range)?;
     }

@@ -38,13 +38,10 @@ fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResu
     rlimit::report_limits(current::process());
     let placement = sched::current().data.placement();
     accounting::carry_over(current::process(), placement);
-    let result =
+    let answer =
         delegate::call_directly(op::EXEC, [directory, path, argv, environment, flags, mask]);
-    if result < 0 && !current::process().is_dying() {
+    if answer.is_err() && !current::process().is_dying() {
         accounting::cancel_exec(current::process());
     }
-    Err(match result {
-        0.. => Errno::EINTR,
-        failed => Errno::from_linux(failed),
-    })
+    Err(answer.err().unwrap_or(Errno::EINTR))
 }

@@ -125,7 +125,7 @@ pub fn fork(frame: &UserFrame, args: &CloneArgs) -> SyscallResult {
 /// the child exists whether or not this can be told.
 fn give_pidfd(pid: u32, address: u64) {
     let fd = delegate::ask(number::pidfd_open, [u64::from(pid), 0, 0, 0, 0, 0]);
-    if let Ok(fd) = u64::try_from(fd) {
+    if let Ok(fd) = fd {
         let _ = write_u32(address, uint(fd));
     }
 }
@@ -143,11 +143,11 @@ fn bring_up(
         0
     };
     let namespaces = args.flags & clone_flags::NAMESPACES;
-    let result = delegate::call_directly(op::FORK, [number, tid_address, namespaces, 0, 0, 0]);
+    let answer = delegate::call_directly(op::FORK, [number, tid_address, namespaces, 0, 0, 0]);
     if let Some(prepared_child) = pending_fork::take(number, process.handle) {
         prepared_child.discard();
     }
-    u32::try_from(result).map_err(|_| Errno::from_linux(result))
+    u32::try_from(answer?).map_err(|_| Errno::EIO)
 }
 
 fn prepare(
@@ -198,7 +198,7 @@ fn prepare(
 fn initial_state(frame: &UserFrame, args: &CloneArgs) -> InitialState {
     let me = sched::current();
     let mut frame = *frame;
-    frame.set_return(0);
+    frame.set_return(Ok(0));
     if args.stack != 0 {
         frame.rsp = args.stack;
     }

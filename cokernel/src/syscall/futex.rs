@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use ihk_ikc::syscalls::number;
 
 use crate::arch::UserFrame;
-use crate::delegate::forward;
+use crate::delegate::call_directly;
 use crate::errno::{Errno, SyscallResult};
 use crate::futex::abi::{op, ALL};
 use crate::futex::queue::{self, Key};
@@ -39,7 +39,7 @@ pub fn futex(frame: &mut UserFrame) -> SyscallResult {
     let uses_second = matches!(command, op::REQUEUE | op::CMP_REQUEUE | op::WAKE_OP);
     let queue::Queue::Own(key) = queue::find(address, private)? else {
         robust::tell_linux(sched::current());
-        return forward(number::futex, frame.args());
+        return call_directly(number::futex, frame.args());
     };
     let second = if uses_second {
         own(second, private)?
@@ -108,7 +108,7 @@ pub fn waitv(frame: &mut UserFrame) -> SyscallResult {
         }
     }
     match words.len() {
-        0 => forward(number::futex_waitv, frame.args()),
+        0 => call_directly(number::futex_waitv, frame.args()),
         found if found == count as usize => several::wait(&words, limit),
         _ => Err(Errno::EINVAL),
     }

@@ -19,7 +19,7 @@ const ITIMER_PROF: i32 = 2;
 pub fn getitimer(frame: &mut UserFrame) -> SyscallResult {
     let [number, place, ..] = frame.args();
     let Some(which) = of_cpu_time(number)? else {
-        return delegate::forward(frame.number(), frame.args());
+        return delegate::call_directly(frame.number(), frame.args());
     };
     write(place, &cpu_limits::get(current::process(), which))
 }
@@ -28,7 +28,7 @@ pub fn getitimer(frame: &mut UserFrame) -> SyscallResult {
 pub fn setitimer(frame: &mut UserFrame) -> SyscallResult {
     let [number, new, old, ..] = frame.args();
     let Some(which) = of_cpu_time(number)? else {
-        return delegate::forward(frame.number(), frame.args());
+        return delegate::call_directly(frame.number(), frame.args());
     };
     let wanted = match new {
         0 => Setting::default(),

@@ -118,7 +118,7 @@ fn checked(signal: u64) -> Result<Option<u32>, Errno> {
 }
 
 fn from_us(signal: u32, code: i32, pid: i32) -> Info {
-    let uid = delegate::ask(number::getuid, [0; 6]).unsigned_abs();
+    let uid = delegate::ask(number::getuid, [0; 6]).unwrap_or(0);
     Info {
         signal,
         errno: 0,
@@ -142,8 +142,5 @@ fn given(signal: u32, info: u64) -> Result<Info, Errno> {
 
 /// Linux delivers it, unchanged.
 fn elsewhere(frame: &UserFrame) -> SyscallResult {
-    match delegate::call_directly(frame.number(), frame.args()) {
-        result if result < 0 => Err(Errno::from_linux(result)),
-        result => Ok(result.unsigned_abs()),
-    }
+    delegate::call_directly(frame.number(), frame.args())
 }

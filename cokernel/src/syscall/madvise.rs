@@ -7,6 +7,7 @@ use ihk_ikc::process::op;
 
 use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::{fault, file_mapping, mirror, unmap};
 use crate::task::current;
@@ -103,7 +104,7 @@ pub fn madvise(frame: &mut UserFrame) -> SyscallResult {
 /// Linux does with its own mapping what the advice says, and takes back what it has shown.
 fn advise_file(process: &Process, part: &Area, advice: u64) -> Result<(), Errno> {
     let args = [part.range.start, part.range.bytes(), advice, 0, 0, 0];
-    mirror::ask(op::ADVISE_FILE, args)?;
+    delegate::ask(op::ADVISE_FILE, args)?;
     match deed(int(advice)) {
         Ok(deed @ Deed::OmitByFork(_)) => apply(process, deed, part),
         _ => Ok(()),

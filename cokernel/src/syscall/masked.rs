@@ -64,7 +64,7 @@ fn wait(number: u64, args: [u64; 6], mask: u64, bytes: u64) -> SyscallResult {
             return look_once(number, args, SignalSet(set));
         }
     }
-    let result = delegate::forward(number, args).map_err(|errno| match errno {
+    let result = delegate::call_directly(number, args).map_err(|errno| match errno {
         // A signal that may come while the call waits must end it, even if the worker has not begun.
         Errno::ERESTARTNOINTR => Errno::ERESTARTNOHAND,
         other => other,
@@ -83,9 +83,9 @@ fn look_once(number: u64, [first, second, third, ..]: [u64; 6], mask: SignalSet)
     let signals = &sched::current().data.signals;
     signals.put_mask_back();
     let ready = match number {
-        number::ppoll => delegate::forward(number::poll, [first, second, 0, 0, 0, 0])?,
+        number::ppoll => delegate::call_directly(number::poll, [first, second, 0, 0, 0, 0])?,
         number::epoll_pwait | number::epoll_pwait2 => {
-            delegate::forward(number::epoll_wait, [first, second, third, 0, 0, 0])?
+            delegate::call_directly(number::epoll_wait, [first, second, third, 0, 0, 0])?
         }
         _ => 0,
     };

@@ -8,6 +8,7 @@ use ihk_ikc::syscalls::number;
 use crate::addr::{page_down, page_up};
 use crate::arch::UserFrame;
 use crate::aspace::space::LockNew;
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::mirror;
 use crate::process::limits;
@@ -43,7 +44,7 @@ pub fn munlock(frame: &mut UserFrame) -> SyscallResult {
     let _layout = process.space.lock_layout();
     for part in mirror::parts(&process.space, range) {
         // Linux's own limit was the program's when it began; what counts is kept here.
-        let _ = mirror::ask(
+        let _ = delegate::ask(
             number::munlock,
             [part.range.start, part.range.bytes(), 0, 0, 0, 0],
         );
@@ -165,7 +166,7 @@ fn fill_locked(process: &Process, range: Range) -> Result<(), Errno> {
         }
         let filled = if mirror::is_mirrored(&part) {
             let args = [part.range.start, part.range.bytes(), 0, 0, 0, 0];
-            mirror::ask(number::mlock, args).map(drop)
+            delegate::ask(number::mlock, args).map(drop)
         } else {
             let write = what.protection.write && !what.shared;
             madvise::fill(process, part.range, write)

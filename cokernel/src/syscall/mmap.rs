@@ -270,7 +270,7 @@ fn map_anonymous(
     } else if at_once {
         populate::populate(space, range, args.protection, &current::asker(space))?;
     }
-    proxy_rights::sync(space, range).map_err(proxy_rights::errno_of)
+    proxy_rights::sync(space, range)
 }
 
 /// Shared files are Linux's pages; so are large private ones, of which a program often touches little,
@@ -332,7 +332,7 @@ fn map_in_linux(
         args.fd,
         args.offset,
     ];
-    mirror::ask(op::MAP_FILE, request).map(drop)
+    delegate::ask(op::MAP_FILE, request).map(drop)
 }
 
 /// A private copy, as far as it is written: the pages are the file's, shared with who else has them, and
@@ -356,7 +356,7 @@ fn copy_file(process: &Process, range: Range, args: &MmapArgs, at_once: bool) ->
     };
     space.with(|inner| inner.add_area(range, Attributes::new(Kind::File, loading)))?;
     if loading.write {
-        proxy_rights::sync(space, range).map_err(proxy_rights::errno_of)?;
+        proxy_rights::sync(space, range)?;
     }
     let rights = u64::from(PROT_READ)
         | if loading.write {
@@ -364,21 +364,18 @@ fn copy_file(process: &Process, range: Range, args: &MmapArgs, at_once: bool) ->
         } else {
             0
         };
-    let result = delegate::call_directly(
-        op::LOAD_FILE,
-        [
-            args.fd,
-            range.start,
-            range.bytes(),
-            args.offset,
-            rights,
-            at_once.into(),
-        ],
-    );
-    match result {
+    let request = [
+        args.fd,
+        range.start,
+        range.bytes(),
+        args.offset,
+        rights,
+        at_once.into(),
+    ];
+    match delegate::call_directly(op::LOAD_FILE, request)? {
         0 => {}
         1 => populate::populate(space, range, loading, &current::asker(space))?,
-        errno => return Err(Errno::from_linux(errno)),
+        _ => return Err(Errno::EIO),
     }
     space.with(|inner| proxy_rights::record(inner, range, loading.is_read_only()));
     if !args.protection.is_accessible() {

@@ -43,7 +43,7 @@ use ihk_ikc::process::op;
 
 use crate::arch::UserFrame;
 use crate::delegate::{self, pool};
-use crate::errno::{to_register, Errno};
+use crate::errno::{Errno, SyscallResult};
 use crate::klog;
 use crate::process::signal::restart;
 use crate::syscall::table::{Route, Row};
@@ -51,18 +51,18 @@ use crate::syscall::table::{Route, Row};
 /// Performs the system call `frame` asks for and puts the result into it.
 pub fn dispatch(frame: &mut UserFrame) {
     let number = frame.number();
-    let result = match table::find(number) {
+    let answer = match table::find(number) {
         Some(row) => route(row, frame),
         None if op::is_for_programs(number) => delegate::call_directly(number, frame.args()),
-        None => Errno::ENOSYS.negated(),
+        None => Err(Errno::ENOSYS),
     };
-    frame.set_return(result);
-    restart::note(result);
+    frame.set_return(answer);
+    restart::note(answer);
 }
 
-fn route(row: &Row, frame: &mut UserFrame) -> i64 {
+fn route(row: &Row, frame: &mut UserFrame) -> SyscallResult {
     match row.route {
-        Route::Local(function) => to_register(function(frame)),
+        Route::Local(function) => function(frame),
         Route::Delegate => delegate::call(row.number, frame.args()),
         Route::ThreadState => {
             pool::mark_current(true);
@@ -72,7 +72,7 @@ fn route(row: &Row, frame: &mut UserFrame) -> i64 {
             if row.is_first_refusal() {
                 tell_refusal(row, errno);
             }
-            errno.negated()
+            Err(errno)
         }
     }
 }

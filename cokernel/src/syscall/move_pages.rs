@@ -42,7 +42,7 @@ pub fn move_pages(frame: &mut UserFrame) -> SyscallResult {
         };
         let word = match verdict {
             Ok(node) => node.to_le_bytes(),
-            Err(errno) => i32::try_from(errno.negated()).unwrap_or(0).to_le_bytes(),
+            Err(errno) => errno.negated().to_le_bytes(),
         };
         write_bytes(at(status, 4)?, &word)?;
     }

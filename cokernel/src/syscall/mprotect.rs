@@ -8,6 +8,7 @@ use ihk_ikc::process::op;
 
 use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::{mirror, proxy_rights, revoke};
 use crate::process::limits;
@@ -124,7 +125,7 @@ pub fn change(process: &Process, range: Range, protection: Protection) -> Result
             0,
             0,
         ];
-        mirror::ask(op::PROTECT_FILE, args)?;
+        delegate::ask(op::PROTECT_FILE, args)?;
     }
     let had_pages = space.with(|inner| {
         inner.set_rights(range, protection)?;
@@ -139,7 +140,7 @@ pub fn change(process: &Process, range: Range, protection: Protection) -> Result
         space.flush(range);
     }
     if protection.is_accessible() {
-        return proxy_rights::sync(space, range).map_err(proxy_rights::errno_of);
+        return proxy_rights::sync(space, range);
     }
     let seen = space.with(|inner| inner.exposed_frames(range));
     revoke::withdraw(process, range, seen);

@@ -9,6 +9,7 @@ use crate::arch::pte::PageSize;
 use crate::arch::UserFrame;
 use crate::aspace::populate;
 use crate::aspace::space::{Inner, Page};
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::watermark;
 use crate::mm::{file_mapping, mirror, proxy_rights, revoke, unmap};
@@ -200,7 +201,7 @@ fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
         // A page that does not come now comes at the first touch, or fails there.
         let _ = populate::populate(space, range, what.protection, &current::asker(space));
     }
-    proxy_rights::sync(space, range).map_err(proxy_rights::errno_of)
+    proxy_rights::sync(space, range)
 }
 
 /// Moves what lies in `old` to `new`, which is free, and grows or shrinks it on the way.
@@ -250,7 +251,7 @@ fn remap_file(process: &Process, area: &Area, old: Range, new: Range) -> Syscall
     }
     space.with(|inner| inner.check_split(old))?;
     let args = [old.start, old.bytes(), new.start, new.bytes(), 0, 0];
-    mirror::ask(op::REMAP_FILE, args)?;
+    delegate::ask(op::REMAP_FILE, args)?;
     space.with(|inner| inner.areas.remove(old));
     mirror::forget(space, old);
     space.with(|inner| {
@@ -295,7 +296,7 @@ fn move_pages(
         inner.set_rights(to, what.protection)
     })?;
     file_mapping::forget_unused(process);
-    proxy_rights::sync(space, to).map_err(proxy_rights::errno_of)?;
+    proxy_rights::sync(space, to)?;
     Ok(Area {
         range: to,
         attributes: what,

@@ -38,11 +38,11 @@ pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
         // be asked for again: TIMING, TASK_PERF_EVENTS, MCE_KILL, THP_DISABLE, IO_FLUSHER
         PR_SET_NAME => {
             pool::mark_current(false);
-            delegate::forward(frame.number(), frame.args())
+            delegate::call_directly(frame.number(), frame.args())
         }
         KEEPCAPS | CAPBSET_DROP | SECUREBITS | TIMERSLACK | NO_NEW_PRIVS | CAP_AMBIENT => {
             pool::mark_current(true);
-            delegate::forward(frame.number(), frame.args())
+            delegate::call_directly(frame.number(), frame.args())
         }
         1..=4
         | 7
@@ -60,7 +60,7 @@ pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
         | 52
         | 57
         | 58
-        | PR_SET_PTRACER => delegate::forward(frame.number(), frame.args()),
+        | PR_SET_PTRACER => delegate::call_directly(frame.number(), frame.args()),
         PR_GET_SECCOMP => Ok(0),
         PR_GET_TSC => {
             write_u32(argument, TSC_ENABLED)?;
@@ -85,5 +85,5 @@ pub fn personality(frame: &mut UserFrame) -> SyscallResult {
     if wanted != PERSONALITY_QUERY {
         pool::mark_current(true);
     }
-    delegate::forward(frame.number(), frame.args())
+    delegate::call_directly(frame.number(), frame.args())
 }

@@ -45,12 +45,12 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
     }
     let target = kept.and_then(|number| Some((number, whose(int(pid))?)));
     let Some((number, process)) = target else {
-        return delegate::forward(number::prlimit64, [pid, resource, new, old, 0, 0]);
+        return delegate::call_directly(number::prlimit64, [pid, resource, new, old, 0, 0]);
     };
     let is_own = Arc::ptr_eq(&process, current::process());
     if !is_own {
         // Whether the caller may look at the other one, and change it, Linux says of their proxies.
-        delegate::forward(number::prlimit64, [pid, resource, 0, 0, 0, 0])?;
+        delegate::call_directly(number::prlimit64, [pid, resource, 0, 0, 0, 0])?;
     }
     let wanted = match new {
         0 => None,
@@ -79,7 +79,7 @@ fn limit_cpu(pid: u64, new: u64, old: u64) -> SyscallResult {
     if whose(int(pid)).is_some_and(|process| raises(&process)) && !limits::is_root() {
         return Err(Errno::EPERM);
     }
-    delegate::forward(number::prlimit64, [pid, CPU as u64, new, old, 0, 0])?;
+    delegate::call_directly(number::prlimit64, [pid, CPU as u64, new, old, 0, 0])?;
     if let Some(process) = whose(int(pid)) {
         process.limits.set(CPU, wanted);
         cpu_limits::limit(&process, wanted);

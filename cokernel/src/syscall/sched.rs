@@ -40,7 +40,7 @@ pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let Some(thread) = thread_of(int(tid)) else {
-        return delegate::forward(frame.number(), frame.args());
+        return delegate::call_directly(frame.number(), frame.args());
     };
     let affinity = thread.data.affinity();
     write_bytes(
@@ -54,7 +54,7 @@ pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
 pub fn sched_setaffinity(frame: &mut UserFrame) -> SyscallResult {
     let [tid, bytes, mask, ..] = frame.args();
     let Some(target) = thread_of(int(tid)) else {
-        return delegate::forward(frame.number(), frame.args());
+        return delegate::call_directly(frame.number(), frame.args());
     };
     if !is_own(&target) {
         may_move(frame.number(), tid)?;
@@ -89,7 +89,7 @@ fn is_own(thread: &Thread) -> bool {
 /// looks at the mask, and moves nobody to no CPU at all (`sched_setaffinity` in
 /// kernel/sched/syscalls.c).
 fn may_move(sched_setaffinity: u64, tid: u64) -> Result<(), Errno> {
-    match delegate::forward(sched_setaffinity, [tid, 0, 0, 0, 0, 0]) {
+    match delegate::call_directly(sched_setaffinity, [tid, 0, 0, 0, 0, 0]) {
         Ok(_) | Err(Errno::EINVAL) => Ok(()),
         Err(errno) => Err(errno),
     }

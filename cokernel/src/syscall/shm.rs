@@ -8,6 +8,7 @@ use ihk_ikc::syscalls::number;
 
 use crate::addr::{is_page_aligned, page_down};
 use crate::arch::UserFrame;
+use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::{mirror, proxy_rights, unmap};
 use crate::process::limits;
@@ -25,7 +26,7 @@ const SHM_EXEC: u32 = 0o100_000;
 pub fn shmat(frame: &mut UserFrame) -> SyscallResult {
     let [id, hint, flags, ..] = frame.args();
     let flags = uint(flags);
-    let bytes = mirror::ask(op::SHM_SIZE, [id, 0, 0, 0, 0, 0])?;
+    let bytes = delegate::ask(op::SHM_SIZE, [id, 0, 0, 0, 0, 0])?;
     let process = current::process();
     if process.space.owner() != process.handle {
         // A child of vfork would attach it in its own proxy, where its parent does not find it.
@@ -88,7 +89,7 @@ fn attach(process: &Process, id: u64, range: Range, flags: u32) -> Result<(), Er
         Ok(())
     })?;
     let args = [id, range.start, u64::from(flags), range.bytes(), 0, 0];
-    mirror::ask(op::SHM_ATTACH, args).map(drop)
+    delegate::ask(op::SHM_ATTACH, args).map(drop)
 }
 
 /// shmdt(2).
@@ -100,7 +101,7 @@ pub fn shmdt(frame: &mut UserFrame) -> SyscallResult {
         .space
         .with(|inner| inner.attached.remove(&start))
         .ok_or(Errno::EINVAL)?;
-    mirror::ask(number::shmdt, [start, 0, 0, 0, 0, 0])?;
+    delegate::ask(number::shmdt, [start, 0, 0, 0, 0, 0])?;
     let range = Range::new(start, bytes.max(PAGE_BYTES)).ok_or(Errno::EINVAL)?;
     for part in mirror::parts(&process.space, range) {
         // Other things may have been mapped over it in part.

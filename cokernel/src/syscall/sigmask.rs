@@ -54,7 +54,7 @@ pub fn rt_sigpending(frame: &mut UserFrame) -> SyscallResult {
     let mut waiting = waiting.to_le_bytes();
     // Linux may keep some for the process, and for the worker whose call brought them about.
     if !signals.mask().is_empty() {
-        delegate::forward(frame.number(), frame.args())?;
+        delegate::call_directly(frame.number(), frame.args())?;
         let mut theirs = [0; SET_BYTES as usize];
         read_bytes(set, &mut theirs[..bytes as usize])?;
         for (byte, theirs) in waiting.iter_mut().zip(theirs) {

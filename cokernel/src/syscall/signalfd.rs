@@ -20,7 +20,7 @@ pub fn signalfd(frame: &mut UserFrame) -> SyscallResult {
     }
     let [set] = read_words(set)?;
     let set = SignalSet(set).without(SignalSet::UNBLOCKABLE);
-    let fd = delegate::forward(frame.number(), frame.args())?;
+    let fd = delegate::call_directly(frame.number(), frame.args())?;
     let process = current::process();
     process.proxy_signals.add_read_as_files(set);
     proxy_mask::sync_for_wait(process);

@@ -62,8 +62,8 @@ fn kept_by_linux(
         return Ok(None);
     }
     match delegate::call_directly(op::TAKE_SIGNAL, [blocked.0, info, 0, 0, 0, 0]) {
-        signal @ 1.. => Ok(Some(signal.unsigned_abs())),
-        result if result == Errno::EFAULT.negated() => Err(Errno::EFAULT),
+        Ok(signal @ 1..) => Ok(Some(signal)),
+        Err(Errno::EFAULT) => Err(Errno::EFAULT),
         _ => Ok(None),
     }
 }

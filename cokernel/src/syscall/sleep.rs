@@ -28,7 +28,7 @@ pub fn clock_nanosleep(frame: &mut UserFrame) -> SyscallResult {
     match (int(clock), uint(flags) & TIMER_ABSTIME) {
         (CLOCK_REALTIME | CLOCK_MONOTONIC | CLOCK_BOOTTIME, 0) => relative(wanted, rest),
         (CLOCK_MONOTONIC, _) => sleep_until(duration(wanted)?).map_err(|()| Errno::ERESTARTNOHAND),
-        _ => delegate::forward(frame.number(), frame.args()),
+        _ => delegate::call_directly(frame.number(), frame.args()),
     }
 }
 

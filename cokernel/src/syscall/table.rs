@@ -80,7 +80,7 @@ static ROWS: [Row; CALLS.len()] = {
             }
             syscalls::Route::Delegated => Route::Delegate,
             syscalls::Route::Inherited => Route::ThreadState,
-            syscalls::Route::Refused(errno) => Route::Refuse(Errno::new(errno)),
+            syscalls::Route::Refused(errno) => Route::Refuse(Errno::new(errno as i32)),
         };
         rows[index] = Row {
             number: call.number,

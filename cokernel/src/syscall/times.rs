@@ -25,7 +25,7 @@ const MAX_RSS: usize = 4;
 pub fn clock_gettime(frame: &mut UserFrame) -> SyscallResult {
     let [clock, result, ..] = frame.args();
     let Some(ns) = cpu_clock(int(clock)) else {
-        return delegate::forward(frame.number(), frame.args());
+        return delegate::call_directly(frame.number(), frame.args());
     };
     write_words(result, &[ns / NS_PER_S, ns % NS_PER_S])?;
     Ok(0)
@@ -63,7 +63,7 @@ fn cpu_clock(id: i32) -> Option<u64> {
 /// getrusage(2).
 pub fn getrusage(frame: &mut UserFrame) -> SyscallResult {
     let [who, usage, ..] = frame.args();
-    let result = delegate::forward(frame.number(), frame.args())?;
+    let result = delegate::call_directly(frame.number(), frame.args())?;
     let process = current::process();
     let ns = match int(who) {
         RUSAGE_SELF => process.cpu_ns(),
@@ -81,7 +81,7 @@ pub fn getrusage(frame: &mut UserFrame) -> SyscallResult {
 /// wait4(2): the time of a child that ended on the co-kernel is known here.
 pub fn wait4(frame: &mut UserFrame) -> SyscallResult {
     let [_, _, _, usage, ..] = frame.args();
-    let child = delegate::forward(frame.number(), frame.args())?;
+    let child = delegate::call_directly(frame.number(), frame.args())?;
     if let Some(ticks) = current::process().accounting.take_child(int(child)) {
         let ns = ticks_to_ns(ticks);
         if usage != 0 {
@@ -94,7 +94,7 @@ pub fn wait4(frame: &mut UserFrame) -> SyscallResult {
 /// times(2): user time of the process and of its children are the first and third word.
 pub fn times(frame: &mut UserFrame) -> SyscallResult {
     let [buffer, ..] = frame.args();
-    let result = delegate::forward(frame.number(), frame.args())?;
+    let result = delegate::call_directly(frame.number(), frame.args())?;
     if buffer != 0 {
         let process = current::process();
         let [_, system, ..] = read_words::<4>(buffer)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a process owns. The table of processes is [`table`], what one is made of [`parts`], its threads and
-//! its end [`lifetime`].
+//! A process and all that it owns. The table of processes is [`table`]; [`parts`] lists the parts of one;
+//! its threads and its end are in [`lifetime`].
 //!
 //! Lock order: the table, then the threads of a process. Signals and address space have locks of their own,
 //! taken after these.
@@ -50,9 +50,9 @@ pub struct Process {
     pub revoke_array: PhysAddr,
     /// Actions and pending signals.
     pub signals: ProcessSignals,
-    /// What its proxy does with signals.
+    /// How its proxy treats signals.
     pub proxy_signals: ProxySignals,
-    /// What it may use.
+    /// Resource limits.
     pub limits: Limits,
     /// Timers of CPU time.
     pub cpu_timers: CpuTimers,

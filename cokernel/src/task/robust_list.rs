@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where the list of robust futexes of a thread is, and what Linux knows of it. What is done with the list is in
+//! The address of a thread's list of robust futexes, and what Linux knows of it. The list is walked in
 //! [`crate::futex::robust`].
 //!
 //! Linux walks the list when a worker is killed. It is told of it once some of the words may lie in memory

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a thread has shown its worker. The slot's own words lie in lines that the worker writes, so the
+//! A thread's own copy of what it has shown its worker. The slot's own words lie in lines that the worker writes, so the
 //! thread keeps what they say here, and touches them only for a change.
 //!
 //! Only the thread itself reads and writes any of it: each access is relaxed.
@@ -14,7 +14,7 @@ const NO_MASK: u64 = u64::MAX;
 /// Not yet published: neither a CPU of Linux nor the value that stands for none.
 const NO_SERVER: u32 = u32::MAX;
 
-/// What a thread has shown its worker.
+/// A thread's own copy of what it has shown its worker.
 pub struct ShownToWorker {
     /// The mask that the slot shows, or [`NO_MASK`].
     mask: AtomicU64,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a thread has beyond its registers, as part of a process.
+//! The data of a thread beyond its registers, as part of a process.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,27 +13,27 @@ use crate::task::robust_list::RobustList;
 use crate::task::shown::ShownToWorker;
 use crate::task::signal::ThreadSignals;
 
-/// What a thread has beyond its registers.
+/// The data of a thread beyond its registers.
 #[derive(Default)]
 pub struct ThreadData {
     /// Its thread id, that of its worker on Linux.
     pub tid: i32,
     /// Mask, pending signals, signal stack.
     pub signals: ThreadSignals,
-    /// What its worker has been shown.
+    /// Its copy of what its worker has been shown.
     pub shown: ShownToWorker,
     /// Its list of robust futexes.
     pub robust_list: RobustList,
-    /// How long it has run.
+    /// Its CPU time.
     pub clock: CpuClock,
     /// Zeroed and woken as a futex when the thread ends; 0 = none. Writer: the thread itself.
     clear_child_tid: AtomicU64,
-    /// Where it runs and where its pages come from. Nothing is locked under it.
+    /// The CPUs it may run on, and its memory policy. Nothing is locked under it.
     placement: SpinLock<Placement>,
 }
 
 impl ThreadData {
-    /// What thread `tid` begins with; `clear_child_tid` is zeroed and woken as a futex when it ends, if it
+    /// The data with which thread `tid` begins; `clear_child_tid` is zeroed and woken as a futex when it ends, if it
     /// is not 0.
     pub fn new(
         tid: i32,
@@ -65,7 +65,7 @@ impl ThreadData {
         self.clear_child_tid.swap(0, Ordering::Relaxed)
     }
 
-    /// Returns where the thread runs and where its pages come from.
+    /// Returns the affinity and the memory policy.
     pub fn placement(&self) -> Placement {
         *self.placement.lock()
     }
@@ -85,12 +85,12 @@ impl ThreadData {
         self.placement.lock().affinity.contains(cpu)
     }
 
-    /// Returns where its pages come from.
+    /// Returns its memory policy.
     pub fn policy(&self) -> Policy {
         self.placement.lock().policy
     }
 
-    /// Changes where its pages come from.
+    /// Changes its memory policy.
     pub fn set_policy(&self, policy: Policy) {
         self.placement.lock().policy = policy;
     }

@@ -7,6 +7,7 @@
 //! | [`control`] | one page group per instance: status, usage, doorbell targets |
 //! | [`kmsg`] | the co-kernel's log |
 //! | [`ring`], [`packet`], [`channel`] | inter-kernel communication (IKC): control messages |
+//! | [`errno`] | error numbers, and the answer of a call as one word |
 //! | [`syscalls`] | where each system call is done, why there, and what else is known about it |
 //! | [`slot`] | the delegation slot: the hot path of a delegated system call |
 //! | [`process`] | what mcexec says of a program, what a worker is asked beyond system calls |
@@ -24,6 +25,7 @@ pub mod atomic;
 pub mod boot;
 pub mod channel;
 pub mod control;
+pub mod errno;
 pub mod exposed;
 pub mod kmsg;
 pub mod layout;

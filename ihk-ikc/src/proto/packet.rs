@@ -3,6 +3,8 @@
 //!
 //! A packet whose kind is unknown decodes to `None`; the receiver logs it and goes on.
 
+use super::errno::{self, SyscallResult};
+
 /// 64-bit words of a packet.
 pub const PACKET_WORDS: usize = 8;
 
@@ -40,7 +42,16 @@ macro_rules! impl_word {
         }
     )*};
 }
-impl_word!(u32, i32, u64, i64);
+impl_word!(u32, i32, u64);
+
+impl Word for SyscallResult {
+    fn to_word(self) -> u64 {
+        errno::encode(self)
+    }
+    fn from_word(word: u64) -> Self {
+        errno::decode(word)
+    }
+}
 
 /// Generates an enum of messages with `encode` and `decode`.
 macro_rules! messages {
@@ -306,8 +317,8 @@ messages! {
         ProcessCreated = 101 {
             /// Of the request.
             token: u64,
-            /// 0 or a negative errno; the rest is valid for 0 only.
-            result: i64,
+            /// 0, or the error; the rest is valid for 0 only.
+            result: SyscallResult,
             /// The new process.
             process: u32,
             /// Physical address of its top-level page table (4-level format).
@@ -326,8 +337,8 @@ messages! {
         FaultResolved = 103 {
             /// Of the request.
             token: u64,
-            /// 0: look again; -EFAULT: no such mapping or no permission; -ENOMEM.
-            result: i64,
+            /// 0: look again; EFAULT: no such mapping or no permission; ENOMEM.
+            result: SyscallResult,
         },
         /// The co-kernel unmapped or downgraded pages that Linux may still have mapped. Linux
         /// drops its mappings of the range, looks for pins, answers [`ToCokernel::RevokeDone`].
@@ -354,8 +365,8 @@ messages! {
         SlotsFound = 132 {
             /// Of the request.
             token: u64,
-            /// 0, or -EFAULT: there is no such page.
-            result: i64,
+            /// 0, or EFAULT: there is no such page.
+            result: SyscallResult,
             /// Physical address of the page.
             slots: u64,
         },
@@ -375,8 +386,8 @@ messages! {
         Told = 164 {
             /// Of the request.
             token: u64,
-            /// 0 or a negative errno; the rest is valid for 0 only.
-            result: i64,
+            /// 0, or the error; the rest is valid for 0 only.
+            result: SyscallResult,
             /// Physical address of the records.
             records: u64,
             /// Their length in words.
@@ -393,8 +404,8 @@ messages! {
         PagesLent = 196 {
             /// Of the request.
             token: u64,
-            /// 0 or a negative errno; the rest is valid for 0 only.
-            result: i64,
+            /// 0, or the error; the rest is valid for 0 only.
+            result: SyscallResult,
             /// Physical address of a word for each page: that of the frame to read it into, 0 = it is
             /// there already. Frames are lent, and the list lasts, until [`ToCokernel::PagesRead`].
             list: u64,
@@ -405,15 +416,15 @@ messages! {
         PagesTaken = 197 {
             /// Of the request.
             token: u64,
-            /// 0 or a negative errno: pages are missing.
-            result: i64,
+            /// 0, or the error: pages are missing.
+            result: SyscallResult,
         },
         /// Answer to [`ToCokernel::NameFile`].
         FileNamed = 198 {
             /// Of the request.
             token: u64,
-            /// 0 or a negative errno: the number is not used.
-            result: i64,
+            /// 0, or the error: the number is not used.
+            result: SyscallResult,
             /// Pages from the first on that are there.
             count: u32,
         },

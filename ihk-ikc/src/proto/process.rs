@@ -144,7 +144,7 @@ const _: () = {
 };
 
 /// Requests in a delegation slot that are not system calls of Linux. Numbers start above any
-/// system call number. The worker answers 0 or a negative errno, like a system call.
+/// system call number. The worker answers 0 or an error, like a system call.
 pub mod op {
     /// First number of this group.
     pub const BASE: u64 = 0x1_0000;
@@ -169,15 +169,15 @@ pub mod op {
     /// large pages can come again.
     pub const DROP_TABLES: u64 = BASE + 5;
     /// Load `args[1]` pages at `args[0]`, as far as none are there, from page `args[3]` of file number
-    /// `args[2]` on: page `args[4]` of them was touched. -EFAULT: the file ends before that.
+    /// `args[2]` on: page `args[4]` of them was touched. EFAULT: the file ends before that.
     pub const LOAD_PAGES: u64 = BASE + 6;
     /// System call `args[4]`, one that fills or takes a buffer according to the table of system calls,
     /// with descriptor `args[0]`, length `args[2]` and file offset `args[3]`; its data lie in the slot's
     /// bounce page from byte `args[1]` on. What is written is there when this is asked; what was read is
     /// there with the answer, which is at most the length. [`NOT_BOUNCED`]: the call was not made.
     pub const BOUNCE: u64 = BASE + 7;
-    /// Answer to [`BOUNCE`] of a proxy that does not want it.
-    pub const NOT_BOUNCED: i64 = i64::MIN;
+    /// Answer to [`BOUNCE`] of a proxy that does not want it: no call moves as much.
+    pub const NOT_BOUNCED: u64 = 1 << 63;
     /// Start a worker for slot `args[0]`, which inherits from this one; the answer is its thread
     /// id. Then, without making anybody wait, start one for each of the slots in `args[1..]` that
     /// is not 0.
@@ -202,7 +202,7 @@ pub mod op {
     pub const LIMIT: u64 = BASE + 35;
     /// Take one of the signals `args[0]` that Linux keeps pending for this worker or the process, its
     /// `siginfo_t` going to address `args[1]`, if that is not 0. The answer is its number, or
-    /// `-EAGAIN`.
+    /// EAGAIN.
     pub const TAKE_SIGNAL: u64 = BASE + 36;
     /// Signals `args[0]` wait for this thread in the co-kernel; the next [`EXEC`] has them wait in
     /// Linux for the new program.
@@ -223,7 +223,7 @@ pub mod op {
     /// Part [`args[0]`, `+ args[1]`) is the window again.
     pub const UNMAP_FILE: u64 = BASE + 81;
     /// Show the program Linux's page at `args[0]`, to be written if `args[1]` is 1, and neighbours
-    /// ([`super::super::uapi::MIRROR`]). -EFAULT: there is none, as past the end of a file.
+    /// ([`super::super::uapi::MIRROR`]). EFAULT: there is none, as past the end of a file.
     pub const MIRROR: u64 = BASE + 82;
     /// Move the mapping of a file at `args[0]`, `args[1]` bytes, to `args[2]`, where it has `args[3]` bytes:
     /// mremap. Addresses that become free are the window again.

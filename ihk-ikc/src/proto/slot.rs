@@ -20,7 +20,8 @@
 //! Neither side trusts the other: mcexec may be hostile (a delegated call can write its memory).
 //! Every word is read once; a state that cannot be is [`SlotError::BadState`].
 
-use super::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use super::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::errno::{self, SyscallResult};
 
 /// Nothing was asked yet.
 pub const FREE: u32 = 0;
@@ -97,9 +98,9 @@ pub struct DelegationSlot {
     number: AtomicU64,
     /// Arguments 0–4. Writer: co-kernel.
     args: [AtomicU64; 5],
-    /// Argument 5 while POSTED (writer: co-kernel), the result while DONE (writer: worker). The
-    /// phase says whose word it is; sharing it keeps the whole call in one line.
-    last: AtomicI64,
+    /// Argument 5 while POSTED (writer: co-kernel), the answer ([`errno::encode`]) while DONE (writer:
+    /// worker). The phase says whose word it is; sharing it keeps the whole call in one line.
+    last: AtomicU64,
     /// Linux CPU the worker fell asleep on. Writer: worker, before ASLEEP.
     pub sleeping_cpu: AtomicU32,
     /// The worker's thread id on Linux; 0 = there is none (yet, or any more). Writer: worker, when
@@ -138,7 +139,7 @@ impl DelegationSlot {
             reserved0: 0,
             number: AtomicU64::new(0),
             args: core::array::from_fn(|_| AtomicU64::new(0)),
-            last: AtomicI64::new(0),
+            last: AtomicU64::new(0),
             sleeping_cpu: AtomicU32::new(0),
             worker_tid: AtomicU32::new(0),
             blocked: AtomicU64::new(0),
@@ -162,7 +163,7 @@ impl DelegationSlot {
         for (word, value) in self.args.iter().zip(head) {
             word.store(value, Ordering::Relaxed);
         }
-        self.last.store(to_signed(last), Ordering::Relaxed);
+        self.last.store(last, Ordering::Relaxed);
         match self.state.swap(POSTED, Ordering::AcqRel) {
             FREE | DONE => Ok(Wake::NotNeeded),
             old if old & !ASLEEP == FREE || old & !ASLEEP == DONE => Ok(Wake::Ring),
@@ -170,19 +171,19 @@ impl DelegationSlot {
         }
     }
 
-    /// The result, if the worker is done.
+    /// The answer, if the worker is done.
     ///
     /// # Errors
     ///
     /// [`SlotError::BadState`] for a state that cannot follow POSTED.
     #[inline]
-    pub fn poll(&self) -> Result<Option<i64>, SlotError> {
+    pub fn poll(&self) -> Result<Option<SyscallResult>, SlotError> {
         let state = self.state.load(Ordering::Acquire);
         if state == POSTED {
             return Ok(None); // what nearly every look sees
         }
         match state & !ASLEEP {
-            DONE => Ok(Some(self.last.load(Ordering::Relaxed))),
+            DONE => Ok(Some(errno::decode(self.last.load(Ordering::Relaxed)))),
             _ if state & PHASE == POSTED && state & !(PHASE | WAITER | CANCEL) == 0 => Ok(None),
             _ => Err(SlotError::BadState(state)),
         }
@@ -224,7 +225,7 @@ impl DelegationSlot {
         for (value, word) in args.iter_mut().zip(&self.args) {
             *value = word.load(Ordering::Relaxed);
         }
-        args[5] = to_unsigned(self.last.load(Ordering::Relaxed));
+        args[5] = self.last.load(Ordering::Relaxed);
         Some(Request {
             number: self.number.load(Ordering::Relaxed),
             args,
@@ -239,8 +240,8 @@ impl DelegationSlot {
 
     /// Answers the request that [`Self::take`] returned.
     #[inline]
-    pub fn finish(&self, result: i64) -> Wake {
-        self.last.store(result, Ordering::Relaxed);
+    pub fn finish(&self, answer: SyscallResult) -> Wake {
+        self.last.store(errno::encode(answer), Ordering::Relaxed);
         if self.state.swap(DONE, Ordering::AcqRel) & WAITER != 0 {
             Wake::Ring
         } else {
@@ -281,14 +282,4 @@ impl Default for DelegationSlot {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The same 64 bits as a signed word (`cast_signed` of core is newer than the kernel's compiler).
-const fn to_signed(word: u64) -> i64 {
-    i64::from_ne_bytes(word.to_ne_bytes())
-}
-
-/// The same 64 bits as an unsigned word.
-const fn to_unsigned(word: i64) -> u64 {
-    u64::from_ne_bytes(word.to_ne_bytes())
 }

@@ -5,6 +5,7 @@
 use nix::libc;
 
 use super::raw::raw;
+use crate::syscall::Answer;
 use crate::{device, procfs, window};
 
 /// Offset of an entry's length in the entry.
@@ -13,32 +14,29 @@ const LENGTH_AT: usize = 16;
 const NAME_AT: usize = 19;
 
 /// Performs `getdents64` and leaves our own entries out.
-#[must_use]
-pub(crate) fn entries(args: [u64; 6]) -> i64 {
+pub(crate) fn entries(args: [u64; 6]) -> Answer {
     loop {
-        let result = raw(libc::SYS_getdents64, args);
+        let result = raw(libc::SYS_getdents64, args)?;
         let Some(bytes) = usize::try_from(result).ok().filter(|bytes| *bytes > 0) else {
-            return result;
+            return Ok(result);
         };
         let Some(hidden) = hidden_entries(args[0]) else {
-            return result;
+            return Ok(result);
         };
         let mut list = vec![0; bytes];
         if window::read(args[1], &mut list) != Ok(bytes) {
-            return result;
+            return Ok(result);
         }
         let shown = without(&list, |name| hidden.hides(name));
         if shown.len() == bytes {
-            return result;
+            return Ok(result);
         }
         if shown.is_empty() {
             // Nothing left of this part, and 0 would be the end of the directory.
             continue;
         }
-        return match window::write(args[1], &shown) {
-            Ok(()) => shown.len().try_into().unwrap_or(result),
-            Err(errno) => -i64::from(errno as i32),
-        };
+        window::write(args[1], &shown)?;
+        return Ok(shown.len() as u64);
     }
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `/proc/self/exe`: Linux's link names mcexec, but the program must find itself.
 
+use nix::errno::Errno;
 use nix::libc;
 
 use super::path_argument::PathArgument;
 use super::raw::raw;
 use super::Program;
+use crate::syscall::Answer;
 use crate::{procfs, window};
 
 /// Returns whether a path is that link. If it has another spelling than the usual ones, the link
@@ -20,12 +22,9 @@ fn leads_to_link(argument: &PathArgument) -> bool {
     let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let flags = u64::from(flags.cast_unsigned());
     let args = [argument.directory, argument.address, flags, 0, 0, 0];
-    let Ok(fd) = i32::try_from(raw(libc::SYS_openat, args)) else {
+    let Ok(Ok(fd)) = raw(libc::SYS_openat, args).map(i32::try_from) else {
         return false;
     };
-    if fd < 0 {
-        return false;
-    }
     let path = procfs::descriptor::path_of(fd);
     let _ = nix::unistd::close(fd);
     let own = format!("/proc/{}", std::process::id());
@@ -43,13 +42,12 @@ fn is_spelling(path: &[u8], pid: u32) -> bool {
 
 /// Performs `readlink` or `readlinkat`, in which the buffer's address and length come after the
 /// path.
-#[must_use]
 pub(crate) fn read_link(
     program: &Program,
     call: libc::c_long,
     args: [u64; 6],
     argument: &PathArgument,
-) -> i64 {
+) -> Answer {
     if !is_meant(argument) {
         return raw(call, args);
     }
@@ -58,24 +56,21 @@ pub(crate) fn read_link(
     #[expect(clippy::cast_possible_truncation, reason = "as Linux does")]
     let bytes = match usize::try_from((bytes as u32).cast_signed()) {
         Ok(bytes) if bytes > 0 => bytes,
-        _ => return -i64::from(libc::EINVAL),
+        _ => return Err(Errno::EINVAL.into()),
     };
     let text = program.path.as_bytes();
     let text = text.get(..bytes.min(text.len())).unwrap_or(text);
-    match window::write(address, text) {
-        Ok(()) => text.len().try_into().unwrap_or(i64::MAX),
-        Err(errno) => -i64::from(errno as i32),
-    }
+    window::write(address, text)?;
+    Ok(text.len() as u64)
 }
 
 /// Performs a call that follows the link.
-#[must_use]
 pub(crate) fn follow(
     program: &Program,
     call: libc::c_long,
     mut args: [u64; 6],
     argument: &PathArgument,
-) -> i64 {
+) -> Answer {
     if is_meant(argument) && !stops_at_link(call, &args) {
         args[argument.index] = program.path.as_ptr().addr() as u64;
     }

@@ -34,7 +34,7 @@ pub(super) struct CloneArgs {
 /// # Errors
 ///
 /// The error is one of fork(2), or one that the child met before it was ready.
-pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<i64, Errno> {
+pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<u64, Errno> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|_| Errno::EAGAIN)?;
     let mask = raw::set_mask(u64::MAX);
     let locks = (
@@ -63,7 +63,7 @@ pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<i64, Errno> {
 }
 
 /// Waits until `child` is about to run. A child that could not get so far is reaped.
-fn hear_of(child: Pid, mut reader: File) -> Result<i64, Errno> {
+fn hear_of(child: Pid, mut reader: File) -> Result<u64, Errno> {
     let mut word = [0; 4];
     let errno = match reader.read_exact(&mut word) {
         Ok(()) => i32::from_ne_bytes(word),
@@ -71,7 +71,7 @@ fn hear_of(child: Pid, mut reader: File) -> Result<i64, Errno> {
         Err(_) => 0,
     };
     if errno == 0 {
-        return Ok(child.as_raw().into());
+        return Ok(child.as_raw().unsigned_abs().into());
     }
     let _ = waitpid(child, None);
     Err(Errno::from_raw(errno))

@@ -19,70 +19,48 @@ use crate::device;
 use crate::image::page_up;
 use crate::procfs::descriptor::borrow;
 use crate::procfs::files;
+use crate::syscall::{Answer, Failure};
 
 /// The flag `MAP_PRIVATE` of mmap, as the program passes it.
 const MAP_PRIVATE: u64 = libc::MAP_PRIVATE.cast_unsigned() as u64;
 /// Size of Linux's `struct robust_list_head`.
 const ROBUST_HEAD_BYTES: u64 = 24;
 
-/// The answer of an operation.
-type Done = Result<i64, Refusal>;
-
-/// The answer of an operation that was not performed. It is a negative errno, or one of Linux's
-/// internal codes if a signal kept a call from beginning; these are no errno.
-#[derive(Debug, PartialEq, Eq)]
-struct Refusal(i64);
-
-impl From<Errno> for Refusal {
-    fn from(errno: Errno) -> Self {
-        Self(-i64::from(errno as i32))
-    }
-}
-
 /// Performs operation `number`. Returns `None` if it is none of those here.
-#[must_use]
-pub(super) fn perform(program: &Program, number: u64, args: [u64; 6]) -> Option<i64> {
+pub(super) fn perform(program: &Program, number: u64, args: [u64; 6]) -> Option<Answer> {
     let [first, second, third, ..] = args;
     let window = program.window;
-    let done: Done = match number {
+    Some(match number {
         op::MAP_FILE => map_file(program, args),
         op::UNMAP_FILE => window
             .part(first, second)
             .and_then(|_| device::map_window(first, second))
             .map(|()| 0)
-            .map_err(Refusal::from),
+            .map_err(Failure::from),
         op::MIRROR => device::mirror(first, second)
             .map(|()| 0)
-            .map_err(Refusal::from),
+            .map_err(Failure::from),
         op::REMAP_FILE => remap_file(program, args),
         op::ADVISE_FILE => call(program, libc::SYS_madvise, [first, second, third]),
         op::PROTECT_FILE => call(program, libc::SYS_mprotect, [first, second, third]),
         op::SHM_SIZE => shm_size(first),
         op::SHM_ATTACH => attach(program, args),
-        op::ROBUST_LIST => checked(raw(
+        op::ROBUST_LIST => raw(
             libc::SYS_set_robust_list,
             [first, ROBUST_HEAD_BYTES, 0, 0, 0, 0],
-        )),
+        ),
         _ => return None,
-    };
-    Some(done.unwrap_or_else(|Refusal(code)| code))
+    })
 }
 
 /// Makes a call of Linux about a part of the window, with one argument more than address and bytes.
-fn call(program: &Program, number: libc::c_long, args: [u64; 3]) -> Done {
+fn call(program: &Program, number: libc::c_long, args: [u64; 3]) -> Answer {
     let [address, bytes, more] = args;
     program.window.part(address, bytes)?;
-    checked(raw(number, [address, bytes, more, 0, 0, 0]))
+    raw(number, [address, bytes, more, 0, 0, 0])
 }
 
-const fn checked(result: i64) -> Done {
-    match result {
-        -4095..=-1 => Err(Refusal(result)),
-        _ => Ok(result),
-    }
-}
-
-fn map_file(program: &Program, args: [u64; 6]) -> Done {
+fn map_file(program: &Program, args: [u64; 6]) -> Answer {
     let [address, bytes, prot, flags, fd, offset] = args;
     program.window.part(address, bytes)?;
     let number = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
@@ -97,7 +75,7 @@ fn map_file(program: &Program, args: [u64; 6]) -> Done {
         return Err(Errno::ENODEV.into());
     }
     let args = [address, bytes, prot, flags, fd, offset];
-    checked(raw(libc::SYS_mmap, args))?;
+    raw(libc::SYS_mmap, args)?;
     program.window.forget_rights(address, bytes);
     files::note(number, offset, address, bytes);
     Ok(0)
@@ -105,7 +83,7 @@ fn map_file(program: &Program, args: [u64; 6]) -> Done {
 
 /// Has Linux move or grow its mapping. Whatever becomes free is the window again, even if Linux
 /// fails.
-fn remap_file(program: &Program, args: [u64; 6]) -> Done {
+fn remap_file(program: &Program, args: [u64; 6]) -> Answer {
     let [old, old_bytes, new, new_bytes, ..] = args;
     let window = program.window;
     window.part(old, old_bytes)?;
@@ -120,14 +98,11 @@ fn remap_file(program: &Program, args: [u64; 6]) -> Done {
         libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED
     } else {
         // Linux grows into what is free only.
-        checked(raw(libc::SYS_munmap, [free, free_bytes, 0, 0, 0, 0]))?;
+        raw(libc::SYS_munmap, [free, free_bytes, 0, 0, 0, 0])?;
         0
     };
     let flags = u64::from(flags.cast_unsigned());
-    let done = checked(raw(
-        libc::SYS_mremap,
-        [old, old_bytes, new_bytes, flags, new, 0],
-    ));
+    let done = raw(libc::SYS_mremap, [old, old_bytes, new_bytes, flags, new, 0]);
     match done {
         Ok(_) if moves => device::map_window(free, free_bytes)?,
         Ok(_) => {}
@@ -141,33 +116,20 @@ fn remap_file(program: &Program, args: [u64; 6]) -> Done {
 }
 
 /// Returns the bytes of shared memory `id`, in whole pages.
-fn shm_size(id: u64) -> Done {
+fn shm_size(id: u64) -> Answer {
     let mut state = [0_u64; size_of::<libc::shmid_ds>() / 8];
     let address = ptr::from_mut(&mut state).expose_provenance() as u64;
     let command = u64::from(libc::IPC_STAT.cast_unsigned());
-    checked(raw(libc::SYS_shmctl, [id, command, address, 0, 0, 0]))?;
+    raw(libc::SYS_shmctl, [id, command, address, 0, 0, 0])?;
     let bytes = state[offset_of!(libc::shmid_ds, shm_segsz) / 8];
-    i64::try_from(page_up(bytes).max(PAGE_BYTES)).map_err(|_| Errno::ENOMEM.into())
+    Ok(page_up(bytes).max(PAGE_BYTES))
 }
 
-fn attach(program: &Program, args: [u64; 6]) -> Done {
+fn attach(program: &Program, args: [u64; 6]) -> Answer {
     let [id, address, flags, bytes, ..] = args;
     program.window.part(address, bytes)?;
     let flags = flags | u64::from(libc::SHM_REMAP.cast_unsigned());
-    checked(raw(libc::SYS_shmat, [id, address, flags, 0, 0, 0]))?;
+    raw(libc::SYS_shmat, [id, address, flags, 0, 0, 0])?;
     program.window.forget_rights(address, bytes);
     Ok(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_that_has_not_begun_is_no_success() {
-        let not_begun = -513;
-        assert_eq!(checked(not_begun), Err(Refusal(not_begun)));
-        assert_eq!(checked(-12), Err(Errno::ENOMEM.into()));
-        assert_eq!(checked(7 << 32), Ok(7 << 32));
-    }
 }

@@ -30,8 +30,8 @@ use std::sync::mpsc::SyncSender;
 
 use ihk_ikc::process::VdsoArgs;
 use ihk_ikc::slot::Request;
-use nix::errno::Errno;
 
+use crate::syscall::Answer;
 use crate::window::{Slots, Window};
 
 /// A program, as far as those need to know it who perform its calls.
@@ -59,12 +59,7 @@ pub(crate) struct Service {
     pub serve_main: fn(&'static Program) -> !,
     /// Serves the slot of that index until the co-kernel wants the worker to end. If there is a
     /// receiver, it gets the thread id as soon as that is in the slot.
-    pub serve: fn(&'static Program, usize, Option<SyncSender<i64>>),
-    /// Performs one request. Returns its result or a negative errno.
-    pub perform: fn(&'static Program, &Request) -> i64,
-}
-
-/// Turns `result` into the form that system calls have.
-fn answer(result: Result<i64, Errno>) -> i64 {
-    result.unwrap_or_else(|errno| -i64::from(errno as i32))
+    pub serve: fn(&'static Program, usize, Option<SyncSender<u64>>),
+    /// Performs one request.
+    pub perform: fn(&'static Program, &Request) -> Answer,
 }

@@ -12,34 +12,34 @@ use nix::sched::CloneFlags;
 use nix::sys::stat::{fstat, FileStat, SFlag};
 use nix::sys::statvfs::{fstatvfs, FsFlags};
 
-use super::{answer, execute, fork, mapping, pool, queue_server, Program};
+use super::{execute, fork, mapping, pool, queue_server, Program};
 use crate::core_dump::{self, Cause};
 use crate::image::page_up;
 use crate::procfs::descriptor::borrow;
 use crate::procfs::files;
 use crate::signals::{dispositions, interrupt, raw, worker_mask};
 use crate::start::inherited;
+use crate::syscall::Answer;
 use crate::{device, function};
 
 /// Device number of `/dev/zero`. A private mapping of it holds only zeroes.
 const ZERO_DEVICE: (u64, u64) = (1, 5);
 
 /// Performs operation `number`.
-#[must_use]
 #[inline(never)]
-pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) -> i64 {
+pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) -> Answer {
     let [first, second, third, ..] = args;
     let window = program.window;
-    if let Some(result) = mapping::perform(program, number, args) {
-        return result;
+    if let Some(answer) = mapping::perform(program, number, args) {
+        return answer;
     }
     let done = match number {
-        op::NEW_WORKER => return answer(pool::start(program, first)),
+        op::NEW_WORKER => return Ok(pool::start(program, first)?),
         op::TAKE_SIGNAL => return raw::take(first, second),
         op::EXIT => raw::exit(status(first)),
         op::DIE => die(args),
         op::PROTECT => prot_bits(third).and_then(|prot| window.protect(first, second, prot)),
-        op::LOAD_FILE => return answer(load_file(program, args)),
+        op::LOAD_FILE => return Ok(load_file(program, args)?),
         op::LOAD_PAGES => load_pages(args),
         op::DISPOSITION => set_disposition(first, second, third),
         op::FORK => {
@@ -51,9 +51,9 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
                     libc::c_int::try_from(third).unwrap_or(0),
                 ),
             };
-            return answer(fork::fork(program, clone));
+            return Ok(fork::fork(program, clone)?);
         }
-        op::QUEUE_SERVE => return answer(queue_server::serve(program, args)),
+        op::QUEUE_SERVE => return Ok(queue_server::serve(program, args)?),
         op::QUEUE_FUTEX => return queue_server::futex(args),
         op::EXEC => execute::execute(program, args),
         op::BEQUEATH => {
@@ -69,7 +69,8 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         op::DROP_TABLES => window.drop_tables(first, second),
         _ => Err(Errno::ENOSYS),
     };
-    answer(done.map(|()| 0))
+    done?;
+    Ok(0)
 }
 
 /// Sets what Linux is to do with `signal`, unless functions of the program need its handler.
@@ -111,7 +112,7 @@ fn prot_bits(word: u64) -> Result<u32, Errno> {
 
 /// Performs a private file mapping: the program gets the file's pages. Returns 1 if the mapping
 /// holds only zeroes.
-fn load_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
+fn load_file(program: &Program, args: [u64; 6]) -> Result<u64, Errno> {
     let [fd, address, bytes, offset, prot, at_once] = args;
     let prot = prot_bits(prot)?;
     let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
@@ -126,7 +127,7 @@ fn load_file(program: &Program, args: [u64; 6]) -> Result<i64, Errno> {
     if prot & prot::WRITE == 0 && prot != 0 {
         program.window.protect(address, page_up(bytes), prot)?;
     }
-    Ok(i64::from(!has_content))
+    Ok(u64::from(!has_content))
 }
 
 /// Loads pages of a file, because the program has touched one that is not there.

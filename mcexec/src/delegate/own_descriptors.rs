@@ -6,13 +6,12 @@
 use std::os::fd::RawFd;
 
 use ihk_ikc::syscalls::{self, Class};
+use nix::errno::Errno;
 use nix::libc;
 
 use super::raw::raw;
 use crate::device;
-
-/// The answer of a call on a descriptor that is not open.
-pub(crate) const EBADF: i64 = -(libc::EBADF as i64);
+use crate::syscall::Answer;
 
 /// Returns whether `argument`, the first one of `call`, is our descriptor. Linux reads the lower
 /// half of the word only.
@@ -32,8 +31,7 @@ fn descriptor(argument: u64) -> RawFd {
 }
 
 /// Performs `close_range` and leaves our descriptor open.
-#[must_use]
-pub(crate) fn close_range(args: [u64; 6]) -> i64 {
+pub(crate) fn close_range(args: [u64; 6]) -> Answer {
     let [first, last, flags, ..] = args;
     #[expect(clippy::cast_possible_truncation, reason = "unsigned int in Linux")]
     let (first, last) = (u64::from(first as u32), u64::from(last as u32));
@@ -47,24 +45,18 @@ pub(crate) fn close_range(args: [u64; 6]) -> i64 {
         if first > last || last > u64::from(u32::MAX) {
             continue;
         }
-        let result = raw(libc::SYS_close_range, [first, last, flags, 0, 0, 0]);
-        if result != 0 {
-            return result;
-        }
+        raw(libc::SYS_close_range, [first, last, flags, 0, 0, 0])?;
         flags &= !unshare;
     }
-    0
+    Ok(0)
 }
 
 /// Performs `dup2` or `dup3`: our descriptor cannot be copied, and goes elsewhere if the program
 /// wants its number.
-#[must_use]
-pub(crate) fn duplicate_to(call: libc::c_long, args: [u64; 6]) -> i64 {
+pub(crate) fn duplicate_to(call: libc::c_long, args: [u64; 6]) -> Answer {
     if descriptor(args[0]) == device::descriptor() {
-        return EBADF;
+        return Err(Errno::EBADF.into());
     }
-    match device::make_room(descriptor(args[1])) {
-        Ok(()) => raw(call, args),
-        Err(errno) => -i64::from(errno as i32),
-    }
+    device::make_room(descriptor(args[1]))?;
+    raw(call, args)
 }

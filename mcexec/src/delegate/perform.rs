@@ -7,6 +7,7 @@
 use ihk_ikc::process::op;
 use ihk_ikc::slot::Request;
 use ihk_ikc::syscalls::{self, Class};
+use nix::errno::Errno;
 use nix::libc;
 
 use super::path_argument::PathArgument;
@@ -14,25 +15,23 @@ use super::raw::raw;
 use super::{directory, exe_link, operation, own_descriptors, queue_server, transport, Program};
 use crate::procfs::{self, snapshot, sysfs};
 use crate::signals::own_slot::own_slot;
+use crate::syscall::Answer;
 use crate::window;
 
-/// Performs `request`. Returns its result or a negative errno.
-#[must_use]
-pub(crate) fn perform(program: &'static Program, request: &Request) -> i64 {
+/// Performs `request`.
+pub(crate) fn perform(program: &'static Program, request: &Request) -> Answer {
     let Request { number, args } = *request;
     match i64::try_from(number) {
         Ok(_) if number == op::BOUNCE => bounce(program, args),
         Ok(_) if number >= op::BASE => operation::perform(program, number, args),
         Ok(call) => system_call(program, call, args),
-        Err(_) => ENOSYS,
+        Err(_) => Err(Errno::ENOSYS.into()),
     }
 }
 
-const ENOSYS: i64 = -(libc::ENOSYS as i64);
-
 /// Performs a system call whose data lie in the bounce page of this worker's slot.
 #[inline(never)]
-fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6]) -> i64 {
+fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6]) -> Answer {
     let buffer = own_slot()
         .and_then(|index| window::bounce_address(program.slots, index as usize, at, bytes));
     let call = i64::try_from(number).ok().filter(|_| {
@@ -43,11 +42,11 @@ fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6
         (Some(buffer), Some(call)) => {
             system_call(program, call, [descriptor, buffer, bytes, offset, 0, 0])
         }
-        _ => op::NOT_BOUNCED,
+        _ => Ok(op::NOT_BOUNCED),
     }
 }
 
-fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
+fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> Answer {
     let class = syscalls::class(call.cast_unsigned());
     if let Some(argument) = PathArgument::of(class, &args) {
         return path_call(program, call, args, &argument);
@@ -64,8 +63,8 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> i64 {
             queue_server::note_identity();
             result
         }
-        _ if class.has(Class::HARMS_PROXY) => ENOSYS,
-        _ if own_descriptors::is_ours(call, args[0]) => own_descriptors::EBADF,
+        _ if class.has(Class::HARMS_PROXY) => Err(Errno::ENOSYS.into()),
+        _ if own_descriptors::is_ours(call, args[0]) => Err(Errno::EBADF.into()),
         _ => raw(call, args),
     }
 }
@@ -76,7 +75,7 @@ fn path_call(
     call: libc::c_long,
     mut args: [u64; 6],
     argument: &PathArgument,
-) -> i64 {
+) -> Answer {
     if let Some(place) = sysfs::redirect(argument.directory(), argument.path()) {
         args[argument.index] = place.as_ptr().expose_provenance() as u64;
         return raw(call, args);
@@ -104,9 +103,9 @@ fn flags_of_openat2(address: u64) -> u64 {
     }
 }
 
-fn change_directory(call: libc::c_long, args: [u64; 6]) -> i64 {
+fn change_directory(call: libc::c_long, args: [u64; 6]) -> Answer {
     if own_descriptors::is_ours(call, args[0]) {
-        return own_descriptors::EBADF;
+        return Err(Errno::EBADF.into());
     }
     let result = raw(call, args);
     sysfs::note_directory();
@@ -114,17 +113,17 @@ fn change_directory(call: libc::c_long, args: [u64; 6]) -> i64 {
 }
 
 /// Performs a call that may lead back to the beginning of a file of ours in `/proc`.
-fn read_again(call: libc::c_long, args: [u64; 6]) -> i64 {
+fn read_again(call: libc::c_long, args: [u64; 6]) -> Answer {
     let [fd, _, third, fourth, ..] = args;
     if own_descriptors::is_ours(call, fd) {
-        return own_descriptors::EBADF;
+        return Err(Errno::EBADF.into());
     }
     let reads_first = call == libc::SYS_pread64 && fourth == 0;
     if reads_first {
         snapshot::renew(fd);
     }
     let result = raw(call, args);
-    if call == libc::SYS_lseek && result == 0 && third != libc::SEEK_CUR as u64 {
+    if call == libc::SYS_lseek && result == Ok(0) && third != libc::SEEK_CUR as u64 {
         snapshot::renew(fd);
     }
     result

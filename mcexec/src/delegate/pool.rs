@@ -24,7 +24,7 @@ const STACK_BYTES: usize = 128 << 10;
 ///
 /// `EINVAL` for no slot, or for one whose worker stays for good; `EAGAIN` if Linux has no room for
 /// a thread.
-pub(super) fn start(program: &'static Program, index: u64) -> Result<i64, Errno> {
+pub(super) fn start(program: &'static Program, index: u64) -> Result<u64, Errno> {
     let index = checked(program, index)?;
     let (began, hear) = sync_channel(1);
     spawn(program, index, Some(began))?;
@@ -52,7 +52,7 @@ fn checked(program: &Program, index: u64) -> Result<usize, Errno> {
 fn spawn(
     program: &'static Program,
     index: usize,
-    began: Option<SyncSender<i64>>,
+    began: Option<SyncSender<u64>>,
 ) -> Result<(), Errno> {
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
     let body = move || (program.service.serve)(program, index, began);

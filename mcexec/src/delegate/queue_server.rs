@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use ihk_ikc::errno::{decode, encode};
 use ihk_ikc::layout::WINDOW_END;
 use ihk_ikc::process::{serve as answer, ServerRecord};
 use ihk_ikc::queue::{bytes_of, is_possible, Header, Queue, FUNCTION, MAGIC};
@@ -34,7 +35,8 @@ use nix::unistd::{getgroups, getresgid, getresuid, Gid, ResGid, ResUid};
 use super::{placement, Program};
 use crate::function::{Call, Caller, Functions};
 use crate::signals::raw;
-use crate::{syscall, window};
+use crate::syscall::{self, Answer, Failure};
+use crate::window;
 
 /// The time that a runner polls for entries before it sleeps: about the price of being woken.
 const POLL_FOR: Duration = Duration::from_micros(50);
@@ -103,7 +105,7 @@ impl Rights {
 /// # Errors
 ///
 /// `EFAULT`, `EINVAL` if there is no queue; `EAGAIN` without room for a thread; `EINTR`.
-pub(super) fn serve(program: &'static Program, args: [u64; 6]) -> Result<i64, Errno> {
+pub(super) fn serve(program: &'static Program, args: [u64; 6]) -> Result<u64, Errno> {
     let record = view_record(program, args[2])?;
     let pair = match OWN.take() {
         Some(pair) => pair,
@@ -124,7 +126,7 @@ pub(super) fn serve(program: &'static Program, args: [u64; 6]) -> Result<i64, Er
     if asked != Ok(END) {
         OWN.set(Some(pair));
     }
-    asked.map(i64::from)
+    asked.map(u64::from)
 }
 
 /// Notes that this worker has perhaps made its thread somebody else. Its runner does nothing any
@@ -138,11 +140,11 @@ pub(super) fn note_identity() {
 }
 
 /// Performs `QUEUE_FUTEX`: a `futex` call on a word that this process uses, too.
-pub(super) fn futex(args: [u64; 6]) -> i64 {
+pub(super) fn futex(args: [u64; 6]) -> Answer {
     let private = |operation: i32| u64::from((operation | libc::FUTEX_PRIVATE_FLAG).unsigned_abs());
     let known = [private(libc::FUTEX_WAIT), private(libc::FUTEX_WAKE)];
     if !known.contains(&args[1]) {
-        return -i64::from(libc::ENOSYS);
+        return Err(Errno::ENOSYS.into());
     }
     syscall::perform(libc::SYS_futex.cast_unsigned(), args)
 }
@@ -156,7 +158,7 @@ fn wait(exchange: &Exchange) -> Result<u32, Errno> {
         }
         // The signal that interrupts is for the program's thread, which then calls again.
         let slept = sleep(&exchange.asks, RUNNING);
-        if syscall::is_interrupted(slept) {
+        if slept.is_err_and(Failure::is_interruption) {
             return Err(Errno::EINTR);
         }
     }
@@ -219,19 +221,20 @@ struct HeldBack {
 }
 
 impl Caller for HeldBack {
-    fn perform(&self, number: u64, args: [u64; 6]) -> i64 {
+    fn perform(&self, number: u64, args: [u64; 6]) -> Answer {
         if self.exchange.outdated.load(Ordering::Acquire) {
-            return -i64::from(libc::EPERM);
+            return Err(Errno::EPERM.into());
         }
         (self.program.service.perform)(self.program, &Request { number, args })
     }
 
-    fn pass_on(&self, number: u64, args: [u64; 6]) -> i64 {
+    fn pass_on(&self, number: u64, args: [u64; 6]) -> Answer {
         if let Ok(mut call) = self.exchange.call.lock() {
             *call = Request { number, args };
         }
         self.exchange.ask(CALL);
-        self.exchange.result.load(Ordering::Relaxed)
+        let word = self.exchange.result.load(Ordering::Relaxed);
+        decode(word.cast_unsigned()).map_err(Failure::from)
     }
 
     fn allow_execution(&self, address: u64) -> bool {
@@ -269,9 +272,14 @@ impl Runner {
                 stack: self.stack,
                 thread_pointer: self.thread_pointer,
             }),
-            Err(errno) => -i64::from(*errno as i32),
+            Err(errno) => result_of(Err(Failure::from(*errno))),
         }
     }
+}
+
+/// Returns `answer` as the result of a queue's entry, in which functions leave any number.
+fn result_of(answer: Answer) -> i64 {
+    encode(answer.map_err(Into::into)).cast_signed()
 }
 
 impl Server for Runner {
@@ -279,21 +287,22 @@ impl Server for Runner {
 
     fn perform(&self, request: &Request) -> i64 {
         if self.held_back.exchange.outdated.load(Ordering::Acquire) {
-            return -i64::from(libc::EPERM);
+            return result_of(Err(Errno::EPERM.into()));
         }
         let [first, second, ..] = request.args;
         if request.number == FUNCTION {
             self.call(first, second)
         } else if is_delegable(request.number) {
             let program = self.held_back.program;
-            (program.service.perform)(program, request)
+            result_of((program.service.perform)(program, request))
         } else {
-            -i64::from(libc::ENOSYS)
+            result_of(Err(Errno::ENOSYS.into()))
         }
     }
 
     fn sleep(&self, word: &AtomicU32, value: u32) {
-        sleep(word, value);
+        // Who waits looks again, whatever ended the sleep.
+        let _ = sleep(word, value);
     }
 
     fn wake(&self, word: &AtomicU32) {
@@ -311,12 +320,13 @@ impl Exchange {
         self.asks.store(what, Ordering::Release);
         wake(&self.asks);
         while self.asks.load(Ordering::Acquire) == what {
-            sleep(&self.asks, what);
+            // It looks again, whatever ended the sleep.
+            let _ = sleep(&self.asks, what);
         }
     }
 }
 
-fn sleep(word: &AtomicU32, value: u32) -> i64 {
+fn sleep(word: &AtomicU32, value: u32) -> Answer {
     let operation = u64::from((libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG).unsigned_abs());
     let word = ptr::from_ref(word).addr() as u64;
     let args = [word, operation, u64::from(value), 0, 0, 0];

@@ -5,13 +5,13 @@
 use nix::libc;
 
 use super::transport;
-use crate::syscall;
+use crate::syscall::{self, Answer};
 
-/// Makes `call` as it is. Returns its result or a negative errno.
-pub(super) fn raw(call: libc::c_long, args: [u64; 6]) -> i64 {
+/// Makes `call` as it is.
+pub(super) fn raw(call: libc::c_long, args: [u64; 6]) -> Answer {
     if transport::is_chosen() {
-        if let Some(result) = transport::carry(call, args) {
-            return result;
+        if let Some(answer) = transport::carry(call, args) {
+            return answer;
         }
     }
     syscall::perform(call.cast_unsigned(), args)

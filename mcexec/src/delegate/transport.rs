@@ -13,6 +13,7 @@ use nix::libc;
 
 use super::transport_copy;
 use crate::start::cli::Transport;
+use crate::syscall::Answer;
 use crate::window::Window;
 
 /// The transport that [`begin`] was told, and its window. Unset with the usual one.
@@ -40,7 +41,7 @@ pub(super) fn is_chosen() -> bool {
 /// Makes `call` by the chosen transport. Returns its result, or `None` if the call is still to be
 /// made as it is, perhaps with something prepared.
 #[cold]
-pub(super) fn carry(call: libc::c_long, args: [u64; 6]) -> Option<i64> {
+pub(super) fn carry(call: libc::c_long, args: [u64; 6]) -> Option<Answer> {
     let (transport, window) = CHOSEN.get()?;
     let reads = syscalls::class(call.cast_unsigned()).has(Class::FILLS_BUFFER);
     match transport {

@@ -17,7 +17,7 @@ use ihk_ikc::uapi::copy;
 use nix::libc;
 
 use crate::device;
-use crate::syscall;
+use crate::syscall::{self, Answer, Failure};
 
 thread_local! {
     /// The memory that this worker's data travel through. It grows with the calls.
@@ -45,7 +45,7 @@ struct Data {
 
 /// Makes `call` with its data copied. Returns its result, or `None` if the call is to be made as it
 /// is: then nothing has happened yet.
-pub(super) fn carry(call: libc::c_long, mut args: [u64; 6]) -> Option<i64> {
+pub(super) fn carry(call: libc::c_long, mut args: [u64; 6]) -> Option<Answer> {
     let data = Data::of(call, &args)?;
     let address = args[data.index];
     BUFFER.with(|buffer| {
@@ -57,13 +57,13 @@ pub(super) fn carry(call: libc::c_long, mut args: [u64; 6]) -> Option<i64> {
         };
         device::copy(what, address, whole).ok()?;
         args[data.index] = whole.as_mut_ptr().expose_provenance() as u64;
-        let result = syscall::perform(call.cast_unsigned(), args);
-        match whole.get_mut(..data.moved(result)) {
+        let answer = syscall::perform(call.cast_unsigned(), args);
+        match whole.get_mut(..data.moved(answer)) {
             Some(moved) if data.direction == Direction::ToProgram && !moved.is_empty() => {
                 let copied = device::copy(copy::TO_PROGRAM, address, moved);
-                Some(super::answer(copied.map(|()| result)))
+                Some(copied.map_err(Failure::from).and(answer))
             }
-            _ => Some(result),
+            _ => Some(answer),
         }
     })
 }
@@ -105,9 +105,9 @@ impl Data {
         })
     }
 
-    /// Returns how many bytes a call with that result has moved.
-    fn moved(&self, result: i64) -> usize {
-        let moved = match u64::try_from(result) {
+    /// Returns how many bytes a call with that answer has moved.
+    fn moved(&self, answer: Answer) -> usize {
+        let moved = match answer {
             Ok(count) if self.is_counted => count.min(self.bytes),
             Ok(_) => self.bytes,
             Err(_) => 0,
@@ -143,6 +143,7 @@ fn argument_of(command: u64) -> Option<(u64, Direction)> {
 #[cfg(test)]
 mod tests {
     use super::{copy, room, Data, Direction, PAGE_BYTES};
+    use nix::errno::Errno;
     use nix::libc;
 
     fn of(call: libc::c_long, second: u64, third: u64) -> Option<Data> {
@@ -182,8 +183,10 @@ mod tests {
     #[test]
     fn results_tell_what_was_moved() {
         let read = of(libc::SYS_read, 4096, 10).expect("copied");
-        assert_eq!((read.moved(3), read.moved(99), read.moved(-4)), (3, 10, 0));
+        let moved = |answer| read.moved(answer);
+        let failed = || Err(Errno::EINTR.into());
+        assert_eq!((moved(Ok(3)), moved(Ok(99)), moved(failed())), (3, 10, 0));
         let ioctl = of(libc::SYS_ioctl, libc::TIOCGWINSZ, 4096).expect("copied");
-        assert_eq!((ioctl.moved(0), ioctl.moved(-25)), (8, 0));
+        assert_eq!((ioctl.moved(Ok(0)), ioctl.moved(failed())), (8, 0));
     }
 }

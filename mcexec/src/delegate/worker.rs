@@ -36,11 +36,11 @@ pub(crate) fn serve_main(program: &'static Program) -> ! {
 
 /// Serves slot `index` until the co-kernel wants it to end. `began` gets the thread id when it is
 /// in the slot.
-fn serve(program: &'static Program, index: usize, began: Option<SyncSender<i64>>) {
+fn serve(program: &'static Program, index: usize, began: Option<SyncSender<u64>>) {
     let slot = begin(program, index);
     if let Some(began) = began {
         // The receiver waits for this.
-        let _ = began.send(gettid().as_raw().into());
+        let _ = began.send(gettid().as_raw().unsigned_abs().into());
     }
     let mut budget = PollBudget::new();
     while serve_one(program, index, slot, &mut budget) {}
@@ -77,16 +77,16 @@ fn serve_one(
     worker_mask::enter_call(slot);
     placement::follow(slot);
     let ends = request.number == op::WORKER_EXIT && index != 0;
-    let result = if ends {
-        0
+    let answer = if ends {
+        Ok(0)
     } else {
         perform::perform(program, &request)
     };
-    if slot.finish(result) == Wake::Ring {
+    if slot.finish(answer.map_err(Into::into)) == Wake::Ring {
         // A co-kernel that is gone is noticed by the next wait.
         let _ = device::ring(index);
     }
-    if request.number == op::NEW_WORKER && result > 0 {
+    if request.number == op::NEW_WORKER && answer.is_ok() {
         pool::prepare(program, &request.args[1..]);
     }
     !ends

@@ -14,11 +14,13 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ihk_ikc::errno::encode;
 use ihk_ikc::syscalls::{self, is_delegable, Class};
 use nix::errno::Errno;
 use nix::libc;
 
 use crate::signals::{raw, worker_mask};
+use crate::syscall::Answer;
 
 /// Size of the stack, and its alignment.
 const BYTES: usize = 128 << 10;
@@ -34,9 +36,9 @@ const NEWS_TAKE: Duration = Duration::from_millis(200);
 /// The maker of a trapped system call.
 pub(crate) trait Caller {
     /// Makes the call in this process, with all exceptions.
-    fn perform(&self, number: u64, args: [u64; 6]) -> i64;
+    fn perform(&self, number: u64, args: [u64; 6]) -> Answer;
     /// Has the program's thread make the call.
-    fn pass_on(&self, number: u64, args: [u64; 6]) -> i64;
+    fn pass_on(&self, number: u64, args: [u64; 6]) -> Answer;
     /// Lets the program's code at `address` be executed here, if it is code. Returns whether
     /// anything was changed.
     fn allow_execution(&self, address: u64) -> bool;
@@ -261,17 +263,17 @@ fn system_call(head: &Head, registers: &mut [libc::greg_t; 23]) {
         at(libc::REG_R8),
         at(libc::REG_R9),
     ];
-    let result = if is_delegable(number) {
+    let answer = if is_delegable(number) {
         head.caller.perform(number, args)
     } else if number == libc::SYS_exit.cast_unsigned() {
         // The function would never return, and its server neither.
         die(libc::SIGABRT)
     } else if syscalls::class(number).has(Class::NOT_IN_FUNCTIONS) {
-        -i64::from(libc::ENOSYS)
+        Err(Errno::ENOSYS.into())
     } else {
         head.caller.pass_on(number, args)
     };
-    registers[libc::REG_RAX as usize] = result;
+    registers[libc::REG_RAX as usize] = encode(answer.map_err(Into::into)).cast_signed();
 }
 
 /// Handles an instruction that could not be fetched. Returns whether it can be fetched now.
@@ -293,6 +295,7 @@ const _: () = assert!(size_of::<Head>() < 128);
 #[cfg(test)]
 mod tests {
     use super::super::{Call, Caller, Functions};
+    use crate::syscall::Answer;
     use nix::libc;
     use std::ptr;
 
@@ -312,14 +315,14 @@ mod tests {
     }
 
     impl Caller for Fake {
-        fn perform(&self, number: u64, args: [u64; 6]) -> i64 {
+        fn perform(&self, number: u64, args: [u64; 6]) -> Answer {
             // Uses thread-local storage, so ours must be there.
             assert!(std::thread::current().name().is_none());
-            (number * 1000 + args[0]).cast_signed()
+            Ok(number * 1000 + args[0])
         }
 
-        fn pass_on(&self, number: u64, args: [u64; 6]) -> i64 {
-            (number * 2000 + args[0]).cast_signed()
+        fn pass_on(&self, number: u64, args: [u64; 6]) -> Answer {
+            Ok(number * 2000 + args[0])
         }
 
         fn allow_execution(&self, address: u64) -> bool {

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use nix::libc;
 
-use crate::syscall;
+use crate::syscall::{self, Answer};
 use descriptor::{file_system, path_of};
 use subject::Subject;
 use view::View;
@@ -51,40 +51,33 @@ const SYSFS_MAGIC: i64 = 0x6265_6572;
 const O_PATH: u64 = libc::O_PATH as u64;
 
 /// Puts our text in the place of what a call with `flags` has opened, if that is a file of ours.
-/// `result` is what the call answered. Returns what it answers now.
-#[must_use]
-pub(crate) fn opened(result: i64, flags: u64) -> i64 {
-    let Some(fd) = RawFd::try_from(result).ok().filter(|fd| *fd >= 0) else {
-        return result;
+/// `answer` is what the call answered. Returns what it answers now.
+pub(crate) fn opened(answer: Answer, flags: u64) -> Answer {
+    let Ok(Ok(fd)) = answer.map(RawFd::try_from) else {
+        return answer;
     };
     match file_system(fd) {
         // It cannot be read, only opened again, which comes here again.
-        Some(libc::PROC_SUPER_MAGIC) if flags & O_PATH != 0 => return result,
+        Some(libc::PROC_SUPER_MAGIC) if flags & O_PATH != 0 => return answer,
         Some(libc::PROC_SUPER_MAGIC) => {}
         Some(SYSFS_MAGIC) => return sysfs::opened(fd, flags),
-        _ => return result,
+        _ => return answer,
     }
     if let Some(view) = path_of(fd).and_then(|path| View::of(&path)) {
         // Without a text of ours Linux's stays: it is somebody else's, or the file has gone.
         if let Ok(text) = view.text() {
             if let Err(errno) = snapshot::put(fd, view, &text) {
                 let _ = nix::unistd::close(fd);
-                return -i64::from(errno as i32);
+                return Err(errno.into());
             }
         }
     }
-    result
+    answer
 }
 
 /// Performs `sysinfo` with the co-kernel's memory.
-#[must_use]
-pub(crate) fn system_information(args: [u64; 6]) -> i64 {
-    let result = syscall::perform(libc::SYS_sysinfo.cast_unsigned(), args);
-    if result != 0 {
-        return result;
-    }
-    match machine::amend_sysinfo(args[0]) {
-        Ok(()) => 0,
-        Err(errno) => -i64::from(errno as i32),
-    }
+pub(crate) fn system_information(args: [u64; 6]) -> Answer {
+    let answer = syscall::perform(libc::SYS_sysinfo.cast_unsigned(), args)?;
+    machine::amend_sysinfo(args[0])?;
+    Ok(answer)
 }

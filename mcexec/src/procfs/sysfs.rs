@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use nix::libc;
 
 use super::descriptor::path_of;
-use crate::syscall;
+use crate::syscall::{self, Answer};
 
 /// The folder of all trees.
 const FOLDER: &str = "/run/ihk";
@@ -91,23 +91,23 @@ fn normal(path: &Path) -> PathBuf {
 
 /// Lets descriptor `fd`, which was opened with `flags` somewhere in `/sys`, lead to the tree if
 /// that has the file, too. Returns the answer of the call.
-pub(super) fn opened(fd: RawFd, flags: u64) -> i64 {
+pub(super) fn opened(fd: RawFd, flags: u64) -> Answer {
     let Some(place) = tree().and_then(|tree| place_in(tree, &path_of(fd)?)) else {
-        return fd.into();
+        return Ok(fd.unsigned_abs().into());
     };
     let number = fd.unsigned_abs().into();
     let directory = i64::from(libc::AT_FDCWD).cast_unsigned();
     let path = place.as_ptr().expose_provenance() as u64;
     let perform = |call: libc::c_long, args| syscall::perform(call.cast_unsigned(), args);
     let again = perform(libc::SYS_openat, [directory, path, flags, 0, 0, 0]);
-    let Ok(again) = u64::try_from(again) else {
-        perform(libc::SYS_close, [number, 0, 0, 0, 0, 0]);
+    let Ok(again) = again else {
+        let _ = perform(libc::SYS_close, [number, 0, 0, 0, 0, 0]);
         return again;
     };
     let closes = flags & u64::from(libc::O_CLOEXEC.cast_unsigned());
-    let result = perform(libc::SYS_dup3, [again, number, closes, 0, 0, 0]);
-    perform(libc::SYS_close, [again, 0, 0, 0, 0, 0]);
-    result
+    let answer = perform(libc::SYS_dup3, [again, number, closes, 0, 0, 0]);
+    let _ = perform(libc::SYS_close, [again, 0, 0, 0, 0, 0]);
+    answer
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow};
 
-use crate::syscall;
+use crate::syscall::{self, Answer};
 
 /// Linux's highest signal number.
 pub(crate) const SIGNALS: i32 = 64;
@@ -62,8 +62,8 @@ pub(crate) fn waiting() -> u64 {
 }
 
 /// Takes one of the blocked signals `set` that wait for this thread or the process. Its `siginfo_t`
-/// goes to address `info` of the program, if that is not 0. Returns its number or a negative errno.
-pub(crate) fn take(set: u64, info: u64) -> i64 {
+/// goes to address `info` of the program, if that is not 0. Returns its number.
+pub(crate) fn take(set: u64, info: u64) -> Answer {
     let at_once = [0_u64; 2];
     let address = |words: *const u64| words.expose_provenance() as u64;
     syscall::perform(

@@ -3,6 +3,7 @@
 
 use super::gdt::{USER_CS, USER_SS};
 use crate::addr::USER_END;
+use crate::errno::{self, SyscallResult};
 
 /// Bits of RFLAGS user space may choose: CF PF AF ZF SF TF DF OF NT AC ID.
 const USER_RFLAGS: u64 = 0x0024_4dd5;
@@ -93,8 +94,8 @@ impl UserFrame {
     }
 
     /// Sets what the system call returns.
-    pub const fn set_return(&mut self, value: i64) {
-        self.rax = u64::from_ne_bytes(value.to_ne_bytes());
+    pub const fn set_return(&mut self, answer: SyscallResult) {
+        self.rax = errno::encode(answer);
     }
 
     /// Whether the frame is user mode's; else the kernel was interrupted.

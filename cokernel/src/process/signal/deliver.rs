@@ -102,7 +102,8 @@ fn default(process: &Process, frame: &UserFrame, info: &Info) {
                 info.signal
             };
             let pid = u64::from_ne_bytes(i64::from(process.pid).to_ne_bytes());
-            delegate::call_directly(number::kill, [pid, u64::from(signal), 0, 0, 0, 0]);
+            // It fails only for a proxy that is on its way out.
+            let _ = delegate::call_directly(number::kill, [pid, u64::from(signal), 0, 0, 0, 0]);
         }
         DefaultAction::Terminate => die(process, frame, info),
     }

@@ -75,7 +75,7 @@ fn blocked_by_all(process: &Process) -> SignalSet {
 }
 
 fn notify_linux(process: &Process, blocked: SignalSet) {
-    // What the program waits for comes here, too, see `syscall::sigaction::await_from_proxy`.
+    // The signals that the program waits for come here, too, see `syscall::sigaction::await_from_proxy`.
     let awaited = process.proxy_signals.awaited();
     let files = process.proxy_signals.read_as_files();
     let linuxs = process.signals.defaults().union(files);

@@ -3,7 +3,7 @@
 //! internal codes; none of them ever reaches the program.
 
 use crate::arch::UserFrame;
-use crate::errno::{self, Errno, RESTART_ALWAYS, RESTART_BLOCK, RESTART_NO_HANDLER, RESTART_SYS};
+use crate::errno::{self, Errno, SyscallResult};
 use crate::ikc;
 use crate::task::sched;
 
@@ -11,8 +11,8 @@ use crate::task::sched;
 const INSTRUCTION_BYTES: u64 = 2;
 
 /// Makes sure that a restart code is looked at before the program sees it.
-pub fn note(result: i64) {
-    if errno::is_restart_code(result) {
+pub fn note(answer: SyscallResult) {
+    if answer.is_err_and(Errno::is_restart_code) {
         // The signal that interrupted the worker was sent on before the answer: fetch it.
         ikc::poll();
         sched::current().request_return_work();
@@ -22,9 +22,9 @@ pub fn note(result: i64) {
 /// A handler is about to run.
 pub fn before_handler(frame: &mut UserFrame, restart_wanted: bool) {
     match code(frame) {
-        Some(RESTART_ALWAYS) => rewind(frame),
-        Some(RESTART_SYS) if restart_wanted => rewind(frame),
-        Some(_) => frame.set_return(Errno::EINTR.negated()),
+        Some(Errno::ERESTARTNOINTR) => rewind(frame),
+        Some(Errno::ERESTARTSYS) if restart_wanted => rewind(frame),
+        Some(_) => frame.set_return(Err(Errno::EINTR)),
         None => {}
     }
     frame.orig_rax = u64::MAX;
@@ -34,19 +34,16 @@ pub fn before_handler(frame: &mut UserFrame, restart_wanted: bool) {
 pub fn without_handler(frame: &mut UserFrame) {
     match code(frame) {
         // The rest of a time limit is lost, so waiting again would be wrong.
-        Some(RESTART_BLOCK) => frame.set_return(Errno::EINTR.negated()),
+        Some(Errno::ERESTART_RESTARTBLOCK) => frame.set_return(Err(Errno::EINTR)),
         Some(_) => rewind(frame),
         None => {}
     }
 }
 
-fn code(frame: &UserFrame) -> Option<i64> {
-    let result = i64::from_ne_bytes(frame.rax.to_ne_bytes());
-    let restartable = matches!(
-        result,
-        RESTART_SYS | RESTART_ALWAYS | RESTART_NO_HANDLER | RESTART_BLOCK
-    );
-    (frame.orig_rax != u64::MAX && restartable).then_some(result)
+/// The code in the result register of an interrupted call that nobody has looked at yet.
+fn code(frame: &UserFrame) -> Option<Errno> {
+    let code = errno::decode(frame.rax).err()?;
+    (frame.orig_rax != u64::MAX && code.is_restart_code()).then_some(code)
 }
 
 fn rewind(frame: &mut UserFrame) {

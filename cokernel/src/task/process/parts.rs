@@ -85,7 +85,7 @@ pub struct InitialState {
     pub signals: ThreadSignals,
     /// Zeroed and woken as a futex when it ends; 0 = none.
     pub clear_child_tid: u64,
-    /// Where it runs and where its pages come from.
+    /// Its affinity and memory policy.
     pub placement: Placement,
 }
 
@@ -93,6 +93,7 @@ pub struct InitialState {
 pub struct Release {
     /// It has. Writer: whoever frees the child's memory.
     done: AtomicBool,
+    /// The thread that waits.
     parent: Arc<Thread>,
 }
 

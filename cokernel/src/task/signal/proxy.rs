@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the proxy of a process does with signals from Linux, as far as it has been told. Who tells it is
+//! How the proxy of a process treats signals from Linux, as far as it has been told by
 //! [`crate::process::signal::proxy_mask`] and `syscall::sigaction`.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use cokernel_logic::signals::SignalSet;
 
-/// What the proxy of a process does with signals. Writers of all words: the threads of the process. They
+/// How the proxy of a process treats signals. Writers of all words: the threads of the process. They
 /// do not wait for each other: at worst the proxy is told once too often.
 pub struct ProxySignals {
     /// Signals the program once waited for without a handler: the proxy sends them here.
@@ -14,9 +14,9 @@ pub struct ProxySignals {
     /// Signals that one of its signalfds reads: Linux keeps them while all threads block them. Only
     /// grows.
     read_as_files: AtomicU64,
-    /// What Linux keeps pending for the process.
+    /// The signals that Linux keeps pending for the process.
     kept: AtomicU64,
-    /// What Linux keeps pending for the main thread.
+    /// The signals that Linux keeps pending for the main thread.
     kept_for_main: AtomicU64,
 }
 
