@@ -27,7 +27,7 @@ pub(crate) fn serve(os: u32, command: u32, argument: usize) -> Result {
         uapi::START_ADOPTED => control::start_adopted(&*program()?),
         uapi::WAIT => waiting::wait(&*program()?, uapi::Wait::of_argument(argument as u64)),
         uapi::RING => waiting::ring(&*program()?, argument),
-        uapi::POPULATE => load::populate(&*program()?, &*user::read(argument)?),
+        uapi::BIND_FILE => load::bind_file(&*program()?, &*user::read(argument)?),
         uapi::LOAD_PAGES => load::load_pages(&*program()?, &*user::read(argument)?),
         uapi::COPY => copy::serve(&*program()?, &*user::read(argument)?),
         uapi::SIGNAL => control::forward(&*program()?, &*user::read(argument)?),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! POPULATE, LOAD_PAGES: a program gets pages with a file's content, all at once or when they are
+//! BIND_FILE, LOAD_PAGES: a program gets pages with a file's content, all at once or when they are
 //! touched. What the co-kernel has kept of the file as it is now, it maps itself; for other pages
 //! it lends frames that no program has, and gets them back filled (drawn in the co-kernel's
 //! `mm/load.rs`). Nothing is ever read into memory that a program or a proxy can reach: kept pages
@@ -16,7 +16,7 @@ use crate::process::proxy::Proxy;
 use crate::proto::layout::{LARGE_PAGE_BYTES, PAGE_BYTES, WINDOW_END};
 use crate::proto::packet::ToCokernel;
 use crate::proto::process::MOST_LENT_PAGES;
-use crate::proto::uapi::Populate;
+use crate::proto::uapi::FileRange;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 use kernel::{
@@ -68,12 +68,12 @@ enum Reading {
     Fault,
 }
 
-/// Carries out `order`; errors as [`crate::proto::uapi::POPULATE`] says.
-pub(crate) fn populate(proxy: &Proxy, order: &Populate) -> Result {
+/// Carries out `order`; errors as [`crate::proto::uapi::BIND_FILE`] says.
+pub(crate) fn bind_file(proxy: &Proxy, order: &FileRange) -> Result {
     check(proxy, order)?;
     let source = Source::open(order.fd)?;
     let pages = order.bytes.div_ceil(PAGE_BYTES);
-    let (there, file) = match name(proxy, order, &source, pages)? {
+    let (there, file) = match bind(proxy, order, &source, pages)? {
         None => (0, 0),
         Some((there, file)) if order.detail != 0 => (there, file),
         // The others come when they are touched, but what a last page has beyond the order is zero.
@@ -94,7 +94,7 @@ pub(crate) fn populate(proxy: &Proxy, order: &Populate) -> Result {
     Ok(())
 }
 
-fn check(proxy: &Proxy, order: &Populate) -> Result {
+fn check(proxy: &Proxy, order: &FileRange) -> Result {
     let ends = order.file_offset.checked_add(order.bytes).is_some();
     let window = (proxy.window_start, WINDOW_END);
     let aligned = (order.address | order.file_offset) % PAGE_BYTES == 0;
@@ -107,9 +107,9 @@ fn check(proxy: &Proxy, order: &Populate) -> Result {
 
 /// Has the co-kernel note where `pages` pages come from: how many are there already, and the number
 /// of the file. `None`: they must all come now, because of the file or of what is there.
-fn name(
+fn bind(
     proxy: &Proxy,
-    order: &Populate,
+    order: &FileRange,
     source: &Source,
     pages: u64,
 ) -> Result<Option<(u64, u32)>> {
@@ -119,7 +119,7 @@ fn name(
     let version = version_of(proxy, &source.state()?)?;
     let files = proxy.files()?;
     let file = files.add(source.clone())?;
-    let question = |token| ToCokernel::NameFile {
+    let question = |token| ToCokernel::BindFile {
         token,
         process: proxy.handle(),
         address: order.address,
@@ -129,8 +129,8 @@ fn name(
         version,
     };
     let asked = proxy.instance.ask(proxy.cpu(), Until::Condition, question);
-    let named = asked.and_then(|answer| answer.into_result().map(|()| answer.words));
-    match named {
+    let bound = asked.and_then(|answer| answer.into_result().map(|()| answer.words));
+    match bound {
         Ok(there) => Ok(Some((there.into(), file))),
         Err(error) => {
             files.remove(file);
@@ -144,7 +144,7 @@ fn name(
 }
 
 /// Loads pages that the program has touched; errors as [`crate::proto::uapi::LOAD_PAGES`] says.
-pub(crate) fn load_pages(proxy: &Proxy, order: &Populate) -> Result {
+pub(crate) fn load_pages(proxy: &Proxy, order: &FileRange) -> Result {
     check(proxy, order)?;
     let pages = FilePages {
         file: u32::try_from(order.fd).map_err(|_| EINVAL)?,
@@ -210,7 +210,7 @@ fn load_block(
 /// alone.
 fn next_part(
     proxy: &Proxy,
-    order: &Populate,
+    order: &FileRange,
     file: u32,
     done: u64,
     state: &State,

@@ -33,7 +33,7 @@ pub(crate) fn adopt(instance: &Arc<Instance>, argument: usize) -> Result {
         FileDescriptorReservation::get_unused_fd_flags(bindings::O_CLOEXEC)?,
         FileDescriptorReservation::get_unused_fd_flags(bindings::O_CLOEXEC)?,
     ];
-    instance.adopt(&proxy, -1)?;
+    instance.admit(&proxy, -1)?;
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.
     proxy.memory.set_mapping(mapping);

@@ -21,7 +21,7 @@ pub(crate) struct Answer {
     pub(crate) slots: u64,
     /// Physical address of records.
     pub(crate) records: u64,
-    /// Their length in words; pages that are there, for `FileNamed`.
+    /// Their length in words; pages that are there, for `FileBound`.
     pub(crate) words: u32,
     /// Pages that must be loaded before a fault can end, for `FaultInFile`.
     pub(crate) pages: Option<FilePages>,
@@ -126,7 +126,7 @@ impl Answer {
                 };
                 (token, answer)
             }
-            ToLinux::FileNamed {
+            ToLinux::FileBound {
                 token,
                 result,
                 count: words,

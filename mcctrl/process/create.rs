@@ -29,7 +29,7 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     let vdso = Arc::new(vdso, GFP_KERNEL)?;
     let proxy = Proxy::new(instance.clone(), create.image.window_start, vdso)?;
     let descriptor = FileDescriptorReservation::get_unused_fd_flags(bindings::O_CLOEXEC)?;
-    instance.adopt(&proxy, create.image.cpu)?;
+    instance.admit(&proxy, create.image.cpu)?;
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.
     proxy.memory.set_mapping(mapping);

@@ -115,7 +115,7 @@ impl Instance {
     /// Takes `proxy` in and chooses its CPU: `wanted_cpu`, or the one with the fewest programs if
     /// negative. EBUSY if the process has one already, EINVAL if there is no such CPU, ESRCH if
     /// the instance is going away.
-    pub(crate) fn adopt(&self, proxy: &Arc<Proxy>, wanted_cpu: i32) -> Result {
+    pub(crate) fn admit(&self, proxy: &Arc<Proxy>, wanted_cpu: i32) -> Result {
         let process = ProcessId::current()?;
         let mut proxies = self.proxies.lock();
         if self.is_gone() {

@@ -2,7 +2,7 @@
 //! A `Proxy`: what mcctrl knows of one mcexec process and of the program it stands for.
 //!
 //! ```text
-//!  adopted ── CREATE ok ──► born ── START ──► started
+//!  admitted ─ CREATE ok ──► born ── START ──► started
 //!     │                       │                  │
 //!     └─ window released ─────┴──────────────────┘
 //!                  ▼

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::uapi::{
-    self, AdoptProcess, ControlEvent, CopyData, CreateProcess, ForwardSignal, IkcMap, MirrorPage,
-    Populate, Query, StartProcess, WindowPart, MAX_IKC_PAIRS,
+    self, AdoptProcess, ControlEvent, CopyData, CreateProcess, FileRange, ForwardSignal, IkcMap,
+    MirrorPage, Query, StartProcess, WindowPart, MAX_IKC_PAIRS,
 };
 use ihk_ikc::view::VIEW_WORDS;
 use ihk_ikc::ABI_VERSION;
@@ -261,26 +261,27 @@ pub(crate) fn ring(index: usize) -> Result<(), Errno> {
     plain(uapi::RING, index).map(drop)
 }
 
-/// Gives the program pages with a file's content: now, or as far as possible when they are touched.
+/// Binds a file to part of the program's memory: its pages come now, or as far as possible when they are
+/// touched.
 ///
 /// # Errors
 ///
-/// The errors are listed at [`uapi::POPULATE`].
-pub(crate) fn populate(
+/// The errors are listed at [`uapi::BIND_FILE`].
+pub(crate) fn bind_file(
     fd: RawFd,
     file_offset: u64,
     address: u64,
     bytes: u64,
     at_once: bool,
 ) -> Result<(), Errno> {
-    let order = Populate {
+    let order = FileRange {
         fd,
         detail: at_once.into(),
         file_offset,
         address,
         bytes,
     };
-    read_file(uapi::POPULATE, order)
+    read_file(uapi::BIND_FILE, order)
 }
 
 /// Loads pages of file number `file`, because page `touched` was touched.
@@ -295,7 +296,7 @@ pub(crate) fn load_pages(
     pages: u64,
     touched: u32,
 ) -> Result<(), Errno> {
-    let order = Populate {
+    let order = FileRange {
         fd: file,
         detail: touched,
         file_offset: page.saturating_mul(PAGE_BYTES),
@@ -324,7 +325,7 @@ pub(crate) fn copy(what: u32, address: u64, buffer: &mut [u8]) -> Result<(), Err
     )
 }
 
-fn read_file(number: u32, mut order: Populate) -> Result<(), Errno> {
+fn read_file(number: u32, mut order: FileRange) -> Result<(), Errno> {
     exchange(number, &mut order)
 }
 

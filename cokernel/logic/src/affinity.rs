@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The CPUs a thread may run on, as programs state them.
 
-use ihk_ikc::layout::MAX_CPUS;
-
 use ihk_ikc::errno::Errno;
+use ihk_ikc::layout::MAX_CPUS;
 
 const WORDS: usize = MAX_CPUS / 64;
 

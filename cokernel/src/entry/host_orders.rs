@@ -46,9 +46,9 @@ pub fn handle(message: ToCokernel, cpu: u32) {
         To::LoadPages { token, process, address, version, page, count, file } =>
             lend(load::Order { token, process, address, version, page, count, file }),
         To::PagesRead { token, loan, count, kept } => take_back(token, loan, count, kept == 1),
-        To::NameFile { token, process, address, bytes, file, page, version } => {
+        To::BindFile { token, process, address, bytes, file, page, version } => {
             let source = Source::new(file, address, page, version);
-            name_file(token, process, Range::new(address, bytes), source);
+            bind_file(token, process, Range::new(address, bytes), source);
         }
         To::ForgetVersion { version } => page_cache::forget(version),
     }
@@ -148,14 +148,14 @@ fn resolve(token: u64, process: ProcessHandle, address: u64, write: bool) {
     });
 }
 
-fn name_file(token: u64, process: ProcessHandle, range: Option<Range>, source: Source) {
+fn bind_file(token: u64, process: ProcessHandle, range: Option<Range>, source: Source) {
     let process = process::find(process).ok_or(Errno::ESRCH);
     let range = range.ok_or(Errno::EINVAL);
-    let named = process.and_then(|process| file_mapping::name(&process, range?, source));
-    ikc::send(&ToLinux::FileNamed {
+    let bound = process.and_then(|process| file_mapping::bind(&process, range?, source));
+    ikc::send(&ToLinux::FileBound {
         token,
-        result: named.map(|_| 0),
-        count: named.unwrap_or(0),
+        result: bound.map(|_| 0),
+        count: bound.unwrap_or(0),
     });
 }
 

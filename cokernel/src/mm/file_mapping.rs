@@ -58,7 +58,7 @@ impl Wanted {
 ///
 /// `EINVAL`: it is not whole pages of the window; `EFAULT`: not all of it takes a file's pages;
 /// `EEXIST`: there are pages; `ENOMEM`. Nothing was changed.
-pub fn name(process: &Process, range: Range, source: Source) -> Result<u32, Errno> {
+pub fn bind(process: &Process, range: Range, source: Source) -> Result<u32, Errno> {
     let space = &process.space;
     if !space.is_valid(range) || source.file == 0 {
         return Err(Errno::EINVAL);

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  Linux (mcctrl/files/load.rs)            co-kernel
-//!  NameFile(file, page, bytes) ──────────► the areas know it; kept ones: mapped
+//!  BindFile(file, page, bytes) ──────────► the areas know it; kept ones: mapped
 //!   … somebody touches a page that is not there ([`super::file_mapping`]) …
 //!    the program: op LOAD_PAGES to its worker, which makes the ioctl of that name
 //!    Linux, in the window: ResolveFault, answered by FaultInFile

@@ -135,7 +135,7 @@ fn protection(range: &ImageRange) -> Result<Protection, Errno> {
     })
 }
 
-/// Program text and data: the file's pages come when mcexec names the file, the others when the
+/// Program text and data: the file's pages come when mcexec binds the file, the others when the
 /// program starts.
 fn add_segment(space: &AddressSpace, place: Range, protection: Protection) -> Result<(), Errno> {
     if !space.is_valid(place) {

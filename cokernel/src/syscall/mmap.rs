@@ -372,7 +372,7 @@ fn copy_file(process: &Process, range: Range, args: &MmapArgs, at_once: bool) ->
         rights,
         at_once.into(),
     ];
-    match delegate::call_directly(op::LOAD_FILE, request)? {
+    match delegate::call_directly(op::BIND_FILE, request)? {
         0 => {}
         1 => populate::populate(space, range, loading, &current::asker(space))?,
         _ => return Err(Errno::EIO),

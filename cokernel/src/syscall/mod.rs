@@ -63,12 +63,12 @@ pub fn dispatch(frame: &mut UserFrame) {
 fn route(row: &Row, frame: &mut UserFrame) -> SyscallResult {
     match row.route {
         Route::Local(function) => function(frame),
-        Route::Delegate => delegate::call(row.number, frame.args()),
-        Route::ThreadState => {
+        Route::Delegated => delegate::call(row.number, frame.args()),
+        Route::Inherited => {
             pool::mark_current(true);
             delegate::call_directly(row.number, frame.args())
         }
-        Route::Refuse(errno) => {
+        Route::Refused(errno) => {
             if row.is_first_refusal() {
                 tell_refusal(row, errno);
             }

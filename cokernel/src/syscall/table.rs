@@ -26,12 +26,11 @@ pub enum Route {
     /// To this function.
     Local(Function),
     /// To the worker.
-    Delegate,
-    /// To the worker, which is then no longer what other threads' workers are: new ones must come
-    /// from it.
-    ThreadState,
+    Delegated,
+    /// To the worker, of which new threads inherit what the call changes: new workers must come from it.
+    Inherited,
     /// Back with this error.
-    Refuse(Errno),
+    Refused(Errno),
 }
 
 /// One row: number, name, route.
@@ -67,7 +66,7 @@ static ROWS: [Row; CALLS.len()] = {
     let mut rows = [Row {
         number: 0,
         name: "",
-        route: Route::Delegate,
+        route: Route::Delegated,
     }; CALLS.len()];
     let mut local = 0;
     let mut index = 0;
@@ -78,9 +77,9 @@ static ROWS: [Row; CALLS.len()] = {
                 local += 1;
                 Route::Local(function(call.number))
             }
-            syscalls::Route::Delegated => Route::Delegate,
-            syscalls::Route::Inherited => Route::ThreadState,
-            syscalls::Route::Refused(errno) => Route::Refuse(Errno::new(errno as i32)),
+            syscalls::Route::Delegated => Route::Delegated,
+            syscalls::Route::Inherited => Route::Inherited,
+            syscalls::Route::Refused(errno) => Route::Refused(Errno::new(errno as i32)),
         };
         rows[index] = Row {
             number: call.number,

@@ -268,7 +268,7 @@ messages! {
             /// The number of pages.
             count: u32,
             /// The pages are wanted because somebody has touched one, and come only where no page is
-            /// and this file was named ([`Self::NameFile`]). 0: in place of whatever is there.
+            /// and this file is bound there ([`Self::BindFile`]). 0: in place of whatever is there.
             file: u32,
         },
         /// Linux has read the file into the first `count` pages of a loan and holds none of its frames
@@ -283,10 +283,10 @@ messages! {
             /// 1 if the file did not change meanwhile: others who want the version may have them, too.
             kept: u32,
         },
-        /// Pages that come to [`address`, `+ bytes`), where none is yet, come from file number `file` of the
-        /// process: its page `page` and the next. The first pages, if they are kept, are mapped at
-        /// once, the others when they are touched. Answer: [`ToLinux::FileNamed`].
-        NameFile = 98 {
+        /// File number `file` of the process is bound to [`address`, `+ bytes`), where no page is yet: pages
+        /// that come there are its page `page` and the next. The first pages, if they are kept, are mapped at
+        /// once, the others when they are touched. Answer: [`ToLinux::FileBound`].
+        BindFile = 98 {
             /// Comes back in the answer.
             token: u64,
             /// The process.
@@ -419,8 +419,8 @@ messages! {
             /// 0, or the error: pages are missing.
             result: SyscallResult,
         },
-        /// Answer to [`ToCokernel::NameFile`].
-        FileNamed = 198 {
+        /// Answer to [`ToCokernel::BindFile`].
+        FileBound = 198 {
             /// Of the request.
             token: u64,
             /// 0, or the error: the number is not used.

@@ -9,8 +9,8 @@
 //!  reads ELF, chooses addresses
 //!  CREATE_PROCESS(image) ───► checks, mailbox, CreateProcess ─► address space, ranges, slots
 //!  maps window and slots ◄─── window descriptor ◄────────────── ProcessCreated(root, slots)
-//!  POPULATE(file → pages) ──► which file, which version?
-//!                             NameFile ───────────────────────► notes it, maps the pages it has kept
+//!  BIND_FILE(file → pages) ─► which file, which version?
+//!                             BindFile ───────────────────────► notes it, maps the pages it has kept
 //!  writes the stack through the window; mprotects read-only ranges of the window
 //!  START(entry, stack) ─────► StartProcess ───────────────────► main thread runs
 //!  LOAD_PAGES(pages) ◄─────────────────────────────────────────── touches a page that is not there
@@ -143,11 +143,14 @@ const _: () = {
     assert!(size_of::<CreateMailbox>() == 3840);
 };
 
-/// Requests in a delegation slot that are not system calls of Linux. Numbers start above any
-/// system call number. The worker answers 0 or an error, like a system call.
+/// Requests in a delegation slot that are not system calls of Linux, by number. Numbers start above
+/// any system call number. The worker answers 0 or an error, like a system call.
 pub mod op {
     /// First number of this group.
     pub const BASE: u64 = 0x1_0000;
+
+    // The program and its memory.
+
     /// The process ends with exit status `args[0]`; never answered.
     pub const EXIT: u64 = BASE;
     /// The process dies of signal `args[0]`; never answered. If `args[1]` is 1, it leaves a core, if
@@ -161,7 +164,7 @@ pub mod op {
     /// one, they come now, else when they are touched. Then give the window part protection
     /// `args[4]`. Pages past the end of the file stay away. The answer 1: the file is nothing but
     /// zeroes (`/dev/zero`), and no page comes.
-    pub const LOAD_FILE: u64 = BASE + 3;
+    pub const BIND_FILE: u64 = BASE + 3;
     /// The program's disposition of signal `args[0]` is now `args[1]` ([`super::disposition`]), with
     /// those of Linux's action flags in `args[2]` that concern children (`SA_NOCLD…`).
     pub const DISPOSITION: u64 = BASE + 4;
@@ -178,6 +181,9 @@ pub mod op {
     pub const BOUNCE: u64 = BASE + 7;
     /// Answer to [`BOUNCE`] of a proxy that does not want it: no call moves as much.
     pub const NOT_BOUNCED: u64 = 1 << 63;
+
+    // Workers.
+
     /// Start a worker for slot `args[0]`, which inherits from this one; the answer is its thread
     /// id. Then, without making anybody wait, start one for each of the slots in `args[1..]` that
     /// is not 0.
@@ -185,6 +191,9 @@ pub mod op {
     /// The worker of this slot ends: it answers 0, then zeroes
     /// [`worker_tid`](super::super::slot::DelegationSlot::worker_tid).
     pub const WORKER_EXIT: u64 = BASE + 17;
+
+    // Processes and signals.
+
     /// Fork: a child of this process stands for the process prepared as `args[0]`
     /// ([`super::super::uapi::ADOPT_PROCESS`]), finds its id at address `args[1]`, if that is
     /// not 0, and has the namespaces `args[2]` (Linux's clone flags) of its own. The answer, its id,
@@ -207,6 +216,9 @@ pub mod op {
     /// Signals `args[0]` wait for this thread in the co-kernel; the next [`EXEC`] has them wait in
     /// Linux for the new program.
     pub const BEQUEATH: u64 = BASE + 37;
+
+    // Call queues.
+
     /// Programs may ask for this and the next, as for a system call. The queue
     /// ([`super::super::queue`]) at address `args[0]` has a server more, number `args[1]`, until it is
     /// closed. While the call waits, the server works in the proxy, with the thread's credentials.
@@ -217,6 +229,9 @@ pub mod op {
     /// Linux's `futex` with the very same arguments, in the proxy: `FUTEX_WAIT_PRIVATE` and
     /// `FUTEX_WAKE_PRIVATE` only. For words that servers sleep on or wake.
     pub const QUEUE_FUTEX: u64 = BASE + 49;
+
+    // Mirrored areas, and what else is Linux's.
+
     /// Map `args[1]` bytes at `args[0]`, instead of the window, with rights `args[2]` and flags
     /// `args[3]` of Linux's, from descriptor `args[4]` at offset `args[5]`: mmap.
     pub const MAP_FILE: u64 = BASE + 80;

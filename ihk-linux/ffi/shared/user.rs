@@ -36,7 +36,7 @@ plain!(
     uapi::LoadImage,
     uapi::MemorySpec,
     uapi::MirrorPage,
-    uapi::Populate,
+    uapi::FileRange,
     uapi::Query,
     uapi::ReadKmsg,
     uapi::ReadMemory,

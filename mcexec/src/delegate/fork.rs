@@ -89,7 +89,7 @@ fn become_child(program: &Program, clone: CloneArgs, mask: u64, mut writer: File
                 control::cokernel_gone(program.os);
             }
             let program = Box::leak(Box::new(program));
-            (program.service.serve_main)(program)
+            (program.functions.serve_main)(program)
         }
         _ => raw::exit(libc::EXIT_FAILURE),
     }
@@ -114,6 +114,6 @@ fn settle(program: &Program, clone: CloneArgs) -> Result<Program, Errno> {
         window,
         slots,
         vdso: program.vdso,
-        service: program.service,
+        functions: program.functions,
     })
 }

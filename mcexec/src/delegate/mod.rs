@@ -47,14 +47,14 @@ pub(crate) struct Program {
     /// The places of the program's vdso and of ours.
     pub vdso: VdsoArgs,
     /// The functions that serve the program.
-    pub service: Service,
+    pub functions: WorkerFunctions,
 }
 
 /// The functions with which this process serves a program. A program carries them with it, so the
 /// files that make a worker, fork one, or serve a call queue need not know what a worker does. A
 /// worker itself calls its functions directly.
 #[derive(Clone, Copy)]
-pub(crate) struct Service {
+pub(crate) struct WorkerFunctions {
     /// Serves the main thread's slot until the process ends.
     pub serve_main: fn(&'static Program) -> !,
     /// Serves the slot of that index until the co-kernel wants the worker to end. If there is a

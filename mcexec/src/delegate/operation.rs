@@ -39,7 +39,7 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         op::EXIT => raw::exit(status(first)),
         op::DIE => die(args),
         op::PROTECT => prot_bits(third).and_then(|prot| window.protect(first, second, prot)),
-        op::LOAD_FILE => return Ok(load_file(program, args)?),
+        op::BIND_FILE => return Ok(bind_file(program, args)?),
         op::LOAD_PAGES => load_pages(args),
         op::DISPOSITION => set_disposition(first, second, third),
         op::FORK => {
@@ -112,7 +112,7 @@ fn prot_bits(word: u64) -> Result<u32, Errno> {
 
 /// Performs a private file mapping: the program gets the file's pages. Returns 1 if the mapping
 /// holds only zeroes.
-fn load_file(program: &Program, args: [u64; 6]) -> Result<u64, Errno> {
+fn bind_file(program: &Program, args: [u64; 6]) -> Result<u64, Errno> {
     let [fd, address, bytes, offset, prot, at_once] = args;
     let prot = prot_bits(prot)?;
     let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
@@ -121,7 +121,7 @@ fn load_file(program: &Program, args: [u64; 6]) -> Result<u64, Errno> {
     }
     let has_content = has_content(fd, prot)?;
     if has_content {
-        device::populate(fd, offset, address, bytes, at_once == 1)?;
+        device::bind_file(fd, offset, address, bytes, at_once == 1)?;
     }
     files::note(fd, offset, address, bytes);
     if prot & prot::WRITE == 0 && prot != 0 {

@@ -55,7 +55,7 @@ fn spawn(
     began: Option<SyncSender<u64>>,
 ) -> Result<(), Errno> {
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
-    let body = move || (program.service.serve)(program, index, began);
+    let body = move || (program.functions.serve)(program, index, began);
     raw::with_all_blocked(|| builder.spawn(body))?
         .map(drop)
         .map_err(|_| Errno::EAGAIN)

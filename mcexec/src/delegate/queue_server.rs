@@ -225,7 +225,7 @@ impl Caller for HeldBack {
         if self.exchange.outdated.load(Ordering::Acquire) {
             return Err(Errno::EPERM.into());
         }
-        (self.program.service.perform)(self.program, &Request { number, args })
+        (self.program.functions.perform)(self.program, &Request { number, args })
     }
 
     fn pass_on(&self, number: u64, args: [u64; 6]) -> Answer {
@@ -294,7 +294,7 @@ impl Server for Runner {
             self.call(first, second)
         } else if is_delegable(request.number) {
             let program = self.held_back.program;
-            result_of((program.service.perform)(program, request))
+            result_of((program.functions.perform)(program, request))
         } else {
             result_of(Err(Errno::ENOSYS.into()))
         }

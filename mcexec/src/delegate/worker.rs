@@ -14,12 +14,12 @@ use nix::sched::sched_getcpu;
 use nix::unistd::gettid;
 
 use super::poll_budget::PollBudget;
-use super::{perform, placement, pool, Program, Service};
+use super::{perform, placement, pool, Program, WorkerFunctions};
 use crate::signals::{own_slot, worker_mask};
 use crate::{control, device};
 
 /// The functions that serve every program of this process.
-pub(crate) const SERVICE: Service = Service {
+pub(crate) const FUNCTIONS: WorkerFunctions = WorkerFunctions {
     serve_main,
     serve,
     perform: perform::perform,

@@ -14,7 +14,7 @@ use nix::sys::prctl;
 use super::cli::Run;
 use super::command_line;
 use super::prepare::{prepare, Inheritance, Prepared, Source};
-use crate::delegate::worker::SERVICE;
+use crate::delegate::worker::FUNCTIONS;
 use crate::delegate::{transport, Program};
 use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
@@ -95,7 +95,7 @@ fn create(
         window,
         slots,
         vdso: prepared.layout.vdso,
-        service: SERVICE,
+        functions: FUNCTIONS,
     })
 }
 
@@ -191,7 +191,7 @@ fn load(prepared: &Prepared, program: &Program) -> Result<(), ExecError> {
 
 fn read_parts(source: &Source, placed: &Placed) -> Result<(), ExecError> {
     for part in &placed.parts {
-        device::populate(
+        device::bind_file(
             source.file.as_raw_fd(),
             part.offset,
             part.address,

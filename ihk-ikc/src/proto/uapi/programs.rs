@@ -76,13 +76,13 @@ impl Wait {
 /// Argument = slot index. Tell the co-kernel that this slot's answer is there (it set WAITER).
 pub const RING: u32 = none(0x63);
 
-/// Argument of [`POPULATE`] and [`LOAD_PAGES`].
+/// Argument of [`BIND_FILE`] and [`LOAD_PAGES`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Populate {
+pub struct FileRange {
     /// Descriptor to read from; for [`LOAD_PAGES`], number of a file that is mapped.
     pub fd: i32,
-    /// [`POPULATE`]: 1 if all pages must come at once. [`LOAD_PAGES`]: which page was touched, from 0 on.
+    /// [`BIND_FILE`]: 1 if all pages must come at once. [`LOAD_PAGES`]: which page was touched, from 0 on.
     pub detail: u32,
     /// Offset in the file.
     pub file_offset: u64,
@@ -91,16 +91,16 @@ pub struct Populate {
     /// Bytes. What a page has behind them is zero; pages past the end of the file stay away.
     pub bytes: u64,
 }
-/// Give the program pages with a file's content, whatever rights it has there: loading of executables
-/// and private file mappings. Pages come when they are touched, unless that is not possible or not
+/// Bind a file to part of the window: the program's pages there have the file's content, whatever rights
+/// it has; for executables and private file mappings. Pages come when they are touched, unless that is not possible or not
 /// wanted, and are the same for all processes as long as the file does not change.
 /// EINVAL outside the window or if misaligned, EFAULT where the program may have no page of a file,
 /// EACCES if the descriptor is not open for reading, ENODEV for what is no regular file, ENOMEM.
-pub const POPULATE: u32 = write::<Populate>(0x64);
+pub const BIND_FILE: u32 = write::<FileRange>(0x64);
 /// Load pages that were touched, as far as none are there; see
-/// [`super::super::process::op::LOAD_PAGES`]. EINVAL, ENOMEM as [`POPULATE`]; EFAULT: the file ends before, or
+/// [`super::super::process::op::LOAD_PAGES`]. EINVAL, ENOMEM as [`BIND_FILE`]; EFAULT: the file ends before, or
 /// is not what is mapped there.
-pub const LOAD_PAGES: u32 = write::<Populate>(0x68);
+pub const LOAD_PAGES: u32 = write::<FileRange>(0x68);
 /// Argument of [`COPY`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -245,7 +245,7 @@ pub const MAP_WINDOW: u32 = write::<WindowPart>(0x81);
 #[cfg(not(loom))]
 const _: () = {
     assert!(size_of::<CreateProcess>() == 1128);
-    assert!(size_of::<Populate>() == 32);
+    assert!(size_of::<FileRange>() == 32);
     assert!(size_of::<CopyData>() == 32);
     assert!(size_of::<ForwardSignal>() == 32);
     assert!(size_of::<AdoptProcess>() == 16);
