@@ -9,6 +9,7 @@ use ihk_ikc::boot::BootParams;
 use ihk_ikc::kmsg::KmsgRing;
 use x86_64::PhysAddr;
 
+use crate::addr::to_usize;
 use crate::arch::{self, time};
 use crate::partition;
 use crate::sync::SpinLock;
@@ -83,7 +84,7 @@ impl Write for Log {
         };
         let mut written = ring.written.load(Ordering::Relaxed);
         for byte in text.bytes() {
-            let at = self.text.wrapping_add((written % ring.capacity) as usize);
+            let at = self.text.wrapping_add(to_usize(written % ring.capacity));
             // SAFETY: below the capacity, which `init` checked against the region; Linux only
             // reads, and tolerates bytes that change under it.
             unsafe { at.write_volatile(byte) };

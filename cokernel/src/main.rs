@@ -6,10 +6,6 @@
 #![no_main]
 #![deny(unsafe_code)]
 #![allow(
-    clippy::cast_possible_truncation,
-    reason = "usize is u64 here; narrower casts are masked or bounded"
-)]
-#![allow(
     unreachable_pub,
     reason = "in a program nothing is reachable from outside: `pub` says what a module offers the others"
 )]

@@ -15,6 +15,7 @@ use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use spin::Once;
 use x86_64::PhysAddr;
 
+use crate::addr::to_usize;
 use crate::arch;
 
 /// Words of a small page.
@@ -44,7 +45,7 @@ pub fn init_ranges(params: &'static BootParams) {
     let first = direct_map_ptr(PhysAddr::new(params.exposed.phys)).cast::<AtomicU64>();
     // SAFETY: just checked to lie in the partition; ihk.ko reserved it for the bitmap for as long
     // as the instance lives, and both sides use it as atomics only.
-    EXPOSED.call_once(|| unsafe { core::slice::from_raw_parts(first, words as usize) });
+    EXPOSED.call_once(|| unsafe { core::slice::from_raw_parts(first, to_usize(words)) });
 }
 
 /// The number of 2 MiB blocks in the partition.
@@ -95,7 +96,7 @@ pub fn contains(address: u64, bytes: u64) -> bool {
 
 /// The kernel's pointer to `address`; meaningful only inside the partition.
 pub fn direct_map_ptr(address: PhysAddr) -> *mut u8 {
-    core::ptr::with_exposed_provenance_mut((DIRECT_MAP_BASE + address.as_u64()) as usize)
+    core::ptr::with_exposed_provenance_mut(to_usize(DIRECT_MAP_BASE + address.as_u64()))
 }
 
 /// The small page that contains `address`, as atomic words. Panics outside the partition.

@@ -15,6 +15,28 @@ pub const fn is_user_range(start: u64, bytes: u64) -> bool {
     }
 }
 
+/// The same number as an index or a length in memory: both have 64 bits here.
+#[inline]
+pub const fn to_usize(number: u64) -> usize {
+    const { assert!(usize::BITS == u64::BITS) };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "as wide, which is asserted above"
+    )]
+    let number = number as usize;
+    number
+}
+
+/// The length of a list as a count; no list here has more than `u32::MAX`.
+pub fn count_of(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// The number of whole pages in `bytes`; at most `u32::MAX`.
+pub fn page_count(bytes: u64) -> u32 {
+    u32::try_from(bytes / PAGE_BYTES).unwrap_or(u32::MAX)
+}
+
 /// Rounds down to a small page.
 pub const fn page_down(address: u64) -> u64 {
     address & !(PAGE_BYTES - 1)

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use x86_64::PhysAddr;
 
+use crate::addr::to_usize;
 use crate::arch::pte::{self, Flags, Mapping, PageSize, ADDRESS, ENTRIES, USED};
 use crate::aspace::shootdown::{self, Space};
 use crate::frames::{allocator, watermark};
@@ -22,7 +23,7 @@ use crate::sync::SpinLock;
 /// First entry of the kernel's half.
 const KERNEL_HALF: usize = 256;
 
-type Table = [AtomicU64; ENTRIES as usize];
+type Table = [AtomicU64; to_usize(ENTRIES)];
 
 /// The reason why a page was not mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +207,7 @@ impl PageTable {
         };
         let old = Mapping::of(slot.load(Ordering::Relaxed), size);
         let pieces = new_table().ok_or(OutOfFrames)?;
-        let offsets = (0u64..).step_by(size.below().bytes() as usize);
+        let offsets = (0u64..).step_by(to_usize(size.below().bytes()));
         for (entry, offset) in table(pieces).iter().zip(offsets) {
             entry.store(
                 pte::leaf(old.pa + offset, size.below(), old.flags),

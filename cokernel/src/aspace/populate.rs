@@ -7,7 +7,7 @@ use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
 use x86_64::PhysAddr;
 
-use crate::addr::{large_down, page_down};
+use crate::addr::{large_down, page_down, to_usize};
 use crate::arch::pte::PageSize;
 use crate::aspace::space::{AddressSpace, Inner, Page};
 use crate::errno::Errno;
@@ -160,7 +160,7 @@ fn alloc_giant(
     }
     for index in 0..BLOCKS_PER_GIANT {
         let block = frame + u64::from(index) * LARGE_PAGE_BYTES;
-        for offset in (0..LARGE_PAGE_BYTES).step_by(BREATH_BYTES as usize) {
+        for offset in (0..LARGE_PAGE_BYTES).step_by(to_usize(BREATH_BYTES)) {
             if !giant.is_zero(index) {
                 partition::zero(block + offset, BREATH_BYTES);
                 ikc::beat();

@@ -32,8 +32,10 @@ pub fn assign_worker(process: &Process) -> Result<(u32, i32), Errno> {
     match answer.map(i32::try_from) {
         Ok(Ok(tid @ 1..)) => Ok((slot, tid)),
         refused => {
-            for index in spares.into_iter().filter(|index| *index != 0) {
-                pool.set(index as u32, Place::Empty);
+            for index in spares.into_iter().filter_map(|index| index.try_into().ok()) {
+                if index != 0 {
+                    pool.set(index, Place::Empty);
+                }
             }
             pool.set(slot, Place::Empty);
             Err(refused.err().unwrap_or(Errno::EIO))

@@ -15,6 +15,7 @@ use ihk_ikc::layout::{
 };
 use x86_64::PhysAddr;
 
+use crate::addr::to_usize;
 use crate::arch::pte::{Flags, PageSize};
 use crate::arch::{self, apic};
 use crate::aspace::page_table::{self, PageTable};
@@ -130,7 +131,7 @@ fn map_image(tables: &mut PageTable, params: &BootParams) {
         end - start <= params.image.bytes,
         "the image does not fit its region"
     );
-    for va in (start..end).step_by(PAGE_BYTES as usize) {
+    for va in (start..end).step_by(to_usize(PAGE_BYTES)) {
         let flags = Flags {
             read: true,
             write: va >= data,

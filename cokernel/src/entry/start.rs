@@ -17,10 +17,10 @@ unsafe extern "C" fn boot_entry(params: *const BootParams, index: u64) -> ! {
     // Nothing can be reported before the parameters are known to be parameters.
     let sound =
         params.magic == BOOT_MAGIC && (1..=MAX_CPUS as u64).contains(&u64::from(params.cpu_count));
-    if !sound || index >= u64::from(params.cpu_count) {
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
+    if !sound || index >= params.cpu_count {
         arch::halt_forever();
     }
-    let index = index as u32;
     setup::init_cpu(index, params.cpus[index as usize].node, params.cpu_count);
     if index == 0 {
         init::boot_cpu(params)

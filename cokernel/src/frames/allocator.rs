@@ -5,6 +5,7 @@ use cokernel_logic::frames::{Frames, Giant, Place, FRAMES_PER_BLOCK};
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use x86_64::PhysAddr;
 
+use crate::addr::to_usize;
 use crate::arch;
 use crate::frames::{per_cpu_cache, prezero, table};
 use crate::partition::{self, GIANT_BYTES};
@@ -97,7 +98,7 @@ pub fn free_large(address: PhysAddr) {
 
 /// Takes 1 GiB back. Panics like [`free_small`].
 pub fn free_giant(address: PhysAddr) {
-    let blocks = (0..GIANT_BYTES).step_by(LARGE_PAGE_BYTES as usize);
+    let blocks = (0..GIANT_BYTES).step_by(to_usize(LARGE_PAGE_BYTES));
     blocks.for_each(|offset| free_large(address + offset));
 }
 

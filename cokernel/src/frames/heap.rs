@@ -11,6 +11,7 @@ use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use linked_list_allocator::Heap;
 use x86_64::PhysAddr;
 
+use crate::addr::to_usize;
 use crate::frames::slab::Slab;
 use crate::frames::{allocator, heap_reserve, table};
 use crate::partition;
@@ -40,9 +41,9 @@ pub fn init_boot(start: PhysAddr, bytes: u64) {
     );
     let first = partition::direct_map_ptr(start);
     BOOT_START.store(first.addr(), Ordering::Relaxed);
-    BOOT_END.store(first.addr() + bytes as usize, Ordering::Relaxed);
+    BOOT_END.store(first.addr() + to_usize(bytes), Ordering::Relaxed);
     // SAFETY: just checked to lie in the partition; the caller gives it to nobody else.
-    unsafe { BOOT_HEAP.lock().init(first, bytes as usize) };
+    unsafe { BOOT_HEAP.lock().init(first, to_usize(bytes)) };
 }
 
 struct KernelHeap;
@@ -107,10 +108,10 @@ fn class(layout: Layout) -> Option<usize> {
 
 /// The number of frames that `layout` takes; `None` if no run is that long or aligned enough.
 fn run_of(layout: Layout) -> Option<u32> {
-    if layout.align() > PAGE_BYTES as usize {
+    if layout.align() > to_usize(PAGE_BYTES) {
         return None;
     }
-    u32::try_from(layout.size().div_ceil(PAGE_BYTES as usize))
+    u32::try_from(layout.size().div_ceil(to_usize(PAGE_BYTES)))
         .ok()
         .filter(|&frames| frames <= FRAMES_PER_BLOCK)
 }

@@ -11,6 +11,7 @@ pub use cokernel_logic::frame_runs::{adjacent, NO_FRAME as NONE};
 use ihk_ikc::exposed::FrameRun;
 use spin::Once;
 
+use crate::addr::{count_of, to_usize};
 use crate::frames::{pinned, refcount, table};
 use crate::sync::SpinLock;
 
@@ -48,14 +49,14 @@ pub fn look_up(version: u64, first: u64, frames: &mut [u32]) {
     let mut kept = kept.lock();
     let pages = first..first.saturating_add(frames.len() as u64);
     kept.visit(version, pages, |page, frame| {
-        frames[(page - first) as usize] = frame;
+        frames[to_usize(page - first)] = frame;
     });
     let mut at = 0;
     while at < frames.len() {
         let count = adjacent(&frames[at..]);
         let run = FrameRun {
             first: frames[at],
-            count: count as u32,
+            count: count_of(count),
         };
         // Frames that too many have are read once more instead.
         if run.first != NONE && refcount::add(run).is_err() {

@@ -7,10 +7,11 @@ use core::ptr::null_mut;
 use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use x86_64::PhysAddr;
 
+use crate::addr::to_usize;
 use crate::frames::allocator;
 use crate::partition;
 
-const FRAME_BYTES: usize = PAGE_BYTES as usize;
+const FRAME_BYTES: usize = to_usize(PAGE_BYTES);
 /// Room for [`Frame`] at the start of each frame; smaller blocks stay aligned behind it.
 const HEADER_BYTES: usize = 64;
 

@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use ihk_ikc::packet::ProcessHandle;
 use ihk_ikc::syscalls::number;
 
+use crate::addr::to_usize;
 use crate::arch::time::Deadline;
 use crate::arch::{relax, uaccess};
 use crate::delegate::call_directly;
@@ -121,7 +122,7 @@ impl Key {
 
     fn index(self) -> usize {
         let mixed = self.place >> 2 ^ self.place >> 12 ^ u64::from(self.owner);
-        (mixed % BUCKETS as u64) as usize
+        to_usize(mixed % BUCKETS as u64)
     }
 
     /// Locks the bucket of this word.

@@ -10,11 +10,10 @@ use alloc::vec;
 
 use cokernel_logic::sources::Source;
 use cokernel_logic::vma::{Area, Attributes, Range};
-use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::packet::ToLinux;
 use ihk_ikc::process::{op, MOST_LENT_PAGES};
 
-use crate::addr::page_down;
+use crate::addr::{count_of, page_count, page_down};
 use crate::aspace::space::{AddressSpace, Inner};
 use crate::errno::Errno;
 use crate::frames::page_cache::{self, NONE};
@@ -80,24 +79,24 @@ pub fn bind(process: &Process, range: Range, source: Source) -> Result<u32, Errn
         inner.areas.update(range, with_source);
         Ok(())
     })?;
-    let pages = (range.bytes() / PAGE_BYTES).min(MOST_LENT_PAGES.into());
+    let pages = page_count(range.bytes()).min(MOST_LENT_PAGES);
     let order = order_of(&source, range.start, pages);
     let mut frames = vec![NONE; pages as usize];
     page_cache::look_up(source.version, order.page, &mut frames);
     // A page that could not be mapped now comes when it is touched.
     let mapped = load::map_all(space, &order, &frames, true);
     let there = frames.iter().take_while(|frame| **frame != NONE).count();
-    Ok(mapped.map_or(0, |()| there as u32))
+    Ok(mapped.map_or(0, |()| count_of(there)))
 }
 
-fn order_of(source: &Source, address: u64, pages: u64) -> Order {
+fn order_of(source: &Source, address: u64, pages: u32) -> Order {
     Order {
         token: 0,
         process: 0,
         address,
         version: source.version,
         page: source.page_at(address),
-        count: pages as u32,
+        count: pages,
         file: source.file,
     }
 }
@@ -117,7 +116,7 @@ pub fn map_kept(
 ) -> Result<(), Wanted> {
     if source.version != 0 {
         let block = block_around(address, KEPT_BLOCK_BYTES, area);
-        let order = order_of(source, block.start, block.bytes() / PAGE_BYTES);
+        let order = order_of(source, block.start, page_count(block.bytes()));
         let mut frames = vec![NONE; order.count as usize];
         page_cache::look_up(source.version, order.page, &mut frames);
         // Without room for a table there is no page afterwards, and Linux's answer tells why.
@@ -131,8 +130,8 @@ pub fn map_kept(
         file: source.file,
         page: source.page_at(block.start),
         address: block.start,
-        count: (block.bytes() / PAGE_BYTES) as u32,
-        touched: ((page_down(address) - block.start) / PAGE_BYTES) as u32,
+        count: page_count(block.bytes()),
+        touched: page_count(page_down(address) - block.start),
     })
 }
 

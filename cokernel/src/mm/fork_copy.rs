@@ -12,6 +12,7 @@ use alloc::sync::Arc;
 use cokernel_logic::vma::{Area, Attributes, Range};
 use ihk_ikc::exposed;
 
+use crate::addr::to_usize;
 use crate::arch::pte::{Flags, Mapping, PageSize};
 use crate::aspace::space::{AddressSpace, Inner};
 use crate::aspace::{cow, populate};
@@ -220,7 +221,7 @@ fn copy_pinned_in(child: &AddressSpace, inner: &mut Inner, area: &Area) -> Resul
             continue;
         }
         inner.table.split(address).map_err(|_| Errno::ENOMEM)?;
-        for small in (address..at).step_by(ihk_ikc::layout::PAGE_BYTES as usize) {
+        for small in (address..at).step_by(to_usize(ihk_ikc::layout::PAGE_BYTES)) {
             let Some(page) = inner.table.lookup(small) else {
                 continue;
             };

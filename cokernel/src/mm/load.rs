@@ -28,7 +28,7 @@ use ihk_ikc::packet::ProcessHandle;
 use ihk_ikc::process::MOST_LENT_PAGES;
 use x86_64::PhysAddr;
 
-use crate::addr::{is_page_aligned, large_down};
+use crate::addr::{count_of, is_page_aligned, large_down, page_count, to_usize};
 use crate::arch::pte::{Flags, PageSize};
 use crate::aspace::populate::alloc_frame;
 use crate::aspace::space::{flags_of, AddressSpace, Inner};
@@ -153,7 +153,7 @@ fn note_version(inner: &mut Inner, order: &Order) -> Result<(), Errno> {
 /// nor, if a file's pages come where none are, those that are there.
 fn missing(inner: &Inner, order: &Order, kept: &[u32]) -> Vec<bool> {
     let is_free = |address| order.file == 0 || inner.table.lookup(address).is_none();
-    let addresses = (order.address..).step_by(PAGE_BYTES as usize);
+    let addresses = (order.address..).step_by(to_usize(PAGE_BYTES));
     let pages = kept.iter().zip(addresses);
     pages
         .map(|(&frame, address)| frame == NONE && is_free(address))
@@ -172,7 +172,7 @@ fn borrow(is_missing: &[bool]) -> Option<Vec<u32>> {
             at += 1;
             continue;
         }
-        let Some((first, count)) = alloc_run(missing as u32) else {
+        let Some((first, count)) = alloc_run(count_of(missing)) else {
             give_back(&frames);
             return None;
         };
@@ -376,11 +376,11 @@ fn map_some(
         replace(space, inner, address, pa, flags)?;
         return Ok(1);
     }
-    let count = (end - address) / PAGE_BYTES;
+    let count = page_count(end - address);
     let give_up = |frame| release_all(partition::frame_number(frame).as_slice());
     inner
         .table
-        .map_run(address, pa, count as u32, flags, give_up)
+        .map_run(address, pa, count, flags, give_up)
         .map_err(|_| Errno::ENOMEM)?;
     Ok(count as usize)
 }

@@ -11,6 +11,7 @@ use cokernel_logic::vma::Range;
 use ihk_ikc::exposed;
 use ihk_ikc::layout::PAGE_BYTES;
 
+use crate::addr::to_usize;
 use crate::arch::pte::{Mapping, PageSize};
 use crate::aspace::space::{AddressSpace, Inner};
 use crate::frames::extents::run_of;
@@ -113,7 +114,7 @@ fn move_page(space: &AddressSpace, inner: &mut Inner, address: u64, nodes: u64) 
     let (now, spare) = if is_exposed {
         (old.pa, frame)
     } else {
-        for offset in (0..old.size.bytes()).step_by(PAGE_BYTES as usize) {
+        for offset in (0..old.size.bytes()).step_by(to_usize(PAGE_BYTES)) {
             partition::copy(old.pa + offset, frame + offset);
         }
         (frame, old.pa)

@@ -11,7 +11,7 @@ use ihk_ikc::packet::{ProcessHandle, ToLinux};
 use ihk_ikc::process::{mirror as bits, op, prot};
 use x86_64::PhysAddr;
 
-use crate::addr::page_down;
+use crate::addr::{page_down, to_usize};
 use crate::arch::pte::{Flags, Mapping, PageSize};
 use crate::arch::time::Deadline;
 use crate::arch::{self, relax};
@@ -93,7 +93,7 @@ fn await_packet(space: &AddressSpace, page: u64, write: bool) {
 /// Linux shows `pages` at `address` and behind it. What is no longer a mirrored area stays as it is.
 pub fn add(space: &AddressSpace, address: u64, pages: [u64; bits::PAGES]) {
     space.with(|inner| {
-        for (at, page) in (address..).step_by(PAGE_BYTES as usize).zip(pages) {
+        for (at, page) in (address..).step_by(to_usize(PAGE_BYTES)).zip(pages) {
             if page & bits::PRESENT != 0 && space.window.contains(at) {
                 add_page(space, inner, at, page);
             }

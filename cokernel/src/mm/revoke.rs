@@ -17,6 +17,7 @@ use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::packet::{ProcessHandle, ToLinux, PINS_LET_GO};
 use x86_64::PhysAddr;
 
+use crate::addr::to_usize;
 use crate::arch::relax;
 use crate::arch::time::PollTimeout;
 use crate::frames::extents::ExtentList;
@@ -26,7 +27,7 @@ use crate::task::process::{self, Process};
 use crate::{ikc, klog, partition};
 
 /// Runs that fit into the one page a request carries.
-const RUNS_PER_REQUEST: usize = PAGE_BYTES as usize / size_of::<FrameRun>();
+const RUNS_PER_REQUEST: usize = to_usize(PAGE_BYTES) / size_of::<FrameRun>();
 /// Most retired page tables that wait for an occasion to be freed.
 const MAX_RETIRED: usize = 256;
 /// The longest time that Linux may take; without an answer in this time it is as good as gone.

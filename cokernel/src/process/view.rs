@@ -16,7 +16,7 @@ use ihk_ikc::view::{
 use spin::Once;
 use x86_64::PhysAddr;
 
-use crate::addr::USER_END;
+use crate::addr::{count_of, USER_END};
 use crate::arch::pte::PageSize;
 use crate::arch::{self, time};
 use crate::aspace::space::Inner;
@@ -85,7 +85,7 @@ pub fn answer(process: Option<&Process>, kind: u32, from: u64) -> Result<(PhysAd
         what::REGISTERS => tell_registers(&mut records, process?, from),
         _ => return Err(Errno::EINVAL),
     }
-    Ok((page, records.words as u32))
+    Ok((page, count_of(records.words)))
 }
 
 fn tell_process(records: &mut Records, process: &Process) {

@@ -7,7 +7,7 @@ use cokernel_logic::vma::Range;
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::syscalls::number;
 
-use crate::addr::{is_page_aligned, page_up};
+use crate::addr::{is_page_aligned, page_up, to_usize};
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
@@ -58,7 +58,7 @@ fn tell_presence(process: &Process, range: Range, mut vector: u64) -> Result<(),
                 .with(|inner| inner.table.lookup(page).is_some())
         };
         let answer: Vec<u8> = (at..end)
-            .step_by(PAGE_BYTES as usize)
+            .step_by(to_usize(PAGE_BYTES))
             .map(|page| u8::from(is_there(page)))
             .collect();
         write_bytes(vector, &answer)?;

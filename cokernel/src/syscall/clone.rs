@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! clone and clone3: what the flags ask for.
 
-use crate::addr::USER_END;
+use crate::addr::{to_usize, USER_END};
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
 use crate::process::spawn_thread::{self, ThreadArgs};
@@ -96,7 +96,7 @@ fn read_args(address: u64, bytes: u64) -> Result<[u64; WORDS], Errno> {
         return Err(Errno::E2BIG);
     }
     let mut raw = [0; WORDS * 8];
-    read_bytes(address, &mut raw[..bytes as usize])?;
+    read_bytes(address, &mut raw[..to_usize(bytes)])?;
     Ok(core::array::from_fn(|word| {
         u64::from_le_bytes(core::array::from_fn(|byte| raw[word * 8 + byte]))
     }))

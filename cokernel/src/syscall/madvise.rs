@@ -5,7 +5,7 @@ use cokernel_logic::vma::{Area, Attributes, Kind, Range};
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
-use crate::addr::{is_page_aligned, page_up};
+use crate::addr::{is_page_aligned, page_up, to_usize};
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
@@ -185,7 +185,7 @@ fn fill_permitted(process: &Process, part: &Area, write: bool) -> Result<(), Err
 ///
 /// `EFAULT` where the rights are missing, `ENOMEM`.
 pub fn fill(process: &Process, range: Range, write: bool) -> Result<(), Errno> {
-    for address in (range.start..range.end).step_by(PAGE_BYTES as usize) {
+    for address in (range.start..range.end).step_by(to_usize(PAGE_BYTES)) {
         fault::bring_in(process, address, write)?;
     }
     Ok(())

@@ -4,7 +4,7 @@
 use cokernel_logic::vma::{Area, Attributes, Kind, Protection, Range};
 use ihk_ikc::process::op;
 
-use crate::addr::{is_page_aligned, page_up};
+use crate::addr::{is_page_aligned, page_up, to_usize};
 use crate::arch::pte::PageSize;
 use crate::arch::UserFrame;
 use crate::aspace::populate;
@@ -355,7 +355,7 @@ fn place_anywhere(inner: &mut Inner, target: u64, page: Page) -> Result<(), Errn
     } else {
         PageSize::Small
     };
-    for offset in (0..page.size.bytes()).step_by(size.bytes() as usize) {
+    for offset in (0..page.size.bytes()).step_by(to_usize(size.bytes())) {
         let frame = page.frame + offset;
         let piece = Page { frame, size };
         inner

@@ -6,7 +6,7 @@ use crate::arch::{protection_key, UserFrame};
 use crate::errno::{Errno, SyscallResult};
 use crate::syscall::{mprotect, protection};
 use crate::task::current;
-use crate::user_memory::int;
+use crate::user_memory::{int, uint};
 
 /// The rights that a key may take away: any access, writes.
 const RIGHTS: u64 = 3;
@@ -35,7 +35,7 @@ pub fn pkey_alloc(frame: &mut UserFrame) -> SyscallResult {
         inner.keys |= bit;
         Ok(key)
     })?;
-    protection_key::deny(key as u8, denied as u32);
+    protection_key::deny(key, uint(denied));
     Ok(key.into())
 }
 

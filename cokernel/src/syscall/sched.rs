@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use cokernel_logic::affinity::Affinity;
 use cokernel_logic::vma::Range;
 
+use crate::addr::to_usize;
 use crate::arch::{self, UserFrame};
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
@@ -45,7 +46,7 @@ pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
     let affinity = thread.data.affinity();
     write_bytes(
         mask,
-        &affinity.within(arch::cpu_count()).bytes()[..mask_bytes as usize],
+        &affinity.within(arch::cpu_count()).bytes()[..to_usize(mask_bytes)],
     )?;
     Ok(mask_bytes)
 }

@@ -3,6 +3,7 @@
 
 use cokernel_logic::signals::SignalSet;
 
+use crate::addr::to_usize;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
@@ -55,13 +56,13 @@ pub fn rt_sigpending(frame: &mut UserFrame) -> SyscallResult {
     // Linux may keep some for the process, and for the worker whose call brought them about.
     if !signals.mask().is_empty() {
         delegate::call_directly(frame.number(), frame.args())?;
-        let mut theirs = [0; SET_BYTES as usize];
-        read_bytes(set, &mut theirs[..bytes as usize])?;
+        let mut theirs = [0; to_usize(SET_BYTES)];
+        read_bytes(set, &mut theirs[..to_usize(bytes)])?;
         for (byte, theirs) in waiting.iter_mut().zip(theirs) {
             *byte |= theirs;
         }
     }
-    write_bytes(set, &waiting[..bytes as usize])?;
+    write_bytes(set, &waiting[..to_usize(bytes)])?;
     Ok(0)
 }
 

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use ihk_ikc::syscalls::{self, number, CALLS, NUMBERS};
 
+use crate::addr::to_usize;
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
 use crate::syscall::{
@@ -112,7 +113,7 @@ static TABLE: [Option<&'static Row>; NUMBERS] = {
     let mut table = [None; NUMBERS];
     let mut index = 0;
     while index < ROWS.len() {
-        table[ROWS[index].number as usize] = Some(&ROWS[index]);
+        table[to_usize(ROWS[index].number)] = Some(&ROWS[index]);
         index += 1;
     }
     table

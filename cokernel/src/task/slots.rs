@@ -9,6 +9,7 @@ use ihk_ikc::slot;
 use ihk_ikc::slot::{DelegationSlot, SHARED_PAGES, SLOTS_PER_PAGE, SLOT_PAGES};
 use x86_64::PhysAddr;
 
+use crate::addr::to_usize;
 use crate::arch::uaccess;
 use crate::frames::watermark;
 use crate::partition;
@@ -61,7 +62,7 @@ impl Slots {
         let end = at.checked_add(bytes).filter(|end| *end <= PAGE_BYTES)?;
         Some(BouncePart {
             start: partition::direct_map_ptr(self.frame(page)? + at),
-            bytes: (end - at) as usize,
+            bytes: to_usize(end - at),
         })
     }
 
@@ -97,7 +98,7 @@ impl BouncePart {
 
     /// Copies the first `bytes` of it to the program; `bytes` is no more than the part has.
     pub fn copy_to(&self, address: u64, bytes: u64) -> Result<(), uaccess::Fault> {
-        let bytes = self.bytes.min(bytes as usize);
+        let bytes = self.bytes.min(to_usize(bytes));
         // SAFETY: as in `fill_from`.
         unsafe { uaccess::write_raw(address, self.start, bytes) }
     }

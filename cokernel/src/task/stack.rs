@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ihk_ikc::layout::PAGE_BYTES;
 
+use crate::addr::to_usize;
 use crate::arch::pte::{Flags, PageSize};
 use crate::aspace::page_table;
 use crate::frames::{allocator, table, watermark};
@@ -45,7 +46,7 @@ impl KernelStack {
             write: true,
             ..Flags::default()
         };
-        for va in (bottom..end).step_by(PAGE_BYTES as usize) {
+        for va in (bottom..end).step_by(to_usize(PAGE_BYTES)) {
             let frame = allocator::alloc_small()?;
             page_table::map_kernel(va, frame, PageSize::Small, flags).ok()?;
         }

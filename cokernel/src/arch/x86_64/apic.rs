@@ -10,6 +10,7 @@ use x86_64::PhysAddr;
 use super::msr;
 use super::pte::Flags;
 use super::time::Deadline;
+use crate::addr::to_usize;
 
 /// Register offsets in xAPIC mode; the x2APIC register is offset / 16.
 mod register {
@@ -179,5 +180,5 @@ fn write(register: u32, value: u32) {
 }
 
 fn address(register: u32) -> *mut u32 {
-    core::ptr::with_exposed_provenance_mut((LAPIC_BASE + u64::from(register)) as usize)
+    core::ptr::with_exposed_provenance_mut(to_usize(LAPIC_BASE + u64::from(register)))
 }

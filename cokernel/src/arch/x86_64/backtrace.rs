@@ -7,6 +7,7 @@ use core::fmt;
 use ihk_ikc::layout::IMAGE_BASE;
 
 use super::frame::UserFrame;
+use crate::addr::to_usize;
 
 /// Farthest from the stack pointer that a frame is believed to lie.
 const STACK_SPAN: u64 = 32 << 10;
@@ -50,7 +51,7 @@ pub fn calls(frame: Option<&UserFrame>, calls: &mut [u64]) -> usize {
         if !plausible {
             break;
         }
-        let record = core::ptr::with_exposed_provenance::<[u64; 2]>(base as usize);
+        let record = core::ptr::with_exposed_provenance::<[u64; 2]>(to_usize(base));
         // SAFETY: on the stack in use, above its stack pointer; should it reach past the end, the
         // fault ends the report, not more.
         let [next, address] = unsafe { record.read() };

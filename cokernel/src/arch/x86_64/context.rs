@@ -3,6 +3,7 @@
 
 use super::frame::UserFrame;
 use super::{features, msr};
+use crate::addr::to_usize;
 
 core::arch::global_asm!(
     // context_switch(rdi = &mut old Context, rsi = &new Context)
@@ -80,7 +81,7 @@ impl Context {
             return_to: context_start_user as *const () as u64,
             frame: *entry,
         };
-        let slot = core::ptr::with_exposed_provenance_mut::<Initial>(rsp as usize);
+        let slot = core::ptr::with_exposed_provenance_mut::<Initial>(to_usize(rsp));
         // SAFETY: by this function's contract.
         unsafe { slot.write(initial) };
         Self { rsp }

@@ -8,6 +8,7 @@ use ihk_ikc::layout::MAX_CPUS;
 use spin::Once;
 
 use super::msr;
+use crate::addr::to_usize;
 
 /// Offset of [`Cpu::kernel_stack`], for the entry code.
 pub const KERNEL_STACK: usize = 8;
@@ -137,7 +138,7 @@ impl Cpu {
     /// Stores the running thread and its stack; the old thread.
     pub fn set_current(&self, thread: *mut (), kernel_stack: u64) -> *mut () {
         self.kernel_stack.store(kernel_stack, Ordering::Relaxed);
-        let slot = self.interrupt_stack.load(Ordering::Relaxed) as usize;
+        let slot = to_usize(self.interrupt_stack.load(Ordering::Relaxed));
         let slot = core::ptr::with_exposed_provenance_mut::<u64>(slot);
         // SAFETY: set by `set_interrupt_stack` to a field of this CPU's task state segment, which
         // nobody else writes and the CPU reads only on the next interrupt from user mode.

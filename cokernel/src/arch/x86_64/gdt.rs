@@ -56,6 +56,14 @@ pub fn cpu_number(cpu: u32, node: u32) -> u64 {
     u64::from(node << 12 | cpu & 0xfff)
 }
 
+/// The table's length as the processor is told it: one less than the bytes.
+const LIMIT: u16 = {
+    assert!(size_of::<Gdt>() <= 1 << 16);
+    #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
+    let limit = (size_of::<Gdt>() - 1) as u16;
+    limit
+};
+
 /// Makes `gdt` this CPU's table and loads every segment register from it.
 ///
 /// # Safety
@@ -68,7 +76,7 @@ pub unsafe fn load(gdt: &'static Gdt) {
         base: u64,
     }
     let pointer = Pointer {
-        limit: (size_of::<Gdt>() - 1) as u16,
+        limit: LIMIT,
         base: core::ptr::from_ref(gdt).expose_provenance() as u64,
     };
     // SAFETY: the table has the segments named here and outlives the kernel, by the contract.

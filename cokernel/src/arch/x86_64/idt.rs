@@ -79,7 +79,8 @@ impl Gate {
 
     fn new(vector: u8) -> Self {
         let address = (&raw const trap_stubs).addr() as u64 + 16 * u64::from(vector);
-        let stack = PARANOID.iter().position(|paranoid| *paranoid == vector);
+        let mut stacks = PARANOID.iter().zip(1..);
+        let stack = stacks.find(|(paranoid, _)| **paranoid == vector);
         let kind = if USER_RAISABLE.contains(&vector) {
             PRESENT_INTERRUPT_GATE | USER_MAY_RAISE
         } else {
@@ -88,7 +89,7 @@ impl Gate {
         Self {
             offset_low: (address & 0xffff) as u16,
             selector: KERNEL_CS,
-            stack: stack.map_or(0, |index| index as u8 + 1),
+            stack: stack.map_or(0, |(_, stack)| stack),
             kind,
             offset_middle: (address >> 16 & 0xffff) as u16,
             offset_high: (address >> 32) as u32,
@@ -101,6 +102,14 @@ impl Gate {
 struct Idt([Gate; 256]);
 
 static IDT: crate::cell::OwnedCell<Idt> = crate::cell::OwnedCell::new(Idt([Gate::EMPTY; 256]));
+
+/// The table's length as the processor is told it: one less than the bytes.
+const LIMIT: u16 = {
+    assert!(size_of::<Idt>() <= 1 << 16);
+    #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
+    let limit = (size_of::<Idt>() - 1) as u16;
+    limit
+};
 
 /// Fills the table. The boot CPU, before any CPU loads it.
 pub(super) fn init() {
@@ -119,7 +128,7 @@ pub(super) fn load() {
         base: u64,
     }
     let pointer = Pointer {
-        limit: (size_of::<Idt>() - 1) as u16,
+        limit: LIMIT,
         base: IDT.as_ptr().expose_provenance() as u64,
     };
     // SAFETY: `init` filled it and nobody changes it any more.

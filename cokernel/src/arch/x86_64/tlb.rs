@@ -2,6 +2,7 @@
 //! The translation look-aside buffer of this CPU.
 
 use super::pte;
+use crate::addr::to_usize;
 
 /// Flushing more pages than this one by one costs more than flushing everything.
 const MAX_SINGLE_PAGES: u64 = 32;
@@ -23,5 +24,5 @@ pub fn flush_range(start: u64, end: u64, step: u64) {
     if end.saturating_sub(first) / step > MAX_SINGLE_PAGES {
         return flush_all();
     }
-    (first..end).step_by(step as usize).for_each(flush_page);
+    (first..end).step_by(to_usize(step)).for_each(flush_page);
 }

@@ -4,7 +4,7 @@
 //! Callers hold no lock the fault handler takes.
 
 use super::features;
-use crate::addr::is_user_range;
+use crate::addr::{is_user_range, to_usize};
 
 /// User memory that is not there, or not with the needed right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub fn read_bytes(address: u64, buffer: &mut [u8]) -> Result<(), Fault> {
 /// The `bytes` from `to` on may be written, and nobody has a reference to them.
 pub unsafe fn read_raw(address: u64, to: *mut u8, bytes: usize) -> Result<(), Fault> {
     check(address, bytes as u64)?;
-    let from = core::ptr::with_exposed_provenance(address as usize);
+    let from = core::ptr::with_exposed_provenance(to_usize(address));
     let _open = Open::new();
     // SAFETY: the source is user space's, where faults are caught; the target by this function's
     // contract.
@@ -129,7 +129,7 @@ pub fn write_bytes(address: u64, bytes: &[u8]) -> Result<(), Fault> {
 /// The `bytes` from `from` on may be read.
 pub unsafe fn write_raw(address: u64, from: *const u8, bytes: usize) -> Result<(), Fault> {
     check(address, bytes as u64)?;
-    let to = core::ptr::with_exposed_provenance_mut(address as usize);
+    let to = core::ptr::with_exposed_provenance_mut(to_usize(address));
     let _open = Open::new();
     // SAFETY: the target is user space's, where faults are caught; the source by this function's
     // contract.
