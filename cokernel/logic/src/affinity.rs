@@ -75,7 +75,7 @@ pub fn bytes_told(room: u64, cpus: u32) -> Result<u64, Errno> {
     Ok(bytes)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use alloc::collections::BTreeSet;
 

@@ -207,7 +207,7 @@ pub struct Area {
 /// Lists of as many areas as a program may have must fit into a block of 2 MiB of the kernel's heap.
 const _: () = assert!(size_of::<Area>() <= 32);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use proptest::prelude::*;
 

@@ -74,7 +74,7 @@ pub const fn as_timeval(ns: u64) -> [u64; 2] {
     [us / US_PER_S, us % US_PER_S]
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use proptest::prelude::*;
 

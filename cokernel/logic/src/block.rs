@@ -185,7 +185,7 @@ fn shifted_down(bits: &Bitmap, by: u32) -> Bitmap {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

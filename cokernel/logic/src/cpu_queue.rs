@@ -8,7 +8,7 @@
 //!     ▲                     the queue all the time      at the queue        an interrupt
 //!     └───────────── a thread is there, or an interrupt came ─────────────────────┘
 //! ```
-//! **Arrival against halting** (loom: `tests/loom_steal.rs`). Who queues a thread does so first, fences,
+//! **Arrival against halting** (loom: `tests/loom_sched.rs`). Who queues a thread does so first, fences,
 //! and looks then whether the CPU polls; a CPU that is about to halt says first that it does not poll,
 //! fences, and looks at the queue then. So either the CPU sees the thread, or it is interrupted.
 //!
@@ -17,7 +17,7 @@
 
 use core::marker::PhantomData;
 
-use crate::atomic::{fence, AtomicBool, AtomicUsize, Ordering};
+use crate::atomic::{barrier_next_to_atomic, fence, AtomicBool, AtomicUsize, Ordering};
 use crate::lock::Lock;
 use crate::runqueue::RunQueue;
 
@@ -98,17 +98,16 @@ impl<T, L: Lock<RunQueue<T>>> CpuQueue<T, L> {
     /// The CPU does not look by itself any more but once after this.
     #[inline]
     pub fn end_polling(&self) {
-        self.polls.store(false, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.polls.store(false, Ordering::SeqCst);
+        barrier_next_to_atomic();
     }
 
     #[inline]
     fn with_queue<R>(&self, body: impl FnOnce(&mut RunQueue<T>) -> R) -> R {
-        self.queue.with(|queue| {
-            let result = body(queue);
-            self.waiting.store(queue.len(), Ordering::Release);
-            result
-        })
+        let mut queue = self.queue.lock();
+        let result = body(&mut queue);
+        self.waiting.store(queue.len(), Ordering::Release);
+        result
     }
 }
 
@@ -137,20 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// For one thread of the test.
-    struct OneCpu<T>(RefCell<T>);
-
-    impl<T> Lock<T> for OneCpu<T> {
-        fn new(value: T) -> Self {
-            Self(RefCell::new(value))
-        }
-
-        fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
-            body(&mut self.0.borrow_mut())
-        }
-    }
-
-    type Queue<T> = CpuQueue<T, OneCpu<RunQueue<T>>>;
+    type Queue<T> = CpuQueue<T, RefCell<RunQueue<T>>>;
 
     #[test]
     fn load_counts_who_waits_and_who_runs() {

@@ -152,7 +152,7 @@ fn setting(timer: &Timer, now: u64) -> Setting {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use proptest::prelude::*;
 

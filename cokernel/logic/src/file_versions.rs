@@ -206,7 +206,7 @@ fn place(page: u64) -> usize {
     (page % PAGES).try_into().unwrap_or(0)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::{FileVersions, Inserted};
     use alloc::collections::BTreeMap;

@@ -63,7 +63,7 @@ impl Default for FrameCache {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use alloc::collections::BTreeSet;
     use alloc::vec::Vec;

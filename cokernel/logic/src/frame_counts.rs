@@ -215,5 +215,5 @@ impl FrameCounts {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

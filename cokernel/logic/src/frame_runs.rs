@@ -52,7 +52,7 @@ pub fn adjacent(frames: &[u32]) -> usize {
     1 + frames.windows(2).take_while(follows).count()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use alloc::vec;
 

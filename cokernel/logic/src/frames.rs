@@ -13,7 +13,7 @@ mod cleaning;
 mod lists;
 mod node;
 mod search;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 use alloc::boxed::Box;

@@ -116,7 +116,7 @@ fn place(name: &str) -> Option<Place> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use alloc::format;
     use alloc::string::{String, ToString};

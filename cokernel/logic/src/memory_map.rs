@@ -113,7 +113,7 @@ pub fn cut_out(range: Region, taken: Region) -> [Part; 3] {
     ]
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use alloc::vec::Vec;
 
@@ -242,7 +242,7 @@ mod tests {
         fn numbers_and_addresses_are_the_same_order(map in any_map(), inside in 0..PAGE_BYTES) {
             let count = u32::try_from(frame_count(&map)).expect("few");
             let mut last = 0;
-            for frame in 0..count {
+            for frame in (0..count).step_by(31) {
                 let address = frame_address(&map, frame).expect("there is such a frame");
                 prop_assert!(address > last && address % PAGE_BYTES == 0);
                 prop_assert_eq!(frame_number(&map, address + inside), Some(frame));

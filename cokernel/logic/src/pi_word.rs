@@ -56,7 +56,7 @@ pub const fn handed_over(heir: Option<u32>, more: bool, mark: u32) -> u32 {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use alloc::collections::VecDeque;
 

@@ -38,7 +38,7 @@ pub fn place(cpus: &impl Cpus, home: u32, fallback: impl FnOnce() -> u32) -> u32
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use alloc::vec;
     use alloc::vec::Vec;

@@ -73,7 +73,7 @@ fn add_gaps(found: &mut Vec<Difference>, range: Range, marked: impl Iterator<Ite
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use proptest::prelude::*;
 

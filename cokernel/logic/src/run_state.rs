@@ -13,21 +13,21 @@
 //!   └──────────────── the CPU has left it: has_left ───────────────┘
 //! ```
 //!
-//! **Sleep against wake-up** (loom: `tests/loom_sleep.rs`). Who sleeps says Blocked first and looks at
+//! **Sleep against wake-up** (loom: `tests/loom_sched.rs`). Who sleeps says Blocked first and looks at
 //! its condition then; who wakes makes the condition hold first and looks for Blocked then. So either
 //! the sleeper sees its condition, or the waker sees Blocked and puts the thread in a queue. A sleeper
 //! that saw its condition and finds itself woken, too, takes itself out of the queue again.
 //!
-//! **Context against the next CPU** (loom: `tests/loom_steal.rs`). A thread whose context is in a CPU
+//! **Context against the next CPU** (loom: `tests/loom_sched.rs`). A thread whose context is in a CPU
 //! still, or just being saved (`on_cpu`), is queued there and nowhere else, and no other CPU takes it
 //! from that queue; its CPU says so with release order when everything is saved, and who takes it
 //! reads that with acquire order.
 //!
-//! **Work against the way back to user mode** (loom: `tests/loom_sleep.rs`). Who has work for a thread
+//! **Work against the way back to user mode** (loom: `tests/loom_signals.rs`). Who has work for a thread
 //! puts it where the thread will look, then requests return work, then wakes it; the thread takes the
 //! request first and looks for all work there is then.
 
-use crate::atomic::{AtomicBool, AtomicU32, AtomicU8, Ordering};
+use crate::atomic::{barrier_next_to_atomic, AtomicBool, AtomicU32, AtomicU8, Ordering};
 
 /// The state of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,7 @@ impl RunState {
     #[inline]
     pub fn prepare_to_block(&self) {
         self.set(State::Blocked);
+        barrier_next_to_atomic();
     }
 
     /// The thread's condition held: it goes on. If somebody has woken it, it is in its CPU's queue, or
@@ -148,6 +149,7 @@ impl RunState {
     /// `place` chooses if the context is in no CPU. Whether it was blocked.
     #[inline]
     pub fn wake(&self, place: impl FnOnce() -> u32) -> bool {
+        barrier_next_to_atomic();
         let is_woken = self.change(State::Blocked, State::Runnable);
         if is_woken && !self.is_on_cpu() {
             self.set_cpu(place());

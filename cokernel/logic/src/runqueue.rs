@@ -52,7 +52,7 @@ impl<T> Default for RunQueue<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

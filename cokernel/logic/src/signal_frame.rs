@@ -228,5 +228,5 @@ fn get(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -94,7 +94,7 @@ const fn low_half(word: u64) -> u32 {
     word as u32
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use proptest::prelude::*;
 

@@ -178,7 +178,7 @@ pub const fn leaves_core(signal: u32) -> bool {
     )
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::number::SIGHUP;
     use super::*;

@@ -107,7 +107,7 @@ impl Sources {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::{Source, Sources};
 

@@ -43,7 +43,7 @@ pub fn growth(areas: &AreaMap, address: u64, limits: Limits) -> Option<(Range, A
     Some((Range { start, end }, stack.attributes))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::vma::{Kind, Protection};

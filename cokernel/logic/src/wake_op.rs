@@ -73,7 +73,7 @@ const fn unsigned(word: i32) -> u32 {
     u32::from_ne_bytes(word.to_ne_bytes())
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use proptest::prelude::*;
 

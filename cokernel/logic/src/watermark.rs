@@ -39,7 +39,7 @@ pub fn missing(free: u64, wanted: u64, reserve: u64) -> u64 {
     needed.saturating_sub(free)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use proptest::prelude::*;
 

@@ -155,5 +155,5 @@ impl<const PER_PAGE: usize, const MOST: usize> Default for Places<PER_PAGE, MOST
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -82,8 +82,8 @@ impl<T> Lock<T> for SpinLock<T> {
     }
 
     #[inline]
-    fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
-        body(&mut self.lock())
+    fn lock(&self) -> impl DerefMut<Target = T> {
+        Self::lock(self)
     }
 }
 

@@ -7,36 +7,37 @@
 //! inherit: from then on each worker is made by the worker of the thread that makes a thread.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
 use cokernel_logic::worker_places::{NoPlace, Places};
 pub use cokernel_logic::worker_places::{Place, SPARES};
+use cokernel_logic::worker_pool;
 use ihk_ikc::slot::{MAX_SLOTS, SLOTS_PER_PAGE};
 
 use crate::errno::Errno;
 use crate::sync::SpinLock;
 use crate::task::slots::Slots;
 
-/// The states of a process's slots. Lock order: this, then frames.
-pub struct Pool {
-    places: SpinLock<Places<SLOTS_PER_PAGE, MAX_SLOTS>>,
-    /// Threads inherit what a worker that waits does not have. Set once, by a thread of the process.
-    inherits_state: AtomicBool,
-}
+/// The states of a process's slots.
+pub struct Pool(Inner);
+
+type Inner =
+    worker_pool::Pool<SLOTS_PER_PAGE, MAX_SLOTS, SpinLock<Places<SLOTS_PER_PAGE, MAX_SLOTS>>>;
 
 impl Pool {
     /// Slot 0 is the main thread's.
     pub fn new() -> Self {
-        Self {
-            places: SpinLock::new(Places::new()),
-            inherits_state: AtomicBool::new(false),
-        }
+        Self(Inner::new())
+    }
+
+    /// Whether threads inherit what a worker that waits does not have.
+    pub fn inherits_state(&self) -> bool {
+        self.0.inherits_state()
     }
 
     /// A slot whose worker waits for a thread, and the worker's thread id.
     pub fn take_ready(&self, slots: &Slots) -> Option<(u32, i32)> {
-        let mut places = self.places.lock();
-        places.take_ready(|index| worker_tid(slots, index))
+        self.0.take_ready(|index| worker_tid(slots, index))
     }
 
     /// An empty slot, for a thread, and as many others as should have a worker soon.
@@ -46,8 +47,7 @@ impl Pool {
         most_spares: usize,
     ) -> Result<(u32, [u64; SPARES]), Errno> {
         let worker_of = |index| worker_tid(slots, index);
-        let mut places = self.places.lock();
-        places
+        self.0
             .take_empty(worker_of, |page| slots.add_page(page), most_spares)
             .map_err(|why| match why {
                 NoPlace::Full => Errno::EAGAIN,
@@ -57,29 +57,18 @@ impl Pool {
 
     /// `slot` is at `place` from now on.
     pub fn set(&self, slot: u32, place: Place) {
-        self.places.lock().set(slot, place);
+        self.0.set(slot, place);
     }
 
     /// The thread of `slot` ends. Whether its worker stays, for another thread.
     pub fn retire(&self, slot: u32, marked: bool) -> bool {
-        let mut places = self.places.lock();
-        // Under the lock: who sets the word clears what waits afterwards.
-        let may_stay = !marked && !self.inherits_state();
-        places.retire(slot, may_stay)
-    }
-
-    /// Whether threads inherit what a worker that waits does not have.
-    pub fn inherits_state(&self) -> bool {
-        self.inherits_state.load(Ordering::Acquire)
+        self.0.retire(slot, marked)
     }
 
     /// Threads inherit from now on what a worker that waits does not have. Marks all slots that wait for a
     /// thread as leaving, if that is news, and returns which they were.
     pub fn begin_inheriting_state(&self) -> Vec<u32> {
-        if self.inherits_state.swap(true, Ordering::AcqRel) {
-            return Vec::new();
-        }
-        self.places.lock().clear_ordered()
+        self.0.begin_inheriting_state()
     }
 }
 

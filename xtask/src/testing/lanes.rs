@@ -21,8 +21,12 @@ const ON_EVERY_KERNEL: &str = "kernels::";
 /// what of it can be tested here is in its logic crate.
 const NOT_UNIT: [&str; 2] = ["cokernel", "tests"];
 
-/// Packages that have models, in folders of their names.
-const MODELLED: [&str; 2] = ["ihk-ikc", "libmckernel"];
+/// Packages that have models, and their folders.
+const MODELLED: [(&str, &str); 3] = [
+    ("ihk-ikc", "ihk-ikc"),
+    ("libmckernel", "libmckernel"),
+    ("cokernel-logic", "cokernel/logic"),
+];
 
 /// Which tests are wanted.
 #[derive(Debug)]
@@ -171,11 +175,10 @@ pub(crate) fn select(selection: &Selection) -> Result<Vec<Lane>> {
             Ok(Some(unit))
         }));
     }
-    let [contract, library] = MODELLED.map(|package| paths::repository().join(package));
-    // The models' lane runs ordinary tests of the contract too, but none of the library.
-    if selection.has(&names::of(&contract, |_| true))
-        || selection.has(&names::of(&library, is_model))
-    {
+    let [contract, others @ ..] = MODELLED.map(|(_, folder)| paths::repository().join(folder));
+    // The models' lane runs ordinary tests of the contract too, but none of the other packages.
+    let has_models = |folder: &PathBuf| selection.has(&names::of(folder, is_model));
+    if selection.has(&names::of(&contract, |_| true)) || others.iter().any(has_models) {
         lanes.push(Lane::new("models", selection, || Ok(Some(models()))));
     }
     if selection.has(&names::of(&contract, |file| !is_model(file))) {
@@ -279,7 +282,7 @@ fn models() -> Command {
     model
         .env("RUSTFLAGS", "--cfg loom")
         .arg("--release")
-        .args(MODELLED.iter().flat_map(|name| ["--package", name]))
+        .args(MODELLED.iter().flat_map(|(name, _)| ["--package", name]))
         .arg("--target-dir")
         .arg(paths::target().join("loom"));
     model

@@ -41,7 +41,7 @@ fn frames_come_from_the_node_asked_for() {
 
 fn two_blocks() -> Frames {
     let mut frames = Frames::new(2);
-    frames.add(0, 1024).unwrap();
+    frames.add(0, 1024).expect("they are new");
     frames
 }
 
@@ -138,7 +138,9 @@ fn cleaning_ends_with_a_part_of_the_memory() {
 fn with_giant() -> Frames {
     let mut frames = Frames::new(BLOCKS_PER_GIANT + 4);
     frames.set_giant(2);
-    frames.add(0, (BLOCKS_PER_GIANT + 4) * 512).unwrap();
+    frames
+        .add(0, (BLOCKS_PER_GIANT + 4) * 512)
+        .expect("they are new");
     frames
 }
 

@@ -3,10 +3,10 @@
 
 use alloc::sync::Arc;
 
-use cokernel_logic::signals::number::{SIGPIPE, SIGXFSZ};
+use cokernel_logic::signal_state::{addressee, Addressee};
 use cokernel_logic::signals::SignalSet;
 
-use super::{Action, Info, RESERVED, SI_TKILL};
+use super::{Action, Info};
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::Thread;
@@ -21,7 +21,7 @@ pub fn send_to_process(process: &Process, info: Info) -> bool {
     if process.signals.is_ignored(info.signal) && !blocked {
         return true;
     }
-    if !process.signals.0.lock().pending.add(info) {
+    if !process.signals.add(info) {
         return false;
     }
     let taker = threads
@@ -52,18 +52,17 @@ pub fn send_to_thread(process: &Process, thread: &Arc<Thread>, info: Info) -> bo
 /// was room for it. Any context.
 pub fn send_from_worker(process: &Process, thread: &Arc<Thread>, info: Info) -> bool {
     let accepted = |thread: &Arc<Thread>| thread.data.signals.accepts(info.signal);
-    let is_sure = info.code == SI_TKILL
-        || matches!(info.signal, SIGPIPE | SIGXFSZ)
-        || RESERVED.contains(info.signal);
-    if is_sure || accepted(thread) {
-        return send_to_thread(process, thread, info);
-    }
-    let is_main = thread.slot == 0;
     let handled = !process.signals.defaults().contains(info.signal);
-    if is_main || handled && process.threads().iter().any(accepted) {
-        send_to_process(process, info)
-    } else {
-        send_to_thread(process, thread, info)
+    let others_accept = || process.threads().iter().any(accepted);
+    match addressee(
+        &info,
+        accepted(thread),
+        thread.slot == 0,
+        handled,
+        others_accept,
+    ) {
+        Addressee::Thread => send_to_thread(process, thread, info),
+        Addressee::Process => send_to_process(process, info),
     }
 }
 
