@@ -308,7 +308,7 @@ impl<L: Lock<Own>> ThreadSignals<L> {
     }
 }
 
-/// Whom a signal is for.
+/// The addressee of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressee {
     /// One thread.
@@ -317,7 +317,7 @@ pub enum Addressee {
     Process,
 }
 
-/// Whom a signal is for that Linux handed to the worker of a thread, which `accepts` it or not, and is its
+/// The addressee of a signal that Linux handed to the worker of a thread, which `accepts` it or not, and is its
 /// process's main thread or not. Unless it was surely meant for that thread, it may have been meant for the
 /// process: then any thread that `others_accept` gets it, if it is `handled` and not left to Linux.
 pub fn addressee(

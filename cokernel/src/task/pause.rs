@@ -20,7 +20,7 @@ impl Pause {
         self.0.halts();
     }
 
-    /// How long to poll in it, µs.
+    /// The time to poll in it, µs.
     pub(super) fn poll_us(&self) -> u64 {
         self.0.poll_us
     }

@@ -50,7 +50,7 @@ pub struct Process {
     pub revoke_array: PhysAddr,
     /// Actions and pending signals.
     pub signals: ProcessSignals,
-    /// How its proxy treats signals.
+    /// The proxy's treatment of signals.
     pub proxy_signals: ProxySignals,
     /// Resource limits.
     pub limits: Limits,
@@ -58,7 +58,7 @@ pub struct Process {
     pub cpu_timers: CpuTimers,
     /// The kinds of membarrier(2) that it has registered for.
     pub barriers: BarrierKinds,
-    /// How its main thread begins.
+    /// The initial state of its main thread.
     pub beginning: Beginning,
     /// The parent of a child of vfork waits for this.
     pub release: Option<Arc<Release>>,

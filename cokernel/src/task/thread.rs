@@ -32,7 +32,7 @@ pub struct Saved {
 pub struct Thread {
     stack: KernelStack,
     saved: OwnedCell<Saved>,
-    /// Where it is, and whether a signal, a kill or a freeze waits for its way back to user mode.
+    /// Its state, and whether a signal, a kill or a freeze waits for its way back to user mode.
     pub(super) run: RunState,
     space: Option<Arc<Space>>,
     /// The process; `None` for idle threads.

@@ -301,7 +301,7 @@ impl Server for Runner {
     }
 
     fn sleep(&self, word: &AtomicU32, value: u32) {
-        // Who waits looks again, whatever ended the sleep.
+        // The waiter looks again, whatever ended the sleep.
         let _ = sleep(word, value);
     }
 

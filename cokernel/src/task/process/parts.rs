@@ -40,7 +40,7 @@ pub struct Parts {
     pub release: Option<Arc<Release>>,
 }
 
-/// How the main thread begins.
+/// The initial state of the main thread.
 pub struct Beginning {
     blocked: SignalSet,
     forked: SpinLock<Option<Box<InitialState>>>,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How the proxy of a process treats signals from Linux, as far as it has been told by
+//! The treatment of signals from Linux by the proxy of a process, as far as it has been told by
 //! [`crate::process::signal::proxy_mask`] and `syscall::sigaction`.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use cokernel_logic::signals::SignalSet;
 
-/// How the proxy of a process treats signals. Writers of all words: the threads of the process. They
+/// The proxy's treatment of signals for a process. Writers of all words: the threads of the process. They
 /// do not wait for each other: at worst the proxy is told once too often.
 pub struct ProxySignals {
     /// Signals the program once waited for without a handler: the proxy sends them here.
