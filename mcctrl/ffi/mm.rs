@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Pages of the calling process, found by address.
+//! Pages and areas of the calling process, found by address.
 
 use super::page::{self, PageRef};
 use crate::proto::layout::PAGE_BYTES;
@@ -37,6 +37,26 @@ fn special_page(address: usize) -> Option<PageRef> {
         let page = special_page_locked(mm, address);
         bindings::mmap_read_unlock(mm);
         page
+    }
+}
+
+/// Returns where the calling process's first area that ends above `address` begins and ends.
+pub(crate) fn area_from(address: u64) -> Option<(u64, u64)> {
+    // SAFETY: the current task exists.
+    let mm = unsafe { (*Task::current_raw()).mm };
+    if mm.is_null() {
+        return None;
+    }
+    // SAFETY: our own address space, with its lock held around the look; the lock keeps the area.
+    unsafe {
+        bindings::mmap_read_lock(mm);
+        let area = bindings::find_vma(mm, address as c_ulong);
+        let range = (!area.is_null()).then(|| {
+            let range = (*area).__bindgen_anon_1.__bindgen_anon_1;
+            (range.vm_start as u64, range.vm_end as u64)
+        });
+        bindings::mmap_read_unlock(mm);
+        range
     }
 }
 

@@ -99,6 +99,32 @@ pub(crate) fn current_tgid() -> i32 {
     }
 }
 
+/// Raises the calling process's limits of its address space, soft and hard, by `bytes`, unless they are
+/// not below that anyway.
+pub(crate) fn raise_address_space_limit(bytes: u64) {
+    let task = Task::current_raw();
+    // SAFETY: `current`, its leader and their common signal structure are valid; the leader's lock is
+    // what guards writing limits, and readers take single words without it.
+    unsafe {
+        let lock = core::ptr::addr_of_mut!((*(*task).group_leader).alloc_lock);
+        let limits = core::ptr::addr_of_mut!((*(*task).signal).rlim);
+        let limit = limits
+            .cast::<bindings::rlimit>()
+            .add(bindings::RLIMIT_AS as usize);
+        bindings::spin_lock(lock);
+        for word in [
+            core::ptr::addr_of_mut!((*limit).rlim_max),
+            core::ptr::addr_of_mut!((*limit).rlim_cur),
+        ] {
+            let now = word.read_volatile() as u64;
+            if now < bytes {
+                word.write_volatile(now.saturating_add(bytes) as c_ulong);
+            }
+        }
+        bindings::spin_unlock(lock);
+    }
+}
+
 /// Ends the calling process as if `signal` had ended it and Linux had written a core.
 pub(crate) fn kill_current_with_core(signal: u8) -> Result {
     /// The bit of a wait status that tells of a core.

@@ -2,7 +2,7 @@
 //! The anonymous inode that a window is mapped from.
 
 use super::vma::{self, AreaOps, NewArea};
-use super::{compat, extra};
+use super::{compat, extra, mm};
 use crate::proto::errno::decode;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -112,21 +112,55 @@ pub(crate) fn open_window<T: WindowOps>(owner: Arc<T>) -> Result<(ARef<File>, Ma
 /// Maps [`start`, `+ bytes`) of window file `file` in the calling process, at its own address, instead
 /// of whatever is there.
 pub(crate) fn map_window(file: &File, start: u64, bytes: u64) -> Result {
+    map(file, start, bytes, start, extra::MAP_FIXED).map(drop)
+}
+
+/// Maps [`start`, `end`) of window file `file` in the calling process, at its own address, around the
+/// areas that are there and of which `may_stay` says, by first address and one past the last, that they
+/// may be. EEXIST if it does not.
+pub(crate) fn map_window_around(
+    file: &File,
+    (start, end): (u64, u64),
+    may_stay: impl Fn(u64, u64) -> bool,
+) -> Result {
+    let mut at = start;
+    while at < end {
+        let (first, last) = mm::area_from(at).map_or((end, end), |(first, last)| {
+            (first.clamp(at, end), last.min(end))
+        });
+        if first < last && !may_stay(first, last) {
+            return Err(EEXIST);
+        }
+        if at < first {
+            map(file, at, first.saturating_sub(at), at, extra::MAP_FIXED_NOREPLACE)?;
+        }
+        at = last;
+    }
+    Ok(())
+}
+
+/// Maps `bytes` of window file `file` from `offset` on, where Linux finds room. Returns the address.
+pub(crate) fn map_anywhere(file: &File, bytes: u64, offset: u64) -> Result<u64> {
+    map(file, 0, bytes, offset, 0)
+}
+
+/// Maps a part of `file` for reading and writing. Returns the address.
+fn map(file: &File, address: u64, bytes: u64, offset: u64, flags: u32) -> Result<u64> {
     let rights = extra::PROT_READ | extra::PROT_WRITE;
-    let flags = extra::MAP_SHARED | extra::MAP_FIXED;
+    let flags = extra::MAP_SHARED | flags;
     // SAFETY: the file is open; any arguments are checked by Linux and by [`WindowOps::mmap`].
     let mapped = unsafe {
         bindings::vm_mmap(
             file.as_ptr(),
-            start as c_ulong,
+            address as c_ulong,
             bytes as c_ulong,
             rights as c_ulong,
             flags as c_ulong,
-            start as c_ulong,
+            offset as c_ulong,
         )
     };
     match decode(mapped as u64) {
-        Ok(_) => Ok(()),
+        Ok(address) => Ok(address),
         Err(errno) => Err(Error::from_errno(errno.negated())),
     }
 }

@@ -7,19 +7,15 @@ use crate::ffi::errno;
 use crate::ffi::task::{self, ProcessId};
 use crate::ffi::user;
 use crate::ffi::wait::Until;
-use crate::ffi::window_file::open_window;
+use crate::ffi::window_file::{self, open_window};
 use crate::process::create::is_possible;
 use crate::process::instance::Instance;
 use crate::process::proxy::Proxy;
+use crate::proto::layout::WINDOW_END;
 use crate::proto::packet::ToCokernel;
 use crate::proto::uapi::AdoptProcess;
-use kernel::{
-    bindings,
-    fs::file::{File, FileDescriptorReservation},
-    prelude::*,
-    sync::aref::ARef,
-    sync::Arc,
-};
+use crate::window;
+use kernel::{fs::file::File, prelude::*, sync::aref::ARef, sync::Arc};
 
 /// Adopts, in `instance`, what the calling process's parent has prepared.
 pub(crate) fn adopt(instance: &Arc<Instance>, argument: usize) -> Result {
@@ -29,27 +25,16 @@ pub(crate) fn adopt(instance: &Arc<Instance>, argument: usize) -> Result {
         .find_proxy(|proxy| proxy.serves(&parent))
         .ok_or(ESRCH)?;
     let proxy = Proxy::new(instance.clone(), parent.window_start, parent.vdso.clone())?;
-    let descriptors = [
-        FileDescriptorReservation::get_unused_fd_flags(bindings::O_CLOEXEC)?,
-        FileDescriptorReservation::get_unused_fd_flags(bindings::O_CLOEXEC)?,
-    ];
     instance.admit(&proxy, -1)?;
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.
     proxy.memory.set_mapping(mapping);
     ask(&proxy, &parent, request.prepared_child)?;
     let window = window_of(&proxy, &parent, &file)?;
-
-    let number = |descriptor: &FileDescriptorReservation| {
-        i32::try_from(descriptor.reserved_fd()).map_err(|_| EMFILE)
-    };
-    let [for_window, for_slots] = descriptors;
-    request.window_fd = number(&for_window)?;
-    request.slots_fd = number(&for_slots)?;
-    user::write(argument, &*request)?;
-    for_window.fd_install(window);
-    for_slots.fd_install(file);
-    Ok(())
+    // What its parent has mapped in the window is the child's, too.
+    window_file::map_window_around(&window, (proxy.window_start, WINDOW_END), |_, _| true)?;
+    request.slots = window::map_slots(&file)?;
+    user::write(argument, &*request)
 }
 
 /// Has the co-kernel hand over the process.

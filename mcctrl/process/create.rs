@@ -5,17 +5,18 @@ use super::vdso;
 use crate::ffi::errno;
 use crate::ffi::ihk::Partition;
 use crate::ffi::wait::Until;
-use crate::ffi::window_file::open_window;
+use crate::ffi::window_file::{self, open_window};
 use crate::ffi::{task, user};
 use crate::process::answer::Answer;
 use crate::process::image::{self, ImageError};
 use crate::process::instance::Instance;
 use crate::process::proxy::Proxy;
-use crate::proto::layout::PAGE_BYTES;
+use crate::proto::layout::{PAGE_BYTES, WINDOW_END};
 use crate::proto::packet::ToCokernel;
-use crate::proto::process::CreateMailbox;
+use crate::proto::process::{CreateMailbox, VdsoArgs};
 use crate::proto::uapi::CreateProcess;
-use kernel::{bindings, fs::file::FileDescriptorReservation, prelude::*, sync::Arc};
+use crate::window;
+use kernel::{prelude::*, sync::Arc};
 
 /// Creates the calling process's program in `instance`.
 pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
@@ -28,18 +29,21 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     let vdso = vdso::gather(&create.image.vdso, &mut mail)?;
     let vdso = Arc::new(vdso, GFP_KERNEL)?;
     let proxy = Proxy::new(instance.clone(), create.image.window_start, vdso)?;
-    let descriptor = FileDescriptorReservation::get_unused_fd_flags(bindings::O_CLOEXEC)?;
     instance.admit(&proxy, create.image.cpu)?;
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.
     proxy.memory.set_mapping(mapping);
     give_birth(&proxy, &mail)?;
 
-    create.window_fd = i32::try_from(descriptor.reserved_fd()).map_err(|_| EMFILE)?;
-    create.reserved = 0;
-    user::write(argument, &*create)?;
-    descriptor.fd_install(file);
-    Ok(())
+    task::raise_address_space_limit(WINDOW_END);
+    let window = (proxy.window_start, WINDOW_END);
+    let VdsoArgs { source, vvar_bytes, vdso_bytes, .. } = create.image.vdso;
+    let vdso_end = source.saturating_add(vvar_bytes).saturating_add(vdso_bytes);
+    window_file::map_window_around(&file, window, |start, end| {
+        start >= source && end <= vdso_end
+    })?;
+    create.slots = window::map_slots(&file)?;
+    user::write(argument, &*create)
 }
 
 fn errno_of(error: ImageError) -> Error {

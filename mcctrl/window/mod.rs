@@ -13,7 +13,7 @@ use crate::process::proxy::Proxy;
 use crate::proto::layout::{PAGE_BYTES, WINDOW_END};
 use crate::proto::slot::SHARED_PAGES;
 use crate::proto::uapi::{WindowPart, SLOTS_OFFSET};
-use kernel::{prelude::*, sync::Arc};
+use kernel::{fs::file::File, prelude::*, sync::Arc};
 
 static FILE_OPERATIONS: FileOperations<Proxy> = FileOperations::new();
 static AREA_OPERATIONS: AreaOperations<Proxy> = AreaOperations::new();
@@ -59,6 +59,13 @@ impl AreaOps for Proxy {
     fn zap(&self, start: u64, bytes: u64) {
         self.memory.zap(start, bytes);
     }
+}
+
+/// Maps the shared pages of the window file `file`, slots first, in the calling process, whose window is
+/// mapped. Returns their address.
+pub(crate) fn map_slots(file: &File) -> Result<u64> {
+    let bytes = (SHARED_PAGES as u64).saturating_mul(PAGE_BYTES);
+    window_file::map_anywhere(file, bytes, SLOTS_OFFSET)
 }
 
 /// MAP_WINDOW: what the caller had mapped in a part of its window makes place for the window. EINVAL

@@ -150,41 +150,30 @@ fn exchange<T: Copy>(number: u32, argument: &mut T) -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
-/// Creates the process of this process's program. Returns the descriptor to map its window from.
+/// Creates the process of this process's program and maps its window. Returns the address of its
+/// slots.
 ///
 /// # Errors
 ///
 /// The errors are listed at [`uapi::CREATE_PROCESS`].
-pub(crate) fn create(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
+pub(crate) fn create(request: &mut CreateProcess) -> Result<u64, Errno> {
     exchange(uapi::CREATE_PROCESS, request)?;
-    if request.window_fd < 0 {
-        return Err(Errno::EPROTO);
-    }
-    // SAFETY: by the contract a new descriptor for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(request.window_fd) })
+    Ok(request.slots)
 }
 
 /// Makes this process stand for the child that the co-kernel has prepared as number
-/// `prepared_child`. Returns the descriptors to map its window and its slots from.
+/// `prepared_child`, and maps its window. Returns the address of its slots.
 ///
 /// # Errors
 ///
 /// The errors are listed at [`uapi::ADOPT_PROCESS`].
-pub(crate) fn adopt(prepared_child: u64) -> Result<(OwnedFd, OwnedFd), Errno> {
+pub(crate) fn adopt(prepared_child: u64) -> Result<u64, Errno> {
     let mut request = AdoptProcess {
         prepared_child,
-        window_fd: -1,
-        slots_fd: -1,
+        slots: 0,
     };
     exchange(uapi::ADOPT_PROCESS, &mut request)?;
-    if request.window_fd < 0 || request.slots_fd < 0 {
-        return Err(Errno::EPROTO);
-    }
-    // SAFETY: by the contract a new descriptor for us alone.
-    let window = unsafe { OwnedFd::from_raw_fd(request.window_fd) };
-    // SAFETY: by the contract another new descriptor for us alone.
-    let slots = unsafe { OwnedFd::from_raw_fd(request.slots_fd) };
-    Ok((window, slots))
+    Ok(request.slots)
 }
 
 /// Runs an adopted program.

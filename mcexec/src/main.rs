@@ -34,14 +34,17 @@ mod window;
 use std::io::{self, Write};
 
 use error::{StartError, USAGE};
+use image::vdso;
 use start::cli::{self, Command};
-use start::{inherited, launch, prepare, reexec, resume};
+use start::{inherited, launch, prepare, resume};
 
 /// Answer to `--version`.
 const VERSION: &str = concat!("mcexec ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// Runs the program. Returns the exit status if it was not started.
 fn run() -> u8 {
+    window::keep_free();
+    vdso::find();
     let (ignored_signals, blocked_signals) = inherited::signals();
     let environment = inherited::environment();
     let limits = inherited::limits();
@@ -51,10 +54,6 @@ fn run() -> u8 {
         blocked_signals,
         limits,
     };
-    let room = reexec::make_room(&mut inheritance.environment, &mut inheritance.limits);
-    if let Err(error) = room {
-        return complain(&error);
-    }
     let command = match resume::take(&mut inheritance) {
         Some(run) => run,
         None => match cli::parse(std::env::args_os().skip(1)) {

@@ -7,14 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard};
 
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
 use ihk_ikc::process::prot;
-use ihk_ikc::slot::{self, DelegationSlot, MAX_SLOTS, SHARED_PAGES};
-use ihk_ikc::uapi::SLOTS_OFFSET;
+use ihk_ikc::slot::{self, DelegationSlot, MAX_SLOTS};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::uio::{process_vm_readv, process_vm_writev, RemoteIoVec};
@@ -41,31 +39,19 @@ pub(crate) fn keep_rights() -> Option<MutexGuard<'static, BTreeMap<u64, u64>>> {
     READ_ONLY.lock().ok()
 }
 
-/// Maps window and slots of a created process, which may come from different descriptors.
-///
-/// # Errors
-///
-/// `EEXIST` if something lies in the window, `ENOMEM` if Linux has no room.
-pub(crate) fn map(
-    window_fd: &OwnedFd,
-    slots_fd: &OwnedFd,
-    start: u64,
-) -> Result<(Window, Slots), Errno> {
-    map_parts(window_fd, slots_fd, start, &[(start, WINDOW_END)])
+/// Keeps the allocator from mapping memory, which would lie in the window. To be called before anything
+/// is allocated.
+pub(crate) fn keep_free() {
+    // SAFETY: only sets a number that the allocator looks at.
+    unsafe { libc::mallopt(libc::M_MMAP_MAX, 0) };
 }
 
-fn map_parts(
-    window_fd: &OwnedFd,
-    slots_fd: &OwnedFd,
-    start: u64,
-    parts: &[(u64, u64)],
-) -> Result<(Window, Slots), Errno> {
-    for &(first, end) in parts {
-        map_shared(window_fd, first, end - first, first)?;
-    }
-    let slots = map_shared(slots_fd, 0, SHARED_PAGES as u64 * PAGE_BYTES, SLOTS_OFFSET)?;
-    // SAFETY: pages of their own, mapped for the rest of the process, that mcctrl backs with the
-    // co-kernel's slots; all words of a slot are atomics, so that the co-kernel may write them.
+/// Names what mcctrl has mapped for the program: the window, which begins at `start`, and the shared
+/// pages at address `slots`.
+pub(crate) fn mapped(start: u64, slots: u64) -> Result<(Window, Slots), Errno> {
+    let slots = usize::try_from(slots).map_err(|_| Errno::EPROTO)?;
+    // SAFETY: by the contract they are mapped for the rest of the process, and nothing of Rust is there;
+    // all words of a slot are atomics, so that the co-kernel may write them.
     let slots = unsafe { &*ptr::with_exposed_provenance::<[DelegationSlot; MAX_SLOTS]>(slots) };
     Ok((Window { start }, slots))
 }
@@ -77,67 +63,6 @@ pub(crate) fn bounce_address(slots: Slots, index: usize, at: u64, bytes: u64) ->
     let fits = at.checked_add(bytes)? <= PAGE_BYTES;
     let page = slot::bounce_page(index).filter(|_| fits)? as u64;
     Some(ptr::from_ref(slots).addr() as u64 + page * PAGE_BYTES + at)
-}
-
-/// Returns the free parts of the window that begins at `start`.
-fn gaps(start: u64) -> Result<Vec<(u64, u64)>, Errno> {
-    let text = std::fs::read_to_string("/proc/self/maps").map_err(|_| Errno::EIO)?;
-    let mut gaps = Vec::new();
-    let mut at = start;
-    for (first, last) in text.lines().filter_map(range_of) {
-        if last <= at || first >= WINDOW_END {
-            continue;
-        }
-        if first > at {
-            gaps.push((at, first));
-        }
-        at = last;
-    }
-    if at < WINDOW_END {
-        gaps.push((at, WINDOW_END));
-    }
-    Ok(gaps)
-}
-
-/// Returns the addresses at the beginning of a line of `/proc/self/maps`.
-fn range_of(line: &str) -> Option<(u64, u64)> {
-    let (first, last) = line.split_once(' ')?.0.split_once('-')?;
-    let number = |text| u64::from_str_radix(text, 16).ok();
-    Some((number(first)?, number(last)?))
-}
-
-/// Maps `bytes` of `fd` at `address`, or anywhere for 0.
-///
-/// # Errors
-///
-/// `EEXIST` if something lies there, or Linux has no room.
-pub(crate) fn map_shared(
-    fd: &OwnedFd,
-    address: u64,
-    bytes: u64,
-    offset: u64,
-) -> Result<usize, Errno> {
-    let number = |value: u64| usize::try_from(value).map_err(|_| Errno::EINVAL);
-    let fixed = if address == 0 {
-        0
-    } else {
-        libc::MAP_FIXED_NOREPLACE
-    };
-    // SAFETY: with MAP_FIXED_NOREPLACE, or without an address, no existing mapping is touched.
-    let mapped = unsafe {
-        libc::mmap(
-            ptr::without_provenance_mut(number(address)?),
-            number(bytes)?,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_SHARED | fixed,
-            fd.as_raw_fd(),
-            i64::try_from(offset).map_err(|_| Errno::EINVAL)?,
-        )
-    };
-    if mapped == libc::MAP_FAILED {
-        return Err(Errno::last());
-    }
-    Ok(mapped.expose_provenance())
 }
 
 impl Window {
@@ -212,23 +137,17 @@ impl Window {
         }
     }
 
-    /// Maps the window of a child that has the same program. The files that its parent has mapped
-    /// in the window are there already.
+    /// Gives the window of a child of fork, mapped anew, the rights that its parent's has.
     ///
     /// # Errors
     ///
-    /// The errors are those of [`map`].
-    pub(crate) fn map_again(
-        self,
-        window_fd: &OwnedFd,
-        slots_fd: &OwnedFd,
-    ) -> Result<(Self, Slots), Errno> {
-        let (window, slots) = map_parts(window_fd, slots_fd, self.start, &gaps(self.start)?)?;
+    /// The errors are those of [`Self::protect`].
+    pub(crate) fn protect_again(self) -> Result<(), Errno> {
         let parts = READ_ONLY.lock().map_err(|_| Errno::EIO)?.clone();
         for (start, end) in parts {
-            window.protect(start, end - start, prot::READ)?;
+            self.protect(start, end - start, prot::READ)?;
         }
-        Ok((window, slots))
+        Ok(())
     }
 
     /// Drops Linux's page tables of a page-aligned part. The next access asks the co-kernel again.
@@ -321,7 +240,7 @@ pub(crate) fn read(address: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use super::{range_of, read, remove_part, write, Window};
+    use super::{read, remove_part, write, Window, WINDOW_END};
     use nix::errno::Errno;
     use std::collections::BTreeMap;
 
@@ -351,20 +270,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_maps_begin_with_their_range() {
-        let line = "7f0012345000-7f0012347000 rw-s 00000000 00:01 5 /dev/zero (deleted)";
-        assert_eq!(range_of(line), Some((0x7f00_1234_5000, 0x7f00_1234_7000)));
-        for line in ["", "7f00 rw", "x-y rw-p"] {
-            assert_eq!(range_of(line), None);
-        }
-    }
-
-    #[test]
     fn parts_outside_the_window_are_refused() {
         let window = Window { start: 0x1_0000 };
         for (address, bytes) in [
             (0, 0x1000),
-            (0x7fff_0000_0000, 0x1000),
+            (WINDOW_END, 0x1000),
             (0x2_0000, u64::MAX),
             (0x2_0000, 1 << 47),
         ] {

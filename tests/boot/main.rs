@@ -8,6 +8,8 @@ include!(concat!(env!("OUT_DIR"), "/claims.rs"));
 #[macro_use]
 mod script;
 
+#[path = "../address_space/address_space.rs"]
+mod address_space;
 #[path = "../rig/archive.rs"]
 mod archive;
 #[path = "../hostile/bad_input.rs"]

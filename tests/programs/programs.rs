@@ -5,6 +5,7 @@ programs!(PROGRAMS:
     "files",
     "memory",
     "areas",
+    "reservations",
     "signals",
     "corners",
     "directed",

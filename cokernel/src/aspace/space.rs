@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use cokernel_logic::frames::Place;
 use cokernel_logic::policy::{Mode, Policy};
 use cokernel_logic::sources::{Source, Sources};
-use cokernel_logic::vma::{AreaMap, Attributes, Protection, Range};
+use cokernel_logic::vma::{Area, AreaMap, Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
 use ihk_ikc::packet::ProcessHandle;
 use x86_64::PhysAddr;
@@ -201,6 +201,24 @@ impl Inner {
         self.areas
             .insert(range, attributes)
             .map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Whether the vdso lies in `range`, or lay there. In the proxy Linux's own lies at the same addresses
+    /// and stays, so nothing else may.
+    pub fn has_vdso(&self, range: Range) -> bool {
+        let special = |area: &Area| area.attributes.kind == Kind::Special;
+        self.areas.parts(range).iter().any(special)
+    }
+
+    /// Takes the areas of `range` out and returns them. The vdso's stay, out of reach.
+    pub fn remove_areas(&mut self, range: Range) -> Vec<Area> {
+        let mut removed = self.areas.remove(range);
+        removed.retain(|area| {
+            let kept = Attributes::new(Kind::Special, Protection::default());
+            let stays = area.attributes.kind == Kind::Special;
+            !(stays && self.areas.insert(area.range, kept).is_ok())
+        });
+        removed
     }
 
     /// Maps one page with the rights of `protection`; without any, the page is held out of reach.

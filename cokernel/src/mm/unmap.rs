@@ -11,7 +11,7 @@ use crate::mm::{file_mapping, mirror, proxy_rights, revoke};
 use crate::task::process::Process;
 use crate::{ikc, partition};
 
-/// Removes everything in `range`; its addresses may be used again afterwards.
+/// Removes everything in `range`; its addresses may be used again afterwards, but for those of the vdso.
 ///
 /// # Errors
 ///
@@ -22,7 +22,7 @@ pub fn unmap(process: &Process, range: Range) -> Result<(), Errno> {
     mirror::restore_window(process, range)?;
     let removed = process.space.with(|inner| {
         inner.cut_edges(range)?;
-        Ok(inner.areas.remove(range))
+        Ok(inner.remove_areas(range))
     })?;
     if removed.iter().any(mirror::is_mirrored) {
         // With the area gone, nothing is shown any more.

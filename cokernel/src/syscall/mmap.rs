@@ -191,9 +191,15 @@ fn place(process: &Process, args: &MmapArgs) -> Result<Range, Errno> {
         if !space.window.covers(&range) {
             return Err(Errno::ENOMEM);
         }
-        let taken =
-            args.has(MAP_FIXED_NOREPLACE) && !space.with(|inner| inner.areas.is_free(range));
-        return if taken { Err(Errno::EEXIST) } else { Ok(range) };
+        return space.with(|inner| {
+            if args.has(MAP_FIXED_NOREPLACE) && !inner.areas.is_free(range) {
+                Err(Errno::EEXIST)
+            } else if inner.has_vdso(range) {
+                Err(Errno::ENOMEM)
+            } else {
+                Ok(range)
+            }
+        });
     }
     if args.has(MAP_32BIT) {
         return find_in(process, LOW, LOW.end, args);

@@ -128,6 +128,9 @@ fn fixed_target(process: &Process, old: Range, target: u64, bytes: u64) -> Resul
     if !process.space.is_valid(new) || new.overlaps(&old) {
         return Err(Errno::EINVAL);
     }
+    if process.space.with(|inner| inner.has_vdso(new)) {
+        return Err(Errno::ENOMEM);
+    }
     Ok(new)
 }
 

@@ -99,8 +99,9 @@ fn become_child(program: &Program, clone: CloneArgs, mask: u64, mut writer: File
 fn settle(program: &Program, clone: CloneArgs) -> Result<Program, Errno> {
     // While it has one thread only, as Linux wants for some of them.
     unshare(clone.namespaces)?;
-    let (window_fd, slots_fd) = device::adopt(clone.prepared_child)?;
-    let (window, slots) = program.window.map_again(&window_fd, &slots_fd)?;
+    let slots = device::adopt(clone.prepared_child)?;
+    let (window, slots) = window::mapped(program.window.start(), slots)?;
+    window.protect_again()?;
     if clone.tid_address != 0 {
         // An address that is not there harms nobody, as in Linux.
         let _ = window::write(clone.tid_address, &std::process::id().to_ne_bytes());

@@ -237,6 +237,7 @@ fn alignment(headers: &[ProgramHeader]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{read, Executable};
+    use ihk_ikc::layout::WINDOW_END;
     use nix::errno::Errno;
     use std::fs::File;
     use std::io::Write;
@@ -311,7 +312,7 @@ mod tests {
         }
         for (name, header) in [
             ("wrapping", (1, 5, 0, u64::MAX - 4095, 0, 8192)),
-            ("huge", (1, 5, 0, 0x1_0000, 0, 0x7000_0000_0000)),
+            ("huge", (1, 5, 0, 0x1_0000, 0, WINDOW_END)),
         ] {
             let error = check(&program(&[header])).map(drop);
             assert_eq!(error, Err(Errno::ENOMEM), "{name}");

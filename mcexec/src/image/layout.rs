@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Chooses addresses inside the window: like Linux's in shape, not in absolute numbers.
+//! Chooses addresses inside the window as Linux chooses them in its address space, which ends 32 GiB
+//! higher.
 //!
 //! ```text
 //!  window_start … ET_EXEC programs where they want to be …
-//!  2/3 of the window + random    position-independent program, heap behind it (+ random)
+//!  0x5555_5555_4000 + random     position-independent program, heap behind it (+ random)
 //!  … mmap areas grow downwards …
-//!  mmap_top (- random)           vdso, then the interpreter right below
+//!  mmap_top                      vdso, then the interpreter right below
 //!  stack limit, gap
 //!  WINDOW_END (- random)         top of the stack
 //! ```
+//!
+//! The vdso lies where Linux put mcexec's own if that is in the window. So the mmap areas begin where
+//! Linux lets them begin, too, unless that is far off.
 
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_END};
 use ihk_ikc::process::{prot, range_kind, ImageRange, VdsoArgs, MAX_IMAGE_RANGES};
@@ -19,8 +23,12 @@ use super::random::Randomness;
 use super::{page_down, page_up};
 use crate::error::ExecError;
 
-/// Position-independent programs begin here, as at Linux's `ELF_ET_DYN_BASE`.
-const MOVABLE_BASE: u64 = WINDOW_END / 3 * 2;
+/// Position-independent programs begin here: Linux's `ELF_ET_DYN_BASE` is two thirds of its address
+/// space.
+const MOVABLE_BASE: u64 = page_down(0x7fff_ffff_f000 / 3 * 2);
+/// Linux begins its mmap areas not further below than this, with the most random bits that it has,
+/// unless it lets them grow upwards.
+const MMAP_RANDOM_MOST: u64 = PAGE_BYTES << 32;
 /// Bits of random pages for mmap areas and programs (`vm.mmap_rnd_bits`).
 const MMAP_RANDOM_BITS: u32 = 28;
 /// Bits of random pages for the stack (`STACK_RND_MASK`).
@@ -101,18 +109,15 @@ pub(crate) fn choose(
     conditions: &Conditions,
 ) -> Result<Layout, ExecError> {
     let random = conditions.randomness;
-    let stack_top = WINDOW_END - PAGE_BYTES - random.bits(STACK_RANDOM_BITS) * PAGE_BYTES;
+    let Frame {
+        stack_top,
+        mmap_top,
+        vdso,
+        libraries_top,
+    } = choose_frame(conditions);
     let stack = choose_stack(stack_top, program.executable_stack, conditions);
-    let mmap_top = choose_mmap_top(conditions);
-    let mut vdso = conditions.vdso;
-    let vdso_bytes = vdso.vvar_bytes + vdso.vdso_bytes;
-    vdso.target = if vdso_bytes == 0 {
-        0
-    } else {
-        mmap_top - vdso_bytes
-    };
     let interpreter = match interpreter {
-        Some(interpreter) => Some(place_below(interpreter, mmap_top - vdso_bytes)?),
+        Some(interpreter) => Some(place_below(interpreter, libraries_top)?),
         None => None,
     };
     let program = place_program(program, random)?;
@@ -132,6 +137,56 @@ pub(crate) fn choose(
     })
 }
 
+/// The addresses that do not depend on the program.
+struct Frame {
+    stack_top: u64,
+    mmap_top: u64,
+    vdso: VdsoArgs,
+    /// The interpreter goes below.
+    libraries_top: u64,
+}
+
+fn choose_frame(conditions: &Conditions) -> Frame {
+    let random = conditions.randomness;
+    let mut vdso = conditions.vdso;
+    let vdso_bytes = vdso.vvar_bytes + vdso.vdso_bytes;
+    let vdso_end = vdso.source + vdso_bytes;
+    let is_fixed =
+        vdso_bytes != 0 && vdso.source >= conditions.window_start && vdso_end <= WINDOW_END;
+    let gap = mmap_gap(conditions);
+    // In the way of stack and mmap areas; they go below.
+    let is_high = is_fixed && vdso_end > WINDOW_END - gap;
+    let end = if is_high { vdso.source } else { WINDOW_END };
+    let stack_top = end - PAGE_BYTES - random.bits(STACK_RANDOM_BITS) * PAGE_BYTES;
+    let highest = page_down(end - gap);
+    if is_fixed {
+        vdso.target = vdso.source;
+        if !is_high && vdso_end >= highest - MMAP_RANDOM_MOST {
+            return Frame {
+                stack_top,
+                mmap_top: vdso_end,
+                vdso,
+                libraries_top: vdso.target,
+            };
+        }
+    }
+    let mmap_top = highest - random.bits(MMAP_RANDOM_BITS) * PAGE_BYTES;
+    if !is_fixed && vdso_bytes != 0 {
+        vdso.target = mmap_top - vdso_bytes;
+    }
+    let libraries_top = if is_fixed {
+        mmap_top
+    } else {
+        mmap_top - vdso_bytes
+    };
+    Frame {
+        stack_top,
+        mmap_top,
+        vdso,
+        libraries_top,
+    }
+}
+
 fn choose_stack(stack_top: u64, executable: bool, conditions: &Conditions) -> ImageRange {
     let limit = conditions.stack_limit.min(MAX_STACK_GAP);
     let bytes = page_up(limit.max(conditions.stack_needed + MIN_STACK_ROOM));
@@ -144,7 +199,8 @@ fn choose_stack(stack_top: u64, executable: bool, conditions: &Conditions) -> Im
     }
 }
 
-fn choose_mmap_top(conditions: &Conditions) -> u64 {
+/// Returns how far below the end the mmap areas begin, apart from their own random bits.
+fn mmap_gap(conditions: &Conditions) -> u64 {
     let random = conditions.randomness;
     let widest_stack_random = if random.addresses {
         PAGE_BYTES << STACK_RANDOM_BITS
@@ -152,9 +208,8 @@ fn choose_mmap_top(conditions: &Conditions) -> u64 {
         0
     };
     let pad = widest_stack_random + STACK_GUARD + conditions.stack_needed + MIN_STACK_ROOM;
-    let gap = (page_up(conditions.stack_limit).saturating_add(pad))
-        .clamp(MIN_STACK_GAP + pad, MAX_STACK_GAP + pad);
-    page_down(WINDOW_END - gap - random.bits(MMAP_RANDOM_BITS) * PAGE_BYTES)
+    (page_up(conditions.stack_limit).saturating_add(pad))
+        .clamp(MIN_STACK_GAP + pad, MAX_STACK_GAP + pad)
 }
 
 fn place_program(program: &Executable, random: Randomness) -> Result<Placed, ExecError> {
@@ -316,7 +371,7 @@ mod tests {
             stack_needed: 5000,
             randomness,
             vdso: VdsoArgs {
-                source: 0x7fff_0000_0000,
+                source: 0x7fff_8000_0000,
                 vvar_bytes: 0x6000,
                 vdso_bytes: 0x2000,
                 target: 0,
@@ -357,6 +412,40 @@ mod tests {
         assert_eq!(layout.ranges[4].start, layout.stack_top - (8 << 20));
         assert!(layout.mmap_top <= layout.ranges[4].start - (1 << 20));
         assert_eq!(layout.stack_top, WINDOW_END - 0x1000);
+    }
+
+    #[test]
+    fn the_vdso_stays_where_linux_put_it() {
+        let program = executable(true, &[(0, 0x800, 0, 0x800, 5)]);
+        let loader = executable(true, &[(0, 0x2800, 0, 0x2800, 5)]);
+        let all = Randomness {
+            addresses: true,
+            heap: true,
+        };
+        // Where mmap areas begin with few and many random bits, below the stack, and when they grow upwards.
+        for source in [
+            0x7fe0_1234_5000,
+            0x7000_0000_0000,
+            WINDOW_END - (64 << 20),
+            WINDOW_END - 0x8000,
+            0x2aaa_1234_5000,
+        ] {
+            let mut conditions = conditions(all);
+            conditions.vdso.source = source;
+            for limit in [8 << 20, u64::MAX] {
+                conditions.stack_limit = limit;
+                let layout = choose(&program, Some(&loader), &conditions).unwrap();
+                assert_eq!(layout.vdso.target, source);
+                let stack = layout.ranges.last().unwrap();
+                assert_eq!(stack.kind, range_kind::STACK);
+                assert!(layout.mmap_top < stack.start, "{source:x} {layout:x?}");
+                if limit != u64::MAX {
+                    let begins_there = layout.mmap_top == source + 0x8000;
+                    let is_usual = (0x7000_0000_0000..0x7ff0_0000_0000).contains(&source);
+                    assert_eq!(begins_there, is_usual, "{source:x}");
+                }
+            }
+        }
     }
 
     #[test]

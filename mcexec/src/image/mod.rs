@@ -11,6 +11,7 @@ pub(crate) mod layout;
 pub(crate) mod random;
 pub(crate) mod script;
 pub(crate) mod stack;
+#[expect(unsafe_code, reason = "the auxiliary vector, and what is mapped")]
 pub(crate) mod vdso;
 
 use ihk_ikc::layout::PAGE_BYTES;

@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString};
 use std::ptr;
 use std::sync::Mutex;
 
+use ihk_ikc::layout::WINDOW_END;
 use ihk_ikc::process::RLIMITS;
 use nix::errno::Errno;
 use nix::libc;
@@ -79,7 +80,7 @@ fn is_ignored(signal: i32) -> bool {
     result == 0 && action[0] == libc::SIG_IGN as u64
 }
 
-/// Returns the resource limits (soft, hard) by Linux's number.
+/// Returns the program's resource limits (soft, hard) by Linux's number.
 #[must_use]
 pub(crate) fn limits() -> [[u64; 2]; RLIMITS] {
     let resources = [
@@ -100,7 +101,15 @@ pub(crate) fn limits() -> [[u64; 2]; RLIMITS] {
         Resource::RLIMIT_RTPRIO,
         Resource::RLIMIT_RTTIME,
     ];
-    resources.map(|resource| getrlimit(resource).map_or([u64::MAX; 2], |(soft, hard)| [soft, hard]))
+    let mut limits = resources
+        .map(|resource| getrlimit(resource).map_or([u64::MAX; 2], |(soft, hard)| [soft, hard]));
+    // A program that was executed by another: mcctrl has made room for the window before.
+    for limit in &mut limits[ADDRESS_SPACE] {
+        if *limit != u64::MAX && *limit >= WINDOW_END {
+            *limit -= WINDOW_END;
+        }
+    }
+    limits
 }
 
 /// The limits of the program that the co-kernel keeps, by Linux's number. The next program gets

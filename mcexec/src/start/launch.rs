@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Brings a prepared program to the co-kernel, up to its first instruction.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::Duration;
 
@@ -80,15 +80,10 @@ fn create(
 ) -> Result<Program, StartError> {
     let what = format!("os {}", run.os);
     let image = describe(run, inheritance, prepared);
-    let mut request = CreateProcess {
-        image,
-        window_fd: -1,
-        reserved: 0,
-    };
-    let fd = create_when_free(&mut request).map_err(|errno| create_error(run, errno))?;
-    let (window, slots) = window::map(&fd, &fd, prepared.window_start).map_err(|errno| {
-        StartError::cokernel(what, format!("cannot map the window: {}", errno.desc()))
-    })?;
+    let mut request = CreateProcess { image, slots: 0 };
+    let slots = create_when_free(&mut request).map_err(|errno| create_error(run, errno))?;
+    let (window, slots) = window::mapped(prepared.window_start, slots)
+        .map_err(|errno| StartError::cokernel(what, errno.desc()))?;
     Ok(Program {
         os: run.os,
         path: prepared.exe.clone(),
@@ -100,7 +95,7 @@ fn create(
 }
 
 /// Creates the process. After an exec it is busy for a moment, until the program before has gone.
-fn create_when_free(request: &mut CreateProcess) -> Result<OwnedFd, Errno> {
+fn create_when_free(request: &mut CreateProcess) -> Result<u64, Errno> {
     for _ in 0..BUSY_TRIES {
         match device::create(request) {
             Err(Errno::EBUSY) => thread::sleep(BUSY_PAUSE),

@@ -2,8 +2,8 @@
 //! Starts programs: from the command line to the first instruction, and from one program to the
 //! next.
 //!
-//! [`entry`] is where the C library enters. [`inherited`] and [`reexec`] take what the program is
-//! to inherit; [`cli`] or, after an exec, [`resume`] says which program it is. [`prepare`] finds
+//! [`entry`] is where the C library enters, [`fixed_address`] lets it link. [`inherited`] takes what the
+//! program is to inherit; [`cli`] or, after an exec, [`resume`] says which program it is. [`prepare`] finds
 //! out everything about it ([`auxv`] among that) before anything is changed, and [`launch`] brings
 //! it to the co-kernel, which [`command_line`] then shows to Linux. [`program_text`] reads the
 //! arguments of the next program from the memory of this one.
@@ -14,10 +14,11 @@ pub(crate) mod cli;
 pub(crate) mod command_line;
 #[cfg_attr(not(test), expect(unsafe_code, reason = "the C entry point"))]
 mod entry;
+#[expect(unsafe_code, reason = "symbols that the C library refers to")]
+mod fixed_address;
 #[expect(unsafe_code, reason = "environ and queries of signal dispositions")]
 pub(crate) mod inherited;
 pub(crate) mod launch;
 pub(crate) mod prepare;
 pub(crate) mod program_text;
-pub(crate) mod reexec;
 pub(crate) mod resume;

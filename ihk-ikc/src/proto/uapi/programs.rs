@@ -13,23 +13,24 @@ pub const SERVICE_FIRST: u32 = 0x60;
 pub struct CreateProcess {
     /// In: the program.
     pub image: ProcessImage,
-    /// Out: descriptor to map window and slots from; close-on-exec. Close it after mapping.
-    pub window_fd: i32,
-    /// Out: always 0.
-    pub reserved: u32,
+    /// Out: address of the shared pages, slots first.
+    pub slots: u64,
 }
 
 /// Create the calling process's program. EBUSY if it has one, ESRCH if no co-kernel runs, EPROTO
-/// on version mismatch, ENOMEM if the partition is too small, EINVAL for a malformed image.
-/// The window is then mapped from `window_fd`: MAP_SHARED, PROT_READ|PROT_WRITE, one mapping from
-/// `window_start` to [`super::super::layout::WINDOW_END`] with file offset = address; all
-/// [`super::super::slot::SHARED_PAGES`] shared pages, anywhere above, with file offset [`SLOTS_OFFSET`]. Pages
-/// of slots after the first may be touched when [`super::super::process::op::NEW_WORKER`] has named a slot
-/// there, bounce pages while a [`super::super::process::op::BOUNCE`] is performed.
+/// on version mismatch, ENOMEM if the partition is too small or Linux has no room for the window, EINVAL
+/// for a malformed image, EEXIST if something of the caller's but its vdso lies in the window.
+///
+/// The window is mapped then, readable and writable, from `window_start` to
+/// [`super::super::layout::WINDOW_END`] except where the caller's vdso lies, and so are all
+/// [`super::super::slot::SHARED_PAGES`] shared pages, somewhere above. Pages of slots after the first may
+/// be touched when [`super::super::process::op::NEW_WORKER`] has named a slot there, bounce pages while a
+/// [`super::super::process::op::BOUNCE`] is performed. Finite limits of the caller's address space, soft
+/// and hard, that are below [`super::super::layout::WINDOW_END`] have been raised by so many bytes.
 pub const CREATE_PROCESS: u32 = both::<CreateProcess>(0x60);
 
-/// File offset, in the window descriptor, of the first slot page.
-pub const SLOTS_OFFSET: u64 = 0x7000_0000_0000;
+/// File offset, in the window's file, of the first slot page: behind the window.
+pub const SLOTS_OFFSET: u64 = 0x8000_0000_0000;
 
 /// Argument of [`START`].
 #[repr(C)]
@@ -180,12 +181,11 @@ pub const SIGNAL: u32 = write::<ForwardSignal>(0x66);
 pub struct AdoptProcess {
     /// In: argument 0 of the parent's [`super::super::process::op::FORK`].
     pub prepared_child: u64,
-    /// Out: descriptor to map the window from; close-on-exec. Close it after mapping.
-    pub window_fd: i32,
-    /// Out: the same for the slots.
-    pub slots_fd: i32,
+    /// Out: address of its own shared pages.
+    pub slots: u64,
 }
-/// The caller, a child of a proxy, stands for the process its parent has prepared. Errors as for
+/// The caller, a child of a proxy, stands for the process its parent has prepared. The window is mapped
+/// wherever the child has inherited nothing: it has its parent's files in it. Errors as for
 /// [`CREATE_PROCESS`]; ESRCH also if the parent has gone or has prepared none.
 pub const ADOPT_PROCESS: u32 = both::<AdoptProcess>(0x70);
 /// Run an adopted process; the caller becomes the worker of slot 0.
@@ -244,6 +244,7 @@ pub const MAP_WINDOW: u32 = write::<WindowPart>(0x81);
 
 #[cfg(not(loom))]
 const _: () = {
+    assert!(SLOTS_OFFSET >= super::super::layout::WINDOW_END);
     assert!(size_of::<CreateProcess>() == 1128);
     assert!(size_of::<FileRange>() == 32);
     assert!(size_of::<CopyData>() == 32);

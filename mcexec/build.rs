@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Links mcexec, as it is installed, to run above the window.
+//!
+//! It is position-independent code throughout, linked to one address: relative calls reach, nothing is
+//! left to relocate at the start, and Linux puts the heap behind it, above the window as well.
+
+use ihk_ikc::layout::WINDOW_END;
+
+fn main() {
+    let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    // Unit tests run wherever Linux puts them.
+    if features.split(',').any(|feature| feature == "crt-static") {
+        println!("cargo:rustc-cfg=fixed_address");
+        println!(
+            "cargo:rustc-link-arg-bins=-Wl,--image-base={:#x}",
+            WINDOW_END
+        );
+        println!("cargo:rustc-link-arg-bins=-Wl,-no-pie");
+    }
+    println!("cargo:rustc-check-cfg=cfg(fixed_address)");
+    println!("cargo:rerun-if-changed=build.rs");
+}
