@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 #![allow(
     dead_code,
-    clippy::cast_possible_truncation,
     clippy::manual_is_multiple_of,
     reason = "the module's other files use what is unused here, and its compiler is older"
 )]
