@@ -38,6 +38,7 @@ pub mod signal_state;
 pub mod signals;
 pub mod sources;
 pub mod stack_growth;
+pub mod syscall;
 pub mod timers;
 pub mod vma;
 pub mod wake_op;

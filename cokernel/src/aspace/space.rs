@@ -203,13 +203,6 @@ impl Inner {
             .map_err(|_| Errno::ENOMEM)
     }
 
-    /// Whether the vdso lies in `range`, or lay there. In the proxy Linux's own lies at the same addresses
-    /// and stays, so nothing else may.
-    pub fn has_vdso(&self, range: Range) -> bool {
-        let special = |area: &Area| area.attributes.kind == Kind::Special;
-        self.areas.parts(range).iter().any(special)
-    }
-
     /// Takes the areas of `range` out and returns them. The vdso's stay, out of reach.
     pub fn remove_areas(&mut self, range: Range) -> Vec<Area> {
         let mut removed = self.areas.remove(range);

@@ -7,7 +7,6 @@
 //!
 //! Lock order: buckets by their index, then the address space (reading the word may need a page).
 
-pub mod abi;
 pub mod pi;
 pub mod queue;
 pub mod robust;

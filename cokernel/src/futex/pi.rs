@@ -7,10 +7,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use cokernel_logic::pi_word::{self, Found};
 pub use cokernel_logic::pi_word::{OWNER, OWNER_DIED, WAITERS};
+use cokernel_logic::syscall::futex::ALL;
 
 use crate::arch::uaccess;
 use crate::errno::{Errno, SyscallResult};
-use crate::futex::abi::ALL;
 use crate::futex::queue::{self, load, Key, Waiter, Waiters};
 use crate::futex::time::Limit;
 use crate::mm::mirror;

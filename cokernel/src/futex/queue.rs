@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use cokernel_logic::syscall::futex::{check_requeue, op, ALL};
 use ihk_ikc::packet::ProcessHandle;
 use ihk_ikc::syscalls::number;
 
@@ -13,7 +14,6 @@ use crate::arch::time::Deadline;
 use crate::arch::{relax, uaccess};
 use crate::delegate::call_directly;
 use crate::errno::{Errno, SyscallResult};
-use crate::futex::abi::{op, ALL};
 use crate::futex::time::Limit;
 use crate::mm::{fault, mirror};
 use crate::sync::{SpinGuard, SpinLock};
@@ -307,9 +307,7 @@ pub fn requeue(
     most_moved: u32,
     expected: Option<u32>,
 ) -> SyscallResult {
-    if i32::try_from(wake).is_err() || i32::try_from(most_moved).is_err() {
-        return Err(Errno::EINVAL);
-    }
+    check_requeue(wake, most_moved)?;
     let (mut source, mut target) = lock_both(from, to);
     if let Some(expected) = expected {
         if load(from)? != expected {

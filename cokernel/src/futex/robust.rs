@@ -2,12 +2,12 @@
 //! Robust futexes: when a thread ends, the words on its robust list are marked, and those who wait for them
 //! are woken.
 
+use cokernel_logic::syscall::futex::op;
 use ihk_ikc::syscalls::number;
 
 use crate::arch::uaccess;
 use crate::delegate::call_directly;
 use crate::errno::Errno;
-use crate::futex::abi::op;
 use crate::futex::pi::{self, OWNER, OWNER_DIED, WAITERS};
 use crate::futex::queue::{self, wake_one, Queue};
 use crate::task::current;

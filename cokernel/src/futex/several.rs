@@ -4,8 +4,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use cokernel_logic::syscall::futex::ALL;
+
 use crate::errno::{Errno, SyscallResult};
-use crate::futex::abi::ALL;
 use crate::futex::queue::{self, Key, Queue, Waiter};
 use crate::futex::time;
 use crate::task::current;

@@ -2,6 +2,7 @@
 //! Time limits of futex calls, as CLOCK_MONOTONIC.
 
 use cokernel_logic::argument::timespec;
+pub use cokernel_logic::syscall::futex::Limit;
 use ihk_ikc::syscalls::number;
 
 use crate::arch::{time, UserFrame};
@@ -11,37 +12,6 @@ use crate::user_memory::read_words;
 
 /// Below the red zone of the function that made the call, room for a `struct timespec`.
 const SCRATCH_BELOW_STACK: u64 = 128 + 16;
-
-/// The time at which a wait is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// Never.
-    Never,
-    /// So long after the call began, which is at this time.
-    After(u64),
-    /// At this time, whenever the call began.
-    At(u64),
-}
-
-impl Limit {
-    /// The time.
-    pub fn deadline_ns(self) -> Option<u64> {
-        match self {
-            Self::Never => None,
-            Self::After(ns) | Self::At(ns) => Some(ns),
-        }
-    }
-
-    /// The error of a wait that a signal ended: one that began again would end too late if its time counts
-    /// from its beginning.
-    pub fn interrupted(self) -> Errno {
-        match self {
-            Self::Never => Errno::ERESTARTSYS,
-            Self::After(_) => Errno::EINTR,
-            Self::At(_) => Errno::ERESTARTNOHAND,
-        }
-    }
-}
 
 /// The `struct timespec` at `address`, from now on; 0 = never.
 pub fn relative(address: u64) -> Result<Limit, Errno> {

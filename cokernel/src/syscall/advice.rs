@@ -3,11 +3,12 @@
 
 use alloc::vec::Vec;
 
+use cokernel_logic::syscall::memory;
 use cokernel_logic::vma::Range;
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::syscalls::number;
 
-use crate::addr::{is_page_aligned, page_up, to_usize};
+use crate::addr::to_usize;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
@@ -16,21 +17,13 @@ use crate::task::current;
 use crate::task::process::Process;
 use crate::user_memory::{uint, write_bytes};
 
-const MS_ASYNC: u32 = 1;
-const MS_INVALIDATE: u32 = 2;
-const MS_SYNC: u32 = 4;
 /// Pages answered about at a time.
 const CHUNK_PAGES: u64 = 512;
 
 /// mincore(2).
 pub fn mincore(frame: &mut UserFrame) -> SyscallResult {
     let [start, bytes, vector, ..] = frame.args();
-    if !is_page_aligned(start) {
-        return Err(Errno::EINVAL);
-    }
-    let range = page_up(bytes)
-        .and_then(|bytes| Range::new(start, bytes))
-        .ok_or(Errno::ENOMEM)?;
+    let range = memory::mincore(start, bytes)?;
     let process = current::process();
     if !process.space.with(|inner| inner.areas.is_covered(range)) {
         return Err(Errno::ENOMEM);
@@ -72,13 +65,7 @@ fn tell_presence(process: &Process, range: Range, mut vector: u64) -> Result<(),
 pub fn msync(frame: &mut UserFrame) -> SyscallResult {
     let [start, bytes, flags, ..] = frame.args();
     let flags = uint(flags);
-    let both = MS_ASYNC | MS_SYNC;
-    if flags & !(both | MS_INVALIDATE) != 0 || flags & both == both || !is_page_aligned(start) {
-        return Err(Errno::EINVAL);
-    }
-    let range = page_up(bytes)
-        .and_then(|bytes| Range::new(start, bytes))
-        .ok_or(Errno::ENOMEM)?;
+    let range = memory::msync(start, bytes, flags)?;
     let process = current::process();
     for part in mirror::parts(&process.space, range) {
         let args = [

@@ -8,10 +8,10 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use cokernel_logic::signals::SignalSet;
+use cokernel_logic::syscall::clone::{flag, CloneArgs};
 use ihk_ikc::process::op;
 use ihk_ikc::syscalls::number;
 
-use crate::addr::USER_END;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
@@ -19,7 +19,7 @@ use crate::frames::{allocator, watermark};
 use crate::mm::fork_copy;
 use crate::process::pending_fork::{self, PreparedChild};
 use crate::process::vfork;
-use crate::syscall::{clone_flags, rlimit};
+use crate::syscall::rlimit;
 use crate::task::accounting::Accounting;
 use crate::task::process::{BarrierKinds, Beginning, InitialState, Parts, Process, Release};
 use crate::task::rlimits::Limits;
@@ -29,78 +29,15 @@ use crate::task::thread::Registers;
 use crate::task::{current, sched};
 use crate::user_memory::{uint, write_u32};
 
-/// Flags that are allowed for a child process; all others make another kind of thing, or are not supported.
-const KNOWN: u64 = clone_flags::VM
-    | clone_flags::VFORK
-    | clone_flags::SETTLS
-    | clone_flags::PARENT_SETTID
-    | clone_flags::CHILD_SETTID
-    | clone_flags::CHILD_CLEARTID
-    | clone_flags::PIDFD
-    | clone_flags::CLEAR_SIGHAND
-    | clone_flags::NAMESPACES
-    | MEANINGLESS;
-/// Nobody traces here, and who shares an I/O context with whom cannot be seen.
-const MEANINGLESS: u64 = clone_flags::PTRACE | clone_flags::UNTRACED | clone_flags::IO;
-const SIGCHLD: u64 = 17;
-
-/// The arguments of clone(2), fork(2) or vfork(2) that make a process.
-#[derive(Clone, Copy, Debug)]
-pub struct CloneArgs {
-    /// Linux's flags, without the exit signal.
-    pub flags: u64,
-    /// Signal to the parent at the child's end.
-    pub exit_signal: u64,
-    /// Stack pointer of the child; 0 = the parent's.
-    pub stack: u64,
-    /// Address at which the parent finds a descriptor of the child, if the flags say so.
-    pub pidfd: u64,
-    /// Address at which the parent finds the child's id, if the flags say so.
-    pub parent_tid: u64,
-    /// Address at which the child finds its id, or has it zeroed when it ends, if the flags say so.
-    pub child_tid: u64,
-    /// The child's FS base, if the flags say so.
-    pub tls: u64,
-}
-
-impl CloneArgs {
-    /// The arguments of fork(2) and, with `flags`, vfork(2).
-    pub const fn plain(flags: u64) -> Self {
-        Self {
-            flags,
-            exit_signal: SIGCHLD,
-            stack: 0,
-            pidfd: 0,
-            parent_tid: 0,
-            child_tid: 0,
-            tls: 0,
-        }
-    }
-
-    /// Whether all of `flags` are set.
-    const fn has(&self, flags: u64) -> bool {
-        self.flags & flags == flags
-    }
-}
-
 /// Makes the child `args` describes; its id.
 ///
 /// # Errors
 ///
 /// `EINVAL` for what Linux refuses or is not supported, `ENOMEM`, `EAGAIN`, as fork(2).
 pub fn fork(frame: &UserFrame, args: &CloneArgs) -> SyscallResult {
-    let bad_tls = args.has(clone_flags::SETTLS) && args.tls >= USER_END;
-    if args.flags & !KNOWN != 0 || args.exit_signal != SIGCHLD {
-        return Err(Errno::EINVAL);
-    }
-    if bad_tls {
-        return Err(Errno::EPERM);
-    }
     let process = current::process();
     rlimit::report_limits(process);
-    let release = args
-        .has(clone_flags::VFORK)
-        .then(|| Arc::new(vfork::prepare()));
+    let release = args.has(flag::VFORK).then(|| Arc::new(vfork::prepare()));
     let pid = {
         // The layout stays until the worker has forked: mcexec records which parts of its window are
         // read-only, and the child's record must fit the copied areas.
@@ -108,11 +45,11 @@ pub fn fork(frame: &UserFrame, args: &CloneArgs) -> SyscallResult {
         let prepared_child = prepare(process, frame, args, release.clone())?;
         bring_up(process, prepared_child, args)?
     };
-    if args.has(clone_flags::PARENT_SETTID) {
+    if args.has(flag::PARENT_SETTID) {
         // As in Linux, the child exists whether or not this can be told.
         let _ = write_u32(args.parent_tid, pid);
     }
-    if args.has(clone_flags::PIDFD) {
+    if args.has(flag::PIDFD) {
         give_pidfd(pid, args.pidfd);
     }
     if let Some(release) = release {
@@ -137,12 +74,12 @@ fn bring_up(
     args: &CloneArgs,
 ) -> Result<u32, Errno> {
     let number = pending_fork::put(prepared_child);
-    let tid_address = if args.has(clone_flags::CHILD_SETTID) {
+    let tid_address = if args.has(flag::CHILD_SETTID) {
         args.child_tid
     } else {
         0
     };
-    let namespaces = args.flags & clone_flags::NAMESPACES;
+    let namespaces = args.flags & flag::NAMESPACES;
     let answer = delegate::call_directly(op::FORK, [number, tid_address, namespaces, 0, 0, 0]);
     if let Some(prepared_child) = pending_fork::take(number, process.handle) {
         prepared_child.discard();
@@ -161,7 +98,7 @@ fn prepare(
         allocator::free_small(revoke_array);
         return Err(Errno::ENOMEM);
     };
-    let space = if args.has(clone_flags::VM) {
+    let space = if args.has(flag::VM) {
         Ok(fork_copy::share_with_child(process))
     } else {
         fork_copy::copy_address_space(process).map(Arc::new)
@@ -171,7 +108,7 @@ fn prepare(
         slots.frames().for_each(allocator::free_small);
     })?;
     let signals = process.signals.inherit();
-    let cleared = if args.has(clone_flags::CLEAR_SIGHAND) {
+    let cleared = if args.has(flag::CLEAR_SIGHAND) {
         signals.clear_handlers()
     } else {
         SignalSet::EMPTY
@@ -203,12 +140,12 @@ fn initial_state(frame: &UserFrame, args: &CloneArgs) -> InitialState {
         frame.rsp = args.stack;
     }
     let mut registers = Registers::of_current();
-    if args.has(clone_flags::SETTLS) {
+    if args.has(flag::SETTLS) {
         registers.fs_base = args.tls;
     }
     let signals = ThreadSignals::new(me.data.signals.mask());
     // A child on another stack of the same memory must not share the signal stack.
-    let keeps_stack = !args.has(clone_flags::VM) || args.has(clone_flags::VFORK);
+    let keeps_stack = !args.has(flag::VM) || args.has(flag::VFORK);
     signals.set_stack(if keeps_stack {
         me.data.signals.stack()
     } else {
@@ -218,7 +155,7 @@ fn initial_state(frame: &UserFrame, args: &CloneArgs) -> InitialState {
         frame,
         registers,
         signals,
-        clear_child_tid: if args.has(clone_flags::CHILD_CLEARTID) {
+        clear_child_tid: if args.has(flag::CHILD_CLEARTID) {
             args.child_tid
         } else {
             0

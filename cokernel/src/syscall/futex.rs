@@ -3,45 +3,32 @@
 
 use alloc::vec::Vec;
 
+use cokernel_logic::syscall::futex::{bits, check_waitv, op, Operation, ALL};
 use ihk_ikc::syscalls::number;
 
 use crate::arch::UserFrame;
 use crate::delegate::call_directly;
 use crate::errno::{Errno, SyscallResult};
-use crate::futex::abi::{op, ALL};
 use crate::futex::queue::{self, Key};
 use crate::futex::{pi, robust, several, time, wake_op};
 use crate::task::sched;
 use crate::user_memory::uint;
 
-const OP_MASK: u32 = 0x7f;
-/// Flag: the word is the process's own.
-const PRIVATE: u32 = 128;
-/// Flag: absolute times are CLOCK_REALTIME's.
-const CLOCK_REALTIME: u32 = 256;
-/// Most words of one call of futex_waitv(2).
-const MOST_WORDS: u32 = 128;
-/// `CLOCK_REALTIME`, as an argument of futex_waitv(2).
-const CLOCK_ID_REALTIME: u32 = 0;
-/// `CLOCK_MONOTONIC`, as an argument of futex_waitv(2).
-const CLOCK_ID_MONOTONIC: u32 = 1;
-
 /// futex(2).
 pub fn futex(frame: &mut UserFrame) -> SyscallResult {
     let [address, op, value, timeout, second, value3] = frame.args();
-    let (op, value, value3) = (uint(op), uint(value), uint(value3));
-    let realtime = op & CLOCK_REALTIME != 0;
-    let command = op & !(PRIVATE | CLOCK_REALTIME);
-    if command & !OP_MASK != 0 || realtime && !matches!(command, op::WAIT_BITSET | op::LOCK_PI2) {
-        return Err(Errno::ENOSYS);
-    }
-    let private = op & PRIVATE != 0;
-    let uses_second = matches!(command, op::REQUEUE | op::CMP_REQUEUE | op::WAKE_OP);
+    let (value, value3) = (uint(value), uint(value3));
+    let operation = Operation::of(uint(op))?;
+    let Operation {
+        command,
+        private,
+        realtime,
+    } = operation;
     let queue::Queue::Own(key) = queue::find(address, private)? else {
         robust::tell_linux(sched::current());
         return call_directly(number::futex, frame.args());
     };
-    let second = if uses_second {
+    let second = if operation.uses_second() {
         own(second, private)?
     } else {
         key
@@ -77,13 +64,6 @@ pub fn futex(frame: &mut UserFrame) -> SyscallResult {
     }
 }
 
-fn bits(value: u32) -> Result<u32, Errno> {
-    if value == 0 {
-        return Err(Errno::EINVAL);
-    }
-    Ok(value)
-}
-
 /// A word that must be here, because the one it goes with is.
 fn own(address: u64, private: bool) -> Result<Key, Errno> {
     match queue::find(address, private)? {
@@ -95,12 +75,9 @@ fn own(address: u64, private: bool) -> Result<Key, Errno> {
 /// futex_waitv(2). Words of mirrored areas and others cannot be mixed: they have no queue in common.
 pub fn waitv(frame: &mut UserFrame) -> SyscallResult {
     let [entries, count, flags, timeout, clock, _] = frame.args();
-    let (count, clock) = (uint(count), uint(clock));
-    let bad_clock = timeout != 0 && !matches!(clock, CLOCK_ID_REALTIME | CLOCK_ID_MONOTONIC);
-    if uint(flags) != 0 || count == 0 || count > MOST_WORDS || entries == 0 || bad_clock {
-        return Err(Errno::EINVAL);
-    }
-    let limit = time::absolute(frame, timeout, clock == CLOCK_ID_REALTIME)?;
+    let count = uint(count);
+    let realtime = check_waitv(entries, count, uint(flags), timeout, uint(clock))?;
+    let limit = time::absolute(frame, timeout, realtime)?;
     let mut words = Vec::with_capacity(count as usize);
     for index in 0..u64::from(count) {
         if let Some(word) = several::read(entries + index * several::ENTRY_WORDS * 8)? {

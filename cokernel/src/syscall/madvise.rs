@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! madvise: what frees memory frees it here, where it is; most of the rest is a hint.
 
-use cokernel_logic::vma::{Area, Attributes, Kind, Range};
+use cokernel_logic::argument::pages;
+use cokernel_logic::syscall::madvise::{deed, Deed};
+use cokernel_logic::vma::{Area, Attributes, Range};
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
-use crate::addr::{is_page_aligned, page_up, to_usize};
+use crate::addr::{is_page_aligned, to_usize};
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
@@ -14,64 +16,10 @@ use crate::task::current;
 use crate::task::process::Process;
 use crate::user_memory::int;
 
-/// The action that an advice asks for, on a part of an area.
-#[derive(Clone, Copy)]
-enum Deed {
-    /// Nothing: a hint, but one that locked areas refuse if so said.
-    Hint { not_locked: bool },
-    /// The program's view is emptied; what is shared is still there.
-    Drop { lazily: bool, also_locked: bool },
-    /// Shared memory becomes zero for all processes that map it.
-    Remove,
-    /// A child of fork has it, or not.
-    OmitByFork(bool),
-    /// A child of fork finds it zeroed, or as it is.
-    WipeByFork(bool),
-    /// Large pages are wanted, or not.
-    LargePages(bool),
-    /// Every page is there afterwards, and may be written if so said.
-    Fill { write: bool },
-}
-
-/// The deed of `advice`.
-///
-/// # Errors
-///
-/// `EINVAL` for what Linux does not know, and for what it does but we do not (guard pages,
-/// collapsing, poison).
-const fn deed(advice: i32) -> Result<Deed, Errno> {
-    match advice {
-        // NORMAL RANDOM SEQUENTIAL WILLNEED, (UN)MERGEABLE, (DONT|DO)DUMP
-        0..=3 | 12 | 13 | 16 | 17 => Ok(Deed::Hint { not_locked: false }),
-        // HUGEPAGE, NOHUGEPAGE
-        14 | 15 => Ok(Deed::LargePages(advice == 14)),
-        // COLD PAGEOUT
-        20 | 21 => Ok(Deed::Hint { not_locked: true }),
-        // DONTNEED, FREE, DONTNEED_LOCKED
-        4 | 8 | 24 => Ok(Deed::Drop {
-            lazily: advice == 8,
-            also_locked: advice == 24,
-        }),
-        // REMOVE
-        9 => Ok(Deed::Remove),
-        // DONTFORK, DOFORK
-        10 | 11 => Ok(Deed::OmitByFork(advice == 10)),
-        // WIPEONFORK, KEEPONFORK
-        18 | 19 => Ok(Deed::WipeByFork(advice == 18)),
-        // POPULATE_READ, POPULATE_WRITE
-        22 | 23 => Ok(Deed::Fill {
-            write: advice == 23,
-        }),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
 /// madvise(2).
 pub fn madvise(frame: &mut UserFrame) -> SyscallResult {
     let [start, bytes, advice, ..] = frame.args();
-    let range = page_up(bytes)
-        .and_then(|bytes| Range::new(start, bytes))
-        .ok_or(Errno::EINVAL)?;
+    let range = pages(start, bytes).ok_or(Errno::EINVAL)?;
     if !is_page_aligned(start) {
         return Err(Errno::EINVAL);
     }
@@ -113,19 +61,7 @@ fn advise_file(process: &Process, part: &Area, advice: u64) -> Result<(), Errno>
 
 fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
     let what = part.attributes;
-    let refused = match deed {
-        Deed::Hint { not_locked } => not_locked && what.locked,
-        // Of a file that is not known the contents cannot come again.
-        Deed::Drop {
-            lazily: false,
-            also_locked,
-        } => what.locked && !also_locked || !is_anonymous(what.kind) && what.source == 0,
-        Deed::Drop { lazily: true, .. } => what.locked || !is_anonymous(what.kind) || what.shared,
-        Deed::Remove => what.locked || !what.shared,
-        Deed::WipeByFork(wipe) => wipe && (what.shared || !is_anonymous(what.kind)),
-        Deed::OmitByFork(_) | Deed::LargePages(_) | Deed::Fill { .. } => false,
-    };
-    if refused {
+    if deed.is_refused_by(&what) {
         return Err(Errno::EINVAL);
     }
     match deed {
@@ -136,27 +72,11 @@ fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
             unmap::empty(process, part.range)
         }
         Deed::Remove => unmap::wipe(process, part.range),
-        Deed::OmitByFork(omitted_by_fork) => mark(process, part, |what| Attributes {
-            omitted_by_fork,
-            ..what
-        }),
-        Deed::WipeByFork(wiped_by_fork) => mark(process, part, |what| Attributes {
-            wiped_by_fork,
-            ..what
-        }),
-        Deed::LargePages(wanted) => mark(process, part, |what| Attributes {
-            small_pages: !wanted,
-            ..what
-        }),
-        Deed::Fill { write } => fill_permitted(process, part, write),
+        Deed::OmitByFork(_) | Deed::WipeByFork(_) | Deed::LargePages(_) => {
+            mark(process, part, |what| deed.changed(what).unwrap_or(what))
+        }
+        Deed::Fill { write } => fill(process, part.range, write),
     }
-}
-
-const fn is_anonymous(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Anonymous | Kind::Heap | Kind::Stack | Kind::ThreadStack
-    )
 }
 
 fn mark(
@@ -169,14 +89,6 @@ fn mark(
         inner.areas.update(part.range, change);
         Ok(())
     })
-}
-
-fn fill_permitted(process: &Process, part: &Area, write: bool) -> Result<(), Errno> {
-    let rights = part.attributes.protection;
-    if !(if write { rights.write } else { rights.read }) {
-        return Err(Errno::EINVAL);
-    }
-    fill(process, part.range, write)
 }
 
 /// Makes every page of `range` be there.

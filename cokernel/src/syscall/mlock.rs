@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The mlock family. Memory of the partition never leaves; locking means being there and counting.
 
-use cokernel_logic::vma::{Attributes, Kind, Range};
-
+use cokernel_logic::syscall::mlock::{fills, range_of, unlocked_bytes, with_lock, LockAll};
+use cokernel_logic::vma::Range;
 use ihk_ikc::syscalls::number;
 
-use crate::addr::{page_down, page_up};
 use crate::arch::UserFrame;
 use crate::aspace::space::LockNew;
 use crate::delegate;
@@ -17,12 +16,6 @@ use crate::task::current;
 use crate::task::process::Process;
 use crate::user_memory::uint;
 
-/// `MLOCK_ONFAULT`.
-const ONFAULT: u32 = 1;
-const MCL_CURRENT: u32 = 1;
-const MCL_FUTURE: u32 = 2;
-const MCL_ONFAULT: u32 = 4;
-
 /// mlock(2).
 pub fn mlock(frame: &mut UserFrame) -> SyscallResult {
     lock(frame.args(), true)
@@ -30,16 +23,14 @@ pub fn mlock(frame: &mut UserFrame) -> SyscallResult {
 
 /// mlock2(2).
 pub fn mlock2(frame: &mut UserFrame) -> SyscallResult {
-    let flags = uint(frame.args()[2]);
-    if flags & !ONFAULT != 0 {
-        return Err(Errno::EINVAL);
-    }
-    lock(frame.args(), flags & ONFAULT == 0)
+    let fill = fills(uint(frame.args()[2]))?;
+    lock(frame.args(), fill)
 }
 
 /// munlock(2).
 pub fn munlock(frame: &mut UserFrame) -> SyscallResult {
-    let range = range_of(frame.args())?;
+    let [start, bytes, ..] = frame.args();
+    let range = range_of(start, bytes)?;
     let process = current::process();
     let _layout = process.space.lock_layout();
     for part in mirror::parts(&process.space, range) {
@@ -54,36 +45,31 @@ pub fn munlock(frame: &mut UserFrame) -> SyscallResult {
 
 /// mlockall(2).
 pub fn mlockall(frame: &mut UserFrame) -> SyscallResult {
-    let flags = uint(frame.args()[0]);
-    if flags == 0 || flags & !(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0 || flags == MCL_ONFAULT
-    {
-        return Err(Errno::EINVAL);
-    }
+    let wanted = LockAll::check(uint(frame.args()[0]))?;
     let process = current::process();
     let space = &process.space;
     let _layout = space.lock_layout();
     let totals = space.with(|inner| inner.areas.totals());
-    let more = if flags & MCL_CURRENT != 0 {
+    let more = if wanted.current {
         totals.all - totals.locked
     } else {
         0
     };
     // Even to lock what comes later takes the right to lock anything.
     limits::check_locked(process, more.max(1))?;
-    let fill = flags & MCL_ONFAULT == 0;
     space.with(|inner| {
-        inner.lock_new = match (flags & MCL_FUTURE != 0, fill) {
+        inner.lock_new = match (wanted.future, wanted.fill) {
             (false, _) => LockNew::No,
             (true, true) => LockNew::Filled,
             (true, false) => LockNew::OnFault,
         };
-        if flags & MCL_CURRENT != 0 {
+        if wanted.current {
             inner
                 .areas
                 .update(space.window, |what| with_lock(what, true));
         }
     });
-    if flags & MCL_CURRENT != 0 && fill {
+    if wanted.current && wanted.fill {
         // A page that cannot come stays away, as on Linux.
         let _ = fill_locked(process, space.window);
     }
@@ -103,24 +89,14 @@ pub fn munlockall(_: &mut UserFrame) -> SyscallResult {
     Ok(0)
 }
 
-fn range_of(args: [u64; 6]) -> Result<Range, Errno> {
-    let [start, bytes, ..] = args;
-    let first = page_down(start);
-    let bytes = bytes.checked_add(start - first).and_then(page_up);
-    bytes
-        .and_then(|bytes| Range::new(first, bytes))
-        .ok_or(Errno::EINVAL)
-}
-
 fn lock(args: [u64; 6], fill: bool) -> SyscallResult {
-    let range = range_of(args)?;
+    let [start, bytes, ..] = args;
+    let range = range_of(start, bytes)?;
     let process = current::process();
     let _layout = process.space.lock_layout();
-    let unlocked = process.space.with(|inner| {
-        let parts = inner.areas.parts(range);
-        let locked = parts.iter().filter(|area| area.attributes.locked);
-        range.bytes() - locked.map(|area| area.range.bytes()).sum::<u64>()
-    });
+    let unlocked = process
+        .space
+        .with(|inner| unlocked_bytes(&inner.areas, range));
     limits::check_locked(process, unlocked)?;
     mark(process, range, true)?;
     if fill {
@@ -143,13 +119,6 @@ fn mark(process: &Process, range: Range, locked: bool) -> SyscallResult {
             Ok(0)
         }
     })
-}
-
-fn with_lock(what: Attributes, locked: bool) -> Attributes {
-    Attributes {
-        locked: locked && what.kind != Kind::Special,
-        ..what
-    }
 }
 
 /// Brings locked memory in, what is writable as a page of its own.

@@ -5,7 +5,6 @@ mod advice;
 mod arch_prctl;
 mod brk;
 mod clone;
-mod clone_flags;
 mod execve;
 mod exit;
 mod fork;

@@ -1,26 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //! mprotect; with a key it is pkey_mprotect.
 
-use alloc::vec::Vec;
-
-use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
+use cokernel_logic::syscall::memory::{changeable, keys_of, protection_of, ProtectArgs};
+use cokernel_logic::vma::{Attributes, Protection, Range};
 use ihk_ikc::process::op;
 
-use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::{mirror, proxy_rights, revoke};
 use crate::process::limits;
-use crate::syscall::protection::{self, protection_of};
+use crate::syscall::protection;
 use crate::task::current;
 use crate::task::process::Process;
-use crate::user_memory::uint;
-
-/// Read, write, execute, and `PROT_SEM`, which means nothing on x86.
-const PROT_KNOWN: u32 = 0xf;
-const PROT_GROWSDOWN: u32 = 0x0100_0000;
-const PROT_GROWSUP: u32 = 0x0200_0000;
 
 /// mprotect(2).
 pub fn mprotect(frame: &mut UserFrame) -> SyscallResult {
@@ -29,36 +21,21 @@ pub fn mprotect(frame: &mut UserFrame) -> SyscallResult {
 
 /// Gives pages rights and, if it is not `None`, a key.
 pub(super) fn protect([start, bytes, prot, ..]: [u64; 6], key: Option<i32>) -> SyscallResult {
-    let growth = uint(prot) & (PROT_GROWSDOWN | PROT_GROWSUP);
-    let unknown = uint(prot) & !(PROT_KNOWN | PROT_GROWSDOWN | PROT_GROWSUP);
-    if !is_page_aligned(start) || unknown != 0 || growth & PROT_GROWSUP != 0 {
-        return Err(Errno::EINVAL);
-    }
-    if bytes == 0 {
+    let Some(args) = ProtectArgs::check(start, bytes, prot)? else {
         return Ok(0);
-    }
-    let mut range = page_up(bytes)
-        .and_then(|bytes| Range::new(start, bytes))
-        .ok_or(Errno::ENOMEM)?;
+    };
     let process = current::process();
     let _layout = process.space.lock_layout();
     let key = key.map(|key| protection::taken(process, key)).transpose()?;
-    if growth & PROT_GROWSDOWN != 0 {
-        let area = process
-            .space
-            .with(|inner| inner.areas.find(start))
-            .ok_or(Errno::ENOMEM)?;
-        if !area.attributes.grows_down {
-            return Err(Errno::EINVAL);
-        }
-        range.start = area.range.start;
-    }
-    // As on Linux, what lies before a hole changes all the same.
-    let before_hole = Range {
-        end: changeable(process, range)?,
-        ..range
-    };
-    for (part, own) in keys_of(process, before_hole) {
+    let (range, before_hole) = process.space.with(|inner| {
+        let range = args.range(&inner.areas)?;
+        // As on Linux, what lies before a hole changes all the same.
+        Ok((range, changeable(&inner.areas, range)?))
+    })?;
+    for (part, own) in process
+        .space
+        .with(|inner| keys_of(&inner.areas, before_hole))
+    {
         let protection = Protection {
             key: key.unwrap_or(own),
             ..protection_of(prot)
@@ -69,38 +46,6 @@ pub(super) fn protect([start, bytes, prot, ..]: [u64; 6], key: Option<i32>) -> S
         return Err(Errno::ENOMEM);
     }
     Ok(0)
-}
-
-/// The parts of `range`, which areas cover, by their protection keys.
-fn keys_of(process: &Process, range: Range) -> Vec<(Range, u8)> {
-    let mut parts: Vec<(Range, u8)> = Vec::new();
-    for area in process.space.with(|inner| inner.areas.parts(range)) {
-        let key = area.attributes.protection.key;
-        match parts.last_mut() {
-            Some((last, same)) if *same == key => last.end = area.range.end,
-            _ => parts.push((area.range, key)),
-        }
-    }
-    parts
-}
-
-/// The address up to which areas cover `range` from its start on.
-fn changeable(process: &Process, range: Range) -> Result<u64, Errno> {
-    process.space.with(|inner| {
-        let end = inner.areas.covered_until(range);
-        let covered = inner.areas.parts(Range { end, ..range });
-        if covered.is_empty() {
-            return Err(Errno::ENOMEM);
-        }
-        let special = covered
-            .iter()
-            .any(|area| area.attributes.kind == Kind::Special);
-        if special {
-            Err(Errno::EACCES)
-        } else {
-            Ok(end)
-        }
-    })
 }
 
 /// Gives all of `range`, which areas cover, the rights `protection`. The caller holds the layout

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! mremap: grow in place if possible, else move the pages (never their contents).
 
-use cokernel_logic::vma::{Area, Attributes, Kind, Protection, Range};
+use cokernel_logic::syscall::mremap::MremapArgs;
+use cokernel_logic::vma::{Area, Attributes, Protection, Range};
 use ihk_ikc::process::op;
 
-use crate::addr::{is_page_aligned, page_up, to_usize};
+use crate::addr::to_usize;
 use crate::arch::pte::PageSize;
 use crate::arch::UserFrame;
 use crate::aspace::populate;
@@ -18,99 +19,47 @@ use crate::syscall::madvise;
 use crate::syscall::mmap::find_place;
 use crate::task::current;
 use crate::task::process::Process;
-use crate::user_memory::uint;
-
-const MAYMOVE: u32 = 1;
-const FIXED: u32 = 2;
-const DONTUNMAP: u32 = 4;
 
 /// mremap(2).
 pub fn mremap(frame: &mut UserFrame) -> SyscallResult {
-    let [start, old_bytes, new_bytes, flags, target, _] = frame.args();
-    let flags = uint(flags);
-    let old_bytes = page_up(old_bytes).ok_or(Errno::EINVAL)?;
-    let new_bytes = page_up(new_bytes).ok_or(Errno::EINVAL)?;
-    let immovable = flags & MAYMOVE == 0;
-    let misused = immovable && flags & (FIXED | DONTUNMAP) != 0
-        || flags & DONTUNMAP != 0 && old_bytes != new_bytes;
-    if flags & !(MAYMOVE | FIXED | DONTUNMAP) != 0
-        || misused
-        || !is_page_aligned(start)
-        || new_bytes == 0
-    {
+    let args = MremapArgs::check(frame.args())?;
+    let process = current::process();
+    let space = &process.space;
+    let _layout = space.lock_layout();
+    let (target, area) = space.with(|inner| {
+        let is_valid = |range| space.is_valid(range);
+        let target = args.fixed.map(|it| args.target(it, &inner.areas, is_valid));
+        Ok::<_, Errno>((target.transpose()?, args.source(&inner.areas)))
+    })?;
+    let area = match (area, target) {
+        (Err(Errno::EFAULT), Some(new)) if args.may_move_several() => {
+            return move_several(process, &args, new);
+        }
+        (area, _) => area?,
+    };
+    if mirror::is_mirrored(&area) && args.keeps_area {
+        // Linux's own pages cannot leave an empty area behind.
         return Err(Errno::EINVAL);
     }
-    let old = Range::new(start, old_bytes).ok_or(Errno::EINVAL)?;
-    let process = current::process();
-    let _layout = process.space.lock_layout();
-    if flags & FIXED != 0 {
-        let new = fixed_target(process, old, target, new_bytes)?;
-        let moves_several = flags & DONTUNMAP == 0 && new_bytes == old_bytes;
-        return match source(process, old) {
-            Err(Errno::EFAULT) if moves_several => move_several(process, old, new),
-            Err(errno) => Err(errno),
-            Ok(area) => {
-                check_kept(&area, flags)?;
-                check_growth(process, &area, new_bytes.saturating_sub(old_bytes))?;
-                unmap::unmap(process, new)?;
-                relocate(process, &area, old, new, flags)
-            }
-        };
+    check_growth(process, &area, args.growth())?;
+    if let Some(new) = target {
+        unmap::unmap(process, new)?;
+        return relocate(process, &area, args.old, new, args.keeps_area);
     }
-    let area = source(process, old)?;
-    check_kept(&area, flags)?;
-    check_growth(process, &area, new_bytes.saturating_sub(old_bytes))?;
-    if flags & DONTUNMAP == 0
-        && (new_bytes <= old_bytes || fits_in_place(process, &area, old, new_bytes))
-    {
-        return resize(process, &area, old, new_bytes);
+    if space.with(|inner| args.fits_in_place(&inner.areas, space.window, &area)) {
+        return resize(process, &area, args.old, args.new_bytes);
     }
-    if immovable {
+    if !args.may_move {
         return Err(Errno::ENOMEM);
     }
-    let new = find_place(process, new_bytes)?;
-    relocate(process, &area, old, new, flags)
-}
-
-/// Linux's own pages cannot leave an empty area behind.
-fn check_kept(area: &Area, flags: u32) -> Result<(), Errno> {
-    if mirror::is_mirrored(area) && flags & DONTUNMAP != 0 {
-        return Err(Errno::EINVAL);
-    }
-    Ok(())
-}
-
-/// The one area that contains all of `old`.
-fn source(process: &Process, old: Range) -> Result<Area, Errno> {
-    let area = process
-        .space
-        .with(|inner| inner.areas.find(old.start))
-        .ok_or(Errno::EFAULT)?;
-    if old.is_empty() || area.attributes.kind == Kind::Special {
-        return Err(Errno::EINVAL);
-    }
-    if area.range.covers(&old) {
-        Ok(area)
-    } else {
-        Err(Errno::EFAULT)
-    }
+    let new = find_place(process, args.new_bytes)?;
+    relocate(process, &area, args.old, new, args.keeps_area)
 }
 
 /// Moves several areas, and the holes between them, without a change of size.
-fn move_several(process: &Process, old: Range, new: Range) -> SyscallResult {
-    let areas = process.space.with(|inner| inner.areas.parts(old));
-    if areas
-        .first()
-        .is_none_or(|area| area.range.start != old.start)
-    {
-        return Err(Errno::EFAULT);
-    }
-    if areas
-        .iter()
-        .any(|area| area.attributes.kind == Kind::Special)
-    {
-        return Err(Errno::EINVAL);
-    }
+fn move_several(process: &Process, args: &MremapArgs, new: Range) -> SyscallResult {
+    let old = args.old;
+    let areas = process.space.with(|inner| args.sources(&inner.areas))?;
     unmap::unmap(process, new)?;
     for area in areas {
         let start = new.start + (area.range.start - old.start);
@@ -118,33 +67,9 @@ fn move_several(process: &Process, old: Range, new: Range) -> SyscallResult {
             start,
             end: start + area.range.bytes(),
         };
-        relocate(process, &area, area.range, target, 0)?;
+        relocate(process, &area, area.range, target, false)?;
     }
     Ok(new.start)
-}
-
-fn fixed_target(process: &Process, old: Range, target: u64, bytes: u64) -> Result<Range, Errno> {
-    let new = Range::new(target, bytes).ok_or(Errno::EINVAL)?;
-    if !process.space.is_valid(new) || new.overlaps(&old) {
-        return Err(Errno::EINVAL);
-    }
-    if process.space.with(|inner| inner.has_vdso(new)) {
-        return Err(Errno::ENOMEM);
-    }
-    Ok(new)
-}
-
-fn fits_in_place(process: &Process, area: &Area, old: Range, new_bytes: u64) -> bool {
-    let Some(whole) = Range::new(old.start, new_bytes) else {
-        return false;
-    };
-    let growth = Range {
-        start: old.end,
-        end: whole.end,
-    };
-    area.range.end == old.end
-        && process.space.window.covers(&whole)
-        && process.space.with(|inner| inner.areas.is_free(growth))
 }
 
 /// Shrinks, or grows into the free range behind.
@@ -208,7 +133,13 @@ fn extend(process: &Process, area: &Area, range: Range) -> Result<(), Errno> {
 }
 
 /// Moves what lies in `old` to `new`, which is free, and grows or shrinks it on the way.
-fn relocate(process: &Process, area: &Area, old: Range, new: Range, flags: u32) -> SyscallResult {
+fn relocate(
+    process: &Process,
+    area: &Area,
+    old: Range,
+    new: Range,
+    keep_area: bool,
+) -> SyscallResult {
     if mirror::is_mirrored(area) {
         return remap_file(process, area, old, new);
     }
@@ -232,7 +163,7 @@ fn relocate(process: &Process, area: &Area, old: Range, new: Range, flags: u32) 
             },
         )?;
     }
-    let area = move_pages(process, area, from, to, flags & DONTUNMAP != 0)?;
+    let area = move_pages(process, area, from, to, keep_area)?;
     if to.end < new.end {
         extend(
             process,

@@ -3,6 +3,7 @@
 
 use alloc::sync::Arc;
 
+use cokernel_logic::syscall::rlimit::check_change;
 use ihk_ikc::process::op;
 use ihk_ikc::syscalls::number;
 
@@ -107,18 +108,8 @@ pub fn report_limits(process: &Process) {
     }
 }
 
-fn set(
-    process: &Process,
-    number: usize,
-    [_, hard]: [u64; 2],
-    wanted: [u64; 2],
-) -> Result<(), Errno> {
-    if wanted[0] > wanted[1] {
-        return Err(Errno::EINVAL);
-    }
-    if wanted[1] > hard && !limits::is_root() {
-        return Err(Errno::EPERM);
-    }
+fn set(process: &Process, number: usize, before: [u64; 2], wanted: [u64; 2]) -> Result<(), Errno> {
+    check_change(before, wanted, limits::is_root)?;
     process.limits.set(number, wanted);
     process.space.with(|inner| match number {
         STACK => inner.stack_limit = wanted[0],

@@ -3,7 +3,8 @@
 
 use alloc::sync::Arc;
 
-use cokernel_logic::affinity::Affinity;
+use cokernel_logic::affinity::{bytes_told, Affinity};
+use cokernel_logic::syscall::membarrier::{self, Deed};
 use cokernel_logic::vma::Range;
 
 use crate::addr::to_usize;
@@ -36,10 +37,7 @@ pub fn getcpu(frame: &mut UserFrame) -> SyscallResult {
 /// sched_getaffinity(2): returns how many bytes it wrote.
 pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
     let [tid, bytes, mask, ..] = frame.args();
-    let mask_bytes = u64::from(arch::cpu_count().div_ceil(64)) * 8;
-    if bytes < mask_bytes || bytes % 8 != 0 {
-        return Err(Errno::EINVAL);
-    }
+    let mask_bytes = bytes_told(bytes, arch::cpu_count())?;
     let Some(thread) = thread_of(int(tid)) else {
         return delegate::call_directly(frame.number(), frame.args());
     };
@@ -96,43 +94,21 @@ fn may_move(sched_setaffinity: u64, tid: u64) -> Result<(), Errno> {
     }
 }
 
-/// Commands of membarrier(2). Each kind that asks for registration has the bit above its own for that.
-mod barrier {
-    pub(super) const QUERY: u64 = 0;
-    pub(super) const GLOBAL: u64 = 1;
-    pub(super) const PRIVATE: u64 = 8;
-    pub(super) const REGISTER_PRIVATE: u64 = 16;
-    pub(super) const SYNC_CORE: u64 = 32;
-    pub(super) const REGISTER_SYNC_CORE: u64 = 64;
-    pub(super) const REGISTRATIONS: u64 = 512;
-    pub(super) const ALL: u64 =
-        GLOBAL | PRIVATE | REGISTER_PRIVATE | SYNC_CORE | REGISTER_SYNC_CORE | REGISTRATIONS;
-}
-
 /// membarrier(2), among the program's own threads.
 pub fn membarrier(frame: &mut UserFrame) -> SyscallResult {
     let [command, flags, ..] = frame.args();
-    if uint(flags) != 0 {
-        return Err(Errno::EINVAL);
-    }
     let process = current::process();
-    let registered = process.barriers.registered();
-    match u64::from(uint(command)) {
-        barrier::QUERY => Ok(barrier::ALL),
-        barrier::REGISTRATIONS => Ok(registered),
-        command @ (barrier::REGISTER_PRIVATE | barrier::REGISTER_SYNC_CORE) => {
-            process.barriers.register(command);
+    match membarrier::deed(uint(command), uint(flags), process.barriers.registered())? {
+        Deed::Answer(answer) => Ok(answer),
+        Deed::Register(kind) => {
+            process.barriers.register(kind);
             Ok(0)
         }
-        command @ (barrier::PRIVATE | barrier::SYNC_CORE) if registered & command << 1 == 0 => {
-            Err(Errno::EPERM)
-        }
-        barrier::GLOBAL | barrier::PRIVATE | barrier::SYNC_CORE => {
+        Deed::Barrier => {
             // An interrupt of every CPU that runs the program is a barrier there, and its return
             // serialises the instruction stream.
             process.space.flush(Range { start: 0, end: 0 });
             Ok(0)
         }
-        _ => Err(Errno::EINVAL),
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! rt_sigaction. The proxy is told, so that signals from outside find what the program wants.
 
-use cokernel_logic::signals::number::{SIGKILL, SIGSTOP};
-use cokernel_logic::signals::{is_valid, SignalSet, SIGNALS};
+use cokernel_logic::signals::{SignalSet, SIGNALS};
+pub use cokernel_logic::syscall::signal::SET_BYTES;
+use cokernel_logic::syscall::signal::{action_of, check_action, words_of};
 use ihk_ikc::process::{disposition, op};
 
 use crate::arch::UserFrame;
@@ -14,9 +15,6 @@ use crate::task::process::Process;
 use crate::task::signal::{self, flag, Action, DEFAULT_HANDLER, IGNORE_HANDLER};
 use crate::user_memory::{read_words, uint, write_words};
 
-/// Size of the kernel's signal sets.
-pub const SET_BYTES: u64 = 8;
-
 /// rt_sigaction(2).
 pub fn rt_sigaction(frame: &mut UserFrame) -> SyscallResult {
     let [signal, new, old, set_bytes, ..] = frame.args();
@@ -26,12 +24,9 @@ pub fn rt_sigaction(frame: &mut UserFrame) -> SyscallResult {
     }
     let wanted = match new {
         0 => None,
-        address => Some(decode(read_words(address)?)),
+        address => Some(action_of(read_words(address)?)),
     };
-    let fixed = signal == SIGKILL || signal == SIGSTOP;
-    if !is_valid(signal) || fixed && wanted.is_some() {
-        return Err(Errno::EINVAL);
-    }
+    check_action(signal, wanted.is_some())?;
     let process = current::process();
     let before = match wanted {
         None => process.signals.action(signal),
@@ -43,21 +38,9 @@ pub fn rt_sigaction(frame: &mut UserFrame) -> SyscallResult {
         }
     };
     if old != 0 {
-        write_words(
-            old,
-            &[before.handler, before.flags, before.restorer, before.mask.0],
-        )?;
+        write_words(old, &words_of(&before))?;
     }
     Ok(0)
-}
-
-fn decode([handler, flags, restorer, mask]: [u64; 4]) -> Action {
-    Action {
-        handler,
-        flags: flags & flag::ALL,
-        restorer,
-        mask: SignalSet(mask).without(SignalSet::UNBLOCKABLE),
-    }
 }
 
 /// Signals a thread causes itself never come from outside in a way the program could tell.

@@ -2,6 +2,7 @@
 //! Blocking signals and waiting for them.
 
 use cokernel_logic::signals::SignalSet;
+use cokernel_logic::syscall::signal::changed_mask;
 
 use crate::addr::to_usize;
 use crate::arch::UserFrame;
@@ -11,10 +12,6 @@ use crate::process::signal::proxy_mask;
 use crate::syscall::sigaction::SET_BYTES;
 use crate::task::{current, sched};
 use crate::user_memory::{int, read_bytes, read_words, write_bytes, write_words};
-
-const SIG_BLOCK: i32 = 0;
-const SIG_UNBLOCK: i32 = 1;
-const SIG_SETMASK: i32 = 2;
 
 /// rt_sigprocmask(2).
 pub fn rt_sigprocmask(frame: &mut UserFrame) -> SyscallResult {
@@ -26,13 +23,7 @@ pub fn rt_sigprocmask(frame: &mut UserFrame) -> SyscallResult {
     let before = thread.data.signals.mask();
     if new != 0 {
         let [set] = read_words(new)?;
-        let set = SignalSet(set);
-        let mask = match int(how) {
-            SIG_BLOCK => before.union(set),
-            SIG_UNBLOCK => before.without(set),
-            SIG_SETMASK => set,
-            _ => return Err(Errno::EINVAL),
-        };
+        let mask = changed_mask(before, int(how), SignalSet(set))?;
         thread.data.signals.set_mask(mask);
         proxy_mask::after_unblocking(current::process(), before.without(mask));
         thread.request_return_work();

@@ -2,8 +2,10 @@
 //! Interrupted calls: which begin again, and when. Local calls and workers answer with Linux's
 //! internal codes; none of them ever reaches the program.
 
+use cokernel_logic::syscall::signal::{outcome, Handler, Outcome};
+
 use crate::arch::UserFrame;
-use crate::errno::{self, Errno, SyscallResult};
+use crate::errno::{Errno, SyscallResult};
 use crate::ikc;
 use crate::task::sched;
 
@@ -21,29 +23,30 @@ pub fn note(answer: SyscallResult) {
 
 /// A handler is about to run.
 pub fn before_handler(frame: &mut UserFrame, restart_wanted: bool) {
-    match code(frame) {
-        Some(Errno::ERESTARTNOINTR) => rewind(frame),
-        Some(Errno::ERESTARTSYS) if restart_wanted => rewind(frame),
-        Some(_) => frame.set_return(Err(Errno::EINTR)),
-        None => {}
-    }
+    let handler = if restart_wanted {
+        Handler::Restarts
+    } else {
+        Handler::Ends
+    };
+    conclude(frame, handler);
     frame.orig_rax = u64::MAX;
 }
 
 /// No handler runs.
 pub fn without_handler(frame: &mut UserFrame) {
-    match code(frame) {
-        // The rest of a time limit is lost, so waiting again would be wrong.
-        Some(Errno::ERESTART_RESTARTBLOCK) => frame.set_return(Err(Errno::EINTR)),
-        Some(_) => rewind(frame),
-        None => {}
-    }
+    conclude(frame, Handler::None);
 }
 
-/// The code in the result register of an interrupted call that nobody has looked at yet.
-fn code(frame: &UserFrame) -> Option<Errno> {
-    let code = errno::decode(frame.rax).err()?;
-    (frame.orig_rax != u64::MAX && code.is_restart_code()).then_some(code)
+/// Ends the call that was interrupted, if nobody has done so yet.
+fn conclude(frame: &mut UserFrame, handler: Handler) {
+    if frame.orig_rax == u64::MAX {
+        return;
+    }
+    match outcome(frame.rax, handler) {
+        Outcome::Done => {}
+        Outcome::Again => rewind(frame),
+        Outcome::Interrupted => frame.set_return(Err(Errno::EINTR)),
+    }
 }
 
 fn rewind(frame: &mut UserFrame) {
