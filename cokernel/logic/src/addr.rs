@@ -59,3 +59,17 @@ pub const fn is_page_aligned(address: u64) -> bool {
 pub const fn large_down(address: u64) -> u64 {
     address & !(LARGE_PAGE_BYTES - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_saturate_and_never_wrap() {
+        assert_eq!(page_count(3 * PAGE_BYTES + 1), 3);
+        assert_eq!(page_count(u64::MAX), u32::MAX);
+        assert_eq!(count_of(7), 7);
+        assert_eq!(count_of(usize::MAX), u32::MAX);
+        assert_eq!(to_usize(u64::MAX), usize::MAX);
+    }
+}
