@@ -8,7 +8,6 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use cokernel_logic::frames::FRAMES_PER_BLOCK;
-pub use cokernel_logic::memory_map::GIANT_BYTES;
 use cokernel_logic::memory_map::{self, frame_count, range_at};
 use ihk_ikc::boot::{BootParams, MemoryRange};
 use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
@@ -22,7 +21,7 @@ use crate::arch;
 pub const PAGE_WORDS: usize = 512;
 
 static RANGES: Once<&'static [MemoryRange]> = Once::new();
-/// The start of the first of [`RANGES`], for a quick look.
+/// The start of the first of [`RANGES`], for a quick look: most partitions are one run of memory.
 static FIRST_START: AtomicU64 = AtomicU64::new(0);
 /// The length of the first of [`RANGES`].
 static FIRST_BYTES: AtomicU64 = AtomicU64::new(0);
@@ -65,6 +64,12 @@ pub fn nodes() -> u64 {
 
 /// Partition-wide number of the frame that contains `address`; `None` if it is not ours.
 pub fn frame_number(address: PhysAddr) -> Option<u32> {
+    let offset = address
+        .as_u64()
+        .wrapping_sub(FIRST_START.load(Ordering::Relaxed));
+    if offset < FIRST_BYTES.load(Ordering::Relaxed) {
+        return u32::try_from(offset / PAGE_BYTES).ok();
+    }
     memory_map::frame_number(ranges(), address.as_u64())
 }
 
@@ -75,6 +80,10 @@ pub const fn in_block(frame: u32) -> u32 {
 
 /// Address of frame `frame`. Panics if there is no such frame.
 pub fn frame_address(frame: u32) -> PhysAddr {
+    let offset = u64::from(frame) * PAGE_BYTES;
+    if offset < FIRST_BYTES.load(Ordering::Relaxed) {
+        return PhysAddr::new(FIRST_START.load(Ordering::Relaxed) + offset);
+    }
     PhysAddr::new(memory_map::frame_address(ranges(), frame).expect("no such frame"))
 }
 
@@ -85,7 +94,6 @@ pub fn exposed_bits() -> &'static [AtomicU64] {
 
 /// Whether all of `[address, address + bytes)` lies in one run of the partition.
 pub fn contains(address: u64, bytes: u64) -> bool {
-    // Most partitions are one run of memory, and whoever follows page tables asks all the time.
     let offset = address.wrapping_sub(FIRST_START.load(Ordering::Relaxed));
     let length = FIRST_BYTES.load(Ordering::Relaxed);
     if offset < length && bytes <= length - offset {
@@ -100,20 +108,28 @@ pub fn direct_map_ptr(address: PhysAddr) -> *mut u8 {
 }
 
 /// The small page that contains `address`, as atomic words. Panics outside the partition.
-pub fn page(address: PhysAddr) -> &'static [AtomicU64; PAGE_WORDS] {
+///
+/// # Safety
+///
+/// For as long as the words are used, the kernel views the page as atomic words only.
+pub unsafe fn page(address: PhysAddr) -> &'static [AtomicU64; PAGE_WORDS] {
     let address = address.align_down(PAGE_BYTES);
     assert!(
         contains(address.as_u64(), PAGE_BYTES),
         "{address:?} is not the partition's"
     );
     // SAFETY: the page lies in the partition, whose direct map stays for the life of the kernel;
-    // any bytes are valid atomics, and accesses through them race with nothing but atomics,
-    // user space and Linux.
+    // any bytes are valid atomics, and by contract accesses through them race with nothing but
+    // atomics, user space and Linux.
     unsafe { &*direct_map_ptr(address).cast::<[AtomicU64; PAGE_WORDS]>() }
 }
 
 /// Fills frames with zeros. Panics outside the partition.
-pub fn zero(address: PhysAddr, bytes: u64) {
+///
+/// # Safety
+///
+/// The kernel has no reference to anything in them.
+pub unsafe fn zero(address: PhysAddr, bytes: u64) {
     assert!(
         contains(address.as_u64(), bytes),
         "{address:?} is not the partition's"
@@ -122,18 +138,22 @@ pub fn zero(address: PhysAddr, bytes: u64) {
         (address.as_u64() | bytes) % PAGE_BYTES == 0 && bytes > 0,
         "zero() takes whole frames"
     );
-    // SAFETY: in the partition, whole frames; the caller owns them, by having allocated them.
+    // SAFETY: in the partition, whole frames, and by contract nobody's.
     unsafe { arch::clear(direct_map_ptr(address), bytes) };
 }
 
 /// Copies a small page. Panics outside the partition. Who writes `from` meanwhile gets an old or a
 /// new word copied, as with any copy of memory in use.
-pub fn copy(from: PhysAddr, to: PhysAddr) {
+///
+/// # Safety
+///
+/// The kernel has no reference to anything in `to`.
+pub unsafe fn copy(from: PhysAddr, to: PhysAddr) {
     assert!(
         contains(from.as_u64(), PAGE_BYTES) && contains(to.as_u64(), PAGE_BYTES),
         "{from:?} or {to:?} is not the partition's"
     );
-    // SAFETY: both in the partition, whole words; the caller owns `to`, by having allocated it.
+    // SAFETY: both in the partition, whole words, and by contract `to` is nobody's.
     unsafe {
         core::arch::asm!(
             "rep movsq",

@@ -6,18 +6,16 @@
 //! `Inner::set_rights` keeps mprotect from making a shared page writable. Tests of this need the machine:
 //! `cargo xtask test children_share_until memory_of_parent`.
 
-use cokernel_logic::frames::Place;
 use cokernel_logic::policy::Policy;
 use cokernel_logic::vma::Protection;
 
 use crate::addr::page_down;
-use crate::arch::pte::{Mapping, PageSize};
+use crate::arch::pte::Mapping;
 use crate::aspace::populate;
-use crate::aspace::space::{flags_of, AddressSpace, Inner, Page};
+use crate::aspace::space::{flags_of, Inner};
 use crate::errno::Errno;
 use crate::frames::extents::run_of;
-use crate::frames::{pinned, refcount};
-use crate::partition;
+use crate::frames::refcount;
 
 /// Makes the page of `address` writable, which `rights` allow: as it is if nobody else has it, else
 /// as a copy. Under the lock of `inner`. `default` is the policy of areas that have none of their own.
@@ -26,7 +24,6 @@ use crate::partition;
 ///
 /// `ENOMEM`; `EFAULT` for pages that are not the partition's.
 pub fn make_writable(
-    space: &AddressSpace,
     inner: &mut Inner,
     address: u64,
     rights: Protection,
@@ -44,7 +41,7 @@ pub fn make_writable(
         .map_err(|_| Errno::ENOMEM)?;
     let small = inner.table.lookup(address).ok_or(Errno::EFAULT)?;
     if refcount::is_shared(&small) {
-        replace(space, inner, page_down(address), &small, rights, default)
+        replace(inner, page_down(address), &small, rights, default)
     } else {
         inner.table.protect(address, flags_of(rights));
         Ok(())
@@ -61,30 +58,17 @@ pub fn make_writable(
 ///
 /// `ENOMEM`.
 pub fn replace(
-    space: &AddressSpace,
     inner: &mut Inner,
     address: u64,
     old: &Mapping,
     rights: Protection,
     default: Policy,
 ) -> Result<(), Errno> {
-    let copy = copy_of(old, inner.place_at(address, default))?;
+    let place = inner.place_at(address, default);
+    let mut copy = populate::alloc_frame(place).ok_or(Errno::ENOMEM)?;
+    copy.copy_from(old.pa);
     inner
         .table
-        .replace(address, copy.frame, flags_of(rights))
-        .ok_or(Errno::EFAULT)?;
-    space.flush_page(address);
-    if let Some(run) = run_of(old) {
-        refcount::release(run, pinned::free_or_keep);
-    }
-    Ok(())
-}
-
-fn copy_of(old: &Mapping, place: Place) -> Result<Page, Errno> {
-    let frame = populate::alloc_frame(place).ok_or(Errno::ENOMEM)?;
-    partition::copy(old.pa, frame);
-    Ok(Page {
-        frame,
-        size: PageSize::Small,
-    })
+        .replace(address, copy.into(), flags_of(rights))
+        .map_err(|_| Errno::EFAULT)
 }

@@ -5,15 +5,15 @@ use cokernel_logic::frames::{Place, BLOCKS_PER_GIANT, FRAMES_PER_BLOCK};
 use cokernel_logic::policy::Policy;
 use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::LARGE_PAGE_BYTES;
-use x86_64::PhysAddr;
 
 use crate::addr::{large_down, page_down, to_usize};
 use crate::arch::pte::PageSize;
-use crate::aspace::space::{AddressSpace, Inner, Page};
+use crate::aspace::space::{AddressSpace, Inner};
 use crate::errno::Errno;
+use crate::frames::owned::OwnedRun;
 use crate::frames::watermark::has_room_for;
 use crate::frames::{allocator, page_cache, pinned};
-use crate::{arch, ikc, partition};
+use crate::{arch, ikc};
 
 /// The number of bytes that are filled in one go.
 const BREATH_BYTES: u64 = 256 << 10;
@@ -93,19 +93,17 @@ pub fn populate_large(
         let page =
             alloc_giant(space, at, range, &policy, asker).or_else(|| alloc_large(at, &policy));
         let page = page.ok_or(Errno::ENOMEM)?;
+        let bytes = page.size().bytes();
         let placed = space.with(|inner| inner.place(at, page, what.protection));
-        placed.map_err(|_| {
-            free(page);
-            Errno::ENOMEM
-        })?;
-        at += page.size.bytes();
+        placed.map_err(|_| Errno::ENOMEM)?;
+        at += bytes;
         ikc::beat();
         ikc::poll();
     }
     Ok(())
 }
 
-fn alloc_large(at: u64, policy: &Policy) -> Option<Page> {
+fn alloc_large(at: u64, policy: &Policy) -> Option<OwnedRun> {
     let size = PageSize::Large;
     let place = policy.place(arch::cpu_node(), at / size.bytes());
     if !has_room_for(size.bytes()) {
@@ -114,8 +112,7 @@ fn alloc_large(at: u64, policy: &Policy) -> Option<Page> {
     let whole = || allocator::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place);
     // Pages of files that nobody has mapped may be what breaks the last blocks.
     let reclaimed = || page_cache::reclaim_all().then(whole).flatten();
-    let frame = whole().or_else(reclaimed)?;
-    Some(Page { frame, size })
+    whole().or_else(reclaimed)
 }
 
 /// The node that the page at `at` shall come from: smaller pages of a near one are better than one page of
@@ -139,7 +136,7 @@ fn alloc_giant(
     range: Range,
     policy: &Policy,
     asker: &Asker,
-) -> Option<Page> {
+) -> Option<OwnedRun> {
     let size = PageSize::Giant;
     let fits = at % size.bytes() == 0 && range.end - at >= size.bytes();
     if !fits || policy.spreads_pages() || !has_room_for(size.bytes()) {
@@ -152,27 +149,25 @@ fn alloc_giant(
     if space.with(|inner| inner.has_pages(whole)) {
         return None;
     }
-    let (frame, giant) = allocator::alloc_giant_at(nearest(policy, at))?;
+    let (mut page, giant) = allocator::alloc_giant_at(nearest(policy, at))?;
     if !has_room_for(0) {
         // Somebody else was promised the same.
-        allocator::free_giant(frame);
         return None;
     }
     for index in 0..BLOCKS_PER_GIANT {
-        let block = frame + u64::from(index) * LARGE_PAGE_BYTES;
+        let block = u64::from(index) * LARGE_PAGE_BYTES;
         for offset in (0..LARGE_PAGE_BYTES).step_by(to_usize(BREATH_BYTES)) {
             if !giant.is_zero(index) {
-                partition::zero(block + offset, BREATH_BYTES);
+                page.zero_part(block + offset, BREATH_BYTES);
                 ikc::beat();
                 ikc::poll();
             }
         }
         if !(asker.goes_on)() {
-            allocator::free_giant(frame);
             return None;
         }
     }
-    Some(Page { frame, size })
+    Some(page)
 }
 
 /// Puts small pages, adjacent in memory, where no large one fits: up to the end of the block of 2 MiB,
@@ -198,13 +193,9 @@ fn fill_run(
         return None;
     }
     let place = policy.place(arch::cpu_node(), at / PageSize::Small.bytes());
-    let frame = allocator::alloc_zeroed_run_at(count, place)?;
-    let placed = space.with(|inner| inner.place_run(at, frame, count, protection));
-    if placed.is_err() {
-        allocator::free_run(frame, count);
-        return None;
-    }
-    Some(end)
+    let run = allocator::alloc_zeroed_run_at(count, place)?;
+    let placed = space.with(|inner| inner.place_run(at, run, protection));
+    placed.is_ok().then_some(end)
 }
 
 /// Puts a page at `at`; where the next one goes. Linux may touch the area before it is full, and
@@ -231,13 +222,13 @@ fn fill(
         let giant = alloc_giant(space, at, within, &policy, asker);
         let page = giant.or_else(|| alloc_for(at, within, &policy));
         let page = page.ok_or(Errno::ENOMEM)?;
+        let bytes = page.size().bytes();
         if space
             .with(|inner| inner.place(at, page, protection))
             .is_ok()
         {
-            return Ok(at + page.size.bytes());
+            return Ok(at + bytes);
         }
-        free(page);
     }
     Err(Errno::ENOMEM)
 }
@@ -278,42 +269,33 @@ pub fn demand(
     };
     let page = alloc_for(start, within, &inner.policy_of(what, default)).ok_or(Errno::ENOMEM)?;
     // A small page may come instead of a large one; it must then be the one that was asked for.
-    let start = if page.size == PageSize::Large {
+    let start = if page.size() == PageSize::Large {
         start
     } else {
         page_down(address)
     };
-    inner.place(start, page, what.protection).map_err(|_| {
-        free(page);
-        Errno::ENOMEM
-    })
+    let placed = inner.place(start, page, what.protection);
+    placed.map_err(|_| Errno::ENOMEM)
 }
 
 /// The largest zeroed page, but of 1 GiB, that may lie at `address` and stays within `range`.
-fn alloc_for(address: u64, range: Range, policy: &Policy) -> Option<Page> {
+fn alloc_for(address: u64, range: Range, policy: &Policy) -> Option<OwnedRun> {
     let place = |size: PageSize| policy.place(arch::cpu_node(), address / size.bytes());
     let large = PageSize::Large.bytes();
     let fits = address % large == 0 && range.end - address >= large;
     if fits && has_room_for(large) {
-        if let Some(frame) =
-            allocator::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place(PageSize::Large))
-        {
-            return Some(Page {
-                frame,
-                size: PageSize::Large,
-            });
+        let page = allocator::alloc_zeroed_run_at(FRAMES_PER_BLOCK, place(PageSize::Large));
+        if page.is_some() {
+            return page;
         }
     }
-    let frame = alloc_frame(place(PageSize::Small))?;
-    partition::zero(frame, PageSize::Small.bytes());
-    Some(Page {
-        frame,
-        size: PageSize::Small,
-    })
+    let mut frame = alloc_frame(place(PageSize::Small))?;
+    frame.zero();
+    Some(frame)
 }
 
 /// A small frame from `place` with undefined contents, unless the kernel needs the rest.
-pub fn alloc_frame(place: Place) -> Option<PhysAddr> {
+pub fn alloc_frame(place: Place) -> Option<OwnedRun> {
     let bytes = PageSize::Small.bytes();
     let room = has_room_for(bytes) || pinned::recheck() && has_room_for(bytes);
     if !room {
@@ -325,13 +307,4 @@ pub fn alloc_frame(place: Place) -> Option<PhysAddr> {
         let freed = page_cache::reclaim_all();
         freed.then(|| allocator::alloc_run_at(1, place)).flatten()
     })
-}
-
-/// Gives back a page that was never mapped.
-pub fn free(page: Page) {
-    match page.size {
-        PageSize::Giant => allocator::free_giant(page.frame),
-        PageSize::Large => allocator::free_large(page.frame),
-        PageSize::Small => allocator::free_small(page.frame),
-    }
 }

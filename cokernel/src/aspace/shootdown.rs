@@ -60,19 +60,38 @@ impl Default for CpuSet {
 
 /// An address space as the hardware sees it: its root and the CPUs that may have it loaded.
 pub struct Space {
-    /// Top-level table.
-    pub root: PhysAddr,
+    root: PhysAddr,
     /// CPUs that have it loaded. Changed by the scheduler of that CPU.
     pub cpus: CpuSet,
 }
 
 impl Space {
     /// A space that no CPU has loaded.
-    pub const fn new(root: PhysAddr) -> Self {
+    ///
+    /// # Safety
+    ///
+    /// At `root` is a top-level table with the kernel's half, which is there until [`retire`].
+    pub const unsafe fn new(root: PhysAddr) -> Self {
         Self {
             root,
             cpus: CpuSet::new(),
         }
+    }
+
+    /// Top-level table.
+    pub const fn root(&self) -> PhysAddr {
+        self.root
+    }
+
+    /// Loads it on this CPU.
+    ///
+    /// # Safety
+    ///
+    /// Who runs there owns the page tables, so that they are not retired meanwhile.
+    pub unsafe fn load(&self) {
+        self.cpus.add(arch::cpu_index());
+        // SAFETY: by contract of `new`, and the caller's, the table is there and has the kernel's half.
+        unsafe { pte::load_root(self.root) };
     }
 }
 
@@ -98,7 +117,7 @@ pub fn shootdown(space: &Space, start: u64, end: u64, size: PageSize) {
     }
 }
 
-/// Makes every CPU that idles on `space` leave it, so that its tables can be freed.
+/// Makes every CPU that idles on `space` leave it for good, so that its tables can be freed.
 pub fn retire(space: &Space) {
     let me = arch::cpu_index();
     if space.cpus.contains(me) {
@@ -107,6 +126,8 @@ pub fn retire(space: &Space) {
     }
     if space.cpus.iter().any(|cpu| cpu != me) {
         request(space, space.root.as_u64(), LEAVE, 0);
+        let others = space.cpus.iter().filter(|cpu| *cpu != me);
+        others.for_each(|cpu| space.cpus.remove(cpu));
     }
 }
 
@@ -146,6 +167,7 @@ pub fn serve() {
 
 fn leave(root: PhysAddr) {
     if pte::loaded_root() == root {
-        pte::load_root(pte::kernel_root());
+        // SAFETY: the kernel's own tables stay for ever.
+        unsafe { pte::load_root(pte::kernel_root()) };
     }
 }

@@ -8,7 +8,6 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use cokernel_logic::frames::Place;
@@ -21,18 +20,17 @@ use x86_64::PhysAddr;
 
 use crate::arch;
 use crate::arch::pte::{Flags, Mapping, PageSize};
-use crate::aspace::page_table::{MapError, PageTable};
+use crate::aspace::page_table::{MapError, PageTable, Taken};
 use crate::aspace::shootdown;
 use crate::errno::Errno;
 use crate::frames::extents::ExtentList;
-use crate::frames::{allocator, refcount, watermark};
+use crate::frames::owned::SharedRun;
+use crate::frames::{refcount, watermark};
 use crate::sync::SpinLock;
 
 /// Most areas of one address space: Linux's default `vm.max_map_count`, 65,530, less what the proxy
 /// has beside its window, which is cut into as many pieces.
 const MAX_AREAS: usize = 65_000;
-/// Runs of frames taken out at a time: bounds the heap that a large, fragmented range needs.
-const MAX_RUNS: usize = 8192;
 
 /// An address space: the areas that the program was promised, and the page table that says what is
 /// there.
@@ -146,7 +144,7 @@ impl AddressSpace {
 
     /// Physical address of the top-level page table.
     pub fn root(&self) -> PhysAddr {
-        self.hardware.root
+        self.hardware.root()
     }
 
     /// The number of whoever holds the layout lock and may move areas; 0: nobody. For [`crate::mm::layout`].
@@ -156,14 +154,7 @@ impl AddressSpace {
 
     /// Forgets translations of `range` on every CPU that may have them.
     pub fn flush(&self, range: Range) {
-        self.flush_pages(range, PageSize::Small);
-    }
-
-    /// Forgets translations of `range`, where no page was smaller than `size`, on every CPU that
-    /// may have them. There are fewer addresses to name than for [`Self::flush`], and a flush that
-    /// names addresses leaves all other translations.
-    pub fn flush_pages(&self, range: Range, size: PageSize) {
-        shootdown::shootdown(&self.hardware, range.start, range.end, size);
+        shootdown::shootdown(&self.hardware, range.start, range.end, PageSize::Small);
     }
 
     /// Forgets the translation of the page at `address` on every CPU that may have it.
@@ -215,63 +206,43 @@ impl Inner {
     }
 
     /// Maps one page with the rights of `protection`; without any, the page is held out of reach.
-    /// A large page is mapped as 512 small ones in places where small pages have been before.
     ///
     /// # Errors
     ///
-    /// No frame for a table, or the place is taken: the caller still owns the page.
+    /// No frame for a table, or the place is taken: the page is given up.
     pub fn place(
         &mut self,
         address: u64,
-        page: Page,
+        page: impl Into<SharedRun>,
         protection: Protection,
     ) -> Result<(), MapError> {
-        let flags = flags_of(protection);
-        self.table.map(address, page.frame, page.size, flags)
+        self.table.map(address, page.into(), flags_of(protection))
     }
 
-    /// Maps `count` adjacent small frames from `frame` on, within one block of 2 MiB; those in whose
-    /// place a page is already are given back.
+    /// Maps `run` as small pages, within one block of 2 MiB; those in whose place a page is already are
+    /// given up.
     ///
     /// # Errors
     ///
-    /// No frame for a table, or the place is taken: the caller still owns all of them.
+    /// No frame for a table, or the place is taken: all of them are given up.
     pub fn place_run(
         &mut self,
         address: u64,
-        frame: PhysAddr,
-        count: u32,
+        run: impl Into<SharedRun>,
         protection: Protection,
     ) -> Result<(), MapError> {
-        let flags = flags_of(protection);
         self.table
-            .map_run(address, frame, count, flags, allocator::free_small)
+            .map_run(address, run.into(), flags_of(protection))
     }
 
-    /// Takes pages out of `range`, ascending, until it is empty or [`MAX_RUNS`] runs of frames are
-    /// gathered. Cuts large pages at the edges. The translation caches still know the pages: flush
-    /// before the frames are used again.
+    /// Takes pages out of `range`; see [`PageTable::take_each`]. Cuts large pages at the edges.
     ///
     /// # Errors
     ///
     /// `ENOMEM`: no frame to cut a large page; nothing was taken.
     pub fn take_pages(&mut self, range: Range) -> Result<Taken, Errno> {
         self.cut_edges(range)?;
-        let (mut frames, mut smallest) = (ExtentList::new(), PageSize::Giant);
-        let end = self.table.take_each(range.start, range.end, |old| {
-            frames.add(&old);
-            smallest = smallest.min(old.size);
-            if frames.len() < MAX_RUNS {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        Ok(Taken {
-            frames,
-            smallest,
-            end: end.break_value().unwrap_or(range.end),
-        })
+        Ok(self.table.take_each(range))
     }
 
     /// The pages that lie in `range`, or reach into it.
@@ -414,25 +385,6 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-/// The pages that [`Inner::take_pages`] took.
-pub struct Taken {
-    /// The frames.
-    pub frames: ExtentList,
-    /// The size of the smallest page among them.
-    pub smallest: PageSize,
-    /// The address up to which it came.
-    pub end: u64,
-}
-
-/// A page of memory, wherever it is mapped.
-#[derive(Clone, Copy, Debug)]
-pub struct Page {
-    /// Its physical address.
-    pub frame: PhysAddr,
-    /// Its size.
-    pub size: PageSize,
 }
 
 /// Page table rights for `protection`.

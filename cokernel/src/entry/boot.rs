@@ -85,14 +85,16 @@ pub fn build_kernel_tables(params: &BootParams) {
     let mut tables = PageTable::new_kernel().expect("no memory for page tables");
     map_partition(&mut tables, params);
     map_image(&mut tables, params);
-    page_table::set_kernel(tables);
+    // SAFETY: that is what was just mapped.
+    unsafe { page_table::set_kernel(tables) };
 }
 
 /// Maps the registers of the local APIC, if they are memory. The boot CPU, once, when its own tables
 /// are loaded.
 pub fn map_local_apic() {
     if let Some((registers, flags)) = apic::registers() {
-        page_table::map_kernel(LAPIC_BASE, registers, PageSize::Small, flags)
+        // SAFETY: there the kernel expects these registers.
+        unsafe { page_table::map_kernel(LAPIC_BASE, registers, PageSize::Small, flags) }
             .expect("mapping the local APIC");
     }
 }
@@ -113,8 +115,8 @@ fn map_partition(tables: &mut PageTable, params: &BootParams) {
             } else {
                 PageSize::Large
             };
-            tables
-                .map(DIRECT_MAP_BASE + at, PhysAddr::new(at), size, flags)
+            // SAFETY: there the kernel expects the partition.
+            unsafe { tables.map_unowned(DIRECT_MAP_BASE + at, PhysAddr::new(at), size, flags) }
                 .expect("direct map");
             at += size.bytes();
         }
@@ -139,7 +141,8 @@ fn map_image(tables: &mut PageTable, params: &BootParams) {
             ..Flags::default()
         };
         let pa = PhysAddr::new(params.image.phys + (va - IMAGE_BASE));
-        tables.map(va, pa, PageSize::Small, flags).expect("image");
+        // SAFETY: it has been there since the CPU entered the image.
+        unsafe { tables.map_unowned(va, pa, PageSize::Small, flags) }.expect("image");
     }
 }
 

@@ -144,8 +144,10 @@ fn init_memory(params: &BootParams, info: &'static mut BootInfo) {
     let region = region.expect("no memory for the boot heap");
     let start = region.start;
     region.start += bytes;
-    heap::init_boot(PhysAddr::new(start), bytes);
-    frames::init_frames(info);
+    // SAFETY: that part of a usable region has just been cut off.
+    unsafe { heap::init_boot(PhysAddr::new(start), bytes) };
+    // SAFETY: nobody has the usable regions.
+    unsafe { frames::init_frames(info) };
     let large = params.memory[..params.memory_count as usize]
         .iter()
         .map(|range| range.region.bytes / LARGE_PAGE_BYTES);

@@ -9,6 +9,7 @@
 pub mod boot;
 pub mod exception;
 pub mod host_orders;
+#[expect(unsafe_code, reason = "gives the heap and the allocator their memory")]
 pub mod init;
 #[expect(
     unsafe_code,

@@ -1,54 +1,61 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The frame allocator: runs of frames of one node, from this CPU's cache or from the table.
 
-use cokernel_logic::frames::{Frames, Giant, Place, FRAMES_PER_BLOCK};
-use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
-use x86_64::PhysAddr;
+use cokernel_logic::frame_runs::blocks_of;
+use cokernel_logic::frames::{Frames, Giant, Place, BLOCKS_PER_GIANT, FRAMES_PER_BLOCK};
+use ihk_ikc::exposed::FrameRun;
 
-use crate::addr::to_usize;
-use crate::arch;
+use crate::frames::owned::OwnedRun;
 use crate::frames::{per_cpu_cache, prezero, table};
-use crate::partition::{self, GIANT_BYTES};
+use crate::{arch, partition};
 
 /// A 4 KiB frame with undefined contents, from this CPU's node if it has one.
-pub fn alloc_small() -> Option<PhysAddr> {
+pub fn alloc_small() -> Option<OwnedRun> {
     alloc_run_at(1, here())
 }
 
 /// `count` (at most 512) adjacent frames with undefined contents, from this CPU's node if it has
 /// such.
-pub fn alloc_run(count: u32) -> Option<PhysAddr> {
+pub fn alloc_run(count: u32) -> Option<OwnedRun> {
     alloc_run_at(count, here())
 }
 
 /// `count` (at most 512) adjacent frames with undefined contents, from `place`.
-pub fn alloc_run_at(count: u32, place: Place) -> Option<PhysAddr> {
+pub fn alloc_run_at(count: u32, place: Place) -> Option<OwnedRun> {
     if count == 1 && place == here() {
-        if let Some(frame) = per_cpu_cache::take(|add| refill(place, add)) {
-            return Some(partition::frame_address(frame));
+        if let Some(first) = per_cpu_cache::take(|add| refill(place, add)) {
+            return Some(given_out(first, 1));
         }
     }
-    with_all(|frames| frames.alloc_run(count, place)).map(partition::frame_address)
+    let first = with_all(|frames| frames.alloc_run(count, place))?;
+    Some(given_out(first, count))
 }
 
 /// `count` (at most 512) adjacent frames from `place`, filled with zeros: such as were cleared
 /// before, if there are any.
-pub fn alloc_zeroed_run_at(count: u32, place: Place) -> Option<PhysAddr> {
-    let run = with_all(|frames| frames.alloc_rather_zero(count, place))?;
-    let address = partition::frame_address(run.first);
-    if !run.is_zero {
-        partition::zero(address, u64::from(count) * PAGE_BYTES);
+pub fn alloc_zeroed_run_at(count: u32, place: Place) -> Option<OwnedRun> {
+    let found = with_all(|frames| frames.alloc_rather_zero(count, place))?;
+    let mut run = given_out(found.first, count);
+    if !found.is_zero {
+        run.zero();
     }
-    Some(address)
+    Some(run)
 }
 
 /// An aligned GiB from `place`, with undefined contents but for what it says.
-pub fn alloc_giant_at(place: Place) -> Option<(PhysAddr, Giant)> {
+pub fn alloc_giant_at(place: Place) -> Option<(OwnedRun, Giant)> {
     if table::giant_count() == 0 {
         return None;
     }
     let giant = with_all(|frames| frames.alloc_giant(place))?;
-    Some((partition::frame_address(giant.first), giant))
+    let run = given_out(giant.first, BLOCKS_PER_GIANT * FRAMES_PER_BLOCK);
+    Some((run, giant))
+}
+
+/// `count` frames from `first` on, which the table or this CPU's cache has just given out.
+const fn given_out(first: u32, count: u32) -> OwnedRun {
+    // SAFETY: what lay there nobody has.
+    unsafe { OwnedRun::from_raw(FrameRun { first, count }) }
 }
 
 /// Tries `alloc`, and once more with everything that is free within its reach.
@@ -86,28 +93,18 @@ pub fn here() -> Place {
     Place::near(arch::cpu_node())
 }
 
-/// Takes a 4 KiB frame back. Panics if it is free already: memory would be given out twice.
-pub fn free_small(address: PhysAddr) {
-    free_run(address, 1);
-}
-
-/// Takes 2 MiB back. Panics like [`free_small`].
-pub fn free_large(address: PhysAddr) {
-    free_run(address, FRAMES_PER_BLOCK);
-}
-
-/// Takes 1 GiB back. Panics like [`free_small`].
-pub fn free_giant(address: PhysAddr) {
-    let blocks = (0..GIANT_BYTES).step_by(to_usize(LARGE_PAGE_BYTES));
-    blocks.for_each(|offset| free_large(address + offset));
-}
-
-/// Takes `count` adjacent frames of one block back. Panics like [`free_small`].
-pub fn free_run(address: PhysAddr, count: u32) {
-    let frame = partition::frame_number(address).expect("freed frame is not the partition's");
-    let is_near = count == 1 && partition::node_of(address) == Some(arch::cpu_node());
-    if is_near && per_cpu_cache::put(frame, free_each) {
+/// Takes `run` back. Panics if some of it is free already: memory would be given out twice.
+///
+/// # Safety
+///
+/// It was given out, and nobody has it any more.
+pub(super) unsafe fn free(run: FrameRun) {
+    let is_near =
+        || partition::node_of(partition::frame_address(run.first)) == Some(arch::cpu_node());
+    if run.count == 1 && is_near() && per_cpu_cache::put(run.first, free_each) {
         return;
     }
-    table::with(|frames| frames.free_run(frame, count)).expect("frame freed twice");
+    for part in blocks_of(run) {
+        table::with(|frames| frames.free_run(part.first, part.count)).expect("frame freed twice");
+    }
 }

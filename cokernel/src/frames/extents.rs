@@ -2,17 +2,18 @@
 //! Extents: lists of the partition's frames as runs, neighbours joined.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use cokernel_logic::frame_runs;
 use ihk_ikc::exposed;
 use ihk_ikc::exposed::FrameRun;
 use ihk_ikc::layout::PAGE_BYTES;
-use x86_64::PhysAddr;
 
 use crate::arch::pte::Mapping;
+use crate::frames::owned::SharedRun;
 use crate::partition;
 
-/// Frames taken out of an address space, as extents.
+/// Which frames they are.
 #[derive(Default)]
 pub struct ExtentList(Vec<FrameRun>);
 
@@ -37,23 +38,14 @@ impl ExtentList {
         &self.0
     }
 
+    /// Forgets all but the first `count` runs.
+    pub fn truncate(&mut self, count: usize) {
+        self.0.truncate(count);
+    }
+
     /// Adds one run.
     pub fn push(&mut self, run: FrameRun) {
         frame_runs::push(&mut self.0, run);
-    }
-
-    /// Adds one frame of the partition.
-    pub fn push_frame(&mut self, frame: PhysAddr) {
-        if let Some(first) = partition::frame_number(frame) {
-            self.push(FrameRun { first, count: 1 });
-        }
-    }
-
-    /// Adds the frames of a page; those that are not the partition's are not ours to deal with.
-    pub fn add(&mut self, mapping: &Mapping) {
-        if let Some(run) = run_of(mapping) {
-            self.push(run);
-        }
     }
 
     /// Adds the frames of a page if Linux may have mapped any.
@@ -63,6 +55,57 @@ impl ExtentList {
         {
             self.push(run);
         }
+    }
+}
+
+/// A count of each frame of some extents, which it gives up when it is dropped.
+#[derive(Default)]
+pub struct SharedExtents(ExtentList);
+
+impl SharedExtents {
+    /// No frame.
+    pub const fn new() -> Self {
+        Self(ExtentList::new())
+    }
+
+    /// Which frames they are.
+    pub const fn list(&self) -> &ExtentList {
+        &self.0
+    }
+
+    /// Takes `run` in.
+    pub fn push(&mut self, run: impl Into<SharedRun>) {
+        self.0.push(run.into().into_raw());
+    }
+
+    /// Takes the last `count` runs out.
+    pub fn split_back(&mut self, count: usize) -> Self {
+        let at = self.0.len().saturating_sub(count);
+        Self(ExtentList(self.0 .0.split_off(at)))
+    }
+
+    /// Hands the runs to `take`, one by one.
+    pub fn for_each(mut self, mut take: impl FnMut(SharedRun)) {
+        for run in mem::take(&mut self.0).0 {
+            // SAFETY: `push` took the counts over, and nothing else names this run.
+            take(unsafe { SharedRun::from_raw(run) });
+        }
+    }
+}
+
+impl Drop for SharedExtents {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            mem::take(self).for_each(drop);
+        }
+    }
+}
+
+/// A run of one frame.
+pub const fn single(frame: u32) -> FrameRun {
+    FrameRun {
+        first: frame,
+        count: 1,
     }
 }
 

@@ -7,11 +7,13 @@ use core::ptr::{null_mut, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use cokernel_logic::frames::FRAMES_PER_BLOCK;
+use ihk_ikc::exposed::FrameRun;
 use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use linked_list_allocator::Heap;
 use x86_64::PhysAddr;
 
 use crate::addr::to_usize;
+use crate::frames::owned::OwnedRun;
 use crate::frames::slab::Slab;
 use crate::frames::{allocator, heap_reserve, table};
 use crate::partition;
@@ -32,9 +34,12 @@ static BOOT_HEAP: SpinLock<Heap> = SpinLock::new(Heap::empty());
 static BOOT_START: AtomicUsize = AtomicUsize::new(0);
 static BOOT_END: AtomicUsize = AtomicUsize::new(0);
 
-/// Gives `bytes` at `start` to the boot heap. The boot CPU, once, with a part of the partition that
-/// the frame allocator will not get.
-pub fn init_boot(start: PhysAddr, bytes: u64) {
+/// Gives `bytes` at `start` to the boot heap. The boot CPU, once.
+///
+/// # Safety
+///
+/// That part of the partition is nobody else's, and the frame allocator will not get it.
+pub unsafe fn init_boot(start: PhysAddr, bytes: u64) {
     assert!(
         partition::contains(start.as_u64(), bytes),
         "boot heap outside the partition"
@@ -42,7 +47,7 @@ pub fn init_boot(start: PhysAddr, bytes: u64) {
     let first = partition::direct_map_ptr(start);
     BOOT_START.store(first.addr(), Ordering::Relaxed);
     BOOT_END.store(first.addr() + to_usize(bytes), Ordering::Relaxed);
-    // SAFETY: just checked to lie in the partition; the caller gives it to nobody else.
+    // SAFETY: just checked to lie in the partition; by contract it is nobody else's.
     unsafe { BOOT_HEAP.lock().init(first, to_usize(bytes)) };
 }
 
@@ -58,9 +63,13 @@ unsafe impl GlobalAlloc for KernelHeap {
         }
         match class(layout) {
             Some(class) => SLABS[class].lock().take(),
-            None => run_of(layout)
-                .and_then(|frames| allocator::alloc_run(frames).or_else(heap_reserve::take))
-                .map_or(null_mut(), partition::direct_map_ptr),
+            None => {
+                let run = |frames| allocator::alloc_run(frames).map(OwnedRun::into_raw);
+                let run = run_of(layout).and_then(|frames| run(frames).or_else(heap_reserve::take));
+                run.map_or(null_mut(), |run| {
+                    partition::direct_map_ptr(partition::frame_address(run.first))
+                })
+            }
         }
     }
 
@@ -80,9 +89,12 @@ unsafe impl GlobalAlloc for KernelHeap {
             Some(class) => unsafe { SLABS[class].lock().put(block) },
             None => {
                 let address = PhysAddr::new(block.addr() as u64 - DIRECT_MAP_BASE);
-                let frames = run_of(layout).filter(|_| !heap_reserve::put(address));
-                if let Some(frames) = frames {
-                    allocator::free_run(address, frames);
+                let run = partition::frame_number(address).zip(run_of(layout));
+                let (first, count) = run.expect("freed block is not the heap's");
+                // SAFETY: by contract nobody uses it any more.
+                if !unsafe { heap_reserve::put(first) } {
+                    // SAFETY: as above, and `alloc` took a run of so many frames from the allocator.
+                    drop(unsafe { OwnedRun::from_raw(FrameRun { first, count }) });
                 }
             }
         }

@@ -2,10 +2,11 @@
 //! Blocks of 2 MiB for the heap when memory is too broken for a long run of frames: lists of areas
 //! and frames grow in work that cannot fail, such as giving memory back.
 
+use ihk_ikc::exposed::FrameRun;
 use spin::Once;
-use x86_64::PhysAddr;
 
 use crate::frames::allocator;
+use crate::frames::owned::OwnedRun;
 use crate::partition;
 use crate::sync::SpinLock;
 
@@ -15,7 +16,7 @@ const BLOCKS: usize = 2;
 const FEW_BLOCKS: u32 = 32;
 
 struct Block {
-    start: PhysAddr,
+    run: OwnedRun,
     is_taken: bool,
 }
 
@@ -28,9 +29,9 @@ pub fn init() {
         if partition::block_count() < FEW_BLOCKS {
             return None;
         }
-        let start = allocator::alloc_run(cokernel_logic::frames::FRAMES_PER_BLOCK)?;
+        let run = allocator::alloc_run(cokernel_logic::frames::FRAMES_PER_BLOCK)?;
         Some(Block {
-            start,
+            run,
             is_taken: false,
         })
     };
@@ -38,16 +39,20 @@ pub fn init() {
     STORE.call_once(|| SpinLock::new(blocks));
 }
 
-/// A block, if one is left.
-pub fn take() -> Option<PhysAddr> {
+/// Which frames a block has, if one is left: they are the heap's until [`put`].
+pub(super) fn take() -> Option<FrameRun> {
     let mut blocks = STORE.get()?.lock();
     let block = blocks.iter_mut().flatten().find(|block| !block.is_taken)?;
     block.is_taken = true;
-    Some(block.start)
+    Some(block.run.run())
 }
 
-/// Takes `start` back if it is one of the blocks; whether it is.
-pub fn put(start: PhysAddr) -> bool {
+/// Takes the block back that begins with frame `first`, if there is such. Returns whether there is.
+///
+/// # Safety
+///
+/// Nobody uses it any more.
+pub(super) unsafe fn put(first: u32) -> bool {
     let Some(store) = STORE.get() else {
         return false;
     };
@@ -55,6 +60,6 @@ pub fn put(start: PhysAddr) -> bool {
     let block = blocks
         .iter_mut()
         .flatten()
-        .find(|block| block.start == start);
+        .find(|block| block.run.run().first == first);
     block.map(|block| block.is_taken = false).is_some()
 }

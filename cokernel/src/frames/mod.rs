@@ -2,18 +2,31 @@
 //! The frames of the partition: the allocator and the heap, how many address spaces have a frame, the page
 //! cache of files, and what Linux has not let go of yet.
 
+#[expect(unsafe_code, reason = "frames become values that own them")]
 pub mod allocator;
+#[expect(unsafe_code, reason = "lists know frames by number")]
 pub mod extents;
 #[expect(unsafe_code, reason = "the kernel heap hands out raw memory")]
 pub mod heap;
+#[expect(unsafe_code, reason = "the kernel heap uses raw memory")]
 pub mod heap_reserve;
+#[expect(unsafe_code, reason = "views of the frames that a value owns")]
+pub mod owned;
+#[expect(unsafe_code, reason = "the page cache knows frames by number")]
 pub mod page_cache;
+#[expect(unsafe_code, reason = "lists know frames by number")]
+pub mod page_frames;
 pub mod per_cpu_cache;
 pub mod pinned;
 pub mod prezero;
+#[expect(
+    unsafe_code,
+    reason = "counts that come to nothing become frames again"
+)]
 pub mod refcount;
 #[expect(unsafe_code, reason = "lists through the free memory itself")]
 pub mod slab;
+#[expect(unsafe_code, reason = "clears free frames")]
 pub mod table;
 pub mod watermark;
 
@@ -27,7 +40,12 @@ use x86_64::PhysAddr;
 use crate::{arch, partition};
 
 /// Gives the usable regions of `info` to the frame allocator. The boot CPU, once.
-pub fn init_frames(info: &BootInfo) {
+///
+/// # Safety
+///
+/// They are nobody's.
+#[expect(unsafe_code, reason = "memory becomes frames")]
+pub unsafe fn init_frames(info: &BootInfo) {
     let mut frames = Frames::new(partition::block_count());
     for range in partition::ranges() {
         let first = range.first_frame / FRAMES_PER_BLOCK;

@@ -7,11 +7,13 @@
 //! → reference counts of frames → heap → frames.
 
 use cokernel_logic::file_versions::{FileVersions, Inserted, PAGES_PER_CHUNK};
-pub use cokernel_logic::frame_runs::{adjacent, NO_FRAME as NONE};
 use ihk_ikc::exposed::FrameRun;
 use spin::Once;
 
-use crate::addr::{count_of, to_usize};
+use crate::addr::to_usize;
+use crate::frames::extents::single;
+use crate::frames::owned::SharedRun;
+use crate::frames::page_frames::PageFrames;
 use crate::frames::{pinned, refcount, table};
 use crate::sync::SpinLock;
 
@@ -31,67 +33,65 @@ pub fn init() {
     KEPT.call_once(|| SpinLock::new(FileVersions::new(MOST_CHUNKS)));
 }
 
-/// The outcome for a page that Linux has read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// It is kept. The caller has it like any process: it gives it up by [`refcount::release`].
-    New,
-    /// Another process was faster. The caller has this frame, as with `New`, and its own one still.
-    There(u32),
-    /// There is no room: the frame is the caller's alone.
-    No,
-}
-
-/// Puts the frames of pages of `version`, from page `first` on, into `frames`, as far as they are
-/// kept; the caller then has them like any process, and gives them up by [`refcount::release`].
-pub fn look_up(version: u64, first: u64, frames: &mut [u32]) {
-    let Some(kept) = KEPT.get() else { return };
+/// The frames of `pages` pages of `version`, from page `first` on, as far as they are kept.
+pub fn look_up(version: u64, first: u64, pages: usize) -> PageFrames {
+    let mut frames = PageFrames::none(pages);
+    let Some(kept) = KEPT.get() else {
+        return frames;
+    };
     let mut kept = kept.lock();
-    let pages = first..first.saturating_add(frames.len() as u64);
-    kept.visit(version, pages, |page, frame| {
-        frames[to_usize(page - first)] = frame;
-    });
-    let mut at = 0;
-    while at < frames.len() {
-        let count = adjacent(&frames[at..]);
-        let run = FrameRun {
-            first: frames[at],
-            count: count_of(count),
-        };
+    let mut found: Option<(u64, FrameRun)> = None;
+    let mut take = |found: Option<(u64, FrameRun)>| {
+        // SAFETY: the page cache has a count of each as long as it is locked.
+        let run = found.map(|(page, run)| (page, unsafe { refcount::add(run) }));
         // Frames that too many have are read once more instead.
-        if run.first != NONE && refcount::add(run).is_err() {
-            frames[at..at + count].fill(NONE);
+        if let Some((page, Ok(run))) = run {
+            frames.put(to_usize(page - first), run);
         }
-        at += count;
-    }
+    };
+    let range = first..first.saturating_add(pages as u64);
+    kept.visit(version, range, |page, frame| match &mut found {
+        Some((start, run))
+            if *start + u64::from(run.count) == page && run.first + run.count == frame =>
+        {
+            run.count += 1;
+        }
+        _ => take(found.replace((page, single(frame)))),
+    });
+    take(found);
+    drop(kept);
+    frames
 }
 
-/// Keeps `frame`, which Linux has filled and nobody else has, as page `page` of `version`. The
-/// caller has seen that there is room for [`STRUCTURE_BYTES`].
-pub fn keep(version: u64, page: u64, frame: u32) -> Kept {
+/// Keeps `own`, a frame that Linux has filled and nobody else has, as page `page` of `version`; if another
+/// process was faster, `own` is given up, and what it has read is returned. The caller has seen that
+/// there is room for [`STRUCTURE_BYTES`].
+///
+/// # Errors
+///
+/// There is no room: the frame is the caller's alone.
+pub fn keep(version: u64, page: u64, own: SharedRun) -> Result<SharedRun, SharedRun> {
     let Some(kept) = KEPT.get().filter(|_| has_room()) else {
-        return Kept::No;
+        return Err(own);
     };
     let is_full = || kept.lock().is_full_for(version, page);
     if is_full() && !reclaim(PAGES_PER_CHUNK as u64) {
-        return Kept::No;
+        return Err(own);
     }
     let mut kept = kept.lock();
     let before = kept.chunks();
-    let inserted = kept.insert(version, page, frame);
+    let inserted = kept.insert(version, page, own.run().first);
     table::set_aside(kept.chunks() - before);
-    let (frame, outcome) = match inserted {
-        Inserted::Full => return Kept::No,
-        Inserted::There(other) => (other, Kept::There(other)),
+    match inserted {
+        Inserted::Full => Err(own),
+        // SAFETY: the page cache, which is locked, has a count of it.
+        Inserted::There(other) => unsafe { refcount::add(single(other)) }.map_err(|_| own),
         Inserted::New => {
-            refcount::keep(frame);
-            (frame, Kept::New)
+            let run = own.into_raw();
+            refcount::keep(run.first);
+            // SAFETY: the count of `own` is the page cache's now, which is locked.
+            Ok(unsafe { refcount::add(run) }.expect("too many have what nobody else has"))
         }
-    };
-    // A frame that is just being kept is nobody's, so its count has room.
-    match refcount::add(single(frame)) {
-        Ok(()) => outcome,
-        Err(refcount::Overflow) => Kept::No,
     }
 }
 
@@ -138,15 +138,8 @@ fn shrink(count: u64) -> u64 {
 }
 
 fn drop_frame(frame: u32) {
-    if refcount::let_go(frame) {
-        pinned::free_or_keep(single(frame));
-    }
-}
-
-/// A run of one frame.
-pub const fn single(frame: u32) -> FrameRun {
-    FrameRun {
-        first: frame,
-        count: 1,
+    // SAFETY: the index has just forgotten it.
+    if let Some(run) = unsafe { refcount::let_go(frame) } {
+        pinned::free_or_keep(run);
     }
 }

@@ -5,45 +5,44 @@
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use cokernel_logic::frame_runs::{self, blocks_of, count};
 use ihk_ikc::exposed;
-use ihk_ikc::exposed::FrameRun;
 
-use crate::frames::allocator;
+use crate::frames::owned::OwnedRun;
 use crate::sync::SpinLock;
 use crate::{ikc, partition};
 
 /// Only the frame allocator's lock is taken under it.
-static PINNED: SpinLock<Vec<FrameRun>> = SpinLock::new(Vec::new());
+static PINNED: SpinLock<Vec<OwnedRun>> = SpinLock::new(Vec::new());
 
 /// Frees what Linux has let go of `run`, keeps the rest.
-pub fn free_or_keep(run: FrameRun) {
-    blocks_of(run).for_each(free_or_keep_in_block);
+pub fn free_or_keep(mut run: OwnedRun) {
+    while run.run().count != 0 {
+        let in_block = partition::in_block(run.run().first);
+        free_or_keep_in_block(run.split_front(in_block));
+    }
 }
 
-fn free_or_keep_in_block(run: FrameRun) {
+fn free_or_keep_in_block(mut run: OwnedRun) {
     let bits = partition::exposed_bits();
-    if !exposed::any_set(bits, run) {
-        free(run);
+    if !exposed::any_set(bits, run.run()) {
         return;
     }
-    for frame in run.first..run.first + run.count {
-        let single = FrameRun {
-            first: frame,
-            count: 1,
-        };
-        if exposed::is_set(bits, frame) {
+    while run.run().count != 0 {
+        let single = run.split_front(1);
+        if exposed::is_set(bits, single.run().first) {
             keep(single);
-        } else {
-            free(single);
         }
     }
 }
 
 /// Keeps `run` until Linux lets go of it.
-pub fn keep(run: FrameRun) {
+pub fn keep(run: OwnedRun) {
     let mut pinned = PINNED.lock();
-    frame_runs::push(&mut pinned, run);
+    let left = match pinned.last_mut() {
+        Some(last) => last.append(run).err(),
+        None => Some(run),
+    };
+    pinned.extend(left);
     publish(&pinned);
 }
 
@@ -65,14 +64,11 @@ pub fn recheck() -> bool {
     count(&pinned) < before
 }
 
-/// Gives `run` back to the frame allocator, block by block.
-pub fn free(run: FrameRun) {
-    for part in blocks_of(run) {
-        allocator::free_run(partition::frame_address(part.first), part.count);
-    }
+fn count(pinned: &[OwnedRun]) -> u64 {
+    pinned.iter().map(|run| u64::from(run.run().count)).sum()
 }
 
-fn publish(pinned: &[FrameRun]) {
+fn publish(pinned: &[OwnedRun]) {
     ikc::control()
         .usage
         .frames_pinned

@@ -14,6 +14,7 @@ use ihk_ikc::exposed::FrameRun;
 
 use crate::arch::pte::Mapping;
 use crate::frames::extents;
+use crate::frames::owned::{OwnedRun, SharedRun};
 use crate::frames::table;
 use crate::partition;
 use crate::sync::SpinLock;
@@ -29,35 +30,53 @@ pub fn init() {
 ///
 /// # Errors
 ///
-/// `Err` if a count would overflow; nothing was changed.
-pub fn add(run: FrameRun) -> Result<(), Overflow> {
-    COUNTS.lock().add(run, table::used_again)
+/// A count would overflow; nothing was changed.
+///
+/// # Safety
+///
+/// Somebody has a count of each frame and keeps it until this returns.
+pub unsafe fn add(run: FrameRun) -> Result<SharedRun, Overflow> {
+    COUNTS.lock().add(run, table::used_again)?;
+    // SAFETY: one count more of each is what was just noted.
+    Ok(unsafe { SharedRun::from_raw(run) })
 }
 
-/// An address space gives up `run`: hands those frames to `free` that nobody else has.
-pub fn release(run: FrameRun, mut free: impl FnMut(FrameRun)) {
+/// An address space gives up `run`: hands those frames to `dispose` that nobody else has.
+///
+/// # Safety
+///
+/// It has a count of each, and no longer.
+pub(super) unsafe fn lower(run: FrameRun, mut dispose: impl FnMut(OwnedRun)) {
     let mut own = extents::ExtentList::new();
     COUNTS
         .lock()
         .release(run, |run| own.push(run), table::may_be_reclaimed);
-    own.as_slice().iter().copied().for_each(&mut free);
+    for &run in own.as_slice() {
+        // SAFETY: the caller had the only count of each.
+        dispose(unsafe { OwnedRun::from_raw(run) });
+    }
 }
 
 /// `frame`, which nobody else has, is kept from now on.
-pub fn keep(frame: u32) {
+pub(super) fn keep(frame: u32) {
     let mut counts = COUNTS.lock();
     counts.keep(frame);
     table::may_be_reclaimed(frame, 1);
 }
 
-/// `frame` is kept no longer. `true`: nobody else has it, free it.
-pub fn let_go(frame: u32) -> bool {
+/// `frame` is kept no longer: what it is now, if nobody else has it.
+///
+/// # Safety
+///
+/// The page cache has a count of it, and no longer.
+pub(super) unsafe fn let_go(frame: u32) -> Option<OwnedRun> {
     let mut counts = COUNTS.lock();
-    let is_free = counts.let_go(frame);
-    if is_free {
-        table::used_again(frame, 1);
+    if !counts.let_go(frame) {
+        return None;
     }
-    is_free
+    table::used_again(frame, 1);
+    // SAFETY: the page cache had the only count.
+    Some(unsafe { OwnedRun::from_raw(extents::single(frame)) })
 }
 
 /// Whether another address space has a frame of `mapping`, too.

@@ -9,6 +9,8 @@ use x86_64::PhysAddr;
 
 use crate::addr::to_usize;
 use crate::frames::allocator;
+use crate::frames::extents::single;
+use crate::frames::owned::OwnedRun;
 use crate::partition;
 
 const FRAME_BYTES: usize = to_usize(PAGE_BYTES);
@@ -85,17 +87,20 @@ impl Slab {
         }
         if frame.used == 0 {
             self.unlink(frame);
-            let address = start.addr() as u64 - DIRECT_MAP_BASE;
-            allocator::free_small(PhysAddr::new(address));
+            let address = PhysAddr::new(start.addr() as u64 - DIRECT_MAP_BASE);
+            let first = partition::frame_number(address).expect("freed block is not the slab's");
+            // SAFETY: `refill` took the frame from the allocator, and none of its blocks is used.
+            drop(unsafe { OwnedRun::from_raw(single(first)) });
         }
     }
 
     /// Cuts a fresh frame into blocks.
     fn refill(&mut self) {
-        let Some(address) = allocator::alloc_small() else {
+        let Some(run) = allocator::alloc_small() else {
             return;
         };
-        let start = partition::direct_map_ptr(address);
+        let start = partition::direct_map_ptr(run.start());
+        let _ = run.into_raw();
         let header = Frame {
             next: null_mut(),
             previous: null_mut(),

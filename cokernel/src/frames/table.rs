@@ -63,10 +63,12 @@ pub fn clear_free_frames(node: u32, most: u32) -> bool {
     let Some(run) = with(|frames| frames.begin_cleaning(node, most)) else {
         return false;
     };
-    partition::zero(
+    let (start, bytes) = (
         partition::frame_address(run.first),
         u64::from(run.count) * PAGE_BYTES,
     );
+    // SAFETY: they are free, and out of everybody's reach until `end_cleaning`.
+    unsafe { partition::zero(start, bytes) };
     with(|frames| frames.end_cleaning(run));
     true
 }

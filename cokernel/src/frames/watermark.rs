@@ -6,8 +6,8 @@
 
 use cokernel_logic::watermark::{missing, reserve, Purpose};
 use ihk_ikc::layout::PAGE_BYTES;
-use x86_64::PhysAddr;
 
+use crate::frames::owned::OwnedRun;
 use crate::frames::{allocator, page_cache, pinned, table};
 
 /// Whether programs may have `bytes` more, now.
@@ -21,7 +21,7 @@ pub fn has_room_for_structures(bytes: u64) -> bool {
 }
 
 /// A frame for what the kernel keeps for a program, with undefined contents.
-pub fn alloc_structure() -> Option<PhysAddr> {
+pub fn alloc_structure() -> Option<OwnedRun> {
     let room = has_room_for_structures(PAGE_BYTES)
         || pinned::recheck() && has_room_for_structures(PAGE_BYTES);
     if room {

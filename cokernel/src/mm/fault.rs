@@ -209,7 +209,7 @@ fn resolve_locked(
         Some(mapping) if permits(&mapping, access) => Ok(()),
         _ if mirror::is_mirrored(&area) => Err(FaultError::Mirrored),
         Some(_) if access.write => {
-            cow::make_writable(space, inner, addr, rights, current::policy_in(space))
+            cow::make_writable(inner, addr, rights, current::policy_in(space))
                 .map_err(|_| FaultError::OutOfMemory)
         }
         // The table lags behind the areas only while the layout changes.
@@ -238,12 +238,12 @@ fn resolve_in_file(
 ) -> Result<(), FaultError> {
     let source = inner.source_of(&area.attributes);
     let source = source.ok_or(FaultError::PastEnd)?;
-    file_mapping::map_kept(space, inner, addr, area, &source).map_err(FaultError::InFile)?;
+    file_mapping::map_kept(inner, addr, area, &source).map_err(FaultError::InFile)?;
     if !access.write {
         return Ok(());
     }
     let rights = area.attributes.protection;
-    cow::make_writable(space, inner, addr, rights, current::policy_in(space))
+    cow::make_writable(inner, addr, rights, current::policy_in(space))
         .map_err(|_| FaultError::OutOfMemory)
 }
 

@@ -6,8 +6,6 @@
 //! A page that is not there can come at any time, also after `madvise` or `mremap` made room for it; a
 //! page that is there is never touched by that, as it may have been written.
 
-use alloc::vec;
-
 use cokernel_logic::sources::Source;
 use cokernel_logic::vma::{Area, Attributes, Range};
 use ihk_ikc::packet::ToLinux;
@@ -16,7 +14,7 @@ use ihk_ikc::process::{op, MOST_LENT_PAGES};
 use crate::addr::{count_of, page_count, page_down};
 use crate::aspace::space::{AddressSpace, Inner};
 use crate::errno::Errno;
-use crate::frames::page_cache::{self, NONE};
+use crate::frames::page_cache;
 use crate::mm::load::{self, Order};
 use crate::mm::mirror;
 use crate::task::process::Process;
@@ -81,11 +79,10 @@ pub fn bind(process: &Process, range: Range, source: Source) -> Result<u32, Errn
     })?;
     let pages = page_count(range.bytes()).min(MOST_LENT_PAGES);
     let order = order_of(&source, range.start, pages);
-    let mut frames = vec![NONE; pages as usize];
-    page_cache::look_up(source.version, order.page, &mut frames);
+    let frames = page_cache::look_up(source.version, order.page, pages as usize);
+    let there = frames.iter().take_while(Option::is_some).count();
     // A page that could not be mapped now comes when it is touched.
-    let mapped = load::map_all(space, &order, &frames, true);
-    let there = frames.iter().take_while(|frame| **frame != NONE).count();
+    let mapped = load::map_all(space, &order, frames, true);
     Ok(mapped.map_or(0, |()| count_of(there)))
 }
 
@@ -108,7 +105,6 @@ fn order_of(source: &Source, address: u64, pages: u32) -> Order {
 ///
 /// The pages that Linux must load.
 pub fn map_kept(
-    space: &AddressSpace,
     inner: &mut Inner,
     address: u64,
     area: &Area,
@@ -117,10 +113,9 @@ pub fn map_kept(
     if source.version != 0 {
         let block = block_around(address, KEPT_BLOCK_BYTES, area);
         let order = order_of(source, block.start, page_count(block.bytes()));
-        let mut frames = vec![NONE; order.count as usize];
-        page_cache::look_up(source.version, order.page, &mut frames);
+        let frames = page_cache::look_up(source.version, order.page, order.count as usize);
         // Without room for a table there is no page afterwards, and Linux's answer tells why.
-        let _ = load::map_kept(space, inner, &order, &frames);
+        let _ = load::map_kept(inner, &order, frames);
         if inner.table.lookup(address).is_some() {
             return Ok(());
         }

@@ -9,7 +9,7 @@
 
 use alloc::sync::Arc;
 
-use cokernel_logic::vma::{Area, Attributes, Range};
+use cokernel_logic::vma::{Area, Attributes};
 use ihk_ikc::exposed;
 
 use crate::addr::to_usize;
@@ -18,7 +18,7 @@ use crate::aspace::space::{AddressSpace, Inner};
 use crate::aspace::{cow, populate};
 use crate::errno::Errno;
 use crate::frames::extents::{run_of, ExtentList};
-use crate::frames::{pinned, refcount, watermark};
+use crate::frames::watermark;
 use crate::mm::{mirror, revoke};
 use crate::task::current;
 use crate::task::process::Process;
@@ -55,29 +55,8 @@ pub fn copy_address_space(process: &Process) -> Result<AddressSpace, Errno> {
         Ok(()) => Ok(child),
         Err(errno) => {
             parent.flush(parent.window);
-            discard(&child);
             Err(errno)
         }
-    }
-}
-
-/// Gives up all pages of an address space that was never run.
-pub fn discard(space: &AddressSpace) {
-    let mut at = space.window.start;
-    while at < space.window.end {
-        let rest = Range {
-            start: at,
-            end: space.window.end,
-        };
-        // The edges of the window cut no page, so this cannot fail.
-        let taken = space.with(|inner| inner.take_pages(rest));
-        let Ok(taken) = taken else {
-            return;
-        };
-        for &run in taken.frames.as_slice() {
-            refcount::release(run, pinned::free_or_keep);
-        }
-        at = taken.end;
     }
 }
 
@@ -181,17 +160,12 @@ fn copy_page(
         write: mapping.flags.write && !private,
         ..mapping.flags
     };
-    let run = run_of(mapping);
-    if let Some(run) = run {
-        refcount::add(run).map_err(|_| Errno::ENOMEM)?;
-    }
-    let mapped = child.with(|copy| copy.table.map(address, mapping.pa, mapping.size, flags));
-    if mapped.is_err() {
-        if let Some(run) = run {
-            refcount::release(run, pinned::free_or_keep);
-        }
-        return Err(Errno::ENOMEM);
-    }
+    let share = parent.table.share(address).map_err(|_| Errno::ENOMEM)?;
+    let mapped = child.with(|copy| match share {
+        Some(share) => copy.table.map(address, share, flags),
+        None => copy.table.map_foreign(address, mapping.pa, flags),
+    });
+    mapped.map_err(|_| Errno::ENOMEM)?;
     if private && mapping.flags.write {
         parent.table.protect(address, flags);
         seen.add_if_exposed(mapping);
@@ -229,7 +203,6 @@ fn copy_pinned_in(child: &AddressSpace, inner: &mut Inner, area: &Area) -> Resul
                 run_of(&page).is_some_and(|run| exposed::any_set(partition::exposed_bits(), run));
             if pinned {
                 cow::replace(
-                    child,
                     inner,
                     small,
                     &page,

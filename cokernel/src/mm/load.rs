@@ -34,9 +34,10 @@ use crate::aspace::populate::alloc_frame;
 use crate::aspace::space::{flags_of, AddressSpace, Inner};
 use crate::errno::Errno;
 use crate::frames::extents::run_of;
-use crate::frames::page_cache::{self, single, Kept, NONE};
+use crate::frames::owned::{OwnedRun, SharedRun};
+use crate::frames::page_frames::PageFrames;
 use crate::frames::watermark::{self, has_room_for};
-use crate::frames::{allocator, pinned, refcount};
+use crate::frames::{allocator, page_cache, refcount};
 use crate::partition;
 use crate::sync::SpinLock;
 use crate::task::process;
@@ -74,9 +75,9 @@ impl Order {
 /// Frames that Linux reads into.
 struct Loan {
     order: Order,
-    /// A frame for each page; [`NONE`] where one was kept.
-    frames: Vec<u32>,
-    list: PhysAddr,
+    /// A frame for each page, but where one was kept. Only Linux has them, too.
+    frames: PageFrames,
+    list: OwnedRun,
 }
 
 /// Nothing but the heap is locked under it.
@@ -112,30 +113,30 @@ pub fn lend(order: Order) -> Result<(PhysAddr, u32), Errno> {
     if order.file != 0 {
         process.space.with(|inner| note_version(inner, &order))?;
     }
-    let mut frames = vec![NONE; order.count as usize];
+    let mut is_missing = vec![true; order.count as usize];
     if order.version != 0 {
-        page_cache::look_up(order.version, order.page, &mut frames);
-        map_all(&process.space, &order, &frames, true)?;
+        let kept = page_cache::look_up(order.version, order.page, order.count as usize);
+        is_missing = kept.iter().map(|frame| frame.is_none()).collect();
+        map_all(&process.space, &order, kept, true)?;
     }
-    let is_missing = process.space.with(|inner| missing(inner, &order, &frames));
+    let space = &process.space;
+    space.with(|inner| leave_out_present(inner, &order, &mut is_missing));
     if !is_missing.contains(&true) {
         return Ok((PhysAddr::zero(), 0));
     }
     let list = watermark::alloc_structure().ok_or(Errno::ENOMEM)?;
-    let Some(frames) = borrow(&is_missing) else {
-        allocator::free_small(list);
-        return Err(Errno::ENOMEM);
-    };
-    for (word, &frame) in partition::page(list).iter().zip(&frames) {
-        let lent = (frame != NONE).then(|| partition::frame_address(frame).as_u64());
+    let frames = borrow(&is_missing).ok_or(Errno::ENOMEM)?;
+    for (word, frame) in list.words().iter().zip(frames.iter()) {
+        let lent = frame.map(|frame| partition::frame_address(frame).as_u64());
         word.store(lent.unwrap_or(0), Ordering::Relaxed);
     }
+    let start = list.start();
     LOANS.lock().push(Loan {
         order,
         frames,
         list,
     });
-    Ok((list, order.count))
+    Ok((start, order.count))
 }
 
 /// The area at the order's address has the version that Linux knows now.
@@ -149,21 +150,18 @@ fn note_version(inner: &mut Inner, order: &Order) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Returns for each page whether Linux must read it: those that have a frame in `kept` need not,
-/// nor, if a file's pages come where none are, those that are there.
-fn missing(inner: &Inner, order: &Order, kept: &[u32]) -> Vec<bool> {
-    let is_free = |address| order.file == 0 || inner.table.lookup(address).is_none();
+/// If a file's pages come where none are, Linux must not read for those that are there.
+fn leave_out_present(inner: &Inner, order: &Order, is_missing: &mut [bool]) {
     let addresses = (order.address..).step_by(to_usize(PAGE_BYTES));
-    let pages = kept.iter().zip(addresses);
-    pages
-        .map(|(&frame, address)| frame == NONE && is_free(address))
-        .collect()
+    for (is_missing, address) in is_missing.iter_mut().zip(addresses) {
+        *is_missing &= order.file == 0 || inner.table.lookup(address).is_none();
+    }
 }
 
 /// A new frame for each page of which `is_missing` says so, and none for the others. `None`: there are
 /// not as many.
-fn borrow(is_missing: &[bool]) -> Option<Vec<u32>> {
-    let mut frames = vec![NONE; is_missing.len()];
+fn borrow(is_missing: &[bool]) -> Option<PageFrames> {
+    let mut frames = PageFrames::none(is_missing.len());
     let mut at = 0;
     while at < is_missing.len() {
         let missing = is_missing[at..].iter().take_while(|missing| **missing);
@@ -172,35 +170,20 @@ fn borrow(is_missing: &[bool]) -> Option<Vec<u32>> {
             at += 1;
             continue;
         }
-        let Some((first, count)) = alloc_run(count_of(missing)) else {
-            give_back(&frames);
-            return None;
-        };
-        for (place, frame) in frames[at..].iter_mut().zip(first..first + count) {
-            *place = frame;
-        }
-        at += count as usize;
+        let run = alloc_run(count_of(missing))?;
+        let count = run.run().count as usize;
+        frames.put(at, run);
+        at += count;
     }
     Some(frames)
 }
 
-/// The first of `count` adjacent frames, or of one if there are no such.
-fn alloc_run(count: u32) -> Option<(u32, u32)> {
+/// `count` adjacent frames, or one if there are no such.
+fn alloc_run(count: u32) -> Option<OwnedRun> {
     let run = has_room_for(u64::from(count) * PAGE_BYTES)
         .then(|| allocator::alloc_run(count))
         .flatten();
-    let (frame, count) = match run {
-        Some(frame) => (frame, count),
-        None => (alloc_frame(allocator::here())?, 1),
-    };
-    Some((partition::frame_number(frame)?, count))
-}
-
-/// Frees frames that were lent and are not used.
-fn give_back(frames: &[u32]) {
-    for &frame in frames.iter().filter(|frame| **frame != NONE) {
-        pinned::free_or_keep(single(frame));
-    }
+    run.or_else(|| alloc_frame(allocator::here()))
 }
 
 /// Linux has filled the first `count` pages of loan `token`, whose content others may share if
@@ -216,52 +199,38 @@ pub fn take_back(token: u64, count: u32, kept: bool) -> Result<(), Errno> {
         let index = loans.iter().position(|loan| loan.order.token == token);
         loans.swap_remove(index.ok_or(Errno::EINVAL)?)
     };
-    allocator::free_small(loan.list);
-    let order = loan.order;
-    let (mut own, rest) = loan.frames.split_at((count.min(order.count)) as usize);
-    give_back(rest);
-    let read = own.iter().filter(|frame| **frame != NONE).count();
+    drop(loan.list);
+    let (order, mut own) = (loan.order, loan.frames);
+    drop(own.split_off((count.min(order.count)) as usize));
+    let read = own.iter().flatten().count();
     READ.fetch_add(read as u64, Ordering::Relaxed);
-    let (mut shared, mut private) = (vec![NONE; own.len()], own.to_vec());
-    if kept && order.version != 0 {
-        share_out(&order, &mut private, &mut shared);
-    }
-    own = &private;
-    let Some(process) = process::find(order.process) else {
-        release_all(&shared);
-        give_back(own);
-        return Err(Errno::ESRCH);
+    let shared = if kept && order.version != 0 {
+        share_out(&order, &mut own)
+    } else {
+        PageFrames::none(0)
     };
-    let mapped = map_all(&process.space, &order, &shared, true);
+    let process = process::find(order.process).ok_or(Errno::ESRCH)?;
+    let mapped = map_all(&process.space, &order, shared, true);
     mapped.and(map_all(&process.space, &order, own, false))
 }
 
-/// Moves the frames of `own` that are kept from now on to `shared`.
-fn share_out(order: &Order, own: &mut [u32], shared: &mut [u32]) {
-    for (page, (own, shared)) in (order.page..).zip(own.iter_mut().zip(shared)) {
-        if *own == NONE {
+/// Takes those frames out of `own` that are kept from now on.
+fn share_out(order: &Order, own: &mut PageFrames) -> PageFrames {
+    let mut shared = PageFrames::none(own.len());
+    for (at, page) in (0..own.len()).zip(order.page..) {
+        let Some(frame) = own.take(at) else {
+            continue;
+        };
+        if !watermark::has_room_for_structures(page_cache::STRUCTURE_BYTES) {
+            own.put(at, frame);
             continue;
         }
-        let kept = if watermark::has_room_for_structures(page_cache::STRUCTURE_BYTES) {
-            page_cache::keep(order.version, page, *own)
-        } else {
-            Kept::No
-        };
-        match kept {
-            Kept::New => *shared = core::mem::replace(own, NONE),
-            Kept::There(other) => {
-                give_back(&[*own]);
-                (*own, *shared) = (NONE, other);
-            }
-            Kept::No => {}
+        match page_cache::keep(order.version, page, frame) {
+            Ok(kept) => shared.put(at, kept),
+            Err(frame) => own.put(at, frame),
         }
     }
-}
-
-fn release_all(frames: &[u32]) {
-    for &frame in frames.iter().filter(|frame| **frame != NONE) {
-        refcount::release(single(frame), pinned::free_or_keep);
-    }
+    shared
 }
 
 /// Maps each of `frames`, page after page, where `order` says. Shared ones are not writable until they
@@ -273,26 +242,12 @@ fn release_all(frames: &[u32]) {
 pub fn map_all(
     space: &AddressSpace,
     order: &Order,
-    frames: &[u32],
+    frames: PageFrames,
     is_shared: bool,
 ) -> Result<(), Errno> {
-    let mut result = Ok(());
-    let mut at = 0;
-    while at < frames.len() {
-        let rest = &frames[at..];
-        if rest[0] == NONE {
-            at += 1;
-            continue;
-        }
-        let count = page_cache::adjacent(rest);
-        let start = order.address + at as u64 * PAGE_BYTES;
-        let map = |part: u64, frames: &[u32]| {
-            space.with(|inner| map_some(space, inner, order, start + part, frames, is_shared))
-        };
-        result = result.and(map_run(&rest[..count], map));
-        at += count;
-    }
-    result
+    map_each(order, frames, |address, run| {
+        space.with(|inner| map_some(inner, order, address, run, is_shared))
+    })
 }
 
 /// Maps pages that the page cache has, in a fault, under the lock of `inner`. What cannot be mapped
@@ -301,88 +256,68 @@ pub fn map_all(
 /// # Errors
 ///
 /// `EFAULT`, `ENOMEM`: some were not mapped.
-pub fn map_kept(
-    space: &AddressSpace,
-    inner: &mut Inner,
+pub fn map_kept(inner: &mut Inner, order: &Order, frames: PageFrames) -> Result<(), Errno> {
+    map_each(order, frames, |address, run| {
+        map_some(inner, order, address, run, true)
+    })
+}
+
+/// Has `map` map the frames of `frames`: it gets an address, and the adjacent frames for there on, of
+/// which it takes some.
+fn map_each(
     order: &Order,
-    frames: &[u32],
+    mut frames: PageFrames,
+    mut map: impl FnMut(u64, &mut SharedRun) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
     let mut result = Ok(());
     let mut at = 0;
-    while at < frames.len() {
-        let rest = &frames[at..];
-        let count = page_cache::adjacent(rest);
-        let start = order.address + at as u64 * PAGE_BYTES;
-        if rest[0] != NONE {
-            let map = |part: u64, frames: &[u32]| {
-                map_some(space, inner, order, start + part, frames, true)
-            };
-            result = result.and(map_run(&rest[..count], map));
-        }
-        at += count;
-    }
-    result
-}
-
-/// Has `map` map adjacent `frames`: it gets the distance from the first in bytes and the frames from
-/// there on, and says how many it has mapped.
-fn map_run(
-    frames: &[u32],
-    mut map: impl FnMut(u64, &[u32]) -> Result<usize, Errno>,
-) -> Result<(), Errno> {
-    let mut done = 0;
-    let mut result = Ok(());
-    while done < frames.len() {
-        let rest = &frames[done..];
-        match map(done as u64 * PAGE_BYTES, rest) {
-            Ok(count) => done += count,
-            Err(errno) => {
-                release_all(&rest[..1]);
-                result = Err(errno);
-                done += 1;
-            }
+    while let Some((page, mut run)) = frames.take_from(at) {
+        let count = run.run().count;
+        at = page + count as usize;
+        let mut address = order.address + page as u64 * PAGE_BYTES;
+        while run.run().count != 0 {
+            let before = run.run().count;
+            result = result.and(map(address, &mut run));
+            address += u64::from(before - run.run().count) * PAGE_BYTES;
         }
     }
     result
 }
 
-/// Maps as many of `frames` as lie in one area and under one table, or the first one in place of a
-/// page; how many. A file's pages give way to those that are there.
+/// Maps as many frames of `run` as lie in one area and under one table, or the first one in place of a
+/// page, and takes them out. A file's pages give way to those that are there.
+///
+/// # Errors
+///
+/// `EFAULT`, `ENOMEM`: what was taken out is given up.
 fn map_some(
-    space: &AddressSpace,
     inner: &mut Inner,
     order: &Order,
     address: u64,
-    frames: &[u32],
+    run: &mut SharedRun,
     is_shared: bool,
-) -> Result<usize, Errno> {
-    let area = inner.areas.find(address).ok_or(Errno::EFAULT)?;
-    if !order.may_fill(inner, &area) {
+) -> Result<(), Errno> {
+    let area = inner.areas.find(address);
+    let Some(area) = area.filter(|area| order.may_fill(inner, area)) else {
+        drop(run.split_front(1));
         return Err(Errno::EFAULT);
-    }
+    };
     let rights = flags_of(area.attributes.protection);
     let flags = Flags {
         write: rights.write && !is_shared,
         ..rights
     };
-    let pa = partition::frame_address(frames[0]);
-    let in_block = partition::in_block(frames[0]);
+    let in_block = partition::in_block(run.run().first);
     let table_end = large_down(address) + PageSize::Large.bytes();
-    let end = (address + frames.len() as u64 * PAGE_BYTES)
+    let end = (address + u64::from(run.run().count.min(in_block)) * PAGE_BYTES)
         .min(area.range.end)
-        .min(table_end)
-        .min(address + u64::from(in_block) * PAGE_BYTES);
+        .min(table_end);
     if order.file == 0 && inner.table.next_mapping(address, end).is_some() {
-        replace(space, inner, address, pa, flags)?;
-        return Ok(1);
+        return replace(inner, address, run.split_front(1), flags);
     }
     let count = page_count(end - address);
-    let give_up = |frame| release_all(partition::frame_number(frame).as_slice());
-    inner
-        .table
-        .map_run(address, pa, count, flags, give_up)
-        .map_err(|_| Errno::ENOMEM)?;
-    Ok(count as usize)
+    let mapped = inner.table.map_run(address, run.split_front(count), flags);
+    mapped.map_err(|_| Errno::ENOMEM)
 }
 
 /// Whether pages of a file may come to `area`.
@@ -393,15 +328,9 @@ pub fn takes_files(area: &Area) -> bool {
 
 /// Maps a page where one may be already, as where two segments of a program share one. What Linux
 /// may have mapped stays.
-fn replace(
-    space: &AddressSpace,
-    inner: &mut Inner,
-    address: u64,
-    pa: PhysAddr,
-    flags: Flags,
-) -> Result<(), Errno> {
+fn replace(inner: &mut Inner, address: u64, frame: SharedRun, flags: Flags) -> Result<(), Errno> {
     let Some(old) = inner.table.lookup(address) else {
-        let mapped = inner.table.map(address, pa, PageSize::Small, flags);
+        let mapped = inner.table.map(address, frame, flags);
         return mapped.map_err(|_| Errno::ENOMEM);
     };
     let run = run_of(&old).filter(|_| old.size == PageSize::Small);
@@ -410,8 +339,6 @@ fn replace(
     if is_seen && !refcount::is_shared(&old) {
         return Err(Errno::EFAULT);
     }
-    inner.table.replace(address, pa, flags);
-    space.flush_page(address);
-    refcount::release(run, pinned::free_or_keep);
-    Ok(())
+    let replaced = inner.table.replace(address, frame, flags);
+    replaced.map_err(|_| Errno::EFAULT)
 }

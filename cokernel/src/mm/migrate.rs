@@ -11,11 +11,9 @@ use cokernel_logic::vma::Range;
 use ihk_ikc::exposed;
 use ihk_ikc::layout::PAGE_BYTES;
 
-use crate::addr::to_usize;
 use crate::arch::pte::{Mapping, PageSize};
-use crate::aspace::space::{AddressSpace, Inner};
-use crate::frames::extents::run_of;
-use crate::frames::{allocator, pinned, refcount, watermark};
+use crate::aspace::space::Inner;
+use crate::frames::{allocator, refcount, watermark};
 use crate::mm::revoke;
 use crate::task::process::Process;
 use crate::{ikc, partition};
@@ -72,9 +70,8 @@ fn visit(
             at = from;
             continue;
         }
-        let stays = nodes.is_some_and(|nodes| {
-            !moves || !space.with(|inner| move_page(space, inner, address, nodes))
-        });
+        let stays = nodes
+            .is_some_and(|nodes| !moves || !space.with(|inner| move_page(inner, address, nodes)));
         left += u64::from(stays) * (page.size.bytes() / PAGE_BYTES);
         ikc::beat();
         ikc::poll();
@@ -83,7 +80,7 @@ fn visit(
 }
 
 /// Whether the page at `address` now lies on a node of `nodes`.
-fn move_page(space: &AddressSpace, inner: &mut Inner, address: u64, nodes: u64) -> bool {
+fn move_page(inner: &mut Inner, address: u64, nodes: u64) -> bool {
     let Some(old) = inner.table.lookup(address) else {
         return false;
     };
@@ -96,37 +93,24 @@ fn move_page(space: &AddressSpace, inner: &mut Inner, address: u64, nodes: u64) 
         near: nodes.trailing_zeros(),
         allowed: nodes,
     };
-    let Some(run) = run_of(&old).filter(|_| !refcount::is_shared(&old)) else {
-        return false;
-    };
-    if !watermark::has_room_for(old.size.bytes()) {
+    if refcount::is_shared(&old) || !watermark::has_room_for(old.size.bytes()) {
         return false;
     }
-    let Some(frame) = allocator::alloc_run_at(count, place) else {
+    let Some(mut frame) = allocator::alloc_run_at(count, place) else {
         return false;
     };
-    inner.table.unmap(address);
-    space.flush(Range {
-        start: address,
-        end: address + old.size.bytes(),
-    });
-    let is_exposed = exposed::any_set(partition::exposed_bits(), run);
-    let (now, spare) = if is_exposed {
-        (old.pa, frame)
+    let Some(run) = inner.table.take(address) else {
+        return false;
+    };
+    let is_exposed = exposed::any_set(partition::exposed_bits(), run.run());
+    let now = if is_exposed {
+        run
     } else {
-        for offset in (0..old.size.bytes()).step_by(to_usize(PAGE_BYTES)) {
-            partition::copy(old.pa + offset, frame + offset);
-        }
-        (frame, old.pa)
+        frame.copy_from(run.start());
+        frame.into()
     };
     // The tables above are there, so this cannot fail.
-    let mapped = inner.table.map(address, now, old.size, old.flags);
+    let mapped = inner.table.map(address, now, old.flags);
     assert!(mapped.is_ok(), "a page lost its place while it moved");
-    if let Some(spare) = partition::frame_number(spare) {
-        pinned::free(exposed::FrameRun {
-            first: spare,
-            count,
-        });
-    }
     !is_exposed
 }

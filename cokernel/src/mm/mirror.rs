@@ -12,7 +12,7 @@ use ihk_ikc::process::{mirror as bits, op, prot};
 use x86_64::PhysAddr;
 
 use crate::addr::{page_down, to_usize};
-use crate::arch::pte::{Flags, Mapping, PageSize};
+use crate::arch::pte::{Flags, Mapping};
 use crate::arch::time::Deadline;
 use crate::arch::{self, relax};
 use crate::aspace::space::{flags_of, AddressSpace, Inner};
@@ -20,7 +20,7 @@ use crate::errno::Errno;
 use crate::task::process::{self, Process};
 use crate::task::sched;
 use crate::task::thread::Thread;
-use crate::{delegate, failure, ikc, partition};
+use crate::{delegate, failure, ikc};
 
 /// The longest time by which a worker's answer may be ahead of the packet with the page. If it takes
 /// longer, the program faults again.
@@ -107,7 +107,7 @@ fn add_page(space: &AddressSpace, inner: &mut Inner, address: u64, page: u64) {
         return;
     };
     let rights = area.attributes.protection;
-    if !rights.is_accessible() || partition::frame_number(frame).is_some() {
+    if !rights.is_accessible() {
         return;
     }
     let flags = Flags {
@@ -118,11 +118,11 @@ fn add_page(space: &AddressSpace, inner: &mut Inner, address: u64, page: u64) {
     };
     match inner.table.lookup(address) {
         // Without a frame for a table the program faults again, and asks again.
-        None => drop(inner.table.map(address, frame, PageSize::Small, flags)),
+        None => drop(inner.table.map_foreign(address, frame, flags)),
         Some(old) if !old.flags.mirrored || is_same(&old, frame, flags) && old.flags.write => {}
         Some(old) => {
-            inner.table.replace(address, frame, flags);
-            if !is_same(&old, frame, flags) {
+            let replaced = inner.table.replace_foreign(address, frame, flags);
+            if replaced.is_ok() && !is_same(&old, frame, flags) {
                 space.flush_page(address);
             }
         }
@@ -172,7 +172,7 @@ fn forget_some(inner: &mut Inner, mut at: u64, end: u64, found: &mut bool) -> u6
             return end;
         };
         if mapping.flags.mirrored {
-            inner.table.unmap(address);
+            inner.table.forget_foreign(address);
             *found = true;
         }
         at = address + mapping.size.bytes();

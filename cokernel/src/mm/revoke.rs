@@ -15,13 +15,13 @@ use ihk_ikc::exposed;
 use ihk_ikc::exposed::FrameRun;
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::packet::{ProcessHandle, ToLinux, PINS_LET_GO};
-use x86_64::PhysAddr;
 
 use crate::addr::to_usize;
 use crate::arch::relax;
 use crate::arch::time::PollTimeout;
-use crate::frames::extents::ExtentList;
-use crate::frames::{pinned, prezero, refcount};
+use crate::frames::extents::{ExtentList, SharedExtents};
+use crate::frames::owned::{OwnedRun, SharedRun};
+use crate::frames::{pinned, prezero};
 use crate::sync::SpinLock;
 use crate::task::process::{self, Process};
 use crate::{ikc, klog, partition};
@@ -37,14 +37,20 @@ const REVOKE_TIMEOUT_US: u64 = 1_000_000;
 static PENDING: SpinLock<Vec<Revocation>> = SpinLock::new(Vec::new());
 static NEXT_TOKEN: AtomicU64 = AtomicU64::new(1);
 
+/// The frames that Linux is to let go of.
+enum Runs {
+    /// They live on elsewhere in the address space.
+    Named(ExtentList),
+    /// They are given up afterwards: free, or kept until Linux unpins them.
+    Limbo(SharedExtents),
+}
+
 /// The action once Linux has dropped all its mappings.
 enum Then {
-    /// The frames live on elsewhere in the address space; tell the thread that waits.
-    Keep(Arc<AtomicBool>),
-    /// Free the frames, or keep them until Linux unpins them; tell the thread that waits.
-    Free(Arc<AtomicBool>),
-    /// Free the frames, or keep them until Linux unpins them; then forget the process.
-    FreeProcess,
+    /// The thread that waits is told.
+    Tell(Arc<AtomicBool>),
+    /// The process is forgotten.
+    ForgetProcess,
 }
 
 /// A revocation in progress.
@@ -54,25 +60,21 @@ struct Revocation {
     /// The process in whose window Linux sees them.
     owner: ProcessHandle,
     range: Range,
-    runs: ExtentList,
-    /// `runs[..asked]` have been named to Linux; of these, all but the last request are settled.
+    runs: Runs,
+    /// How many, the last ones, have been named to Linux by the request that is not answered.
     asked: usize,
-    settled: usize,
-    /// The page that carries the runs to Linux; the process keeps it for this purpose.
-    array: PhysAddr,
     then: Then,
 }
 
 /// Frees `frames`, which were mapped in `range` of `process`, as soon as Linux allows it. Returns
 /// when the addresses may be used again; `true` if Linux had mapped some.
-pub fn release(process: &Process, range: Range, frames: &ExtentList) -> bool {
-    let mut limbo = ExtentList::new();
+pub fn release(process: &Process, range: Range, frames: SharedExtents) -> bool {
+    let mut limbo = SharedExtents::new();
     free_unexposed(frames, &mut limbo);
-    let exposed = !limbo.is_empty();
+    let exposed = !limbo.list().is_empty();
     if exposed || process.space.with(|inner| inner.table.retired_count()) > MAX_RETIRED {
         add_retired_tables(process, &mut limbo);
-        let done = Arc::new(AtomicBool::new(false));
-        ask_and_wait(process, range, limbo, Then::Free(done.clone()), &done);
+        ask_and_wait(process, range, Runs::Limbo(limbo));
     }
     exposed
 }
@@ -80,46 +82,41 @@ pub fn release(process: &Process, range: Range, frames: &ExtentList) -> bool {
 /// Makes Linux drop its mappings of `frames` in `range` of `process`; they stay in use.
 pub fn withdraw(process: &Process, range: Range, frames: ExtentList) {
     if !frames.is_empty() {
-        let done = Arc::new(AtomicBool::new(false));
-        ask_and_wait(process, range, frames, Then::Keep(done.clone()), &done);
+        ask_and_wait(process, range, Runs::Named(frames));
     }
 }
 
 /// Frees `limbo`, all that is left of `process`, whose proxy is gone, and then the process. Does
 /// not wait.
-pub fn release_process(process: &Process, limbo: ExtentList) {
-    if limbo.is_empty() {
+pub fn release_process(process: &Process, limbo: SharedExtents) {
+    if limbo.list().is_empty() {
         process::forget(process.handle);
     } else {
         // Of a child of vfork this names the child: its parent's window may be gone already, and
         // with it every mapping.
-        ask(
-            process,
-            process.handle,
-            process.space.window,
-            limbo,
-            Then::FreeProcess,
-        );
+        let (owner, window) = (process.handle, process.space.window);
+        let runs = Runs::Limbo(limbo);
+        ask(process, owner, window, runs, Then::ForgetProcess);
     }
 }
 
 /// Linux leaves the address space once to answer us; after that it walks no retired table.
-fn add_retired_tables(process: &Process, limbo: &mut ExtentList) {
+fn add_retired_tables(process: &Process, limbo: &mut SharedExtents) {
     for table in process.space.with(|inner| inner.table.take_retired()) {
-        limbo.push_frame(table);
+        limbo.push(table);
     }
 }
 
 /// Frees those of `frames` that Linux does not know; adds the others to `limbo`.
-pub fn free_unexposed(frames: &ExtentList, limbo: &mut ExtentList) {
+pub fn free_unexposed(frames: SharedExtents, limbo: &mut SharedExtents) {
     fence(Ordering::SeqCst);
-    for &run in frames.as_slice() {
-        if exposed::any_set(partition::exposed_bits(), run) {
+    frames.for_each(|run| {
+        if exposed::any_set(partition::exposed_bits(), run.run()) {
             limbo.push(run);
         } else {
-            refcount::release(run, pinned::free);
+            run.give_up(drop::<OwnedRun>);
         }
-    }
+    });
 }
 
 /// Goes on after Linux has dropped the mappings that request `token` named.
@@ -133,23 +130,39 @@ pub fn on_revoked(token: u64) {
         return;
     };
     revocation.settle();
-    if revocation.asked < revocation.runs.len() {
-        revocation.send();
-        return;
-    }
-    match revocation.then {
-        Then::Keep(done) | Then::Free(done) => done.store(true, Ordering::Release),
-        Then::FreeProcess => process::forget(revocation.process),
+    let left = !revocation.runs.list().is_empty();
+    match process::find(revocation.process).filter(|_| left) {
+        Some(process) => return revocation.send(&process),
+        None => revocation.then.perform(revocation.process),
     }
     pinned::recheck();
 }
 
+impl Runs {
+    const fn list(&self) -> &ExtentList {
+        match self {
+            Self::Named(list) => list,
+            Self::Limbo(runs) => runs.list(),
+        }
+    }
+}
+
+impl Then {
+    fn perform(&self, process: ProcessHandle) {
+        match self {
+            Self::Tell(done) => done.store(true, Ordering::Release),
+            Self::ForgetProcess => process::forget(process),
+        }
+    }
+}
+
 impl Revocation {
-    /// Names the next runs to Linux.
-    fn send(mut self) {
-        let end = self.runs.len().min(self.asked + RUNS_PER_REQUEST);
-        let words = partition::page(self.array);
-        for (word, run) in words.iter().zip(&self.runs.as_slice()[self.asked..end]) {
+    /// Names further runs to Linux, on a page that `process`, whose revocation it is, keeps for that.
+    fn send(mut self, process: &Process) {
+        let runs = self.runs.list().as_slice();
+        let from = runs.len().saturating_sub(RUNS_PER_REQUEST);
+        let words = process.revoke_array.words();
+        for (word, run) in words.iter().zip(&runs[from..]) {
             word.store(
                 u64::from(run.first) | u64::from(run.count) << 32,
                 Ordering::Relaxed,
@@ -160,22 +173,20 @@ impl Revocation {
             process: self.owner,
             start: self.range.start,
             end: self.range.end,
-            runs: self.array.as_u64(),
-            run_count: u32::try_from(end - self.asked).unwrap_or(0),
+            runs: process.revoke_array.start().as_u64(),
+            run_count: u32::try_from(runs.len() - from).unwrap_or(0),
         };
-        self.asked = end;
+        self.asked = runs.len() - from;
         PENDING.lock().push(self);
         ikc::send(&message);
     }
 
     /// Deals with the frames of the request that was answered.
     fn settle(&mut self) {
-        if !matches!(self.then, Then::Keep(_)) {
-            for &run in &self.runs.as_slice()[self.settled..self.asked] {
-                refcount::release(run, pinned::free_or_keep);
-            }
+        match &mut self.runs {
+            Runs::Named(list) => list.truncate(list.len() - self.asked),
+            Runs::Limbo(runs) => drop(runs.split_back(self.asked)),
         }
-        self.settled = self.asked;
     }
 }
 
@@ -187,7 +198,7 @@ fn take(token: u64) -> Option<Revocation> {
     Some(pending.swap_remove(index))
 }
 
-fn ask(process: &Process, owner: ProcessHandle, range: Range, runs: ExtentList, then: Then) -> u64 {
+fn ask(process: &Process, owner: ProcessHandle, range: Range, runs: Runs, then: Then) -> u64 {
     let token = NEXT_TOKEN.fetch_add(1, Ordering::Relaxed);
     let revocation = Revocation {
         token,
@@ -196,17 +207,17 @@ fn ask(process: &Process, owner: ProcessHandle, range: Range, runs: ExtentList, 
         range,
         runs,
         asked: 0,
-        settled: 0,
-        array: process.revoke_array,
         then,
     };
-    revocation.send();
+    revocation.send(process);
     token
 }
 
 /// Waits for Linux, serving it meanwhile: it may itself wait for this CPU. The answer comes to the
 /// process's own CPU, whichever asked; that one sets `done`.
-fn ask_and_wait(process: &Process, range: Range, runs: ExtentList, then: Then, done: &AtomicBool) {
+fn ask_and_wait(process: &Process, range: Range, runs: Runs) {
+    let done = Arc::new(AtomicBool::new(false));
+    let then = Then::Tell(done.clone());
     let token = ask(process, process.space.owner(), range, runs, then);
     let mut timeout = PollTimeout::of_us(REVOKE_TIMEOUT_US);
     while !done.load(Ordering::Acquire) {
@@ -230,11 +241,9 @@ fn give_up(token: u64) {
     };
     klog!(
         "revocation {token}: no answer from Linux; {} runs of frames are kept",
-        revocation.runs.len()
+        revocation.runs.list().len()
     );
-    if !matches!(revocation.then, Then::Keep(_)) {
-        for &run in &revocation.runs.as_slice()[revocation.settled..] {
-            refcount::release(run, pinned::keep);
-        }
+    if let Runs::Limbo(runs) = revocation.runs {
+        runs.for_each(|run: SharedRun| run.give_up(pinned::keep));
     }
 }

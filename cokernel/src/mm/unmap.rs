@@ -7,9 +7,9 @@ use ihk_ikc::layout::LARGE_PAGE_BYTES;
 
 use crate::errno::Errno;
 use crate::frames::refcount;
+use crate::ikc;
 use crate::mm::{file_mapping, mirror, proxy_rights, revoke};
 use crate::task::process::Process;
-use crate::{ikc, partition};
 
 /// Removes everything in `range`; its addresses may be used again afterwards, but for those of the vdso.
 ///
@@ -48,16 +48,13 @@ pub fn empty(process: &Process, range: Range) -> Result<(), Errno> {
             end: range.end,
         };
         let taken = process.space.with(|inner| inner.take_pages(rest))?;
-        let part = Range {
-            start: at,
-            end: taken.end,
-        };
-        if !taken.frames.is_empty() {
-            process.space.flush_pages(part, taken.smallest);
-            linux_had_some |= revoke::release(process, part, &taken.frames);
+        let part = taken.range();
+        let frames = taken.flush(&process.space.hardware);
+        if !frames.list().is_empty() {
+            linux_had_some |= revoke::release(process, part, frames);
         }
         ikc::beat();
-        at = taken.end;
+        at = part.end;
     }
     if linux_had_some && range.bytes() >= LARGE_PAGE_BYTES {
         proxy_rights::drop_tables(range);
@@ -79,9 +76,7 @@ pub fn wipe(process: &Process, range: Range) -> Result<(), Errno> {
         return empty(process, range);
     }
     process.space.with(|inner| {
-        for page in inner.pages(range) {
-            partition::zero(page.pa, page.size.bytes());
-        }
+        inner.table.wipe(range);
     });
     Ok(())
 }

@@ -12,12 +12,12 @@ use ihk_ikc::process::{prot, range_kind, CreateMailbox, ImageRange, ProcessImage
 use ihk_ikc::ABI_VERSION;
 use x86_64::PhysAddr;
 
-use crate::arch::pte::{Flags, PageSize};
+use crate::arch::pte::Flags;
 use crate::aspace::populate;
 use crate::aspace::space::AddressSpace;
 use crate::errno::Errno;
-use crate::frames::{allocator, watermark};
-use crate::mm::{fork_copy, proxy_rights};
+use crate::frames::watermark;
+use crate::mm::proxy_rights;
 use crate::task::accounting::Accounting;
 use crate::task::current;
 use crate::task::process::{self, BarrierKinds, Beginning, Parts, Process};
@@ -47,25 +47,16 @@ fn make(handle: ProcessHandle, mailbox: &CreateMailbox, cpu: u32) -> Result<Proc
     let image = &mailbox.image;
     let space =
         AddressSpace::new(handle, image.window_start, image.mmap_top).ok_or(Errno::ENOMEM)?;
-    match fill(&space, mailbox).and_then(|()| parts(image)) {
-        Ok(parts) => Ok(Process::new(handle, image.pid, cpu, Arc::new(space), parts)),
-        Err(errno) => {
-            fork_copy::discard(&space);
-            Err(errno)
-        }
-    }
+    fill(&space, mailbox)?;
+    let parts = parts(image)?;
+    Ok(Process::new(handle, image.pid, cpu, Arc::new(space), parts))
 }
 
 fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
-    let revoke_array = watermark::alloc_structure().ok_or(Errno::ENOMEM)?;
-    let Some(slots) = Slots::new() else {
-        allocator::free_small(revoke_array);
-        return Err(Errno::ENOMEM);
-    };
     let blocked = SignalSet(image.blocked_signals);
     Ok(Parts {
-        slots,
-        revoke_array,
+        revoke_array: watermark::alloc_structure().ok_or(Errno::ENOMEM)?,
+        slots: Slots::new().ok_or(Errno::ENOMEM)?,
         signals: ProcessSignals::new(SignalSet(image.ignored_signals)),
         proxy_signals: ProxySignals::new(blocked),
         limits: Limits::new(image.rlimits),
@@ -233,13 +224,10 @@ fn add_vdso_page(space: &AddressSpace, place: Range, page: u64, exec: bool) -> R
         if page % PAGE_BYTES != 0 || page >= PHYSICAL_END || partition::contains(page, PAGE_BYTES) {
             return Err(Errno::EINVAL);
         }
-        let flags = Flags {
-            mirrored: true,
-            ..Flags::user(true, false, exec)
-        };
-        inner
+        let flags = Flags::user(true, false, exec);
+        let mapped = inner
             .table
-            .map(place.start, PhysAddr::new(page), PageSize::Small, flags)
-            .map_err(|_| Errno::ENOMEM)
+            .map_foreign(place.start, PhysAddr::new(page), flags);
+        mapped.map_err(|_| Errno::ENOMEM)
     })
 }

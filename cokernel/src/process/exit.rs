@@ -8,7 +8,7 @@ use cokernel_logic::vma::{AreaMap, Range};
 use crate::arch::uaccess;
 use crate::aspace::shootdown;
 use crate::delegate::pool;
-use crate::frames::extents::ExtentList;
+use crate::frames::extents::SharedExtents;
 use crate::futex::{pi, queue, robust};
 use crate::ikc;
 use crate::mm::revoke;
@@ -94,12 +94,10 @@ impl Process {
     /// Frees its slots and, if no other process uses the address space, all pages. The tables follow
     /// when the last reference to the address space is dropped.
     fn free_memory(&self) {
-        let mut limbo = ExtentList::new();
-        let mut slots = ExtentList::new();
-        self.slots
-            .frames()
-            .for_each(|frame| slots.push_frame(frame));
-        revoke::free_unexposed(&slots, &mut limbo);
+        let mut limbo = SharedExtents::new();
+        // SAFETY: the process has no thread any more, and gets none.
+        let slots = unsafe { self.slots.take_frames() };
+        revoke::free_unexposed(slots, &mut limbo);
         if self.space.remove_user() {
             shootdown::retire(&self.space.hardware);
             self.free_pages(&mut limbo);
@@ -110,7 +108,7 @@ impl Process {
         revoke::release_process(self, limbo);
     }
 
-    fn free_pages(&self, limbo: &mut ExtentList) {
+    fn free_pages(&self, limbo: &mut SharedExtents) {
         // Linux may still be asking for pages: no area takes any from now on.
         let replace = |areas: &mut AreaMap| core::mem::replace(areas, AreaMap::new());
         drop(self.space.with(|inner| replace(&mut inner.areas)));
@@ -126,9 +124,9 @@ impl Process {
             let Ok(taken) = taken else {
                 return;
             };
-            revoke::free_unexposed(&taken.frames, limbo);
+            at = taken.end();
+            revoke::free_unexposed(taken.flush(&self.space.hardware), limbo);
             ikc::beat();
-            at = taken.end;
         }
     }
 }

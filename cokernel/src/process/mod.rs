@@ -5,6 +5,7 @@ pub mod accounting;
 pub mod core_registers;
 pub mod cpu_limits;
 pub mod create;
+#[expect(unsafe_code, reason = "a process without threads gives up its slots")]
 pub mod exit;
 pub mod limits;
 pub mod pending_fork;

@@ -13,8 +13,6 @@ use ihk_ikc::packet::ProcessHandle;
 
 use crate::aspace::space::AddressSpace;
 use crate::errno::Errno;
-use crate::frames::allocator;
-use crate::mm::fork_copy;
 use crate::sync::SpinLock;
 use crate::task::process::{self, Parts, Process};
 
@@ -74,12 +72,8 @@ pub fn adopt(
 }
 
 impl PreparedChild {
-    /// Frees everything; Linux has not seen any of it.
+    /// Gives everything up; Linux has not seen any of it.
     pub fn discard(self) {
-        self.parts.slots.frames().for_each(allocator::free_small);
-        allocator::free_small(self.parts.revoke_array);
-        if self.space.remove_user() {
-            fork_copy::discard(&self.space);
-        }
+        self.space.remove_user();
     }
 }

@@ -21,17 +21,18 @@ use crate::arch::pte::PageSize;
 use crate::arch::{self, time};
 use crate::aspace::space::Inner;
 use crate::errno::Errno;
+use crate::frames::owned::OwnedRun;
 use crate::frames::{allocator, table};
+use crate::ikc;
 use crate::mm::load;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::{State, Thread};
-use crate::{ikc, partition};
 
 /// Pages looked at for one answer.
 const MOST_PAGES: usize = 1024;
 
-static PAGE: Once<PhysAddr> = Once::new();
+static PAGE: Once<OwnedRun> = Once::new();
 static CPUS: Once<&'static [CpuEntry]> = Once::new();
 
 /// Sets a page aside for answers. The boot CPU, once.
@@ -42,14 +43,14 @@ pub fn init(params: &'static BootParams) {
 
 /// The answer page while it is being written.
 struct Records {
-    page: PhysAddr,
+    page: &'static OwnedRun,
     words: usize,
 }
 
 impl Records {
     /// Adds a record; `false` if there is no room.
     fn add(&mut self, record: &[u64]) -> bool {
-        let page = partition::page(self.page);
+        let page = self.page.words();
         let Some(places) = page.get(self.words..self.words + record.len()) else {
             return false;
         };
@@ -72,7 +73,7 @@ impl Records {
 ///
 /// `EINVAL` for an unknown question, `ESRCH` if it is about a process and there is none.
 pub fn answer(process: Option<&Process>, kind: u32, from: u64) -> Result<(PhysAddr, u32), Errno> {
-    let page = *PAGE.get().ok_or(Errno::EAGAIN)?;
+    let page = PAGE.get().ok_or(Errno::EAGAIN)?;
     let mut records = Records { page, words: 0 };
     let process = process.ok_or(Errno::ESRCH);
     match kind {
@@ -85,7 +86,7 @@ pub fn answer(process: Option<&Process>, kind: u32, from: u64) -> Result<(PhysAd
         what::REGISTERS => tell_registers(&mut records, process?, from),
         _ => return Err(Errno::EINVAL),
     }
-    Ok((page, count_of(records.words)))
+    Ok((page.start(), count_of(records.words)))
 }
 
 fn tell_process(records: &mut Records, process: &Process) {

@@ -49,7 +49,12 @@ impl<T: ?Sized> SpinLock<T> {
 
     /// Tries `attempts` times, then takes the value by force: for the panic report, whose lock may
     /// be held by the very code that panicked.
-    pub fn lock_or_break(&self, attempts: u32) -> SpinGuard<'_, T> {
+    ///
+    /// # Safety
+    ///
+    /// Whoever holds the lock after so many attempts will not go on, and may have left the value in the
+    /// middle of a change.
+    pub unsafe fn lock_or_break(&self, attempts: u32) -> SpinGuard<'_, T> {
         for _ in 0..attempts {
             if let Some(guard) = self.try_lock() {
                 return guard;

@@ -15,7 +15,7 @@ use ihk_ikc::syscalls::number;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
-use crate::frames::{allocator, watermark};
+use crate::frames::watermark;
 use crate::mm::fork_copy;
 use crate::process::pending_fork::{self, PreparedChild};
 use crate::process::vfork;
@@ -94,19 +94,12 @@ fn prepare(
     release: Option<Arc<Release>>,
 ) -> Result<PreparedChild, Errno> {
     let revoke_array = watermark::alloc_structure().ok_or(Errno::ENOMEM)?;
-    let Some(slots) = Slots::new() else {
-        allocator::free_small(revoke_array);
-        return Err(Errno::ENOMEM);
-    };
+    let slots = Slots::new().ok_or(Errno::ENOMEM)?;
     let space = if args.has(flag::VM) {
         Ok(fork_copy::share_with_child(process))
     } else {
         fork_copy::copy_address_space(process).map(Arc::new)
-    };
-    let space = space.inspect_err(|_| {
-        allocator::free_small(revoke_array);
-        slots.frames().for_each(allocator::free_small);
-    })?;
+    }?;
     let signals = process.signals.inherit();
     let cleared = if args.has(flag::CLEAR_SIGHAND) {
         signals.clear_handlers()

@@ -5,11 +5,9 @@ use cokernel_logic::syscall::mremap::MremapArgs;
 use cokernel_logic::vma::{Area, Attributes, Protection, Range};
 use ihk_ikc::process::op;
 
-use crate::addr::to_usize;
-use crate::arch::pte::PageSize;
 use crate::arch::UserFrame;
 use crate::aspace::populate;
-use crate::aspace::space::{Inner, Page};
+use crate::aspace::space::{flags_of, Inner};
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::watermark;
@@ -210,8 +208,11 @@ fn move_pages(
         inner.check_split(from)?;
         inner.cut_edges(from)?;
         let what = moved(inner, area, to.start.wrapping_sub(from.start))?;
-        hold_at(inner, from, to)?;
-        clear(inner, from);
+        // They are out of reach there until the area is.
+        let relocated = inner
+            .table
+            .relocate(from, to.start, flags_of(Protection::default()));
+        relocated.map_err(|_| Errno::ENOMEM)?;
         if keep_area {
             inner.areas.update(from, |what| Attributes {
                 locked: false,
@@ -222,7 +223,6 @@ fn move_pages(
         }
         Ok(what)
     })?;
-    space.flush(from);
     let seen = space.with(|inner| inner.exposed_frames(to));
     revoke::withdraw(process, from, seen);
     space.with(|inner| {
@@ -249,52 +249,4 @@ fn moved(inner: &mut Inner, area: &Area, distance: u64) -> Result<Attributes, Er
         source: source.ok_or(Errno::ENOMEM)?,
         ..what
     })
-}
-
-/// Puts the pages of `from` out of reach at `to`, too; all or none.
-fn hold_at(inner: &mut Inner, from: Range, to: Range) -> Result<(), Errno> {
-    let mut at = from.start;
-    while let Some((address, mapping)) = inner.table.next_mapping(at, from.end) {
-        let page = Page {
-            frame: mapping.pa,
-            size: mapping.size,
-        };
-        if place_anywhere(inner, to.start + (address - from.start), page).is_err() {
-            clear(inner, to);
-            return Err(Errno::ENOMEM);
-        }
-        at = address + mapping.size.bytes();
-    }
-    Ok(())
-}
-
-/// Forgets the pages in `range`; they are mapped elsewhere.
-fn clear(inner: &mut Inner, range: Range) {
-    let mut at = range.start;
-    while let Some((address, mapping)) = inner.table.next_mapping(at, range.end) {
-        inner.table.unmap(address);
-        at = address + mapping.size.bytes();
-    }
-}
-
-/// A large page that does not fall on a boundary of its size becomes smaller ones.
-fn place_anywhere(inner: &mut Inner, target: u64, page: Page) -> Result<(), Errno> {
-    let held = Protection::default();
-    if target % page.size.bytes() == 0 {
-        return inner.place(target, page, held).map_err(|_| Errno::ENOMEM);
-    }
-    let large = page.size == PageSize::Giant && target % PageSize::Large.bytes() == 0;
-    let size = if large {
-        PageSize::Large
-    } else {
-        PageSize::Small
-    };
-    for offset in (0..page.size.bytes()).step_by(to_usize(size.bytes())) {
-        let frame = page.frame + offset;
-        let piece = Page { frame, size };
-        inner
-            .place(target + offset, piece, held)
-            .map_err(|_| Errno::ENOMEM)?;
-    }
-    Ok(())
 }

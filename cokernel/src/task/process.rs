@@ -13,11 +13,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ihk_ikc::packet::ProcessHandle;
-use x86_64::PhysAddr;
 
 use crate::arch::time::ticks_to_ns;
 use crate::aspace::space::AddressSpace;
-use crate::frames::allocator;
+use crate::frames::owned::OwnedRun;
 use crate::task::accounting::Accounting;
 use crate::task::core_registers::CoreRegisters;
 use crate::task::cpu_timer::CpuTimers;
@@ -47,7 +46,7 @@ pub struct Process {
     /// The taken ones.
     pub pool: Pool,
     /// Carries lists of frames to Linux that it is to let go of.
-    pub revoke_array: PhysAddr,
+    pub revoke_array: OwnedRun,
     /// Actions and pending signals.
     pub signals: ProcessSignals,
     /// The proxy's treatment of signals.
@@ -119,11 +118,5 @@ impl Process {
     #[inline]
     pub fn is_dying(&self) -> bool {
         self.lifetime.is_dying()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        allocator::free_small(self.revoke_array);
     }
 }

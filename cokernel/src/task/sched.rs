@@ -19,7 +19,7 @@ use spin::Once;
 
 use crate::arch::fpu::{self, FpuState};
 use crate::arch::time::{ticks_to_ns, Deadline};
-use crate::arch::{self, apic, context, pte, UserFrame};
+use crate::arch::{self, apic, context, UserFrame};
 use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
 use crate::frames::{allocator, prezero};
@@ -74,7 +74,9 @@ pub fn init(cpus: u32) {
 pub fn enter() -> ! {
     let idle = Arc::clone(&local().idle);
     let top = idle.stack().top();
-    arch::this_cpu().set_current(Arc::into_raw(idle).cast_mut().cast(), top);
+    let idle = Arc::into_raw(idle).cast_mut();
+    // SAFETY: the thread's stack ends at `top`, and the CPU gets the count of it.
+    unsafe { arch::this_cpu().set_current(idle.cast(), top) };
     // SAFETY: nothing of the boot stack is used any more; `idle_loop` never returns.
     unsafe { context::run_on(top, idle_loop) }
 }
@@ -330,7 +332,8 @@ fn switch_to(next: Arc<Thread>) {
     // SAFETY: this CPU's own part.
     let own = unsafe { local().own.get_mut() };
     load_space(own, incoming);
-    let previous = arch::this_cpu().set_current(next.cast(), top);
+    // SAFETY: the thread's stack ends at `top`, and the CPU gets the count of it.
+    let previous = unsafe { arch::this_cpu().set_current(next.cast(), top) };
     // SAFETY: the pointer came from `Arc::into_raw`, and with it the CPU's count.
     own.previous = Some(unsafe { Arc::from_raw(previous.cast::<Thread>()) });
     // SAFETY: both contexts belong to this CPU now; the successor runs `finish_switch`.
@@ -370,11 +373,10 @@ fn load_space(own: &mut Own, next: &Thread) {
     {
         return;
     }
-    let cpu = arch::cpu_index();
-    space.cpus.add(cpu);
-    pte::load_root(space.root);
+    // SAFETY: a thread's process has the address space until its last thread has ended.
+    unsafe { space.load() };
     if let Some(old) = own.space.replace(Arc::clone(space)) {
-        old.cpus.remove(cpu);
+        old.cpus.remove(arch::cpu_index());
     }
 }
 

@@ -2,6 +2,7 @@
 //! The pages that a process shares with its proxy, slots and bounce pages: the only place that turns
 //! their addresses into slots.
 
+use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ihk_ikc::layout::PAGE_BYTES;
@@ -11,12 +12,13 @@ use x86_64::PhysAddr;
 
 use crate::addr::to_usize;
 use crate::arch::uaccess;
+use crate::frames::extents::{single, SharedExtents};
+use crate::frames::owned::SharedRun;
 use crate::frames::watermark;
 use crate::partition;
 
 /// Frames that hold [`SLOTS_PER_PAGE`] slots each, then bounce pages; all but the first come when they
-/// are needed and none goes before the process. Who drops it has given the frames to
-/// [`crate::mm::revoke`] first: Linux may have them mapped.
+/// are needed and none goes before the process.
 pub struct Slots([AtomicU64; SHARED_PAGES]);
 
 impl Slots {
@@ -31,9 +33,10 @@ impl Slots {
     /// caller makes sure that nobody else adds it.
     pub fn add_page(&self, page: usize) -> Option<()> {
         let place = self.0.get(page)?;
-        let frame = watermark::alloc_structure()?;
-        partition::zero(frame, PAGE_BYTES);
-        place.store(frame.as_u64(), Ordering::Release);
+        let mut frame = watermark::alloc_structure()?;
+        frame.zero();
+        place.store(frame.start().as_u64(), Ordering::Release);
+        let _ = frame.into_raw();
         Some(())
     }
 
@@ -43,14 +46,26 @@ impl Slots {
         (word != 0).then(|| PhysAddr::new(word))
     }
 
-    /// All frames.
-    pub fn frames(&self) -> impl Iterator<Item = PhysAddr> + '_ {
-        (0..SHARED_PAGES).filter_map(|page| self.frame(page))
+    /// Takes all frames out. Linux may have them mapped.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses a slot or a bounce page of it, or will.
+    pub unsafe fn take_frames(&self) -> SharedExtents {
+        let mut frames = SharedExtents::new();
+        for (page, word) in self.0.iter().enumerate() {
+            if let Some(frame) = self.frame(page).and_then(partition::frame_number) {
+                word.store(0, Ordering::Relaxed);
+                // SAFETY: `add_page` took it from the allocator, and by contract nobody looks at it.
+                frames.push(unsafe { SharedRun::from_raw(single(frame)) });
+            }
+        }
+        frames
     }
 
     /// The `bytes` from byte `at` on of the bounce page of slot `index`; `None` if it has none, or there
     /// is no frame. For the slot's own thread. They end within the page.
-    pub fn bounce_page(&self, index: u32, at: u64, bytes: u64) -> Option<BouncePart> {
+    pub fn bounce_page(&self, index: u32, at: u64, bytes: u64) -> Option<BouncePart<'_>> {
         let page = slot::bounce_page(index as usize)?;
         if self.frame(page).is_none() {
             // Nobody needs it: what is kept for tables and stacks is not for this.
@@ -63,6 +78,7 @@ impl Slots {
         Some(BouncePart {
             start: partition::direct_map_ptr(self.frame(page)? + at),
             bytes: to_usize(end - at),
+            slots: PhantomData,
         })
     }
 
@@ -72,8 +88,8 @@ impl Slots {
         debug_assert!(index / SLOTS_PER_PAGE < SLOT_PAGES);
         let frame = self.frame(index / SLOTS_PER_PAGE).expect("no such slot");
         let first = partition::direct_map_ptr(frame).cast::<DelegationSlot>();
-        // SAFETY: `add_page` allocated the frame, which 32 slots fill exactly, and it is given back
-        // only when the process, whose part this value is, has no thread left to call this.
+        // SAFETY: `add_page` allocated the frame, which 32 slots fill exactly, and it is taken out
+        // only when nobody uses the slot any more, as `take_frames` demands.
         let slot = unsafe { first.add(index % SLOTS_PER_PAGE) };
         // SAFETY: as above; a slot is atomics only, for which zeroed memory is valid, and Linux
         // changes it through atomics, too.
@@ -81,14 +97,22 @@ impl Slots {
     }
 }
 
-/// A part of a slot's bounce page, for the length of a call.
-pub struct BouncePart {
-    /// In the kernel's map of the partition.
-    pub start: *mut u8,
-    pub bytes: usize,
+impl Drop for Slots {
+    fn drop(&mut self) {
+        // SAFETY: slots and bounce pages are borrowed from this value.
+        drop(unsafe { self.take_frames() });
+    }
 }
 
-impl BouncePart {
+/// A part of a slot's bounce page, for the length of a call.
+pub struct BouncePart<'a> {
+    /// In the kernel's map of the partition.
+    start: *mut u8,
+    bytes: usize,
+    slots: PhantomData<&'a Slots>,
+}
+
+impl BouncePart<'_> {
     /// Copies the program's bytes from `address` on.
     pub fn fill_from(&self, address: u64) -> Result<(), uaccess::Fault> {
         // SAFETY: `Slots::bounce_page` made it of a frame that stays for as long as the process; the

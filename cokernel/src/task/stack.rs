@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use ihk_ikc::layout::PAGE_BYTES;
 
 use crate::addr::to_usize;
-use crate::arch::pte::{Flags, PageSize};
+use crate::arch::pte::Flags;
 use crate::aspace::page_table;
 use crate::frames::{allocator, table, watermark};
 use crate::sync::SpinLock;
@@ -48,7 +48,7 @@ impl KernelStack {
         };
         for va in (bottom..end).step_by(to_usize(PAGE_BYTES)) {
             let frame = allocator::alloc_small()?;
-            page_table::map_kernel(va, frame, PageSize::Small, flags).ok()?;
+            page_table::map_kernel_frame(va, frame, flags).ok()?;
         }
         Some(Self { bottom })
     }

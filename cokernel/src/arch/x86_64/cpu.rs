@@ -136,7 +136,12 @@ impl Cpu {
     }
 
     /// Stores the running thread and its stack; the old thread.
-    pub fn set_current(&self, thread: *mut (), kernel_stack: u64) -> *mut () {
+    ///
+    /// # Safety
+    ///
+    /// This is the CPU that runs, `thread` is what its reader takes it for, and the stack that ends at
+    /// `kernel_stack` is the thread's own.
+    pub unsafe fn set_current(&self, thread: *mut (), kernel_stack: u64) -> *mut () {
         self.kernel_stack.store(kernel_stack, Ordering::Relaxed);
         let slot = to_usize(self.interrupt_stack.load(Ordering::Relaxed));
         let slot = core::ptr::with_exposed_provenance_mut::<u64>(slot);

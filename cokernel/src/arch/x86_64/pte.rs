@@ -211,9 +211,12 @@ pub fn loaded_root() -> PhysAddr {
 }
 
 /// Loads a top-level table on this CPU.
-pub(crate) fn load_root(root: PhysAddr) {
-    // SAFETY: every root comes from a `PageTable` and carries the kernel's half; the owner of a
-    // `PageTable` retires it from all CPUs before it frees it.
+///
+/// # Safety
+///
+/// It has the kernel's half, and stays for as long as it is loaded.
+pub unsafe fn load_root(root: PhysAddr) {
+    // SAFETY: by contract what the kernel needs stays mapped.
     unsafe {
         core::arch::asm!("mov cr3, {}", in(reg) root.as_u64(), options(nostack, preserves_flags))
     };

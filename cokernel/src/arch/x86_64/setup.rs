@@ -36,9 +36,12 @@ pub fn enable_features(params: &BootParams, index: u32) {
     features::enable(params, index, params.cpus[index as usize].node);
 }
 
-/// Leaves ihk.ko's page tables for the kernel's own.
+/// Leaves ihk.ko's page tables for the kernel's own, which were built.
 pub fn load_kernel_tables() {
-    pte::load_root(pte::kernel_root());
+    let root = pte::kernel_root();
+    assert!(!root.is_null(), "no page tables yet");
+    // SAFETY: who made them the kernel's said that they map what it needs; they stay for ever.
+    unsafe { pte::load_root(root) };
 }
 
 /// Everything else this CPU needs before it runs threads.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The translation look-aside buffer of this CPU.
 
-use super::pte;
+use x86_64::instructions::tlb;
+use x86_64::VirtAddr;
+
 use crate::addr::to_usize;
 
 /// Flushing more pages than this one by one costs more than flushing everything.
@@ -9,13 +11,12 @@ const MAX_SINGLE_PAGES: u64 = 32;
 
 /// Flushes one page on this CPU.
 pub fn flush_page(address: u64) {
-    // SAFETY: flushing is always allowed.
-    unsafe { core::arch::asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) };
+    tlb::flush(VirtAddr::new_truncate(address));
 }
 
 /// Flushes all of user space on this CPU (the kernel's own pages are global).
 pub fn flush_all() {
-    pte::load_root(pte::loaded_root());
+    tlb::flush_all();
 }
 
 /// Flushes `[start, end)` on this CPU, whose pages have at least `step` bytes: one address of each is enough.

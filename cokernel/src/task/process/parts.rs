@@ -6,9 +6,9 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use cokernel_logic::signals::SignalSet;
-use x86_64::PhysAddr;
 
 use crate::arch::UserFrame;
+use crate::frames::owned::OwnedRun;
 use crate::sync::SpinLock;
 use crate::task::accounting::Accounting;
 use crate::task::exec_carry::Placement;
@@ -23,7 +23,7 @@ pub struct Parts {
     /// Its delegation slots.
     pub slots: Slots,
     /// Becomes [`super::Process::revoke_array`].
-    pub revoke_array: PhysAddr,
+    pub revoke_array: OwnedRun,
     /// Inherited dispositions.
     pub signals: ProcessSignals,
     /// Inherited from the parent, or what mcexec was started with.

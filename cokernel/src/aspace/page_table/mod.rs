@@ -2,28 +2,42 @@
 //! Page tables: the only walker. Four levels; the lower half is a program's, the upper half is the kernel's and
 //! the same in every table. Entries are those of [`crate::arch::pte`].
 //!
+//! A leaf of a program's half has a count of its frames: what is mapped is moved in as a value, and what
+//! is removed comes out as one. Frames of Linux's are shown, and belong to nobody here.
+//!
 //! Tables are arrays of atomic words, because Linux reads them at any time. A present leaf is
 //! changed by exchange, a full barrier, on which the protocol of `ihk_ikc::exposed` rests.
+
+mod kernel;
+mod relocate;
+mod remove;
+mod walk;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use cokernel_logic::vma::Range;
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use x86_64::PhysAddr;
 
 use crate::addr::to_usize;
-use crate::arch::pte::{self, Flags, Mapping, PageSize, ADDRESS, ENTRIES, USED};
+use crate::arch::pte::{self, Flags, Mapping, PageSize, ADDRESS, USED};
 use crate::aspace::shootdown::{self, Space};
-use crate::frames::{allocator, watermark};
+use crate::frames::extents::{run_of, single};
+use crate::frames::owned::{OwnedRun, SharedRun};
+use crate::frames::refcount;
 use crate::partition;
-use crate::sync::SpinLock;
+use walk::{entry, new_table, table, Table};
+
+pub use kernel::{map_kernel, map_kernel_frame, set_kernel};
+pub use remove::Taken;
 
 /// First entry of the kernel's half.
 const KERNEL_HALF: usize = 256;
-
-type Table = [AtomicU64; to_usize(ENTRIES)];
+/// The end of a program's half.
+const USER_HALF_END: u64 = 1 << 47;
 
 /// The reason why a page was not mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +52,10 @@ pub enum MapError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfFrames;
 
-/// A program's page tables, or the kernel's. Dropping frees the tables, not the pages.
+/// A program's page tables, or the kernel's. When they are dropped, what they lead to is given up, too.
 pub struct PageTable {
     space: Arc<Space>,
-    retired: Vec<PhysAddr>,
+    retired: Vec<OwnedRun>,
     /// Bytes that are mapped, and the most that were.
     resident: u64,
     peak: u64,
@@ -55,27 +69,27 @@ impl PageTable {
         for (to, from) in to.iter().zip(from).skip(KERNEL_HALF) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        Some(Self {
-            space: Arc::new(Space::new(root)),
-            retired: Vec::new(),
-            resident: 0,
-            peak: 0,
-        })
+        Some(Self::at(root))
     }
 
     /// Tables of the kernel itself, all entries empty. Boot only.
     pub fn new_kernel() -> Option<Self> {
-        Some(Self {
-            space: Arc::new(Space::new(new_table()?)),
+        Some(Self::at(new_table()?))
+    }
+
+    fn at(root: PhysAddr) -> Self {
+        Self {
+            // SAFETY: the table has the kernel's half, or is the kernel's, and is freed after `retire`.
+            space: Arc::new(unsafe { Space::new(root) }),
             retired: Vec::new(),
             resident: 0,
             peak: 0,
-        })
+        }
     }
 
     /// Physical address of the top-level table.
     pub fn root(&self) -> PhysAddr {
-        self.space.root
+        self.space.root()
     }
 
     /// The space these tables span, for the scheduler and for shootdowns.
@@ -93,21 +107,49 @@ impl PageTable {
         self.peak
     }
 
-    /// Maps one page. `va` and `pa` are aligned to `size`.
+    /// Maps `run`, one page, at `va`, an address of a program that its size divides.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`] says why nothing was mapped; `run` is given up.
+    pub fn map(&mut self, va: u64, run: SharedRun, flags: Flags) -> Result<(), MapError> {
+        let (pa, size) = (run.start(), run.size());
+        assert!(size == PageSize::Small || partition::contains(pa.as_u64(), size.bytes()));
+        self.enter_leaf(users(va)?, pa, size, flags)?;
+        let _ = run.into_raw();
+        self.count_in(size.bytes());
+        Ok(())
+    }
+
+    /// Shows the program a small page of Linux's at `va`.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`] says why not.
+    pub fn map_foreign(&mut self, va: u64, pa: PhysAddr, flags: Flags) -> Result<(), MapError> {
+        let flags = foreign(pa, flags)?;
+        self.enter_leaf(users(va)?, pa, PageSize::Small, flags)?;
+        self.count_in(PAGE_BYTES);
+        Ok(())
+    }
+
+    /// Maps a page of the kernel's half. `va` and `pa` are aligned to `size`.
     ///
     /// # Errors
     ///
     /// [`MapError`] says why nothing was mapped.
-    pub fn map(
+    ///
+    /// # Safety
+    ///
+    /// What can be done at `va` from now on, with the rights of `flags`, is what the kernel expects there.
+    pub unsafe fn map_unowned(
         &mut self,
         va: u64,
         pa: PhysAddr,
         size: PageSize,
         flags: Flags,
     ) -> Result<(), MapError> {
-        self.enter_leaf(va, pa, size, flags)?;
-        self.count_in(size.bytes());
-        Ok(())
+        self.enter_leaf(va, pa, size, flags)
     }
 
     fn count_in(&mut self, bytes: u64) {
@@ -122,7 +164,7 @@ impl PageTable {
         size: PageSize,
         flags: Flags,
     ) -> Result<(), MapError> {
-        debug_assert!((va | pa.as_u64()) % size.bytes() == 0);
+        assert!((va | pa.as_u64()) % size.bytes() == 0, "misaligned page");
         let slot = self.slot_for(va, size)?;
         let old = slot.load(Ordering::Relaxed);
         if old == 0 {
@@ -135,63 +177,55 @@ impl PageTable {
         Err(MapError::Occupied)
     }
 
-    /// Maps `count` adjacent small frames from `pa` on; `va` and the run lie in one block of 2 MiB.
-    /// Those in whose place something is already are handed to `surplus`.
+    /// Maps `run` as small pages from `va` on; the run and its addresses lie in one block of 2 MiB each.
+    /// Those in whose place something is already are given up.
     ///
     /// # Errors
     ///
-    /// [`MapError`] says why nothing was mapped.
-    pub fn map_run(
-        &mut self,
-        va: u64,
-        pa: PhysAddr,
-        count: u32,
-        flags: Flags,
-        mut surplus: impl FnMut(PhysAddr),
-    ) -> Result<(), MapError> {
-        let places =
-            &self.table_for(va, PageSize::Small)?[pte::index(va, PageSize::Small.shift())..];
+    /// [`MapError`] says why nothing was mapped; `run` is given up.
+    pub fn map_run(&mut self, va: u64, run: SharedRun, flags: Flags) -> Result<(), MapError> {
+        let table = self.table_for(users(va)?, PageSize::Small)?;
+        let places = &table[pte::index(va, PageSize::Small.shift())..];
+        let count = run.run().count;
+        assert!(
+            count <= partition::in_block(run.run().first) && count as usize <= places.len(),
+            "a run beyond a block"
+        );
+        let start = run.start();
+        let frames = run.into_raw().first..;
         let mut mapped = 0;
-        for (slot, number) in places.iter().zip(0..u64::from(count)) {
-            let frame = pa + number * PAGE_BYTES;
+        for ((slot, frame), number) in places.iter().zip(frames).zip(0..u64::from(count)) {
             if slot.load(Ordering::Relaxed) == 0 {
-                slot.store(pte::leaf(frame, PageSize::Small, flags), Ordering::Release);
+                let pa = start + number * PAGE_BYTES;
+                slot.store(pte::leaf(pa, PageSize::Small, flags), Ordering::Release);
                 mapped += PAGE_BYTES;
             } else {
-                surplus(frame);
+                // SAFETY: the count was the run's, and no leaf has got it.
+                drop(unsafe { SharedRun::from_raw(single(frame)) });
             }
         }
         self.count_in(mapped);
         Ok(())
     }
 
-    /// Removes the leaf that contains `va`; what it was. The caller flushes and frees.
-    pub fn unmap(&mut self, va: u64) -> Option<Mapping> {
-        let (slot, size) = self.leaf_slot(va)?;
-        self.resident = self.resident.saturating_sub(size.bytes());
-        Some(Mapping::of(slot.swap(0, Ordering::SeqCst), size))
+    /// One count more of the page that begins at `va`, for another address space. `None`: it is Linux's.
+    ///
+    /// # Errors
+    ///
+    /// There is no page, or too many have it.
+    pub fn share(&self, va: u64) -> Result<Option<SharedRun>, refcount::Overflow> {
+        let leaf = self.lookup(va).ok_or(refcount::Overflow)?;
+        // SAFETY: the leaf has a count, and cannot lose it meanwhile: that needs `&mut self`.
+        let share = |run| unsafe { refcount::add(run) };
+        run_of(&leaf).map(share).transpose()
     }
 
-    /// Changes the rights of the leaf that contains `va`; what it was. The caller flushes.
-    pub fn protect(&mut self, va: u64, flags: Flags) -> Option<Mapping> {
-        let (slot, size) = self.leaf_slot(va)?;
-        let pa = Mapping::of(slot.load(Ordering::Relaxed), size).pa;
-        Some(Mapping::of(
-            slot.swap(pte::leaf(pa, size, flags), Ordering::SeqCst),
-            size,
-        ))
-    }
-
-    /// Lets the small leaf of `va` lead to `pa` with `flags`; what it was. The caller flushes.
-    pub fn replace(&mut self, va: u64, pa: PhysAddr, flags: Flags) -> Option<Mapping> {
-        let (slot, PageSize::Small) = self.leaf_slot(va)? else {
-            return None;
-        };
-        let new = pte::leaf(pa, PageSize::Small, flags);
-        Some(Mapping::of(
-            slot.swap(new, Ordering::SeqCst),
-            PageSize::Small,
-        ))
+    /// Changes the rights of the leaf that contains `va`. The caller flushes.
+    pub fn protect(&mut self, va: u64, flags: Flags) {
+        if let Some((slot, size)) = self.leaf_slot(va) {
+            let pa = Mapping::of(slot.load(Ordering::Relaxed), size).pa;
+            slot.swap(pte::leaf(pa, size, flags), Ordering::SeqCst);
+        }
     }
 
     /// Makes 512 leaves of the next smaller size of the large one that contains `va`, with the same
@@ -249,6 +283,17 @@ impl PageTable {
         Some(Mapping::of(slot.load(Ordering::Relaxed), size))
     }
 
+    /// Fills the partition's pages that lie in `range`, or reach into it, with zeros, for everybody who has
+    /// them. User half only.
+    pub fn wipe(&mut self, range: Range) {
+        self.for_each(range.start, range.end, |_, page| {
+            if run_of(&page).is_some() {
+                // SAFETY: the frames are programs', of whose memory the kernel has no references.
+                unsafe { partition::zero(page.pa, page.size.bytes()) };
+            }
+        });
+    }
+
     /// Remembers in the leaf that contains `va` that a delegated call has used it, until the leaf is
     /// changed; whether that is news.
     pub fn note_use(&self, va: u64) -> bool {
@@ -276,24 +321,6 @@ impl PageTable {
         });
     }
 
-    /// As [`Self::for_each`], but removes the leaves, until `take` says that it has enough: the end
-    /// of the last one. The caller flushes and frees.
-    pub fn take_each(
-        &mut self,
-        from: u64,
-        to: u64,
-        mut take: impl FnMut(Mapping) -> ControlFlow<()>,
-    ) -> ControlFlow<u64> {
-        let mut taken = 0;
-        let end = self.visit(from, to, |start, slot, size| {
-            taken += size.bytes();
-            take(Mapping::of(slot.swap(0, Ordering::SeqCst), size))
-                .map_break(|()| start + size.bytes())
-        });
-        self.resident = self.resident.saturating_sub(taken);
-        end
-    }
-
     fn visit<B>(
         &self,
         from: u64,
@@ -301,12 +328,13 @@ impl PageTable {
         mut visitor: impl FnMut(u64, &'static AtomicU64, PageSize) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         let from = from & !(PAGE_BYTES - 1);
-        visit_below(self.space.root, 39, (from, to), &mut visitor)
+        let to = to.min(USER_HALF_END);
+        walk::visit_below(self.root(), 39, (from, to), &mut visitor)
     }
 
     /// The tables that were replaced since the last call. Linux may still be walking them: they are
     /// free after it has left the address space once ([`crate::mm::revoke`]).
-    pub fn take_retired(&mut self) -> Vec<PhysAddr> {
+    pub fn take_retired(&mut self) -> Vec<OwnedRun> {
         core::mem::take(&mut self.retired)
     }
 
@@ -325,7 +353,7 @@ impl PageTable {
         leaf: u64,
     ) -> Result<(), MapError> {
         let mut below = Vec::new();
-        if !gather_empty(slot.load(Ordering::Relaxed), size.shift(), &mut below) {
+        if !walk::gather_empty(slot.load(Ordering::Relaxed), size.shift(), &mut below) {
             return Err(MapError::Occupied);
         }
         slot.swap(leaf, Ordering::SeqCst);
@@ -336,7 +364,9 @@ impl PageTable {
             va + PAGE_BYTES
         };
         shootdown::shootdown(&self.space, va, end, PageSize::Small);
-        self.retired.append(&mut below);
+        // SAFETY: the entry was replaced, and no CPU follows the old one any more.
+        let below = below.into_iter().map(|table| unsafe { walk::owned(table) });
+        self.retired.extend(below);
         Ok(())
     }
 
@@ -347,7 +377,7 @@ impl PageTable {
 
     /// The table that has the entry of `size` for `va`; makes it and those above it.
     fn table_for(&mut self, va: u64, size: PageSize) -> Result<&'static Table, MapError> {
-        let mut base = self.space.root;
+        let mut base = self.root();
         let mut shift = 39;
         while shift > size.shift() {
             let slot = entry(base, va, shift);
@@ -366,8 +396,10 @@ impl PageTable {
         Ok(table(base))
     }
 
+    /// The leaf that contains `va`, an address of a program.
     fn leaf_slot(&self, va: u64) -> Option<(&'static AtomicU64, PageSize)> {
-        let mut base = self.space.root;
+        users(va).ok()?;
+        let mut base = self.root();
         let mut shift = 39;
         loop {
             let slot = entry(base, va, shift);
@@ -387,106 +419,44 @@ impl PageTable {
 impl Drop for PageTable {
     fn drop(&mut self) {
         shootdown::retire(&self.space);
-        for entry in &table(self.space.root)[..KERNEL_HALF] {
-            free_below(entry.load(Ordering::Relaxed), 39);
+        let mut at = 0;
+        // Of a process that has ended everything was taken out, with regard to Linux.
+        while self.resident != 0 && at < USER_HALF_END {
+            let rest = Range {
+                start: at,
+                end: USER_HALF_END,
+            };
+            let taken = self.take_each(rest);
+            at = taken.end();
+            drop(taken.flush(&self.space));
         }
-        self.retired.drain(..).for_each(allocator::free_small);
-        allocator::free_small(self.space.root);
-    }
-}
-
-/// Visits the leaves in `range` that hang below the table at `base`, whose entries stand for
-/// `1 << shift` bytes. Entries are passed over a table at a time where there is nothing.
-fn visit_below<B>(
-    base: PhysAddr,
-    shift: u32,
-    (mut va, to): (u64, u64),
-    visitor: &mut impl FnMut(u64, &'static AtomicU64, PageSize) -> ControlFlow<B>,
-) -> ControlFlow<B> {
-    let table = table(base);
-    while va < to {
-        let slot = &table[pte::index(va, shift)];
-        let value = slot.load(Ordering::Relaxed);
-        let next = ((va >> shift) + 1) << shift;
-        if value != 0 && pte::is_leaf_at(value, shift) {
-            let size = pte::size_at(shift);
-            visitor(va & !(size.bytes() - 1), slot, size)?;
-        } else if value != 0 {
-            let below = PhysAddr::new(value & ADDRESS);
-            visit_below(below, shift - 9, (va, to.min(next)), visitor)?;
+        for entry in &table(self.root())[..KERNEL_HALF] {
+            // SAFETY: no CPU has the table loaded, and it is not used any more.
+            unsafe { walk::free_below(entry.load(Ordering::Relaxed), 39) };
         }
-        if pte::index(next, shift) == 0 {
-            break; // the table ends here
-        }
-        va = next;
+        // SAFETY: as above.
+        drop(unsafe { walk::owned(self.root()) });
     }
-    ControlFlow::Continue(())
 }
 
-/// Gathers the table that `value`, an entry for `1 << shift` bytes, points to, and those below; whether
-/// none of them has a leaf.
-fn gather_empty(value: u64, shift: u32, tables: &mut Vec<PhysAddr>) -> bool {
-    if value == 0 {
-        return true;
+/// `va`, if it is an address of a program.
+const fn users(va: u64) -> Result<u64, MapError> {
+    if va < USER_HALF_END {
+        Ok(va)
+    } else {
+        Err(MapError::Occupied)
     }
-    if pte::is_leaf_at(value, shift) {
-        return false;
+}
+
+/// The rights `flags` to the frame at `pa`, if it is Linux's.
+fn foreign(pa: PhysAddr, flags: Flags) -> Result<Flags, MapError> {
+    if partition::frame_number(pa).is_some() {
+        return Err(MapError::Occupied);
     }
-    let below = PhysAddr::new(value & ADDRESS);
-    tables.push(below);
-    let mut entries = table(below).iter();
-    entries.all(|entry| gather_empty(entry.load(Ordering::Relaxed), shift - 9, tables))
-}
-
-/// Frees the table that `value`, an entry for `1 << shift` bytes, points to, and those below.
-fn free_below(value: u64, shift: u32) {
-    if value == 0 || pte::is_leaf_at(value, shift) {
-        return;
-    }
-    let below = PhysAddr::new(value & ADDRESS);
-    if shift > PageSize::Large.shift() {
-        for entry in table(below) {
-            free_below(entry.load(Ordering::Relaxed), shift - 9);
-        }
-    }
-    allocator::free_small(below);
-}
-
-fn new_table() -> Option<PhysAddr> {
-    let frame = watermark::alloc_structure()?;
-    partition::zero(frame, PAGE_BYTES);
-    Some(frame)
-}
-
-fn table(address: PhysAddr) -> &'static Table {
-    partition::page(address)
-}
-
-pub fn entry(base: PhysAddr, va: u64, shift: u32) -> &'static AtomicU64 {
-    &table(base)[pte::index(va, shift)]
-}
-
-/// The kernel's own tables, once they are there.
-static KERNEL: SpinLock<Option<PageTable>> = SpinLock::new(None);
-
-/// Makes `tables` the kernel's, for ever. Boot only.
-pub fn set_kernel(tables: PageTable) {
-    pte::set_kernel_root(tables.root());
-    *KERNEL.lock() = Some(tables);
-}
-
-/// Maps a page of the kernel in every address space. Top-level entries come into being at boot
-/// only, because programs' tables copy them.
-///
-/// # Errors
-///
-/// [`MapError`] says why nothing was mapped.
-pub fn map_kernel(va: u64, pa: PhysAddr, size: PageSize, flags: Flags) -> Result<(), MapError> {
-    let mut tables = KERNEL.lock();
-    tables
-        .as_mut()
-        .ok_or(MapError::OutOfFrames)?
-        .map(va, pa, size, flags)
+    Ok(Flags {
+        mirrored: true,
+        ..flags
+    })
 }
 
 const _: () = assert!(LARGE_PAGE_BYTES == PageSize::Large.bytes());

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Taking pages out of page tables. Their frames are given out after no CPU has a translation any more.
+
+use core::mem::ManuallyDrop;
+use core::ops::ControlFlow;
+use core::sync::atomic::Ordering;
+
+use cokernel_logic::vma::Range;
+use x86_64::PhysAddr;
+
+use super::{foreign, MapError, PageTable};
+use crate::addr::page_down;
+use crate::arch::pte::{self, Flags, Mapping, PageSize};
+use crate::aspace::shootdown::{self, Space};
+use crate::frames::extents::{run_of, SharedExtents};
+use crate::frames::owned::SharedRun;
+
+/// Runs of frames taken out at a time: bounds the heap that a large, fragmented range needs.
+const MAX_RUNS: usize = 8192;
+
+/// What was taken out of page tables, and CPUs may still have translations of.
+#[must_use]
+pub struct Taken {
+    frames: ManuallyDrop<SharedExtents>,
+    /// Where it was, as far as the taking came.
+    range: Range,
+    /// The size of the smallest page among them.
+    smallest: PageSize,
+    /// Of which tables.
+    root: PhysAddr,
+}
+
+impl Taken {
+    /// How far the taking came.
+    pub const fn end(&self) -> u64 {
+        self.range.end
+    }
+
+    /// Where it was.
+    pub const fn range(&self) -> Range {
+        self.range
+    }
+
+    /// Has all CPUs forget the pages, and gives the frames out. Panics if `space` is not theirs.
+    pub fn flush(self, space: &Space) -> SharedExtents {
+        assert!(space.root() == self.root, "pages of another address space");
+        if !self.frames.list().is_empty() {
+            shootdown::shootdown(space, self.range.start, self.range.end, self.smallest);
+        }
+        ManuallyDrop::into_inner(self.frames)
+    }
+}
+
+impl PageTable {
+    /// Takes the leaves out that begin in, or reach into, `range`, ascending, until there is none or
+    /// [`MAX_RUNS`] runs of frames are gathered. User half only.
+    pub fn take_each(&mut self, range: Range) -> Taken {
+        let (mut frames, mut smallest) = (SharedExtents::new(), PageSize::Giant);
+        let mut bytes = 0;
+        let end = self.visit(range.start, range.end, |start, slot, size| {
+            bytes += size.bytes();
+            smallest = smallest.min(size);
+            if let Some(run) = held(slot.swap(0, Ordering::SeqCst), size) {
+                frames.push(run);
+            }
+            if frames.list().len() < MAX_RUNS {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(start + size.bytes())
+            }
+        });
+        self.count_out(bytes);
+        let end = end.break_value().unwrap_or(range.end);
+        Taken {
+            frames: ManuallyDrop::new(frames),
+            range: Range { end, ..range },
+            smallest,
+            root: self.root(),
+        }
+    }
+
+    /// Takes the page that contains `va` out, if it is the partition's; all CPUs forget it.
+    pub fn take(&mut self, va: u64) -> Option<SharedRun> {
+        let (slot, size) = self.leaf_slot(va)?;
+        run_of(&Mapping::of(slot.load(Ordering::Relaxed), size))?;
+        let old = slot.swap(0, Ordering::SeqCst);
+        self.count_out(size.bytes());
+        self.flush(va & !(size.bytes() - 1), size);
+        held(old, size)
+    }
+
+    /// Puts `run`, one frame, in the place of the small page that contains `va`; all CPUs forget that, and
+    /// it is given up.
+    ///
+    /// # Errors
+    ///
+    /// No small page is there; `run` is given up.
+    pub fn replace(&mut self, va: u64, run: SharedRun, flags: Flags) -> Result<(), MapError> {
+        let Some((slot, PageSize::Small)) = self.leaf_slot(va) else {
+            return Err(MapError::Occupied);
+        };
+        assert!(
+            run.size() == PageSize::Small,
+            "a run in the place of a page"
+        );
+        let new = pte::leaf(run.start(), PageSize::Small, flags);
+        let _ = run.into_raw();
+        let old = slot.swap(new, Ordering::SeqCst);
+        self.flush(page_down(va), PageSize::Small);
+        drop(held(old, PageSize::Small));
+        Ok(())
+    }
+
+    /// Lets the small page of Linux's that contains `va` be another one of Linux's, or have other rights. The
+    /// caller flushes.
+    ///
+    /// # Errors
+    ///
+    /// What is there, or shall be, is not Linux's.
+    pub fn replace_foreign(&mut self, va: u64, pa: PhysAddr, flags: Flags) -> Result<(), MapError> {
+        let flags = foreign(pa, flags)?;
+        let is_foreign = self.lookup(va).is_some_and(|old| run_of(&old).is_none());
+        let slot = self.leaf_slot(va).filter(|_| is_foreign);
+        let (slot, _) = slot.ok_or(MapError::Occupied)?;
+        slot.swap(pte::leaf(pa, PageSize::Small, flags), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Removes the page that contains `va` if it is Linux's. The caller flushes.
+    pub fn forget_foreign(&mut self, va: u64) {
+        let is_foreign = self.lookup(va).is_some_and(|old| run_of(&old).is_none());
+        if let Some((slot, size)) = self.leaf_slot(va).filter(|_| is_foreign) {
+            slot.swap(0, Ordering::SeqCst);
+            self.count_out(size.bytes());
+        }
+    }
+
+    /// Has all CPUs forget the page of `size` at `va`.
+    pub(super) fn flush(&self, va: u64, size: PageSize) {
+        shootdown::shootdown(&self.space, va, va + size.bytes(), size);
+    }
+
+    fn count_out(&mut self, bytes: u64) {
+        self.resident = self.resident.saturating_sub(bytes);
+    }
+}
+
+/// What the leaf `old` had a count of, which is in no table any more; `None` if that was Linux's.
+fn held(old: u64, size: PageSize) -> Option<SharedRun> {
+    let run = run_of(&Mapping::of(old, size))?;
+    // SAFETY: the count was the leaf's, which was removed.
+    Some(unsafe { SharedRun::from_raw(run) })
+}
