@@ -4,16 +4,19 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use ihk_ikc::page_table::{
+    self, ACCESSED, DIRTY, ENTRIES, GIANT_LEVEL, GLOBAL, LARGE, LARGE_LEVEL, NO_EXECUTE, PRESENT,
+    SMALL_LEVEL, USER, WRITE,
+};
 use ihk_ikc::process::caching;
 use x86_64::PhysAddr;
 
-const PRESENT: u64 = 1;
-const WRITE: u64 = 1 << 1;
-const USER: u64 = 1 << 2;
-/// Accessed and dirty, set from the start: nobody reads them, and the CPU need not write them.
-const TOUCHED: u64 = 3 << 5;
-const LARGE: u64 = 1 << 7;
-const GLOBAL: u64 = 1 << 8;
+use crate::addr::to_usize;
+
+pub use ihk_ikc::page_table::{ADDRESS, ROOT_LEVEL};
+
+/// Set from the start: nobody reads them, and the CPU need not write them.
+const TOUCHED: u64 = ACCESSED | DIRTY;
 /// Free for software: [`Flags::mirrored`].
 const MIRRORED: u64 = 1 << 9;
 /// Software: the entry holds a frame although it is not present.
@@ -23,11 +26,9 @@ const KEY_SHIFT: u32 = 59;
 const KEY: u64 = 0xf << KEY_SHIFT;
 /// Software: a delegated call has used the page, see [`crate::aspace::page_table::PageTable::note_use`].
 pub const USED: u64 = 1 << 11;
-const NO_EXECUTE: u64 = 1 << 63;
-pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// Entries of a table.
-pub const ENTRIES: u64 = 512;
+pub const TABLE_LENGTH: usize = to_usize(ENTRIES);
 
 /// Size of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +44,7 @@ pub enum PageSize {
 impl PageSize {
     /// In bytes.
     pub const fn bytes(self) -> u64 {
-        1 << self.shift()
+        1 << page_table::shift(self.level())
     }
 
     /// The next smaller size; small pages are not divided.
@@ -59,12 +60,12 @@ impl PageSize {
         !matches!(self, Self::Small)
     }
 
-    /// The exponent of [`Self::bytes`].
-    pub const fn shift(self) -> u32 {
+    /// The level of tables whose entries stand for so much.
+    pub const fn level(self) -> u32 {
         match self {
-            Self::Small => 12,
-            Self::Large => 21,
-            Self::Giant => 30,
+            Self::Small => SMALL_LEVEL,
+            Self::Large => LARGE_LEVEL,
+            Self::Giant => GIANT_LEVEL,
         }
     }
 }
@@ -153,9 +154,9 @@ impl Mapping {
     }
 }
 
-/// The index of an entry in a table whose entries stand for `1 << shift` bytes.
-pub const fn index(va: u64, shift: u32) -> usize {
-    (va >> shift & (ENTRIES - 1)) as usize
+/// The index of the entry for `va` in a table of `level`.
+pub const fn index(va: u64, level: u32) -> usize {
+    to_usize(page_table::index(va, level))
 }
 
 /// The entry of a leaf.
@@ -169,23 +170,23 @@ pub fn pointer(below: PhysAddr) -> u64 {
     below.as_u64() | PRESENT | WRITE | USER | TOUCHED
 }
 
-/// Size of a leaf whose entry stands for `1 << shift` bytes.
-pub const fn size_at(shift: u32) -> PageSize {
-    match shift {
-        12 => PageSize::Small,
-        21 => PageSize::Large,
+/// Size of a leaf in a table of `level`.
+pub const fn size_at(level: u32) -> PageSize {
+    match level {
+        SMALL_LEVEL => PageSize::Small,
+        LARGE_LEVEL => PageSize::Large,
         _ => PageSize::Giant,
     }
 }
 
-/// Whether a non-zero entry for `1 << shift` bytes is a leaf.
-pub const fn is_leaf_at(value: u64, shift: u32) -> bool {
-    shift == 12 || value & LARGE != 0
+/// Whether a non-zero entry of a table of `level` is a leaf.
+pub const fn is_leaf_at(value: u64, level: u32) -> bool {
+    level == SMALL_LEVEL || value & LARGE != 0
 }
 
 /// Whether `value`, an entry for `size`, points to a table.
 pub const fn is_table(value: u64, size: PageSize) -> bool {
-    value != 0 && !is_leaf_at(value, size.shift())
+    value != 0 && !is_leaf_at(value, size.level())
 }
 
 static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);

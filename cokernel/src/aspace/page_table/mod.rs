@@ -23,7 +23,7 @@ use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use x86_64::PhysAddr;
 
 use crate::addr::to_usize;
-use crate::arch::pte::{self, Flags, Mapping, PageSize, ADDRESS, USED};
+use crate::arch::pte::{self, Flags, Mapping, PageSize, ADDRESS, ROOT_LEVEL, USED};
 use crate::aspace::shootdown::{self, Space};
 use crate::frames::extents::{run_of, single};
 use crate::frames::owned::{OwnedRun, SharedRun};
@@ -185,7 +185,7 @@ impl PageTable {
     /// [`MapError`] says why nothing was mapped; `run` is given up.
     pub fn map_run(&mut self, va: u64, run: SharedRun, flags: Flags) -> Result<(), MapError> {
         let table = self.table_for(users(va)?, PageSize::Small)?;
-        let places = &table[pte::index(va, PageSize::Small.shift())..];
+        let places = &table[pte::index(va, PageSize::Small.level())..];
         let count = run.run().count;
         assert!(
             count <= partition::in_block(run.run().first) && count as usize <= places.len(),
@@ -329,7 +329,7 @@ impl PageTable {
     ) -> ControlFlow<B> {
         let from = from & !(PAGE_BYTES - 1);
         let to = to.min(USER_HALF_END);
-        walk::visit_below(self.root(), 39, (from, to), &mut visitor)
+        walk::visit_below(self.root(), ROOT_LEVEL, (from, to), &mut visitor)
     }
 
     /// The tables that were replaced since the last call. Linux may still be walking them: they are
@@ -353,7 +353,7 @@ impl PageTable {
         leaf: u64,
     ) -> Result<(), MapError> {
         let mut below = Vec::new();
-        if !walk::gather_empty(slot.load(Ordering::Relaxed), size.shift(), &mut below) {
+        if !walk::gather_empty(slot.load(Ordering::Relaxed), size.level(), &mut below) {
             return Err(MapError::Occupied);
         }
         slot.swap(leaf, Ordering::SeqCst);
@@ -372,26 +372,26 @@ impl PageTable {
 
     /// The entry of `size` for `va`; makes the tables above it.
     fn slot_for(&mut self, va: u64, size: PageSize) -> Result<&'static AtomicU64, MapError> {
-        Ok(&self.table_for(va, size)?[pte::index(va, size.shift())])
+        Ok(&self.table_for(va, size)?[pte::index(va, size.level())])
     }
 
     /// The table that has the entry of `size` for `va`; makes it and those above it.
     fn table_for(&mut self, va: u64, size: PageSize) -> Result<&'static Table, MapError> {
         let mut base = self.root();
-        let mut shift = 39;
-        while shift > size.shift() {
-            let slot = entry(base, va, shift);
+        let mut level = ROOT_LEVEL;
+        while level > size.level() {
+            let slot = entry(base, va, level);
             let value = slot.load(Ordering::Relaxed);
             base = if value == 0 {
                 let fresh = new_table().ok_or(MapError::OutOfFrames)?;
                 slot.store(pte::pointer(fresh), Ordering::Release);
                 fresh
-            } else if pte::is_leaf_at(value, shift) {
+            } else if pte::is_leaf_at(value, level) {
                 return Err(MapError::Occupied);
             } else {
                 PhysAddr::new(value & ADDRESS)
             };
-            shift -= 9;
+            level -= 1;
         }
         Ok(table(base))
     }
@@ -400,18 +400,18 @@ impl PageTable {
     fn leaf_slot(&self, va: u64) -> Option<(&'static AtomicU64, PageSize)> {
         users(va).ok()?;
         let mut base = self.root();
-        let mut shift = 39;
+        let mut level = ROOT_LEVEL;
         loop {
-            let slot = entry(base, va, shift);
+            let slot = entry(base, va, level);
             let value = slot.load(Ordering::Relaxed);
             if value == 0 {
                 return None;
             }
-            if pte::is_leaf_at(value, shift) {
-                return Some((slot, pte::size_at(shift)));
+            if pte::is_leaf_at(value, level) {
+                return Some((slot, pte::size_at(level)));
             }
             base = PhysAddr::new(value & ADDRESS);
-            shift -= 9;
+            level -= 1;
         }
     }
 }
@@ -432,7 +432,7 @@ impl Drop for PageTable {
         }
         for entry in &table(self.root())[..KERNEL_HALF] {
             // SAFETY: no CPU has the table loaded, and it is not used any more.
-            unsafe { walk::free_below(entry.load(Ordering::Relaxed), 39) };
+            unsafe { walk::free_below(entry.load(Ordering::Relaxed), ROOT_LEVEL) };
         }
         // SAFETY: as above.
         drop(unsafe { walk::owned(self.root()) });
