@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The boot arguments, for everybody to read; [`cokernel_logic::kargs`] has their list.
 
-use ihk_ikc::boot::BootParams;
 use spin::Once;
 
+use crate::params::Params;
 pub use cokernel_logic::kargs::Place;
 use cokernel_logic::kargs::{parse, BadKarg, Kargs};
 
@@ -24,8 +24,9 @@ pub fn poll_us() -> u64 {
 /// # Errors
 ///
 /// See [`BadKarg`]: the boot is to be refused.
-pub fn init(params: &'static BootParams) -> Result<(), BadKarg<'static>> {
+pub fn init(params: Params) -> Result<(), BadKarg<'static>> {
     let bytes = params
+        .get()
         .kargs
         .get(..params.kargs_bytes as usize)
         .ok_or(BadKarg::NotUtf8)?;

@@ -5,12 +5,12 @@ use core::fmt;
 use core::fmt::Write;
 use core::sync::atomic::Ordering;
 
-use ihk_ikc::boot::BootParams;
 use ihk_ikc::kmsg::KmsgRing;
 use x86_64::PhysAddr;
 
 use crate::addr::to_usize;
 use crate::arch::{self, time};
+use crate::params::Params;
 use crate::partition;
 use crate::sync::SpinLock;
 
@@ -38,7 +38,7 @@ static LOG: SpinLock<Log> = SpinLock::new(Log {
 });
 
 /// Finds the ring. The boot CPU, once; lines before that are lost.
-pub fn init(params: &BootParams) {
+pub fn init(params: Params) {
     let header = size_of::<KmsgRing>() as u64;
     let start = partition::direct_map_ptr(PhysAddr::new(params.kmsg.phys));
     if params.kmsg.bytes <= header

@@ -33,6 +33,8 @@ mod kargs;
 mod log;
 mod mm;
 mod panic;
+#[expect(unsafe_code, reason = "who makes the value vouches for it")]
+mod params;
 #[expect(unsafe_code, reason = "views of the partition through the direct map")]
 mod partition;
 mod process;

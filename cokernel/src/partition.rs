@@ -9,13 +9,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use cokernel_logic::frames::FRAMES_PER_BLOCK;
 use cokernel_logic::memory_map::{self, frame_count, range_at};
-use ihk_ikc::boot::{BootParams, MemoryRange};
+use ihk_ikc::boot::MemoryRange;
 use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use spin::Once;
 use x86_64::PhysAddr;
 
 use crate::addr::to_usize;
 use crate::arch;
+use crate::params::Params;
 
 /// Words of a small page.
 pub const PAGE_WORDS: usize = 512;
@@ -28,9 +29,9 @@ static FIRST_BYTES: AtomicU64 = AtomicU64::new(0);
 static EXPOSED: Once<&'static [AtomicU64]> = Once::new();
 
 /// Learns where the partition lies; the direct map is usable from now on. The boot CPU, once.
-pub fn init_ranges(params: &'static BootParams) {
+pub fn init_ranges(params: Params) {
     let count = (params.memory_count as usize).min(params.memory.len());
-    let ranges = RANGES.call_once(|| &params.memory[..count]);
+    let ranges = RANGES.call_once(|| &params.get().memory[..count]);
     if let Some(first) = ranges.first() {
         FIRST_START.store(first.region.phys, Ordering::Relaxed);
         FIRST_BYTES.store(first.region.bytes, Ordering::Relaxed);

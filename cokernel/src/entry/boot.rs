@@ -9,7 +9,7 @@ use core::mem::MaybeUninit;
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind, MemoryRegions};
 use bootloader_api::BootInfo;
 use cokernel_logic::memory_map::cut_out;
-use ihk_ikc::boot::{BootParams, MemoryRange};
+use ihk_ikc::boot::MemoryRange;
 use ihk_ikc::layout::{
     DIRECT_MAP_BASE, IMAGE_BASE, LAPIC_BASE, LARGE_PAGE_BYTES, MAX_MEMORY_RANGES, PAGE_BYTES,
 };
@@ -20,6 +20,7 @@ use crate::arch::pte::{Flags, PageSize};
 use crate::arch::{self, apic};
 use crate::aspace::page_table::{self, PageTable};
 use crate::cell::OwnedCell;
+use crate::params::Params;
 use crate::partition;
 
 extern "C" {
@@ -42,9 +43,13 @@ static REGIONS: OwnedCell<[MemoryRegion; MAX_REGIONS]> = OwnedCell::new(
 
 static BOOT_INFO: OwnedCell<MaybeUninit<BootInfo>> = OwnedCell::new(MaybeUninit::uninit());
 
-/// The memory map and the rest of `BootInfo`, from ihk.ko's parameters. The boot CPU, once.
-pub fn boot_info(params: &BootParams) -> &'static mut BootInfo {
-    // SAFETY: only the boot CPU comes here, and once.
+/// The memory map and the rest of `BootInfo`, from ihk.ko's parameters.
+///
+/// # Safety
+///
+/// Called once.
+pub unsafe fn boot_info(params: Params) -> &'static mut BootInfo {
+    // SAFETY: once, by contract.
     let regions = unsafe { REGIONS.get_mut() };
     let count = fill_regions(params, regions);
     let mut info = BootInfo::new(MemoryRegions::from(&mut regions[..count]));
@@ -54,12 +59,12 @@ pub fn boot_info(params: &BootParams) -> &'static mut BootInfo {
     info.kernel_image_offset = IMAGE_BASE;
     info.kernel_stack_bottom = params.stacks.phys + DIRECT_MAP_BASE;
     info.kernel_stack_len = params.stacks.bytes;
-    // SAFETY: only the boot CPU comes here, and once.
+    // SAFETY: once, by contract.
     unsafe { BOOT_INFO.get_mut() }.write(info)
 }
 
 /// One region per memory range; the boot area, at the start of one of them, is a region of its own.
-fn fill_regions(params: &BootParams, regions: &mut [MemoryRegion]) -> usize {
+fn fill_regions(params: Params, regions: &mut [MemoryRegion]) -> usize {
     let mut count = 0;
     let ranges = &params.memory[..params.memory_count as usize];
     let parts = |range: &MemoryRange| cut_out(range.region, params.boot_area);
@@ -81,7 +86,7 @@ fn fill_regions(params: &BootParams, regions: &mut [MemoryRegion]) -> usize {
 }
 
 /// Builds the kernel's page tables. The boot CPU, once.
-pub fn build_kernel_tables(params: &BootParams) {
+pub fn build_kernel_tables(params: Params) {
     let mut tables = PageTable::new_kernel().expect("no memory for page tables");
     map_partition(&mut tables, params);
     map_image(&mut tables, params);
@@ -100,7 +105,7 @@ pub fn map_local_apic() {
 }
 
 /// The direct map: the partition and nothing else, readable and writable, never executable.
-fn map_partition(tables: &mut PageTable, params: &BootParams) {
+fn map_partition(tables: &mut PageTable, params: Params) {
     let flags = Flags {
         read: true,
         write: true,
@@ -124,7 +129,7 @@ fn map_partition(tables: &mut PageTable, params: &BootParams) {
 }
 
 /// The image: code is not writable, data not executable.
-fn map_image(tables: &mut PageTable, params: &BootParams) {
+fn map_image(tables: &mut PageTable, params: Params) {
     let start = (&raw const __image_start).addr() as u64;
     let rodata = (&raw const __rodata_start).addr() as u64;
     let data = (&raw const __data_start).addr() as u64;
@@ -147,7 +152,7 @@ fn map_image(tables: &mut PageTable, params: &BootParams) {
 }
 
 /// The reason why boot parameters are refused; `None` if they are sound.
-pub fn reason_to_refuse(params: &BootParams) -> Option<&'static str> {
+pub fn reason_to_refuse(params: Params) -> Option<&'static str> {
     let memory = match params.memory.get(..params.memory_count as usize) {
         Some(memory) if !memory.is_empty() => memory,
         _ => return Some("boot parameters: bad number of memory ranges"),

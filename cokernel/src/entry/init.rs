@@ -18,6 +18,7 @@ use crate::arch::{self, attention, setup};
 use crate::aspace::shootdown;
 use crate::entry::{boot, host_orders};
 use crate::frames::{self, heap, table};
+use crate::params::Params;
 use crate::process::view;
 use crate::task::{sched, timer};
 use crate::{failure, ikc, kargs, klog, log, panic, partition};
@@ -47,7 +48,11 @@ fn attend(wanted: u32) {
 }
 
 /// The first CPU: prepares the instance, waits for the others, says RUNNING, becomes idle.
-pub fn boot_cpu(params: &'static BootParams) -> ! {
+///
+/// # Safety
+///
+/// It comes here once, on its boot stack; the others wait for it.
+pub unsafe fn boot_cpu(params: Params) -> ! {
     time::init(params);
     partition::init_ranges(params);
     arch::set_attention_handler(attend);
@@ -63,14 +68,17 @@ pub fn boot_cpu(params: &'static BootParams) -> ! {
         params.instance,
         params.cpu_count
     );
-    setup::enable_features(params, 0);
-    init_memory(params, boot::boot_info(params));
+    setup::enable_features(params);
+    // SAFETY: once, by contract.
+    let info = unsafe { boot::boot_info(params) };
+    init_memory(params, info);
     boot::build_kernel_tables(params);
     setup::load_kernel_tables();
     boot::map_local_apic();
-    setup::prepare_all(params);
-    setup::set_up_cpu(params, 0);
-    setup::set_up_timer(0);
+    // SAFETY: once, by contract, and no CPU has a table of interrupts yet.
+    unsafe { setup::prepare_all(params) };
+    setup::set_up_cpu();
+    setup::set_up_timer();
     timer::init(params.cpu_count);
     sched::init(params.cpu_count);
     view::init(params);
@@ -90,7 +98,7 @@ pub fn boot_cpu(params: &'static BootParams) -> ! {
 }
 
 /// The other CPUs.
-pub fn other_cpu(params: &'static BootParams, index: u32) -> ! {
+pub fn other_cpu(params: Params) -> ! {
     let limit = time::tsc().saturating_add(params.tsc_khz.saturating_mul(ONLINE_LIMIT_US / 1000));
     while !PREPARED.load(Ordering::Acquire) {
         core::hint::spin_loop();
@@ -98,16 +106,16 @@ pub fn other_cpu(params: &'static BootParams, index: u32) -> ! {
             arch::halt_forever();
         }
     }
-    setup::enable_features(params, index);
+    setup::enable_features(params);
     setup::load_kernel_tables();
-    setup::set_up_cpu(params, index);
-    setup::set_up_timer(index);
+    setup::set_up_cpu();
+    setup::set_up_timer();
     go_online();
     sched::enter()
 }
 
 /// Refuses what cannot be booted: says why and halts; the other CPUs halt by their own limit.
-fn check(params: &'static BootParams) {
+fn check(params: Params) {
     if params.abi_version != ABI_VERSION || params.bytes as usize != size_of::<BootParams>() {
         refuse(format_args!(
             "ihk.ko speaks version {} of the contract, this image {ABI_VERSION}",
@@ -129,7 +137,7 @@ fn refuse(reason: core::fmt::Arguments<'_>) -> ! {
 }
 
 /// Boot heap, then frames, from the memory map.
-fn init_memory(params: &BootParams, info: &'static mut BootInfo) {
+fn init_memory(params: Params, info: &'static mut BootInfo) {
     let table = Frames::footprint(partition::block_count()) as u64;
     let bytes = (table + BOOT_HEAP_BYTES).next_multiple_of(4096);
     let usable = |region: &&mut bootloader_api::info::MemoryRegion| {

@@ -9,7 +9,7 @@
 pub mod boot;
 pub mod exception;
 pub mod host_orders;
-#[expect(unsafe_code, reason = "gives the heap and the allocator their memory")]
+#[expect(unsafe_code, reason = "what the boot CPU does once, before any other")]
 pub mod init;
 #[expect(
     unsafe_code,

@@ -6,6 +6,7 @@ use ihk_ikc::layout::MAX_CPUS;
 
 use crate::arch::{self, setup};
 use crate::entry::init;
+use crate::params::Params;
 
 /// # Safety
 ///
@@ -21,10 +22,14 @@ unsafe extern "C" fn boot_entry(params: *const BootParams, index: u64) -> ! {
     if !sound || index >= params.cpu_count {
         arch::halt_forever();
     }
-    setup::init_cpu(index, params.cpus[index as usize].node, params.cpu_count);
+    // SAFETY: by the entry protocol.
+    let params = unsafe { Params::new(params) };
+    // SAFETY: by the entry protocol each CPU has a number of its own.
+    unsafe { setup::init_cpu(params, index) };
     if index == 0 {
-        init::boot_cpu(params)
+        // SAFETY: only the first CPU has this number.
+        unsafe { init::boot_cpu(params) }
     } else {
-        init::other_cpu(params, index)
+        init::other_cpu(params)
     }
 }

@@ -3,7 +3,6 @@
 
 use alloc::boxed::Box;
 
-use ihk_ikc::boot::BootParams;
 use ihk_ikc::channel::CpuChannel;
 use ihk_ikc::control::InstanceControl;
 use ihk_ikc::layout::Region;
@@ -12,6 +11,7 @@ use ihk_ikc::ring::Ring;
 use spin::Once;
 use x86_64::PhysAddr;
 
+use crate::params::Params;
 use crate::partition;
 
 static CONTROL: Once<&'static InstanceControl> = Once::new();
@@ -37,7 +37,7 @@ pub(super) struct Rings {
 }
 
 /// Checks and maps control words and channels. The boot CPU, once, after the frames' ranges.
-pub fn init(params: &'static BootParams) {
+pub fn init(params: Params) {
     let control = checked::<InstanceControl>(params.control, 1);
     // SAFETY: `checked` found it in the partition and aligned; it consists of atomics, is reserved
     // for as long as the instance lives, and any bytes are valid.

@@ -13,7 +13,6 @@ mod map;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use ihk_ikc::boot::BootParams;
 use ihk_ikc::control::{command, InstanceControl};
 use ihk_ikc::layout::MAX_CPUS;
 use ihk_ikc::packet::{Packet, ToCokernel, ToLinux};
@@ -23,6 +22,7 @@ use spin::Once;
 use crate::arch::time::Deadline;
 use crate::arch::{self, apic};
 use crate::klog;
+use crate::params::Params;
 
 pub use map::mailbox;
 
@@ -43,7 +43,7 @@ static HANDLERS: Once<Handlers> = Once::new();
 
 /// Checks and maps control words and channels; from now on `handlers` do what Linux says. The boot CPU, once,
 /// after the ranges of the partition.
-pub fn init(params: &'static BootParams, handlers: Handlers) {
+pub fn init(params: Params, handlers: Handlers) {
     map::init(params);
     HANDLERS.call_once(|| handlers);
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use cokernel_logic::vma::{Area, Kind, Range};
-use ihk_ikc::boot::{BootParams, CpuEntry};
+use ihk_ikc::boot::CpuEntry;
 use ihk_ikc::view::{
     area, thread_state, what, AreaView, CpuView, MachineView, ProcessView, RunView, ThreadView,
     VIEW_WORDS,
@@ -25,6 +25,7 @@ use crate::frames::owned::OwnedRun;
 use crate::frames::{allocator, table};
 use crate::ikc;
 use crate::mm::load;
+use crate::params::Params;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::{State, Thread};
@@ -36,9 +37,9 @@ static PAGE: Once<OwnedRun> = Once::new();
 static CPUS: Once<&'static [CpuEntry]> = Once::new();
 
 /// Sets a page aside for answers. The boot CPU, once.
-pub fn init(params: &'static BootParams) {
+pub fn init(params: Params) {
     PAGE.call_once(|| allocator::alloc_small().expect("no frame for answers"));
-    CPUS.call_once(|| &params.cpus[..params.cpu_count as usize]);
+    CPUS.call_once(|| &params.get().cpus[..params.cpu_count as usize]);
 }
 
 /// The answer page while it is being written.

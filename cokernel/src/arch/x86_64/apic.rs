@@ -3,14 +3,15 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use ihk_ikc::boot::BootParams;
 use ihk_ikc::layout::{COKERNEL_IPI_VECTOR, LAPIC_BASE, MAX_CPUS};
+use x86_64::registers::model_specific::ApicBase;
 use x86_64::PhysAddr;
 
 use super::msr;
 use super::pte::Flags;
 use super::time::Deadline;
 use crate::addr::to_usize;
+use crate::params::Params;
 
 /// Register offsets in xAPIC mode; the x2APIC register is offset / 16.
 mod register {
@@ -31,9 +32,8 @@ mod register {
     pub(super) const TIMER_DIVIDE: u32 = 0x3e0;
 }
 
-/// In the base register: x2APIC mode; where the registers are.
+/// In the base register: x2APIC mode.
 const BASE_X2APIC: u64 = 1 << 10;
-const BASE_ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// APIC on, spurious vector 0xff.
 const ENABLED: u32 = 0x1ff;
 const MASKED: u32 = 1 << 16;
@@ -54,21 +54,19 @@ static APIC_IDS: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS]
 /// The physical address of the registers, and the flags for mapping them at [`LAPIC_BASE`] before
 /// [`init`]; `None` in x2APIC mode, in which they are no memory.
 pub fn registers() -> Option<(PhysAddr, Flags)> {
-    // SAFETY: every x86-64 CPU has this register.
-    let base = unsafe { msr::read(msr::APIC_BASE) };
+    let (start, base) = ApicBase::read_raw();
     let flags = Flags {
         read: true,
         write: true,
         caching: UNCACHED,
         ..Flags::default()
     };
-    (base & BASE_X2APIC == 0).then(|| (PhysAddr::new(base & BASE_ADDRESS), flags))
+    (base & BASE_X2APIC == 0).then(|| (start.start_address(), flags))
 }
 
 /// Finds the mode. The boot CPU, once, with the [`registers`] mapped.
-pub(super) fn init(params: &BootParams) {
-    // SAFETY: every x86-64 CPU has this register.
-    let base = unsafe { msr::read(msr::APIC_BASE) };
+pub(super) fn init(params: Params) {
+    let (_, base) = ApicBase::read_raw();
     X2APIC.store(base & BASE_X2APIC != 0, Ordering::Relaxed);
     for (id, cpu) in APIC_IDS.iter().zip(&params.cpus) {
         id.store(cpu.apic_id, Ordering::Relaxed);
@@ -172,10 +170,11 @@ fn read(register: u32) -> u32 {
 
 fn write(register: u32, value: u32) {
     if X2APIC.load(Ordering::Relaxed) {
-        // SAFETY: the register exists in x2APIC mode; the callers here know what they ask.
+        // SAFETY: the register exists in x2APIC mode, and those that this file names concern interrupts
+        // only, of which each vector has a handler.
         return unsafe { msr::write(x2apic(register), u64::from(value)) };
     }
-    // SAFETY: the page was mapped before `init`; the callers here know what they ask.
+    // SAFETY: the page was mapped before `init`; else as above.
     unsafe { address(register).write_volatile(value) }
 }
 

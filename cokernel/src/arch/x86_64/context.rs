@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The only stack switch, and the registers that follow a thread besides.
 
+use x86_64::registers::model_specific::{FsBase, KernelGsBase};
+use x86_64::registers::segmentation::{Segment64, FS};
+use x86_64::VirtAddr;
+
+use super::features;
 use super::frame::UserFrame;
-use super::{features, msr};
 use crate::addr::to_usize;
 
 core::arch::global_asm!(
@@ -133,38 +137,28 @@ pub fn switch_user_bases(old_fs: &mut u64, old_gs: &mut u64, new_fs: u64, new_gs
 /// The current thread's FS base in user mode.
 pub fn fs_base() -> u64 {
     if features::has_fsgsbase() {
-        let value: u64;
-        // SAFETY: CR4.FSGSBASE is set.
-        unsafe {
-            core::arch::asm!("rdfsbase {}", out(reg) value, options(nomem, nostack, preserves_flags))
-        };
-        return value;
+        return FS::read_base().as_u64();
     }
-    // SAFETY: every x86-64 CPU has this register.
-    unsafe { msr::read(msr::FS_BASE) }
+    FsBase::read().as_u64()
 }
 
 /// Sets the current thread's FS base; the address is user space's.
 pub fn set_fs_base(value: u64) {
+    let value = VirtAddr::new_truncate(value);
     if features::has_fsgsbase() {
-        // SAFETY: CR4.FSGSBASE is set; the kernel does not use FS.
-        unsafe {
-            core::arch::asm!("wrfsbase {}", in(reg) value, options(nomem, nostack, preserves_flags))
-        };
-        return;
+        // SAFETY: the kernel does not use FS.
+        return unsafe { FS::write_base(value) };
     }
-    // SAFETY: the kernel does not use FS; non-canonical values never get here.
-    unsafe { msr::write(msr::FS_BASE, value) };
+    FsBase::write(value);
 }
 
 /// The current thread's GS base in user mode (`swapgs` keeps it aside while the kernel runs).
 pub fn gs_base() -> u64 {
-    // SAFETY: every x86-64 CPU has this register.
-    unsafe { msr::read(msr::KERNEL_GS_BASE) }
+    KernelGsBase::read().as_u64()
 }
 
 /// Sets the current thread's GS base; the address is user space's.
 pub fn set_gs_base(value: u64) {
-    // SAFETY: `swapgs` on the way out brings it to user mode; non-canonical values never get here.
-    unsafe { msr::write(msr::KERNEL_GS_BASE, value) };
+    // `swapgs` on the way out brings it to user mode.
+    KernelGsBase::write(VirtAddr::new_truncate(value));
 }

@@ -7,7 +7,10 @@ use ihk_ikc::layout::MAX_CPUS;
 
 use spin::Once;
 
-use super::msr;
+use x86_64::instructions::{hlt, interrupts};
+use x86_64::registers::model_specific::GsBase;
+use x86_64::VirtAddr;
+
 use crate::addr::to_usize;
 
 /// Offset of [`Cpu::kernel_stack`], for the entry code.
@@ -160,24 +163,28 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 static ATTEND: Once<fn(u32)> = Once::new();
 
 /// Makes GS point to CPU `index`'s words. That CPU, first of all.
-pub(super) fn init(index: u32, node: u32, count: u32) {
+///
+/// # Safety
+///
+/// No other CPU has this number.
+pub(super) unsafe fn init(index: u32, node: u32, count: u32) {
     let cpu = &CPUS[index as usize];
     let address = core::ptr::from_ref(cpu).expose_provenance() as u64;
     cpu.this.store(address, Ordering::Relaxed);
     cpu.index.store(index, Ordering::Relaxed);
     cpu.node.store(node, Ordering::Relaxed);
     COUNT.store(count, Ordering::Relaxed);
-    load_base(address);
+    // SAFETY: these are the words of this CPU from now on.
+    unsafe { load_base(address) };
 }
 
-/// Points GS to CPU `index`'s words again, after the segment registers were loaded.
-pub(super) fn reload(index: u32) {
-    load_base(CPUS[index as usize].this.load(Ordering::Relaxed));
-}
-
-fn load_base(address: u64) {
-    // SAFETY: `address` is that of a static `Cpu`, which is what the kernel expects at GS.
-    unsafe { msr::write(msr::GS_BASE, address) };
+/// Points GS to this CPU's words.
+///
+/// # Safety
+///
+/// They are at `address`, as [`base`] has said, or will say.
+pub(super) unsafe fn load_base(address: u64) {
+    GsBase::write(VirtAddr::new(address));
 }
 
 /// Address of this CPU's words.
@@ -251,15 +258,14 @@ fn attend() {
 /// Sleeps until the next interrupt was handled. The caller has interrupts off, holds no lock, and
 /// has seen that there is nothing to do: an interrupt that comes after the look wakes the `hlt`.
 pub fn wait_for_interrupt() {
-    // SAFETY: the handlers are in place when the scheduler runs; `sti` takes effect after `hlt`
-    // has begun, so no wake-up is lost.
-    unsafe { core::arch::asm!("sti", "hlt", "cli", options(nostack)) };
+    interrupts::enable_and_hlt();
+    interrupts::disable();
 }
 
 /// The CPU's end.
 pub fn halt_forever() -> ! {
     loop {
-        // SAFETY: nothing happens after it.
-        unsafe { core::arch::asm!("cli", "hlt", options(nomem, nostack)) };
+        interrupts::disable();
+        hlt();
     }
 }

@@ -2,6 +2,10 @@
 //! The CPU's description of an exception: its vector, the address of a page fault, and why the debug and
 //! the floating-point units raised theirs.
 
+use x86_64::registers::control::Cr2;
+use x86_64::registers::debug::{Dr6, Dr6Flags};
+use x86_64::registers::mxcsr;
+
 /// Vector numbers of exceptions.
 pub mod vector {
     pub const DIVIDE: u64 = 0;
@@ -30,25 +34,18 @@ pub mod code {
 
 /// Address of the last page fault.
 pub fn fault_address() -> u64 {
-    let value: u64;
-    // SAFETY: reading CR2 has no effect.
-    unsafe {
-        core::arch::asm!("mov {}, cr2", out(reg) value, options(nomem, nostack, preserves_flags))
-    };
-    value
+    Cr2::read_raw()
 }
 
 /// `si_code` of a debug exception; clears the status for the next one.
 pub fn debug_code() -> i32 {
-    const SINGLE_STEP: u64 = 1 << 14;
     const TRAP_TRACE: i32 = 2;
-    let status: u64;
-    // SAFETY: DR6 only reports.
+    let status = Dr6::read();
+    // SAFETY: DR6 only reports. The crate has no way to write it.
     unsafe {
-        core::arch::asm!("mov {}, dr6", out(reg) status, options(nomem, nostack, preserves_flags));
         core::arch::asm!("mov dr6, {}", in(reg) 0xffff_0ff0u64, options(nomem, nostack, preserves_flags));
     }
-    if status & SINGLE_STEP != 0 {
+    if status.contains(Dr6Flags::STEP) {
         TRAP_TRACE
     } else {
         code::TRAP_BRKPT
@@ -58,11 +55,7 @@ pub fn debug_code() -> i32 {
 /// `si_code` of a floating-point exception, from the unit that raised it.
 pub fn floating_point_code(vector: u64) -> i32 {
     let raised = if vector == vector::SIMD {
-        let mut mxcsr = 0u32;
-        // SAFETY: stores to the variable.
-        unsafe {
-            core::arch::asm!("stmxcsr [{}]", in(reg) &mut mxcsr, options(nostack, preserves_flags))
-        };
+        let mxcsr = mxcsr::read().bits();
         mxcsr & !(mxcsr >> 7)
     } else {
         let (mut control, mut status) = (0u16, 0u16);

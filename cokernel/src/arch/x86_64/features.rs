@@ -5,41 +5,50 @@
 use core::arch::x86_64::__cpuid_count;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ihk_ikc::boot::BootParams;
+use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
+use x86_64::registers::model_specific::{Efer, EferFlags};
+use x86_64::registers::xcontrol::XCr0;
 
 use super::{gdt, msr};
+use crate::params::Params;
 
-/// Control register bits.
-mod cr4 {
-    pub(super) const PGE: u64 = 1 << 7;
-    pub(super) const MCE: u64 = 1 << 6;
-    pub(super) const PAE: u64 = 1 << 5;
-    pub(super) const OSFXSR: u64 = 1 << 9;
-    pub(super) const OSXMMEXCPT: u64 = 1 << 10;
-    pub(super) const LA57: u64 = 1 << 12;
-    pub(super) const VMXE: u64 = 1 << 13;
-    pub(super) const SMXE: u64 = 1 << 14;
-    pub(super) const FSGSBASE: u64 = 1 << 16;
-    pub(super) const PCIDE: u64 = 1 << 17;
-    pub(super) const OSXSAVE: u64 = 1 << 18;
-    pub(super) const SMAP: u64 = 1 << 21;
-    pub(super) const PKE: u64 = 1 << 22;
-    pub(super) const CET: u64 = 1 << 23;
-    pub(super) const PKS: u64 = 1 << 24;
-    pub(super) const UINTR: u64 = 1 << 25;
-    pub(super) const LASS: u64 = 1 << 27;
-    pub(super) const LAM_SUP: u64 = 1 << 28;
-    pub(super) const FRED: u64 = 1 << 32;
-    /// Bits that Linux's kernel uses for itself.
-    pub(super) const LINUX_ONLY: u64 =
-        LA57 | VMXE | SMXE | PCIDE | CET | PKS | UINTR | LASS | LAM_SUP | FRED;
-    /// Bits that this kernel needs.
-    pub(super) const NEEDED: u64 = PAE | PGE | MCE | OSFXSR | OSXMMEXCPT;
-}
+/// Bits of CR4 that the x86_64 crate does not name: user interrupts, linear address space separation,
+/// address masking in the kernel, and the other way to deliver events.
+const UINTR: u64 = 1 << 25;
+const LASS: u64 = 1 << 27;
+const LAM_SUP: u64 = 1 << 28;
+const FRED: u64 = 1 << 32;
 
-const CR0_PE_MP_NE_WP_AM_PG: u64 = 1 | 1 << 1 | 1 << 5 | 1 << 16 | 1 << 18 | 1 << 31;
-const CR0_ET: u64 = 1 << 4;
-const EFER_SCE_LME_LMA_NXE: u64 = 1 | 1 << 8 | 1 << 10 | 1 << 11;
+/// Bits of CR4 that Linux's kernel uses for itself.
+const LINUX_ONLY: u64 = Cr4Flags::L5_PAGING
+    .union(Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS)
+    .union(Cr4Flags::SAFER_MODE_EXTENSIONS)
+    .union(Cr4Flags::PCID)
+    .union(Cr4Flags::CONTROL_FLOW_ENFORCEMENT)
+    .union(Cr4Flags::PROTECTION_KEY_SUPERVISOR)
+    .bits()
+    | UINTR
+    | LASS
+    | LAM_SUP
+    | FRED;
+/// Bits of CR4 that this kernel needs.
+const NEEDED: Cr4Flags = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
+    .union(Cr4Flags::PAGE_GLOBAL)
+    .union(Cr4Flags::MACHINE_CHECK_EXCEPTION)
+    .union(Cr4Flags::OSFXSR)
+    .union(Cr4Flags::OSXMMEXCPT_ENABLE);
+
+const CR0: Cr0Flags = Cr0Flags::PROTECTED_MODE_ENABLE
+    .union(Cr0Flags::MONITOR_COPROCESSOR)
+    .union(Cr0Flags::EXTENSION_TYPE)
+    .union(Cr0Flags::NUMERIC_ERROR)
+    .union(Cr0Flags::WRITE_PROTECT)
+    .union(Cr0Flags::ALIGNMENT_MASK)
+    .union(Cr0Flags::PAGING);
+const EFER: EferFlags = EferFlags::SYSTEM_CALL_EXTENSIONS
+    .union(EferFlags::LONG_MODE_ENABLE)
+    .union(EferFlags::LONG_MODE_ACTIVE)
+    .union(EferFlags::NO_EXECUTE_ENABLE);
 /// AMX tile data, which Linux gives only to programs that asked.
 const XFD_TILE_DATA: u64 = 1 << 18;
 
@@ -51,20 +60,20 @@ static CR4: AtomicU64 = AtomicU64::new(0);
 static XCR0: AtomicU64 = AtomicU64::new(0);
 
 /// Sets this CPU up: control registers, PAT, what programs read to learn their CPU.
-pub(super) fn enable(params: &BootParams, cpu: u32, node: u32) {
-    let wanted = params.linux_cr4 & !cr4::LINUX_ONLY | cr4::NEEDED;
+pub(super) fn enable(params: Params, cpu: u32, node: u32) {
+    let wanted = params.linux_cr4 & !LINUX_ONLY | NEEDED.bits();
     CR4.store(wanted, Ordering::Relaxed);
     XCR0.store(params.linux_xcr0, Ordering::Relaxed);
     // SAFETY: the bits are those Linux runs with on this very CPU, plus what every x86-64 CPU has.
     // Tables, stack and code stay mapped. Loading CR4 with PGE off first flushes global pages.
     unsafe {
-        core::arch::asm!("mov cr0, {}", in(reg) CR0_PE_MP_NE_WP_AM_PG | CR0_ET, options(nostack, preserves_flags));
-        core::arch::asm!("mov cr4, {}", in(reg) wanted & !cr4::PGE, options(nostack, preserves_flags));
-        core::arch::asm!("mov cr4, {}", in(reg) wanted, options(nostack, preserves_flags));
+        Cr0::write_raw(CR0.bits());
+        Cr4::write_raw(wanted & !Cr4Flags::PAGE_GLOBAL.bits());
+        Cr4::write_raw(wanted);
     }
     // SAFETY: as above; PAT is what Linux's page tables, and so mirrored pages, count on.
     unsafe {
-        msr::write(msr::EFER, EFER_SCE_LME_LMA_NXE);
+        Efer::write_raw(EFER.bits());
         msr::write(msr::PAT, params.linux_pat);
         msr::write(msr::SYSENTER_CS, 0);
     }
@@ -78,11 +87,8 @@ pub(super) fn enable(params: &BootParams, cpu: u32, node: u32) {
 }
 
 fn enable_extended_states(xcr0: u64) {
-    let (low, high) = (xcr0 & 0xffff_ffff, xcr0 >> 32);
     // SAFETY: CR4.OSXSAVE is set, and Linux runs with the same value on this CPU.
-    unsafe {
-        core::arch::asm!("xsetbv", in("ecx") 0, in("rax") low, in("rdx") high, options(nostack, preserves_flags))
-    };
+    unsafe { XCr0::write_raw(xcr0) };
     if xcr0 & XFD_TILE_DATA != 0 && cpuid(0xd, 1).eax & 1 << 4 != 0 {
         // SAFETY: CPUID says that the register exists.
         unsafe { msr::write(msr::XFD, XFD_TILE_DATA) };
@@ -99,24 +105,28 @@ pub(super) fn cpuid(leaf: u32, sub: u32) -> core::arch::x86_64::CpuidResult {
     unsafe { __cpuid_count(leaf, sub) }
 }
 
+fn has(flag: Cr4Flags) -> bool {
+    CR4.load(Ordering::Relaxed) & flag.bits() != 0
+}
+
 /// Whether programs may set FS and GS bases themselves.
 pub(super) fn has_fsgsbase() -> bool {
-    CR4.load(Ordering::Relaxed) & cr4::FSGSBASE != 0
+    has(Cr4Flags::FSGSBASE)
 }
 
 /// Whether the kernel must say when it touches user memory.
 pub(super) fn has_smap() -> bool {
-    CR4.load(Ordering::Relaxed) & cr4::SMAP != 0
+    has(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION)
 }
 
 /// Whether there is more than the FXSAVE state.
 pub(super) fn has_xsave() -> bool {
-    CR4.load(Ordering::Relaxed) & cr4::OSXSAVE != 0
+    has(Cr4Flags::OSXSAVE)
 }
 
 /// Whether pages have protection keys, whose register is an extended state.
 pub(super) fn has_protection_keys() -> bool {
-    CR4.load(Ordering::Relaxed) & cr4::PKE != 0 && has_xsave() && xcr0() & PROTECTION_KEYS != 0
+    has(Cr4Flags::PROTECTION_KEY_USER) && has_xsave() && xcr0() & PROTECTION_KEYS != 0
 }
 
 /// The extended states programs have.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Segments with Linux's selectors (programs see and save them), and the task state segment.
+//! Segments with Linux's selectors (programs see and save them), and the task state segment. The table of
+//! the x86_64 crate gives out selectors of its own.
 
 use x86_64::structures::tss::TaskStateSegment;
 

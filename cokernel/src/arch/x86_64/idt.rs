@@ -5,7 +5,14 @@
 //! which completes a [`super::frame::UserFrame`]. Vectors that may strike anywhere, even between
 //! `syscall` and the kernel's own stack, enter through `trap_paranoid` on a stack of their own.
 
+use x86_64::instructions::tables::lidt;
+use x86_64::structures::gdt::SegmentSelector;
+use x86_64::structures::idt::{Entry, HandlerFunc};
+use x86_64::structures::DescriptorTablePointer;
+use x86_64::{PrivilegeLevel, VirtAddr};
+
 use super::gdt::KERNEL_CS;
+use crate::cell::OwnedCell;
 
 /// Non-maskable interrupt.
 pub const NMI: u8 = 2;
@@ -48,60 +55,10 @@ extern "C" {
     static trap_stubs: u8;
 }
 
-/// One gate.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Gate {
-    offset_low: u16,
-    selector: u16,
-    /// Interrupt stack (0 = the current one).
-    stack: u8,
-    /// Present, privilege, type: interrupt gate, so that interrupts are off inside.
-    kind: u8,
-    offset_middle: u16,
-    offset_high: u32,
-    reserved: u32,
-}
-
-const PRESENT_INTERRUPT_GATE: u8 = 0x8e;
-const USER_MAY_RAISE: u8 = 0x60;
-
-impl Gate {
-    const EMPTY: Self = Self {
-        offset_low: 0,
-        selector: 0,
-        stack: 0,
-        kind: 0,
-        offset_middle: 0,
-        offset_high: 0,
-        reserved: 0,
-    };
-
-    fn new(vector: u8) -> Self {
-        let address = (&raw const trap_stubs).addr() as u64 + 16 * u64::from(vector);
-        let mut stacks = PARANOID.iter().zip(1..);
-        let stack = stacks.find(|(paranoid, _)| **paranoid == vector);
-        let kind = if USER_RAISABLE.contains(&vector) {
-            PRESENT_INTERRUPT_GATE | USER_MAY_RAISE
-        } else {
-            PRESENT_INTERRUPT_GATE
-        };
-        Self {
-            offset_low: (address & 0xffff) as u16,
-            selector: KERNEL_CS,
-            stack: stack.map_or(0, |(_, stack)| stack),
-            kind,
-            offset_middle: (address >> 16 & 0xffff) as u16,
-            offset_high: (address >> 32) as u32,
-            reserved: 0,
-        }
-    }
-}
-
 #[repr(C, align(4096))]
-struct Idt([Gate; 256]);
+struct Idt([Entry<HandlerFunc>; 256]);
 
-static IDT: crate::cell::OwnedCell<Idt> = crate::cell::OwnedCell::new(Idt([Gate::EMPTY; 256]));
+static IDT: OwnedCell<Idt> = OwnedCell::new(Idt([const { Entry::missing() }; 256]));
 
 /// The table's length as the processor is told it: one less than the bytes.
 const LIMIT: u16 = {
@@ -111,28 +68,45 @@ const LIMIT: u16 = {
     limit
 };
 
-/// Fills the table. The boot CPU, before any CPU loads it.
-pub(super) fn init() {
-    // SAFETY: the other CPUs wait for the boot CPU and have not loaded the table.
+/// Fills the table.
+///
+/// # Safety
+///
+/// Once, before any CPU loads it.
+pub(super) unsafe fn init() {
+    // SAFETY: the caller's promise.
     let idt = unsafe { IDT.get_mut() };
-    for (vector, gate) in (0..=u8::MAX).zip(&mut idt.0) {
-        *gate = Gate::new(vector);
+    for (vector, entry) in (0..=u8::MAX).zip(&mut idt.0) {
+        fill(entry, vector);
+    }
+}
+
+/// Lets `entry` lead to the stub of `vector`, with interrupts off inside.
+fn fill(entry: &mut Entry<HandlerFunc>, vector: u8) {
+    let stub = (&raw const trap_stubs).addr() as u64 + 16 * u64::from(vector);
+    // SAFETY: the stub is that of this vector; it saves what it changes.
+    let options = unsafe { entry.set_handler_addr(VirtAddr::new(stub)) };
+    // SAFETY: each CPU has this segment by the time it loads the table.
+    unsafe { options.set_code_selector(SegmentSelector(KERNEL_CS)) };
+    if let Some((_, stack)) = PARANOID
+        .iter()
+        .zip(0..)
+        .find(|(paranoid, _)| **paranoid == vector)
+    {
+        // SAFETY: `tables` fills the interrupt stack table in this order.
+        unsafe { options.set_stack_index(stack) };
+    }
+    if USER_RAISABLE.contains(&vector) {
+        options.set_privilege_level(PrivilegeLevel::Ring3);
     }
 }
 
 /// Makes the table this CPU's.
 pub(super) fn load() {
-    #[repr(C, packed)]
-    struct Pointer {
-        limit: u16,
-        base: u64,
-    }
-    let pointer = Pointer {
+    let pointer = DescriptorTablePointer {
         limit: LIMIT,
-        base: IDT.as_ptr().expose_provenance() as u64,
+        base: VirtAddr::from_ptr(IDT.as_ptr()),
     };
     // SAFETY: `init` filled it and nobody changes it any more.
-    unsafe {
-        core::arch::asm!("lidt [{}]", in(reg) &pointer, options(readonly, nostack, preserves_flags))
-    };
+    unsafe { lidt(&pointer) };
 }

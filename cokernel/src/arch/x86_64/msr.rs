@@ -1,26 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Model-specific registers, each by its name.
+//! Model-specific registers that the x86_64 crate does not name, or assembly uses.
 
-/// Local APIC base and mode.
-pub const APIC_BASE: u32 = 0x1b;
-/// The selectors that `syscall` and `sysret` load.
-pub const STAR: u32 = 0xc000_0081;
-/// 64-bit entry point.
-pub const LSTAR: u32 = 0xc000_0082;
-/// Entry point of 32-bit programs.
-pub const CSTAR: u32 = 0xc000_0083;
-/// Flags that `syscall` clears.
-pub const FMASK: u32 = 0xc000_0084;
-/// FS base.
-pub const FS_BASE: u32 = 0xc000_0100;
+use x86_64::registers::model_specific::Msr;
+
 /// GS base.
 pub const GS_BASE: u32 = 0xc000_0101;
-/// The GS base that `swapgs` brings.
-pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
+/// Entry point of 32-bit programs.
+pub const CSTAR: u32 = 0xc000_0083;
 /// The number that `rdtscp` returns beside the counter.
 pub const TSC_AUX: u32 = 0xc000_0103;
-/// Extended features.
-pub const EFER: u32 = 0xc000_0080;
 /// Page attribute table.
 pub const PAT: u32 = 0x277;
 /// `sysenter` code segment; 0 makes `sysenter` fault.
@@ -38,12 +26,8 @@ pub const XFD: u32 = 0x1c4;
 ///
 /// The register exists on this CPU and reading it has no side effect that matters.
 pub unsafe fn read(msr: u32) -> u64 {
-    let (low, high): (u32, u32);
     // SAFETY: by this function's contract.
-    unsafe {
-        core::arch::asm!("rdmsr", in("ecx") msr, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags));
-    }
-    u64::from(high) << 32 | u64::from(low)
+    unsafe { Msr::new(msr).read() }
 }
 
 /// Writes a register.
@@ -52,9 +36,6 @@ pub unsafe fn read(msr: u32) -> u64 {
 ///
 /// The register exists, the value is valid for it, and what it changes keeps the kernel sound.
 pub unsafe fn write(msr: u32, value: u64) {
-    let (low, high) = (value & 0xffff_ffff, value >> 32);
     // SAFETY: by this function's contract.
-    unsafe {
-        core::arch::asm!("wrmsr", in("ecx") msr, in("rax") low, in("rdx") high, options(nostack, preserves_flags));
-    }
+    unsafe { Msr::new(msr).write(value) };
 }

@@ -20,6 +20,7 @@ pub fn exist() -> bool {
 /// Gives the running thread's program the rights `denied` (bit 0: no access, bit 1: no writes) to
 /// pages with `key`, one of [`KEYS`]. Only if keys [`exist`].
 pub fn deny(key: u32, denied: u32) {
+    assert!(exist(), "the CPU has no protection keys");
     let shift = key % u32::from(KEYS) * 2;
     write(read() & !(RIGHTS << shift) | (denied & RIGHTS) << shift);
 }

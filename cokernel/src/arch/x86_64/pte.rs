@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Entries of page tables: the only encoder and decoder, the sizes of leaves, and the table that is loaded.
 //! Four levels. A leaf with contents but no access right (PROT_NONE) is kept as a non-present entry.
+//!
+//! The bits are the contract's, because Linux reads them, and not those of the x86_64 crate.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +11,8 @@ use ihk_ikc::page_table::{
     SMALL_LEVEL, USER, WRITE,
 };
 use ihk_ikc::process::caching;
+use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::structures::paging::PhysFrame;
 use x86_64::PhysAddr;
 
 use crate::addr::to_usize;
@@ -203,12 +207,7 @@ pub fn set_kernel_root(root: PhysAddr) {
 
 /// Top-level table that is loaded on this CPU.
 pub fn loaded_root() -> PhysAddr {
-    let value: u64;
-    // SAFETY: reading CR3 has no effect.
-    unsafe {
-        core::arch::asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags))
-    };
-    PhysAddr::new(value & ADDRESS)
+    Cr3::read_raw().0.start_address()
 }
 
 /// Loads a top-level table on this CPU.
@@ -217,8 +216,7 @@ pub fn loaded_root() -> PhysAddr {
 ///
 /// It has the kernel's half, and stays for as long as it is loaded.
 pub unsafe fn load_root(root: PhysAddr) {
+    let frame = PhysFrame::containing_address(root);
     // SAFETY: by contract what the kernel needs stays mapped.
-    unsafe {
-        core::arch::asm!("mov cr3, {}", in(reg) root.as_u64(), options(nostack, preserves_flags))
-    };
+    unsafe { Cr3::write(frame, Cr3Flags::empty()) };
 }

@@ -2,6 +2,10 @@
 //! The entry of the instruction `syscall`: registers become a [`super::frame::UserFrame`], and on the
 //! way out again registers. Hop 1 of a delegated call.
 
+use x86_64::registers::model_specific::{LStar, SFMask, Star};
+use x86_64::registers::rflags::RFlags;
+use x86_64::VirtAddr;
+
 use super::cpu::{KERNEL_STACK, USER_STACK};
 use super::gdt::{KERNEL_CS, USER32_CS, USER_CS, USER_SS};
 use super::msr;
@@ -77,17 +81,16 @@ extern "C" {
 }
 
 /// Flags off on entry, as Linux has them: all a program could use against the kernel.
-const CLEARED_FLAGS: u64 = 0x0025_7fd5;
+const CLEARED_FLAGS: RFlags = RFlags::from_bits_truncate(0x0025_7fd5);
 
 /// Points `syscall` to this file. Every CPU.
 pub(super) fn init() {
-    // `syscall` loads CS = bits 47:32, SS = that + 8; `sysret` CS = bits 63:48 + 16, SS = that + 8.
-    let star = u64::from(KERNEL_CS) << 32 | u64::from(USER32_CS) << 48;
+    LStar::write(VirtAddr::new(syscall_landing as *const () as u64));
+    SFMask::write(CLEARED_FLAGS);
     // SAFETY: the entry points are those above; the selectors are in the table `gdt` loaded.
     unsafe {
-        msr::write(msr::STAR, star);
-        msr::write(msr::LSTAR, syscall_landing as *const () as u64);
+        // `syscall` loads the second as CS, and SS 8 behind it; `sysret` CS 16 behind the first.
+        Star::write_raw(USER32_CS, KERNEL_CS);
         msr::write(msr::CSTAR, syscall32_landing as *const () as u64);
-        msr::write(msr::FMASK, CLEARED_FLAGS);
     }
 }

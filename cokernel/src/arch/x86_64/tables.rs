@@ -34,7 +34,8 @@ struct Tables {
 }
 
 /// Builds and loads this CPU's tables; they live for ever.
-pub(super) fn init(index: u32, node: u32) {
+pub(super) fn init() {
+    let (index, node) = (cpu::cpu_index(), cpu::cpu_node());
     let tables = Box::leak(new_tables());
     let base = cpu::base();
     let mut tops = [VirtAddr::zero(); 7];
@@ -47,7 +48,8 @@ pub(super) fn init(index: u32, node: u32) {
     tables.gdt = Gdt::new(&raw const tables.tss, index, node);
     // SAFETY: leaked above, so it stays; the GS base is loaded again below.
     unsafe { gdt::load(&tables.gdt) };
-    cpu::reload(index);
+    // SAFETY: that was this CPU's before the segment registers were loaded.
+    unsafe { cpu::load_base(base) };
     idt::load();
 }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Time from the time-stamp counter, in Linux's CLOCK_MONOTONIC.
 
+use crate::params::Params;
 use core::sync::atomic::{AtomicU64, Ordering};
-
-use ihk_ikc::boot::BootParams;
 
 /// Nanoseconds per tick, shifted left by this.
 const SHIFT: u32 = 32;
@@ -14,7 +13,7 @@ static BASE_TSC: AtomicU64 = AtomicU64::new(0);
 static BASE_NS: AtomicU64 = AtomicU64::new(0);
 
 /// Takes Linux's measure of the counter over. The boot CPU, once.
-pub fn init(params: &BootParams) {
+pub fn init(params: Params) {
     let khz = params.tsc_khz.max(1);
     let multiplier = (1_000_000u128 << SHIFT) / u128::from(khz);
     MULTIPLIER.store(
@@ -28,12 +27,8 @@ pub fn init(params: &BootParams) {
 
 /// The counter. Not ordered against the instructions around it.
 pub fn tsc() -> u64 {
-    let (low, high): (u32, u32);
     // SAFETY: reading the counter has no effect.
-    unsafe {
-        core::arch::asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
-    };
-    u64::from(high) << 32 | u64::from(low)
+    unsafe { core::arch::x86_64::_rdtsc() }
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC, as good as the rate Linux measured at boot.

@@ -28,7 +28,7 @@ pub(super) fn enable() {
     apic::set_timer_entry(mode | u32::from(TIMER_VECTOR));
     // A deadline written next must not overtake the mode.
     // SAFETY: a fence.
-    unsafe { core::arch::asm!("mfence", options(nostack, preserves_flags)) };
+    unsafe { core::arch::x86_64::_mm_mfence() };
 }
 
 /// Orders an interrupt when CLOCK_MONOTONIC reaches `deadline_ns`, in place of the one ordered before.
