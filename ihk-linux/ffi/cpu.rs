@@ -109,7 +109,9 @@ pub(crate) fn features() -> Features {
         asm!("rdmsr", in("ecx") MSR_PAT, out("eax") low, out("edx") high,
              options(nomem, nostack, preserves_flags));
     }
-    let xcr0 = if cr4 & CR4_OSXSAVE == 0 { 0 } else { xcr0() };
+    let has_xcr0 = cr4 & CR4_OSXSAVE != 0;
+    // SAFETY: it was just seen to exist.
+    let xcr0 = if has_xcr0 { unsafe { xcr0() } } else { 0 };
     Features {
         cr4,
         xcr0,
@@ -117,9 +119,14 @@ pub(crate) fn features() -> Features {
     }
 }
 
-fn xcr0() -> u64 {
+/// The extended states that Linux has enabled.
+///
+/// # Safety
+///
+/// CR4.OSXSAVE is set.
+unsafe fn xcr0() -> u64 {
     let (low, high): (u32, u32);
-    // SAFETY: the caller saw CR4.OSXSAVE, so XGETBV exists.
+    // SAFETY: by contract XGETBV exists.
     unsafe {
         asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high,
              options(nomem, nostack, preserves_flags));

@@ -45,8 +45,11 @@ unsafe impl Sync for Block {}
 impl Block {
     /// Takes a block of `node`. May sleep and reclaim.
     pub(crate) fn allocate(node: u32) -> Option<Self> {
+        if node_bytes(node) == 0 {
+            return None;
+        }
         let node = c_int::try_from(node).ok()?;
-        // SAFETY: the caller checked that `node` has memory (`node_bytes`).
+        // SAFETY: it has memory, as was just seen.
         let folio = unsafe { compat::folio_of_node(BLOCK_FLAGS, BLOCK_ORDER, node) };
         folio.map(Self)
     }
@@ -60,7 +63,8 @@ impl Block {
         let page = NonNull::new(unsafe { bindings::pfn_to_online_page(first as c_ulong) })?;
         // SAFETY: memory that is online has a valid `struct page`.
         let its_node = unsafe { bindings::page_to_nid(page.as_ptr()) };
-        if u32::try_from(its_node) != Ok(node) || is_movable(node, first) {
+        // SAFETY: the page is online, and of this node.
+        if u32::try_from(its_node) != Ok(node) || unsafe { is_movable(node, first) } {
             return None;
         }
         // SAFETY: the range begins in memory that is online, whose blocks are larger than 2 MiB.
@@ -131,8 +135,12 @@ impl Drop for Block {
 }
 
 /// Whether page `number` of `node` lies in ZONE_MOVABLE.
-fn is_movable(node: u32, number: u64) -> bool {
-    // SAFETY: the caller's page is online, so its node has data; the zone's bounds are plain words.
+///
+/// # Safety
+///
+/// `node` has memory.
+unsafe fn is_movable(node: u32, number: u64) -> bool {
+    // SAFETY: by contract the node has data; the zone's bounds are plain words.
     unsafe {
         let zone = addr_of!((*node_data(node)).node_zones)
             .cast::<bindings::zone>()
@@ -142,9 +150,11 @@ fn is_movable(node: u32, number: u64) -> bool {
     }
 }
 
-/// The first and the last address of the memory of `node`, which must have some (`node_bytes`); there
-/// may be holes.
+/// The first and the last address of the memory of `node`; there may be holes.
 pub(crate) fn node_span(node: u32) -> (u64, u64) {
+    if node_bytes(node) == 0 {
+        return (0, 0);
+    }
     // SAFETY: a node with memory has its data set.
     let (first, count) = unsafe {
         let data = node_data(node);

@@ -26,7 +26,7 @@ fn ordinary_page(address: usize) -> Option<PageRef> {
 
 /// Areas like `[vvar]` forbid `get_user_pages`; their pages are looked up in the page table.
 fn special_page(address: usize) -> Option<PageRef> {
-    // SAFETY: the caller has an address space: it has just read from it.
+    // SAFETY: `current` is valid, and its address space is its own to read.
     let mm = unsafe { (*Task::current_raw()).mm };
     if mm.is_null() {
         return None;

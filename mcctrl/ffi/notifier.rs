@@ -55,19 +55,25 @@ impl<T: IntervalOps> IntervalOperations<T> {
 
 impl<T: IntervalOps> Notifier<T> {
     /// Begins to hear of changes in [`start`, `+ bytes`) of the calling process. `listener` must
-    /// keep the value no longer than its window is mapped, or neither is ever freed.
+    /// keep the value no longer than its window is mapped, or neither is ever freed. ESRCH if the caller is
+    /// no process.
     pub(crate) fn new(listener: Arc<T>, start: u64, bytes: u64) -> Result<Pin<KBox<Self>>> {
+        // SAFETY: `current` is valid, and its address space is its own to read.
+        let mm = unsafe { (*Task::current_raw()).mm };
+        if mm.is_null() {
+            return Err(ESRCH);
+        }
         let new = Self {
             subscription: UnsafeCell::new(pin_init::zeroed()),
             listener,
         };
         let notifier = KBox::into_raw(KBox::new(new, GFP_KERNEL)?);
-        // SAFETY: the caller, a process, has an address space; the subscription stays where it is
-        // until it is removed on drop, and the operations live for ever.
+        // SAFETY: the address space is the caller's; the subscription stays where it is until it is
+        // removed on drop, and the operations live for ever.
         let done = unsafe {
             bindings::mmu_interval_notifier_insert(
                 (*notifier).subscription.get(),
-                (*Task::current_raw()).mm,
+                mm,
                 start as c_ulong,
                 bytes as c_ulong,
                 &T::operations().0,
@@ -97,15 +103,18 @@ impl<T: IntervalOps> Notifier<T> {
     }
 
     /// Makes Linux map the page at `address`, as if the caller had touched it. EFAULT: there is none
-    /// to be had, or no right to it; EINTR: the caller is being killed.
+    /// to be had, or no right to it, or the caller is another process; EINTR: it is being killed.
     pub(crate) fn touch(&self, address: u64, write: bool) -> Result {
+        if !self.is_of_current() {
+            return Err(EFAULT);
+        }
         let access = if write {
             bindings::fault_flag_FAULT_FLAG_WRITE
         } else {
             0
         };
         let mut unlocked = false;
-        // SAFETY: the caller's own address space (`is_of_current`), with its lock held around.
+        // SAFETY: the calling process's own address space, as was just seen, with its lock held around.
         let done = unsafe {
             bindings::mmap_read_lock(self.mm());
             let done = bindings::fixup_user_fault(
@@ -129,7 +138,7 @@ impl<T: IntervalOps> Notifier<T> {
     /// Whether something has changed since `begin`. Under the lock that [`IntervalOps::invalidate`]
     /// takes around the step it is given.
     pub(crate) fn has_changed(&self, since: Sequence) -> bool {
-        // SAFETY: the word is changed under the caller's lock only.
+        // SAFETY: set up by `new`; one word, which Linux changes as a whole, read once.
         unsafe {
             core::ptr::addr_of!((*self.subscription.get()).invalidate_seq).read_volatile()
                 != since.0

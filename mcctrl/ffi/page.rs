@@ -29,15 +29,24 @@ pub(crate) fn folio_at(phys: u64) -> *mut bindings::folio {
     page_at(phys & !(LARGE_PAGE_BYTES - 1)).cast()
 }
 
-fn counter(word: *mut bindings::atomic_t) -> &'static AtomicI32 {
-    // SAFETY: callers pass words of `struct page`s of present memory, which stay for ever; the
-    // kernel uses them atomically, too.
+/// `word` as an atomic.
+///
+/// # Safety
+///
+/// It is a counter in a `struct page` of present memory, which stays for ever.
+unsafe fn counter(word: *mut bindings::atomic_t) -> &'static AtomicI32 {
+    // SAFETY: by contract it is there; the kernel uses it atomically, too.
     unsafe { &*word.cast::<AtomicI32>() }
 }
 
-fn reference_count(page: *mut bindings::page) -> &'static AtomicI32 {
-    // SAFETY: a field address of a valid `struct page`.
-    counter(unsafe { core::ptr::addr_of_mut!((*page)._refcount) })
+/// The reference count of `page`.
+///
+/// # Safety
+///
+/// It is a `struct page` of present memory.
+unsafe fn reference_count(page: *mut bindings::page) -> &'static AtomicI32 {
+    // SAFETY: by contract.
+    unsafe { counter(core::ptr::addr_of_mut!((*page)._refcount)) }
 }
 
 /// A reference to a page: it is not given to anybody else while this lives.
@@ -71,7 +80,8 @@ impl PageRef {
                 None
             }
         };
-        reference_count(page)
+        // SAFETY: the caller's promise.
+        unsafe { reference_count(page) }
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, increment)
             .ok()?;
         NonNull::new(page).map(Self)
@@ -109,7 +119,9 @@ impl PageRef {
 
 impl Drop for PageRef {
     fn drop(&mut self) {
-        if reference_count(self.0.as_ptr()).fetch_sub(1, Ordering::AcqRel) == 1 {
+        // SAFETY: we have a reference to it.
+        let count = unsafe { reference_count(self.0.as_ptr()) };
+        if count.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: that was the last reference, so the folio is ours to free. Every page held
             // here is the head of its folio.
             unsafe { bindings::__folio_put(self.0.as_ptr().cast()) };
@@ -146,7 +158,8 @@ impl Counts {
     /// `phys` lies in the partition of an attached instance.
     unsafe fn of(phys: u64) -> Self {
         let folio = folio_at(phys);
-        let references = reference_count(folio.cast()).load(Ordering::SeqCst);
+        // SAFETY: the caller's promise.
+        let references = unsafe { reference_count(folio.cast()) }.load(Ordering::SeqCst);
         // SAFETY: a large folio has these fields in its second `struct page`.
         let counts = unsafe {
             &raw mut (*folio)
@@ -177,10 +190,14 @@ impl Counts {
 }
 
 /// Whether a page table maps the small page `page` on its own.
-fn is_mapped_alone(page: *mut bindings::page) -> bool {
+///
+/// # Safety
+///
+/// It is a `struct page` of present memory.
+unsafe fn is_mapped_alone(page: *mut bindings::page) -> bool {
     // The counter starts at -1.
-    // SAFETY: a field address of a valid `struct page`.
-    let maps = counter(unsafe { &raw mut (*page).__bindgen_anon_2._mapcount });
+    // SAFETY: by contract.
+    let maps = unsafe { counter(&raw mut (*page).__bindgen_anon_2._mapcount) };
     maps.load(Ordering::SeqCst) >= 0
 }
 
@@ -195,7 +212,8 @@ fn is_mapped_alone(page: *mut bindings::page) -> bool {
 pub(crate) unsafe fn hold(phys: u64) -> Hold {
     // SAFETY: the caller's promise.
     let counts = unsafe { Counts::of(phys) };
-    if counts.is_mapped || is_mapped_alone(page_at(phys)) {
+    // SAFETY: the caller's promise.
+    if counts.is_mapped || unsafe { is_mapped_alone(page_at(phys)) } {
         Hold::Mapped
     } else if counts.is_pinned() {
         Hold::Pinned
@@ -220,7 +238,9 @@ pub(crate) unsafe fn free_of(phys: u64, mask: u64) -> u64 {
         return mask;
     }
     let first = page_at(phys);
+    // SAFETY: the caller's promise.
+    let is_mapped = |bit| unsafe { is_mapped_alone(first.wrapping_add(bit)) };
     (0..u64::BITS as usize)
-        .filter(|bit| mask & 1 << bit != 0 && !is_mapped_alone(first.wrapping_add(*bit)))
+        .filter(|bit| mask & 1 << bit != 0 && !is_mapped(*bit))
         .fold(0, |free, bit| free | 1 << bit)
 }

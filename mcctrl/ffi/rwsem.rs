@@ -36,7 +36,7 @@ impl<T> RwSem<T> {
 
     /// Sleeps until no writer holds it.
     pub(crate) fn read(&self) -> ReadGuard<'_, T> {
-        // SAFETY: initialised by `new`; callers are in process context.
+        // SAFETY: initialised by `new`. Linux reports it if sleeping is not allowed here.
         unsafe { bindings::down_read(self.sem.get()) };
         ReadGuard {
             sem: self,
@@ -56,7 +56,7 @@ impl<T> RwSem<T> {
 
     /// Sleeps until nobody else holds it.
     pub(crate) fn write(&self) -> WriteGuard<'_, T> {
-        // SAFETY: initialised by `new`; callers are in process context.
+        // SAFETY: initialised by `new`. Linux reports it if sleeping is not allowed here.
         unsafe { bindings::down_write(self.sem.get()) };
         WriteGuard {
             sem: self,

@@ -86,7 +86,7 @@ impl WaitQueue {
             c_long::try_from(jiffies).unwrap_or(c_long::MAX)
         });
         self.wait_by(until, condition, || {
-            // SAFETY: process context, no lock held: required of callers of a sleeping function.
+            // SAFETY: no requirement but one that Linux checks: that sleeping is allowed here.
             left = unsafe { bindings::schedule_timeout(left) };
             left == 0
         })
