@@ -18,7 +18,8 @@ static KERNEL: SpinLock<Option<PageTable>> = SpinLock::new(None);
 ///
 /// They map the image and the partition as the linker script and `ihk_ikc::layout` say.
 pub unsafe fn set_kernel(tables: PageTable) {
-    pte::set_kernel_root(tables.root());
+    // SAFETY: by contract they map what the kernel needs; they are kept below.
+    unsafe { pte::set_kernel_root(tables.root()) };
     *KERNEL.lock() = Some(tables);
 }
 

@@ -1,36 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Page tables: the only walker. Four levels; the lower half is a program's, the upper half is the kernel's and
-//! the same in every table. Entries are those of [`crate::arch::pte`].
+//! Page tables: whose frames leaves lead to, and which CPUs know them; [`cokernel_logic::page_table`] writes
+//! the entries. The lower half is a program's, the upper half is the kernel's and the same in every table.
 //!
 //! A leaf of a program's half has a count of its frames: what is mapped is moved in as a value, and what
 //! is removed comes out as one. Frames of Linux's are shown, and belong to nobody here.
-//!
-//! Tables are arrays of atomic words, because Linux reads them at any time. A present leaf is
-//! changed by exchange, a full barrier, on which the protocol of `ihk_ikc::exposed` rests.
 
 mod kernel;
-mod relocate;
 mod remove;
-mod walk;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
+use cokernel_logic::page_table::{Table, TableMemory, Tables};
+use cokernel_logic::pte::{index, leaf};
 use cokernel_logic::vma::Range;
 use ihk_ikc::layout::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use x86_64::PhysAddr;
 
-use crate::addr::to_usize;
-use crate::arch::pte::{self, Flags, Mapping, PageSize, ADDRESS, ROOT_LEVEL, USED};
+use crate::arch::pte::{self, Flags, Mapping, PageSize};
 use crate::aspace::shootdown::{self, Space};
 use crate::frames::extents::{run_of, single};
 use crate::frames::owned::{OwnedRun, SharedRun};
-use crate::frames::refcount;
+use crate::frames::{refcount, watermark};
 use crate::partition;
-use walk::{entry, new_table, table, Table};
 
+pub use cokernel_logic::page_table::{MapError, OutOfFrames};
 pub use kernel::{map_kernel, map_kernel_frame, set_kernel};
 pub use remove::Taken;
 
@@ -39,18 +35,37 @@ const KERNEL_HALF: usize = 256;
 /// The end of a program's half.
 const USER_HALF_END: u64 = 1 << 47;
 
-/// The reason why a page was not mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MapError {
-    /// Something is there already.
-    Occupied,
-    /// No frame for a table.
-    OutOfFrames,
+/// The tables of this kernel lie in the partition.
+#[derive(Clone, Copy)]
+struct InPartition;
+
+impl TableMemory for InPartition {
+    #[inline]
+    fn table(&self, address: PhysAddr) -> &Table {
+        // SAFETY: entries are written through this only; what they and roots lead to is a table, which is
+        // nothing but words until it is freed, and that ends all looks at it.
+        unsafe { partition::page(address) }
+    }
+
+    fn new_table(&self) -> Option<PhysAddr> {
+        let mut frame = watermark::alloc_structure()?;
+        frame.zero();
+        let address = frame.start();
+        let _ = frame.into_raw();
+        Some(address)
+    }
 }
 
-/// No frame for a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfFrames;
+/// The frame of the table at `address`, which [`InPartition`] made.
+///
+/// # Safety
+///
+/// No entry leads to it any more, and nobody looks at it.
+unsafe fn owned(address: PhysAddr) -> OwnedRun {
+    let frame = partition::frame_number(address).expect("a table outside the partition");
+    // SAFETY: by contract nobody has it.
+    unsafe { OwnedRun::from_raw(single(frame)) }
+}
 
 /// A program's page tables, or the kernel's. When they are dropped, what they lead to is given up, too.
 pub struct PageTable {
@@ -64,8 +79,11 @@ pub struct PageTable {
 impl PageTable {
     /// Empty tables of a program, with the kernel's half in place.
     pub fn new_user() -> Option<Self> {
-        let root = new_table()?;
-        let (to, from) = (table(root), table(pte::kernel_root()));
+        let root = InPartition.new_table()?;
+        let (to, from) = (
+            InPartition.table(root),
+            InPartition.table(pte::kernel_root()),
+        );
         for (to, from) in to.iter().zip(from).skip(KERNEL_HALF) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
@@ -74,7 +92,7 @@ impl PageTable {
 
     /// Tables of the kernel itself, all entries empty. Boot only.
     pub fn new_kernel() -> Option<Self> {
-        Some(Self::at(new_table()?))
+        Some(Self::at(InPartition.new_table()?))
     }
 
     fn at(root: PhysAddr) -> Self {
@@ -85,6 +103,11 @@ impl PageTable {
             resident: 0,
             peak: 0,
         }
+    }
+
+    #[inline]
+    fn tables(&self) -> Tables<InPartition> {
+        Tables::new(self.root(), InPartition)
     }
 
     /// Physical address of the top-level table.
@@ -164,17 +187,11 @@ impl PageTable {
         size: PageSize,
         flags: Flags,
     ) -> Result<(), MapError> {
-        assert!((va | pa.as_u64()) % size.bytes() == 0, "misaligned page");
-        let slot = self.slot_for(va, size)?;
-        let old = slot.load(Ordering::Relaxed);
-        if old == 0 {
-            slot.store(pte::leaf(pa, size, flags), Ordering::Release);
-            return Ok(());
+        let gone = self.tables().enter(va, pa, size, flags)?;
+        if !gone.is_empty() {
+            self.retire_tables(va, size, gone);
         }
-        if size.is_large() && pte::is_table(old, size) {
-            return self.replace_table(va, slot, size, pte::leaf(pa, size, flags));
-        }
-        Err(MapError::Occupied)
+        Ok(())
     }
 
     /// Maps `run` as small pages from `va` on; the run and its addresses lie in one block of 2 MiB each.
@@ -184,8 +201,9 @@ impl PageTable {
     ///
     /// [`MapError`] says why nothing was mapped; `run` is given up.
     pub fn map_run(&mut self, va: u64, run: SharedRun, flags: Flags) -> Result<(), MapError> {
-        let table = self.table_for(users(va)?, PageSize::Small)?;
-        let places = &table[pte::index(va, PageSize::Small.level())..];
+        let tables = self.tables();
+        let table = tables.table_for(users(va)?, PageSize::Small)?;
+        let places = &table[index(va, PageSize::Small.level())..];
         let count = run.run().count;
         assert!(
             count <= partition::in_block(run.run().first) && count as usize <= places.len(),
@@ -197,7 +215,7 @@ impl PageTable {
         for ((slot, frame), number) in places.iter().zip(frames).zip(0..u64::from(count)) {
             if slot.load(Ordering::Relaxed) == 0 {
                 let pa = start + number * PAGE_BYTES;
-                slot.store(pte::leaf(pa, PageSize::Small, flags), Ordering::Release);
+                slot.store(leaf(pa, PageSize::Small, flags), Ordering::Release);
                 mapped += PAGE_BYTES;
             } else {
                 // SAFETY: the count was the run's, and no leaf has got it.
@@ -222,9 +240,8 @@ impl PageTable {
 
     /// Changes the rights of the leaf that contains `va`. The caller flushes.
     pub fn protect(&mut self, va: u64, flags: Flags) {
-        if let Some((slot, size)) = self.leaf_slot(va) {
-            let pa = Mapping::of(slot.load(Ordering::Relaxed), size).pa;
-            slot.swap(pte::leaf(pa, size, flags), Ordering::SeqCst);
+        if users(va).is_ok() {
+            self.tables().protect(va, flags);
         }
     }
 
@@ -236,20 +253,8 @@ impl PageTable {
     ///
     /// No frame for the table; nothing was changed.
     pub fn split(&mut self, va: u64) -> Result<(), OutOfFrames> {
-        let Some((slot, size)) = self.leaf_slot(va).filter(|(_, size)| size.is_large()) else {
-            return Ok(());
-        };
-        let old = Mapping::of(slot.load(Ordering::Relaxed), size);
-        let pieces = new_table().ok_or(OutOfFrames)?;
-        let offsets = (0u64..).step_by(to_usize(size.below().bytes()));
-        for (entry, offset) in table(pieces).iter().zip(offsets) {
-            entry.store(
-                pte::leaf(old.pa + offset, size.below(), old.flags),
-                Ordering::Relaxed,
-            );
-        }
-        slot.swap(pte::pointer(pieces), Ordering::SeqCst);
-        Ok(())
+        users(va).map_err(|_| OutOfFrames)?;
+        self.tables().split(va)
     }
 
     /// Makes the leaf of `va` a small one, if there is any. As [`Self::split`].
@@ -268,19 +273,16 @@ impl PageTable {
     ///
     /// No frame for a table; `va` may lie inside a smaller leaf than before.
     pub fn cut(&mut self, va: u64) -> Result<(), OutOfFrames> {
-        while let Some((_, size)) = self.leaf_slot(va) {
-            if va % size.bytes() == 0 {
-                break;
-            }
-            self.split(va)?;
+        if va >= USER_HALF_END {
+            return Ok(());
         }
-        Ok(())
+        self.tables().cut(va)
     }
 
     /// The leaf that contains `va`.
     pub fn lookup(&self, va: u64) -> Option<Mapping> {
-        let (slot, size) = self.leaf_slot(va)?;
-        Some(Mapping::of(slot.load(Ordering::Relaxed), size))
+        users(va).ok()?;
+        self.tables().lookup(va)
     }
 
     /// Fills the partition's pages that lie in `range`, or reach into it, with zeros, for everybody who has
@@ -297,39 +299,23 @@ impl PageTable {
     /// Remembers in the leaf that contains `va` that a delegated call has used it, until the leaf is
     /// changed; whether that is news.
     pub fn note_use(&self, va: u64) -> bool {
-        let slot = self.leaf_slot(va).map(|(slot, _)| slot);
-        slot.is_some_and(|slot| slot.fetch_or(USED, Ordering::SeqCst) & USED == 0)
+        users(va).is_ok() && self.tables().note_use(va)
     }
 
     /// The first leaf that begins in, or reaches into, `[from, to)`, and its first address. User
     /// half only.
     pub fn next_mapping(&self, from: u64, to: u64) -> Option<(u64, Mapping)> {
-        let mut found = None;
-        let _ = self.visit(from, to, |start, slot, size| {
-            found = Some((start, Mapping::of(slot.load(Ordering::Relaxed), size)));
-            ControlFlow::Break(())
-        });
-        found
+        self.tables().next(from..to.min(USER_HALF_END))
     }
 
     /// Hands every leaf that begins in, or reaches into, `[from, to)` to `look`, ascending, with its
     /// first address. User half only.
     pub fn for_each(&self, from: u64, to: u64, mut look: impl FnMut(u64, Mapping)) {
-        let _: ControlFlow<()> = self.visit(from, to, |start, slot, size| {
+        let range = from..to.min(USER_HALF_END);
+        let _: ControlFlow<()> = self.tables().visit(range, |start, slot, size| {
             look(start, Mapping::of(slot.load(Ordering::Relaxed), size));
             ControlFlow::Continue(())
         });
-    }
-
-    fn visit<B>(
-        &self,
-        from: u64,
-        to: u64,
-        mut visitor: impl FnMut(u64, &'static AtomicU64, PageSize) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
-        let from = from & !(PAGE_BYTES - 1);
-        let to = to.min(USER_HALF_END);
-        walk::visit_below(self.root(), ROOT_LEVEL, (from, to), &mut visitor)
     }
 
     /// The tables that were replaced since the last call. Linux may still be walking them: they are
@@ -343,20 +329,8 @@ impl PageTable {
         self.retired.len()
     }
 
-    /// Puts a `leaf` of `size` where `slot` points to a table of smaller leaves that has none any more,
-    /// nor have those below it, and retires these tables.
-    fn replace_table(
-        &mut self,
-        va: u64,
-        slot: &AtomicU64,
-        size: PageSize,
-        leaf: u64,
-    ) -> Result<(), MapError> {
-        let mut below = Vec::new();
-        if !walk::gather_empty(slot.load(Ordering::Relaxed), size.level(), &mut below) {
-            return Err(MapError::Occupied);
-        }
-        slot.swap(leaf, Ordering::SeqCst);
+    /// Retires the tables `gone`, in whose place a leaf of `size` is at `va`.
+    fn retire_tables(&mut self, va: u64, size: PageSize, gone: Vec<PhysAddr>) {
         // CPUs may have cached that the tables are there.
         let end = if size == PageSize::Giant {
             va + size.bytes()
@@ -364,55 +338,9 @@ impl PageTable {
             va + PAGE_BYTES
         };
         shootdown::shootdown(&self.space, va, end, PageSize::Small);
-        // SAFETY: the entry was replaced, and no CPU follows the old one any more.
-        let below = below.into_iter().map(|table| unsafe { walk::owned(table) });
-        self.retired.extend(below);
-        Ok(())
-    }
-
-    /// The entry of `size` for `va`; makes the tables above it.
-    fn slot_for(&mut self, va: u64, size: PageSize) -> Result<&'static AtomicU64, MapError> {
-        Ok(&self.table_for(va, size)?[pte::index(va, size.level())])
-    }
-
-    /// The table that has the entry of `size` for `va`; makes it and those above it.
-    fn table_for(&mut self, va: u64, size: PageSize) -> Result<&'static Table, MapError> {
-        let mut base = self.root();
-        let mut level = ROOT_LEVEL;
-        while level > size.level() {
-            let slot = entry(base, va, level);
-            let value = slot.load(Ordering::Relaxed);
-            base = if value == 0 {
-                let fresh = new_table().ok_or(MapError::OutOfFrames)?;
-                slot.store(pte::pointer(fresh), Ordering::Release);
-                fresh
-            } else if pte::is_leaf_at(value, level) {
-                return Err(MapError::Occupied);
-            } else {
-                PhysAddr::new(value & ADDRESS)
-            };
-            level -= 1;
-        }
-        Ok(table(base))
-    }
-
-    /// The leaf that contains `va`, an address of a program.
-    fn leaf_slot(&self, va: u64) -> Option<(&'static AtomicU64, PageSize)> {
-        users(va).ok()?;
-        let mut base = self.root();
-        let mut level = ROOT_LEVEL;
-        loop {
-            let slot = entry(base, va, level);
-            let value = slot.load(Ordering::Relaxed);
-            if value == 0 {
-                return None;
-            }
-            if pte::is_leaf_at(value, level) {
-                return Some((slot, pte::size_at(level)));
-            }
-            base = PhysAddr::new(value & ADDRESS);
-            level -= 1;
-        }
+        // SAFETY: their entries were replaced, and no CPU follows the old ones any more.
+        let gone = gone.into_iter().map(|table| unsafe { owned(table) });
+        self.retired.extend(gone);
     }
 }
 
@@ -430,12 +358,10 @@ impl Drop for PageTable {
             at = taken.end();
             drop(taken.flush(&self.space));
         }
-        for entry in &table(self.root())[..KERNEL_HALF] {
-            // SAFETY: no CPU has the table loaded, and it is not used any more.
-            unsafe { walk::free_below(entry.load(Ordering::Relaxed), ROOT_LEVEL) };
-        }
-        // SAFETY: as above.
-        drop(unsafe { walk::owned(self.root()) });
+        // SAFETY: no CPU has them loaded; each is visited after those below it, and not looked at again.
+        let free = |table| drop(unsafe { owned(table) });
+        self.tables().visit_tables(0..KERNEL_HALF, free);
+        free(self.root());
     }
 }
 

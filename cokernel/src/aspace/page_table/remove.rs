@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Taking pages out of page tables. Their frames are given out after no CPU has a translation any more.
 
+use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 use core::ops::ControlFlow;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
+use cokernel_logic::pte::leaf;
 use cokernel_logic::vma::Range;
 use x86_64::PhysAddr;
 
-use super::{foreign, MapError, PageTable};
+use super::{foreign, users, MapError, PageTable, USER_HALF_END};
 use crate::addr::page_down;
-use crate::arch::pte::{self, Flags, Mapping, PageSize};
+use crate::arch::pte::{Flags, Mapping, PageSize};
 use crate::aspace::shootdown::{self, Space};
 use crate::frames::extents::{run_of, SharedExtents};
 use crate::frames::owned::SharedRun;
@@ -57,7 +59,8 @@ impl PageTable {
     pub fn take_each(&mut self, range: Range) -> Taken {
         let (mut frames, mut smallest) = (SharedExtents::new(), PageSize::Giant);
         let mut bytes = 0;
-        let end = self.visit(range.start, range.end, |start, slot, size| {
+        let within = range.start..range.end.min(USER_HALF_END);
+        let end = self.tables().visit(within, |start, slot, size| {
             bytes += size.bytes();
             smallest = smallest.min(size);
             if let Some(run) = held(slot.swap(0, Ordering::SeqCst), size) {
@@ -81,7 +84,8 @@ impl PageTable {
 
     /// Takes the page that contains `va` out, if it is the partition's; all CPUs forget it.
     pub fn take(&mut self, va: u64) -> Option<SharedRun> {
-        let (slot, size) = self.leaf_slot(va)?;
+        let tables = self.tables();
+        let (slot, size) = tables.leaf(users(va).ok()?)?;
         run_of(&Mapping::of(slot.load(Ordering::Relaxed), size))?;
         let old = slot.swap(0, Ordering::SeqCst);
         self.count_out(size.bytes());
@@ -96,14 +100,15 @@ impl PageTable {
     ///
     /// No small page is there; `run` is given up.
     pub fn replace(&mut self, va: u64, run: SharedRun, flags: Flags) -> Result<(), MapError> {
-        let Some((slot, PageSize::Small)) = self.leaf_slot(va) else {
+        let tables = self.tables();
+        let Some((slot, PageSize::Small)) = tables.leaf(users(va)?) else {
             return Err(MapError::Occupied);
         };
         assert!(
             run.size() == PageSize::Small,
             "a run in the place of a page"
         );
-        let new = pte::leaf(run.start(), PageSize::Small, flags);
+        let new = leaf(run.start(), PageSize::Small, flags);
         let _ = run.into_raw();
         let old = slot.swap(new, Ordering::SeqCst);
         self.flush(page_down(va), PageSize::Small);
@@ -119,20 +124,41 @@ impl PageTable {
     /// What is there, or shall be, is not Linux's.
     pub fn replace_foreign(&mut self, va: u64, pa: PhysAddr, flags: Flags) -> Result<(), MapError> {
         let flags = foreign(pa, flags)?;
-        let is_foreign = self.lookup(va).is_some_and(|old| run_of(&old).is_none());
-        let slot = self.leaf_slot(va).filter(|_| is_foreign);
+        let tables = self.tables();
+        let slot = tables.leaf(users(va)?).filter(|slot| is_foreign(*slot));
         let (slot, _) = slot.ok_or(MapError::Occupied)?;
-        slot.swap(pte::leaf(pa, PageSize::Small, flags), Ordering::SeqCst);
+        slot.swap(leaf(pa, PageSize::Small, flags), Ordering::SeqCst);
         Ok(())
     }
 
     /// Removes the page that contains `va` if it is Linux's. The caller flushes.
     pub fn forget_foreign(&mut self, va: u64) {
-        let is_foreign = self.lookup(va).is_some_and(|old| run_of(&old).is_none());
-        if let Some((slot, size)) = self.leaf_slot(va).filter(|_| is_foreign) {
+        let tables = self.tables();
+        let slot = users(va).ok().and_then(|va| tables.leaf(va));
+        if let Some((slot, size)) = slot.filter(|slot| is_foreign(*slot)) {
             slot.swap(0, Ordering::SeqCst);
             self.count_out(size.bytes());
         }
+    }
+
+    /// Moves the pages of `from` to `to` and behind, with the rights `flags`; all or none. A large page
+    /// that does not fall on a boundary of its size there becomes smaller ones. All CPUs forget the
+    /// pages of `from`.
+    ///
+    /// # Errors
+    ///
+    /// Something is there, or there is no frame for a table; nothing was moved.
+    pub fn relocate(&mut self, from: Range, to: u64, flags: Flags) -> Result<(), MapError> {
+        users(from.end)?;
+        users(to.saturating_add(from.bytes()))?;
+        let mut gone = Vec::new();
+        let tables = self.tables();
+        let moved = tables.relocate(from.start..from.end, to, flags, &mut gone);
+        if !gone.is_empty() {
+            self.retire_tables(to, PageSize::Giant, gone);
+        }
+        shootdown::shootdown(&self.space, from.start, from.end, PageSize::Small);
+        moved
     }
 
     /// Has all CPUs forget the page of `size` at `va`.
@@ -143,6 +169,11 @@ impl PageTable {
     fn count_out(&mut self, bytes: u64) {
         self.resident = self.resident.saturating_sub(bytes);
     }
+}
+
+/// Whether a leaf leads to a page of Linux's.
+fn is_foreign((slot, size): (&AtomicU64, PageSize)) -> bool {
+    run_of(&Mapping::of(slot.load(Ordering::Relaxed), size)).is_none()
 }
 
 /// What the leaf `old` had a count of, which is in no table any more; `None` if that was Linux's.
