@@ -24,7 +24,7 @@ use crate::aspace::page_table::{MapError, PageTable, Taken};
 use crate::aspace::shootdown;
 use crate::errno::Errno;
 use crate::frames::extents::ExtentList;
-use crate::frames::owned::SharedRun;
+use crate::frames::shared::SharedRun;
 use crate::frames::{refcount, watermark};
 use crate::sync::SpinLock;
 

@@ -2,7 +2,6 @@
 //! Extents: lists of the partition's frames as runs, neighbours joined.
 
 use alloc::vec::Vec;
-use core::mem;
 
 use cokernel_logic::frame_runs;
 use ihk_ikc::exposed;
@@ -10,7 +9,6 @@ use ihk_ikc::exposed::FrameRun;
 use ihk_ikc::layout::PAGE_BYTES;
 
 use crate::arch::pte::Mapping;
-use crate::frames::owned::SharedRun;
 use crate::partition;
 
 /// Which frames they are.
@@ -43,6 +41,11 @@ impl ExtentList {
         self.0.truncate(count);
     }
 
+    /// Takes the last `count` runs out.
+    pub fn split_back(&mut self, count: usize) -> Self {
+        Self(self.0.split_off(self.0.len().saturating_sub(count)))
+    }
+
     /// Adds one run.
     pub fn push(&mut self, run: FrameRun) {
         frame_runs::push(&mut self.0, run);
@@ -54,49 +57,6 @@ impl ExtentList {
             run_of(mapping).filter(|run| exposed::any_set(partition::exposed_bits(), *run))
         {
             self.push(run);
-        }
-    }
-}
-
-/// A count of each frame of some extents, which it gives up when it is dropped.
-#[derive(Default)]
-pub struct SharedExtents(ExtentList);
-
-impl SharedExtents {
-    /// No frame.
-    pub const fn new() -> Self {
-        Self(ExtentList::new())
-    }
-
-    /// Which frames they are.
-    pub const fn list(&self) -> &ExtentList {
-        &self.0
-    }
-
-    /// Takes `run` in.
-    pub fn push(&mut self, run: impl Into<SharedRun>) {
-        self.0.push(run.into().into_raw());
-    }
-
-    /// Takes the last `count` runs out.
-    pub fn split_back(&mut self, count: usize) -> Self {
-        let at = self.0.len().saturating_sub(count);
-        Self(ExtentList(self.0 .0.split_off(at)))
-    }
-
-    /// Hands the runs to `take`, one by one.
-    pub fn for_each(mut self, mut take: impl FnMut(SharedRun)) {
-        for run in mem::take(&mut self.0).0 {
-            // SAFETY: `push` took the counts over, and nothing else names this run.
-            take(unsafe { SharedRun::from_raw(run) });
-        }
-    }
-}
-
-impl Drop for SharedExtents {
-    fn drop(&mut self) {
-        if !self.0.is_empty() {
-            mem::take(self).for_each(drop);
         }
     }
 }

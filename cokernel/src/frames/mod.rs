@@ -4,7 +4,6 @@
 
 #[expect(unsafe_code, reason = "frames become values that own them")]
 pub mod allocator;
-#[expect(unsafe_code, reason = "lists know frames by number")]
 pub mod extents;
 #[expect(unsafe_code, reason = "the kernel heap hands out raw memory")]
 pub mod heap;
@@ -24,6 +23,8 @@ pub mod prezero;
     reason = "counts that come to nothing become frames again"
 )]
 pub mod refcount;
+#[expect(unsafe_code, reason = "lists know frames by number")]
+pub mod shared;
 #[expect(unsafe_code, reason = "lists through the free memory itself")]
 pub mod slab;
 #[expect(unsafe_code, reason = "clears free frames")]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Frames as values that give themselves back. An [`OwnedRun`] is nobody else's. A [`SharedRun`] is one
-//! count ([`refcount`]) of each of its frames: what a page table or the page cache holds.
+//! Frames as values that give themselves back. An [`OwnedRun`] is nobody else's; what a page table or the
+//! page cache has of frames is a [`crate::frames::shared::SharedRun`].
 //!
 //! Page tables, the page cache, lists and pointers know frames by number or address. A value becomes
 //! such knowledge by `into_raw`; who gives that up makes a value of it again by `from_raw`.
@@ -14,19 +14,13 @@ use x86_64::PhysAddr;
 
 use crate::addr::to_usize;
 use crate::arch::pte::PageSize;
-use crate::frames::{allocator, pinned, refcount};
+use crate::frames::allocator;
 use crate::partition::{self, PAGE_WORDS};
 
 /// Frames with adjacent numbers that nobody else has. They are free again when it is dropped.
 #[must_use]
 #[derive(Debug)]
 pub struct OwnedRun(FrameRun);
-
-/// A count of each of some frames with adjacent numbers. When it is dropped, those that nobody else has are free
-/// again, as soon as Linux lets go of them.
-#[must_use]
-#[derive(Debug)]
-pub struct SharedRun(FrameRun);
 
 impl OwnedRun {
     /// The value of `run`.
@@ -114,68 +108,8 @@ impl Drop for OwnedRun {
     }
 }
 
-impl SharedRun {
-    /// The value of `run`.
-    ///
-    /// # Safety
-    ///
-    /// A count of each frame was its holder's, who has it no more.
-    pub const unsafe fn from_raw(run: FrameRun) -> Self {
-        Self(run)
-    }
-
-    /// The number of the first frame, and how many they are, for who looks after their counts himself.
-    pub const fn into_raw(self) -> FrameRun {
-        let run = self.0;
-        mem::forget(self);
-        run
-    }
-
-    /// Which frames they are.
-    pub const fn run(&self) -> FrameRun {
-        self.0
-    }
-
-    /// Address of the first one.
-    pub fn start(&self) -> PhysAddr {
-        partition::frame_address(self.0.first)
-    }
-
-    /// Size of the page that they make.
-    pub fn size(&self) -> PageSize {
-        size_of(self.0)
-    }
-
-    /// Takes the first `count` frames out, or all.
-    pub fn split_front(&mut self, count: u32) -> Self {
-        Self(split_front(&mut self.0, count))
-    }
-
-    /// Gives the counts up and hands those frames to `dispose` that nobody else has.
-    pub fn give_up(self, dispose: impl FnMut(OwnedRun)) {
-        // SAFETY: the counts are this value's, which ends here.
-        unsafe { refcount::lower(self.into_raw(), dispose) };
-    }
-}
-
-impl From<OwnedRun> for SharedRun {
-    /// Whose frames nobody else has, has the only count of each.
-    fn from(run: OwnedRun) -> Self {
-        Self(run.into_raw())
-    }
-}
-
-impl Drop for SharedRun {
-    fn drop(&mut self) {
-        if self.0.count != 0 {
-            mem::replace(self, Self(NO_FRAMES)).give_up(pinned::free_or_keep);
-        }
-    }
-}
-
-const NO_FRAMES: FrameRun = FrameRun { first: 0, count: 0 };
-
-fn split_front(run: &mut FrameRun, count: u32) -> FrameRun {
+/// Takes the first `count` frames out of `run`, or all.
+pub(super) fn split_front(run: &mut FrameRun, count: u32) -> FrameRun {
     let front = FrameRun {
         first: run.first,
         count: count.min(run.count),
@@ -185,9 +119,10 @@ fn split_front(run: &mut FrameRun, count: u32) -> FrameRun {
     front
 }
 
-fn size_of(run: FrameRun) -> PageSize {
-    let sizes = [PageSize::Small, PageSize::Large];
+/// Size of the page that `run` makes. Panics if it makes none.
+pub(super) fn size_of(run: FrameRun) -> PageSize {
+    let sizes = [PageSize::Small, PageSize::Large, PageSize::Giant];
     let bytes = u64::from(run.count) * PAGE_BYTES;
     let size = sizes.into_iter().find(|size| size.bytes() == bytes);
-    size.unwrap_or(PageSize::Giant)
+    size.expect("a run that is no page")
 }

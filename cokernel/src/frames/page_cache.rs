@@ -12,8 +12,8 @@ use spin::Once;
 
 use crate::addr::to_usize;
 use crate::frames::extents::single;
-use crate::frames::owned::SharedRun;
 use crate::frames::page_frames::PageFrames;
+use crate::frames::shared::SharedRun;
 use crate::frames::{pinned, refcount, table};
 use crate::sync::SpinLock;
 

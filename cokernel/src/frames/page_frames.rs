@@ -9,7 +9,7 @@ use cokernel_logic::frame_runs::{adjacent, NO_FRAME};
 use ihk_ikc::exposed::FrameRun;
 
 use crate::addr::count_of;
-use crate::frames::owned::SharedRun;
+use crate::frames::shared::SharedRun;
 
 /// For each of some pages a frame, of which this value has a count, or none.
 pub struct PageFrames(Vec<u32>);

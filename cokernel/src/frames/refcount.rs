@@ -14,7 +14,8 @@ use ihk_ikc::exposed::FrameRun;
 
 use crate::arch::pte::Mapping;
 use crate::frames::extents;
-use crate::frames::owned::{OwnedRun, SharedRun};
+use crate::frames::owned::OwnedRun;
+use crate::frames::shared::SharedRun;
 use crate::frames::table;
 use crate::partition;
 use crate::sync::SpinLock;

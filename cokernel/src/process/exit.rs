@@ -8,7 +8,7 @@ use cokernel_logic::vma::{AreaMap, Range};
 use crate::arch::uaccess;
 use crate::aspace::shootdown;
 use crate::delegate::pool;
-use crate::frames::extents::SharedExtents;
+use crate::frames::shared::SharedExtents;
 use crate::futex::{pi, queue, robust};
 use crate::ikc;
 use crate::mm::revoke;

@@ -12,8 +12,8 @@ use x86_64::PhysAddr;
 
 use crate::addr::to_usize;
 use crate::arch::uaccess;
-use crate::frames::extents::{single, SharedExtents};
-use crate::frames::owned::SharedRun;
+use crate::frames::extents::single;
+use crate::frames::shared::{SharedExtents, SharedRun};
 use crate::frames::watermark;
 use crate::partition;
 

@@ -22,7 +22,8 @@ use x86_64::PhysAddr;
 use crate::arch::pte::{self, Flags, Mapping, PageSize};
 use crate::aspace::shootdown::{self, Space};
 use crate::frames::extents::{run_of, single};
-use crate::frames::owned::{OwnedRun, SharedRun};
+use crate::frames::owned::OwnedRun;
+use crate::frames::shared::SharedRun;
 use crate::frames::{refcount, watermark};
 use crate::partition;
 

@@ -14,8 +14,8 @@ use super::{foreign, users, MapError, PageTable, USER_HALF_END};
 use crate::addr::page_down;
 use crate::arch::pte::{Flags, Mapping, PageSize};
 use crate::aspace::shootdown::{self, Space};
-use crate::frames::extents::{run_of, SharedExtents};
-use crate::frames::owned::SharedRun;
+use crate::frames::extents::run_of;
+use crate::frames::shared::{SharedExtents, SharedRun};
 
 /// Runs of frames taken out at a time: bounds the heap that a large, fragmented range needs.
 const MAX_RUNS: usize = 8192;
