@@ -19,26 +19,26 @@ use crate::sync::SpinLock;
 const LIMIT_US: u64 = 5_000_000;
 
 /// A set of CPUs that many may change at once.
-pub struct CpuSet([AtomicU64; MAX_CPUS / 64]);
+struct CpuSet([AtomicU64; MAX_CPUS / 64]);
 
 impl CpuSet {
     /// No CPU.
-    pub const fn new() -> Self {
+    const fn new() -> Self {
         Self([const { AtomicU64::new(0) }; MAX_CPUS / 64])
     }
 
     /// Adds `cpu`; a full barrier.
-    pub fn add(&self, cpu: u32) {
+    fn add(&self, cpu: u32) {
         self.0[cpu as usize / 64].fetch_or(1 << (cpu % 64), Ordering::SeqCst);
     }
 
     /// Removes `cpu`; a full barrier.
-    pub fn remove(&self, cpu: u32) {
+    fn remove(&self, cpu: u32) {
         self.0[cpu as usize / 64].fetch_and(!(1 << (cpu % 64)), Ordering::SeqCst);
     }
 
     /// Whether `cpu` is in it.
-    pub fn contains(&self, cpu: u32) -> bool {
+    fn contains(&self, cpu: u32) -> bool {
         self.0[cpu as usize / 64].load(Ordering::SeqCst) & 1 << (cpu % 64) != 0
     }
 
@@ -47,14 +47,8 @@ impl CpuSet {
     }
 
     /// The CPUs in it now.
-    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0..arch::cpu_count()).filter(|cpu| self.contains(*cpu))
-    }
-}
-
-impl Default for CpuSet {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -62,7 +56,7 @@ impl Default for CpuSet {
 pub struct Space {
     root: PhysAddr,
     /// CPUs that have it loaded. Changed by the scheduler of that CPU.
-    pub cpus: CpuSet,
+    cpus: CpuSet,
 }
 
 impl Space {
@@ -92,6 +86,15 @@ impl Space {
         self.cpus.add(arch::cpu_index());
         // SAFETY: by contract of `new`, and the caller's, the table is there and has the kernel's half.
         unsafe { pte::load_root(self.root) };
+    }
+
+    /// Notes that this CPU has loaded another one.
+    ///
+    /// # Safety
+    ///
+    /// It has.
+    pub unsafe fn note_left(&self) {
+        self.cpus.remove(arch::cpu_index());
     }
 }
 

@@ -15,19 +15,19 @@ use crate::sync::{PerCpuArray, SpinLock};
 static CACHES: Once<PerCpuArray<SpinLock<FrameCache>>> = Once::new();
 
 /// From now on the CPUs keep frames. Once, when the heap works.
-pub fn init(cpus: u32) {
+pub(super) fn init(cpus: u32) {
     CACHES.call_once(|| PerCpuArray::new(cpus, |_| SpinLock::default()));
 }
 
 /// A frame that this CPU keeps; if it has none, `refill` calls its argument with up to [`BATCH`]
 /// new ones. `None`: CPUs do not keep frames yet, or there is none.
-pub fn take(refill: impl FnOnce(&mut dyn FnMut(u32))) -> Option<u32> {
+pub(super) fn take(refill: impl FnOnce(&mut dyn FnMut(u32))) -> Option<u32> {
     CACHES.get()?.this().lock().take(refill)
 }
 
 /// Has this CPU keep `frame`; `give_back` gets what becomes too much. `false`: CPUs do not keep
 /// frames yet.
-pub fn put(frame: u32, give_back: impl FnOnce(&[u32])) -> bool {
+pub(super) fn put(frame: u32, give_back: impl FnOnce(&[u32])) -> bool {
     let Some(caches) = CACHES.get() else {
         return false;
     };
@@ -36,7 +36,7 @@ pub fn put(frame: u32, give_back: impl FnOnce(&[u32])) -> bool {
 }
 
 /// Hands all frames that this CPU keeps to `give_back`.
-pub fn drain_this_cpu(give_back: impl FnOnce(&[u32])) {
+pub(super) fn drain_this_cpu(give_back: impl FnOnce(&[u32])) {
     if let Some(caches) = CACHES.get() {
         caches.this().lock().drain(give_back);
     }
@@ -44,7 +44,7 @@ pub fn drain_this_cpu(give_back: impl FnOnce(&[u32])) {
 
 /// Hands all frames that CPUs keep to `give_back`, a CPU at a time. The caller holds no lock of the
 /// heap or the frames.
-pub fn drain_all(mut give_back: impl FnMut(&[u32])) {
+pub(super) fn drain_all(mut give_back: impl FnMut(&[u32])) {
     let Some(caches) = CACHES.get() else {
         return;
     };

@@ -25,7 +25,7 @@ pub fn clear_some(frames: u32) -> bool {
 }
 
 /// Runs `body` while no CPU has taken a frame out of the allocator to clear it.
-pub fn while_nobody_cleans<R>(body: impl FnOnce() -> R) -> R {
+pub(super) fn while_nobody_cleans<R>(body: impl FnOnce() -> R) -> R {
     let _quiet = CLEANING.lock();
     body()
 }

@@ -32,7 +32,7 @@ static RECLAIMABLE_AT: [AtomicU64; MAX_NODES as usize] =
     [const { AtomicU64::new(0) }; MAX_NODES as usize];
 
 /// Makes `frames` the partition's, and publishes how many there are. The boot CPU, once.
-pub fn install(frames: Frames) {
+pub(super) fn install(frames: Frames) {
     GIANTS.store(frames.giant_count(), Ordering::Relaxed);
     FRAMES.call_once(|| SpinLock::new(frames));
     with(|_| ());
@@ -59,7 +59,7 @@ pub fn node_to_clean() -> Option<u32> {
 }
 
 /// Clears at most `most` free frames of `node`; whether there were any to clear. One CPU at a time.
-pub fn clear_free_frames(node: u32, most: u32) -> bool {
+pub(super) fn clear_free_frames(node: u32, most: u32) -> bool {
     let Some(run) = with(|frames| frames.begin_cleaning(node, most)) else {
         return false;
     };
@@ -91,12 +91,12 @@ pub fn take_up(count: u64) {
 
 /// `count` frames of the block of `frame` are in use only because somebody may want their content
 /// again: the usage counters call them free.
-pub fn may_be_reclaimed(frame: u32, count: u64) {
+pub(super) fn may_be_reclaimed(frame: u32, count: u64) {
     change_reclaimable(frame, count, AtomicU64::fetch_add);
 }
 
 /// `count` frames of the block of `frame` may no longer be reclaimed.
-pub fn used_again(frame: u32, count: u64) {
+pub(super) fn used_again(frame: u32, count: u64) {
     change_reclaimable(frame, count, AtomicU64::fetch_sub);
 }
 
@@ -124,7 +124,7 @@ pub fn stats() -> FrameStats {
 }
 
 /// Runs `body` on the frames and publishes the counters.
-pub fn with<R>(body: impl FnOnce(&mut Frames) -> R) -> R {
+pub(super) fn with<R>(body: impl FnOnce(&mut Frames) -> R) -> R {
     let frames = FRAMES.get().expect("frames are used before they are there");
     let mut frames = frames.lock();
     let result = body(&mut frames);

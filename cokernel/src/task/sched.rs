@@ -376,7 +376,8 @@ fn load_space(own: &mut Own, next: &Thread) {
     // SAFETY: a thread's process has the address space until its last thread has ended.
     unsafe { space.load() };
     if let Some(old) = own.space.replace(Arc::clone(space)) {
-        old.cpus.remove(arch::cpu_index());
+        // SAFETY: the one above.
+        unsafe { old.note_left() };
     }
 }
 
