@@ -132,7 +132,13 @@ pub(crate) fn map_window_around(
             return Err(EEXIST);
         }
         if at < first {
-            map(file, at, first.saturating_sub(at), at, extra::MAP_FIXED_NOREPLACE)?;
+            map(
+                file,
+                at,
+                first.saturating_sub(at),
+                at,
+                extra::MAP_FIXED_NOREPLACE,
+            )?;
         }
         at = last;
     }

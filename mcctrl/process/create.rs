@@ -37,7 +37,12 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
 
     task::raise_address_space_limit(WINDOW_END);
     let window = (proxy.window_start, WINDOW_END);
-    let VdsoArgs { source, vvar_bytes, vdso_bytes, .. } = create.image.vdso;
+    let VdsoArgs {
+        source,
+        vvar_bytes,
+        vdso_bytes,
+        ..
+    } = create.image.vdso;
     let vdso_end = source.saturating_add(vvar_bytes).saturating_add(vdso_bytes);
     window_file::map_window_around(&file, window, |start, end| {
         start >= source && end <= vdso_end
