@@ -5,8 +5,8 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use cokernel_logic::pi_word::{self, Found};
-pub use cokernel_logic::pi_word::{OWNER, OWNER_DIED, WAITERS};
+use cokernel_logic::futex_queue::{has_heir, heir, take_heir};
+use cokernel_logic::pi_word::{self, Found, OWNER, OWNER_DIED};
 use cokernel_logic::syscall::futex::ALL;
 
 use crate::arch::uaccess;
@@ -23,17 +23,17 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// FUTEX_LOCK_PI.
 pub fn lock(key: Key, limit: Limit) -> SyscallResult {
-    let waiter = Waiter::new(key, ALL, true);
+    let waiter = queue::waiter(key, ALL, true);
     {
-        let mut waiters = key.lock();
+        let mut waiters = queue::lock(key);
         if take(key, &waiters, true)? {
             return Ok(0);
         }
         waiters.push(waiter.clone());
         WAITING.fetch_add(1, Ordering::SeqCst);
     }
-    let outcome = waiter.sleep(current::process(), limit);
-    let owns = waiter.withdraw();
+    let outcome = queue::sleep(current::process(), limit, || waiter.is_woken());
+    let owns = queue::withdraw(&waiter);
     WAITING.fetch_sub(1, Ordering::SeqCst);
     if owns {
         return Ok(0);
@@ -47,7 +47,7 @@ pub fn lock(key: Key, limit: Limit) -> SyscallResult {
 
 /// FUTEX_TRYLOCK_PI.
 pub fn try_lock(key: Key) -> SyscallResult {
-    let waiters = key.lock();
+    let waiters = queue::lock(key);
     if take(key, &waiters, false)? {
         Ok(0)
     } else {
@@ -57,7 +57,7 @@ pub fn try_lock(key: Key) -> SyscallResult {
 
 /// FUTEX_UNLOCK_PI.
 pub fn unlock(key: Key) -> SyscallResult {
-    let mut waiters = key.lock();
+    let mut waiters = queue::lock(key);
     if load(key)? & OWNER != own_id() {
         return Err(Errno::EPERM);
     }
@@ -72,7 +72,7 @@ pub fn unlock(key: Key) -> SyscallResult {
 /// The owner of `key`, the current thread, ends without unlocking: who waits first gets it, and
 /// learns that.
 pub fn bequeath(key: Key) -> Result<(), Errno> {
-    let next = hand_over(key, &mut key.lock(), OWNER_DIED)?;
+    let next = hand_over(key, &mut queue::lock(key), OWNER_DIED)?;
     if let Some(next) = next {
         sched::wake(&next.thread);
     }
@@ -96,7 +96,7 @@ pub fn release_all(process: &Process, thread: &Thread) {
 
 /// Takes the word if nobody owns it. Otherwise, if the caller `will_wait`, says so in the word.
 fn take(key: Key, waiters: &Waiters, will_wait: bool) -> Result<bool, Errno> {
-    let others = waiters.iter().any(|waiter| waiter.is_at(key, true));
+    let others = has_heir(waiters, key);
     loop {
         let word = load(key)?;
         let (new, taken) = match pi_word::find(word, own_id(), others) {
@@ -114,18 +114,16 @@ fn take(key: Key, waiters: &Waiters, will_wait: bool) -> Result<bool, Errno> {
 
 /// Gives the word to who waits first, with `mark`, or to nobody.
 fn hand_over(key: Key, waiters: &mut Waiters, mark: u32) -> Result<Option<Arc<Waiter>>, Errno> {
-    let mut heirs = waiters.iter().filter(|waiter| waiter.is_at(key, true));
-    let (next, more) = (heirs.next().cloned(), heirs.next().is_some());
-    let heir = next.as_ref().map(|next| id_of(next.thread.data.tid));
-    let new = pi_word::handed_over(heir, more, mark);
+    let (next, more) = heir(waiters, key);
+    let new_owner = next.as_ref().map(|next| id_of(next.thread.data.tid));
+    let new = pi_word::handed_over(new_owner, more, mark);
     loop {
         if exchange(key, load(key)?, new)? {
             break;
         }
     }
     if let Some(next) = &next {
-        waiters.retain(|waiter| !Arc::ptr_eq(waiter, next));
-        next.mark();
+        take_heir(waiters, next);
     }
     Ok(next)
 }

@@ -3,46 +3,26 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::ops::DerefMut;
 
+pub use cokernel_logic::futex_queue::Key;
+use cokernel_logic::futex_queue::{self, take, List};
 use cokernel_logic::syscall::futex::{check_requeue, op, ALL};
-use ihk_ikc::packet::ProcessHandle;
 use ihk_ikc::syscalls::number;
 
-use crate::addr::to_usize;
 use crate::arch::time::Deadline;
 use crate::arch::{relax, uaccess};
 use crate::delegate::call_directly;
 use crate::errno::{Errno, SyscallResult};
 use crate::futex::time::Limit;
 use crate::mm::{fault, mirror};
-use crate::sync::{SpinGuard, SpinLock};
+use crate::sync::SpinLock;
 use crate::task::process::Process;
 use crate::task::thread::Thread;
 use crate::task::{current, sched};
 use crate::{ikc, kargs};
 
 const BUCKETS: usize = 256;
-
-/// The key of a word. Memory of the partition that processes share is known by its frame, all other by the
-/// address space.
-#[derive(Clone, Copy)]
-pub struct Key {
-    /// The process whose address `place` is; [`SHARED`]: it is a physical one.
-    owner: ProcessHandle,
-    place: u64,
-    /// The address of the word in the process that made the key.
-    pub address: u64,
-}
-
-/// No process has this handle.
-const SHARED: ProcessHandle = 0;
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        (self.owner, self.place) == (other.owner, other.place)
-    }
-}
 
 /// The place of a word's queue.
 pub enum Queue {
@@ -53,23 +33,11 @@ pub enum Queue {
 }
 
 /// A thread that waits.
-pub struct Waiter {
-    /// Changed by requeueing, under the locks of both buckets. Nothing is locked under it.
-    key: SpinLock<Key>,
-    bits: u32,
-    /// It waits to own the word, not for the word to change.
-    owns: bool,
-    /// Set under the lock of its bucket.
-    woken: AtomicBool,
-    pub thread: Arc<Thread>,
-}
+pub type Waiter = futex_queue::Waiter<Arc<Thread>, SpinLock<Key>>;
+/// The waiters of a bucket.
+pub type Waiters = List<Arc<Thread>, SpinLock<Key>>;
 
-type Bucket = SpinLock<Vec<Arc<Waiter>>>;
-
-/// The waiters of a bucket, locked.
-pub type Waiters = SpinGuard<'static, Vec<Arc<Waiter>>>;
-
-static WAITERS: [Bucket; BUCKETS] = [const { SpinLock::new(Vec::new()) }; BUCKETS];
+static WAITERS: [SpinLock<Waiters>; BUCKETS] = [const { SpinLock::new(Vec::new()) }; BUCKETS];
 
 /// The place where waiters at `address` of the current process wait. `private`: processes that share the
 /// word do not meet.
@@ -89,11 +57,8 @@ pub fn find(address: u64, private: bool) -> Result<Queue, Errno> {
             Some(area) if area.attributes.shared && !private => {
                 let mapping = inner.table.lookup(address)?;
                 let inside = address & (mapping.size.bytes() - 1);
-                Some(Queue::Own(Key {
-                    owner: SHARED,
-                    place: mapping.pa.as_u64() + inside,
-                    address,
-                }))
+                let place = mapping.pa.as_u64() + inside;
+                Some(Queue::Own(Key::shared(place, address)))
             }
             // At an address without memory, only the process's own words may be asked for.
             None if !private => None,
@@ -101,11 +66,7 @@ pub fn find(address: u64, private: bool) -> Result<Queue, Errno> {
             Some(area) if area.attributes.source != 0 && inner.table.lookup(address).is_none() => {
                 None
             }
-            _ => Some(Queue::Own(Key {
-                owner: space.owner(),
-                place: address,
-                address,
-            })),
+            _ => Some(Queue::Own(Key::own(space.owner(), address))),
         });
         if let Some(found) = found {
             return Ok(found);
@@ -114,76 +75,19 @@ pub fn find(address: u64, private: bool) -> Result<Queue, Errno> {
     }
 }
 
-impl Key {
-    /// Whether several processes may wait here.
-    pub fn is_shared(self) -> bool {
-        self.owner == SHARED
-    }
-
-    fn index(self) -> usize {
-        let mixed = self.place >> 2 ^ self.place >> 12 ^ u64::from(self.owner);
-        to_usize(mixed % BUCKETS as u64)
-    }
-
-    /// Locks the bucket of this word.
-    pub fn lock(self) -> Waiters {
-        WAITERS[self.index()].lock()
-    }
+/// Locks the bucket of the word at `key`.
+pub fn lock(key: Key) -> impl DerefMut<Target = Waiters> {
+    futex_queue::lock(&WAITERS, key)
 }
 
-impl Waiter {
-    /// Whether it is a thread of `process`.
-    fn is_of(&self, process: &Process) -> bool {
-        let own = self.thread.process.as_ref();
-        own.is_some_and(|own| own.handle == process.handle)
-    }
+/// The current thread, waiting at `key`.
+pub fn waiter(key: Key, bits: u32, owns: bool) -> Arc<Waiter> {
+    Waiter::new(key, bits, owns, sched::current_arc())
+}
 
-    /// The current thread, waiting at `key`.
-    pub fn new(key: Key, bits: u32, owns: bool) -> Arc<Self> {
-        Arc::new(Self {
-            key: SpinLock::new(key),
-            bits,
-            owns,
-            woken: AtomicBool::new(false),
-            thread: sched::current_arc(),
-        })
-    }
-
-    fn key(&self) -> Key {
-        *self.key.lock()
-    }
-
-    /// Whether it waits at `key` for what `owns` says.
-    pub fn is_at(&self, key: Key, owns: bool) -> bool {
-        self.key() == key && self.owns == owns
-    }
-
-    /// Marks it as woken; under the lock of its bucket, from which it has been taken.
-    pub fn mark(&self) {
-        self.woken.store(true, Ordering::Release);
-    }
-
-    /// Whether it was woken.
-    pub fn is_woken(&self) -> bool {
-        self.woken.load(Ordering::Acquire)
-    }
-
-    /// Takes it out of its bucket, wherever that is by now. Whether it was woken before.
-    pub fn withdraw(self: &Arc<Self>) -> bool {
-        loop {
-            let key = self.key();
-            let mut waiters = key.lock();
-            if self.key() == key {
-                waiters.retain(|other| !Arc::ptr_eq(other, self));
-                return self.is_woken();
-            }
-        }
-    }
-
-    /// Sleeps until woken, out of time, or wanted elsewhere.
-    pub fn sleep(&self, process: &Process, limit: Limit) -> SyscallResult {
-        sleep(process, limit, || self.is_woken())
-    }
+/// Takes `waiter` out of its bucket, wherever that is by now. Whether it was woken before.
+pub fn withdraw(waiter: &Arc<Waiter>) -> bool {
+    waiter.withdraw(&WAITERS)
 }
 
 /// Looks for a while whether the current thread `is_woken`, as long as nobody else wants the CPU and
@@ -228,7 +132,7 @@ pub fn sleep(process: &Process, limit: Limit, is_woken: impl Fn() -> bool) -> Sy
 ///
 /// `EAGAIN` if it is not, `EFAULT`.
 pub fn enter(key: Key, waiter: &Arc<Waiter>, expected: u32) -> Result<(), Errno> {
-    let mut waiters = key.lock();
+    let mut waiters = lock(key);
     if load(key)? != expected {
         return Err(Errno::EAGAIN);
     }
@@ -238,10 +142,10 @@ pub fn enter(key: Key, waiter: &Arc<Waiter>, expected: u32) -> Result<(), Errno>
 
 /// Waits at `key` while the word is `expected`.
 pub fn wait(key: Key, expected: u32, bits: u32, limit: Limit) -> SyscallResult {
-    let waiter = Waiter::new(key, bits, false);
+    let waiter = waiter(key, bits, false);
     enter(key, &waiter, expected)?;
-    let outcome = waiter.sleep(current::process(), limit);
-    if waiter.withdraw() {
+    let outcome = sleep(current::process(), limit, || waiter.is_woken());
+    if withdraw(&waiter) {
         Ok(0)
     } else {
         outcome
@@ -255,42 +159,16 @@ pub fn load(key: Key) -> Result<u32, Errno> {
 
 /// The words of `process` that somebody waits to own.
 pub fn wanted(process: &Process) -> Vec<Key> {
-    let mut keys = Vec::new();
-    for bucket in &WAITERS {
-        let waiters = bucket.lock();
-        let owning = waiters
-            .iter()
-            .filter(|waiter| waiter.owns && waiter.is_of(process));
-        for key in owning.map(|waiter| waiter.key()) {
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-    }
-    keys
+    futex_queue::wanted(&WAITERS, |thread: &Arc<Thread>| {
+        let own = thread.process.as_ref();
+        own.is_some_and(|own| own.handle == process.handle)
+    })
 }
 
 /// Wakes up to `count` who wait at `key` for one of `bits`; how many.
 pub fn wake(key: Key, count: usize, bits: u32) -> u64 {
-    let woken = {
-        let mut waiters = key.lock();
-        take(&mut waiters, key, count, bits)
-    };
+    let woken = take(&mut lock(key), key, count, bits);
     wake_all(&woken)
-}
-
-/// Takes up to `count` waiters out and marks them as woken.
-fn take(waiters: &mut Vec<Arc<Waiter>>, key: Key, count: usize, bits: u32) -> Vec<Arc<Waiter>> {
-    let mut taken = Vec::new();
-    waiters.retain(|waiter| {
-        let chosen = taken.len() < count && waiter.is_at(key, false) && waiter.bits & bits != 0;
-        if chosen {
-            waiter.mark();
-            taken.push(waiter.clone());
-        }
-        !chosen
-    });
-    taken
 }
 
 fn wake_all(woken: &[Arc<Waiter>]) -> u64 {
@@ -308,44 +186,13 @@ pub fn requeue(
     expected: Option<u32>,
 ) -> SyscallResult {
     check_requeue(wake, most_moved)?;
-    let (mut source, mut target) = lock_both(from, to);
-    if let Some(expected) = expected {
-        if load(from)? != expected {
-            return Err(Errno::EAGAIN);
-        }
-    }
-    let woken = take(&mut source, from, wake as usize, ALL);
-    let mut moved = Vec::new();
-    source.retain(|waiter| {
-        let chosen = moved.len() < most_moved as usize && waiter.is_at(from, false);
-        if chosen {
-            moved.push(waiter.clone());
-        }
-        !chosen
-    });
-    let count = moved.len() as u64;
-    for waiter in moved {
-        *waiter.key.lock() = to;
-        target.as_mut().unwrap_or(&mut source).push(waiter);
-    }
-    drop((source, target));
-    Ok(wake_all(&woken) + count)
-}
-
-/// Locks the buckets of both words, the one with the lower index first. Only one guard if they are
-/// the same bucket.
-fn lock_both(first: Key, second: Key) -> (Waiters, Option<Waiters>) {
-    match first.index().cmp(&second.index()) {
-        core::cmp::Ordering::Equal => (first.lock(), None),
-        core::cmp::Ordering::Less => {
-            let guard = first.lock();
-            (guard, Some(second.lock()))
-        }
-        core::cmp::Ordering::Greater => {
-            let guard = second.lock();
-            (first.lock(), Some(guard))
-        }
-    }
+    let is_expected = || match expected {
+        Some(expected) if load(from)? != expected => Err(Errno::EAGAIN),
+        _ => Ok(()),
+    };
+    let numbers = (wake as usize, most_moved as usize);
+    let (woken, moved) = futex_queue::requeue(&WAITERS, (from, to), numbers, is_expected)?;
+    Ok(wake_all(&woken) + moved as u64)
 }
 
 /// Wakes one who waits at `address` of the current process, for others to see.

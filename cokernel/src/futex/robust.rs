@@ -2,22 +2,19 @@
 //! Robust futexes: when a thread ends, the words on its robust list are marked, and those who wait for them
 //! are woken.
 
+use cokernel_logic::pi_word::OWNER;
+use cokernel_logic::robust_list::{walk, Entry, Step};
 use cokernel_logic::syscall::futex::op;
 use ihk_ikc::syscalls::number;
 
 use crate::arch::uaccess;
 use crate::delegate::call_directly;
 use crate::errno::Errno;
-use crate::futex::pi::{self, OWNER, OWNER_DIED, WAITERS};
+use crate::futex::pi;
 use crate::futex::queue::{self, wake_one, Queue};
 use crate::task::current;
 use crate::task::thread::Thread;
 use crate::user_memory::read_words;
-
-/// Most entries that are followed, as many as Linux follows: the list may be a circle.
-const MOST_ENTRIES: usize = 2048;
-/// Bit of an entry's address: the word has an owner.
-const HAS_OWNER: u64 = 1;
 
 /// Releases what `thread`, the current one, holds. A list that makes no sense ends the walk.
 pub fn release_all(thread: &Thread) {
@@ -25,63 +22,37 @@ pub fn release_all(thread: &Thread) {
     if head == 0 {
         return;
     }
-    let Ok([first, offset, pending]) = read_words::<3>(head) else {
-        return;
-    };
-    let mut entry = first;
-    for _ in 0..MOST_ENTRIES {
-        if entry & !HAS_OWNER == head {
-            break;
-        }
-        // Read before the word is released: its memory may be gone a moment later.
-        let next = read_words::<1>(entry & !HAS_OWNER);
-        if entry != pending {
-            release(thread, entry, offset, false);
-        }
-        let Ok([next]) = next else { return };
-        entry = next;
-    }
-    if pending & !HAS_OWNER != 0 {
-        release(thread, pending, offset, true);
-    }
+    let read = |address| read_words(address).map(|[word]| word).ok();
+    walk(head, read, |entry| release(thread, &entry));
 }
 
-/// Releases the word that belongs to list entry `entry`, if `thread` holds it. One that the thread
-/// was just locking or unlocking (`is_pending`) may have been unlocked, but nobody woken.
-fn release(thread: &Thread, entry: u64, offset: u64, is_pending: bool) {
-    let address = (entry & !HAS_OWNER).wrapping_add(offset);
+/// Releases the word of `entry`, if `thread` holds it.
+fn release(thread: &Thread, entry: &Entry) {
+    let address = entry.word;
     match queue::find(address, false) {
         // If the worker dies as well, Linux does it.
         Ok(Queue::Linux) if current::process().is_dying() => return,
         Ok(_) => {}
         Err(_) => return,
     }
-    let has_owner = entry & HAS_OWNER != 0;
     let id = thread.data.tid.unsigned_abs() & OWNER;
     loop {
         let Ok(word) = uaccess::load_u32(address) else {
             return;
         };
-        if is_pending && !has_owner && word == 0 {
-            wake_one(address);
-            return;
-        }
-        if word & OWNER != id {
-            return;
-        }
-        if has_owner && word & WAITERS != 0 {
-            // Only a bad address fails, and then nobody waits there.
-            let _ = bequeath(address);
-            return;
-        }
-        let marked = word & WAITERS | OWNER_DIED;
-        match uaccess::compare_exchange(address, word, marked) {
-            Ok(Ok(())) if word & WAITERS != 0 => {
-                wake_one(address);
+        match entry.step(word, id) {
+            Step::Leave => return,
+            Step::Wake => return wake_one(address),
+            Step::Bequeath => {
+                // Only a bad address fails, and then nobody waits there.
+                let _ = bequeath(address);
                 return;
             }
-            Ok(Ok(())) | Err(_) => return,
-            Ok(Err(_)) => core::hint::spin_loop(),
+            Step::Mark { new, wakes } => match uaccess::compare_exchange(address, word, new) {
+                Ok(Ok(())) if wakes => return wake_one(address),
+                Ok(Ok(())) | Err(_) => return,
+                Ok(Err(_)) => core::hint::spin_loop(),
+            },
         }
     }
 }

@@ -46,7 +46,7 @@ pub fn wait(words: &[Word], limit: time::Limit) -> SyscallResult {
     let mut waiters: Vec<Arc<Waiter>> = Vec::with_capacity(words.len());
     let mut outcome = Ok(0);
     for word in words {
-        let waiter = Waiter::new(word.key, ALL, false);
+        let waiter = queue::waiter(word.key, ALL, false);
         outcome = queue::enter(word.key, &waiter, word.expected).map(|()| 0);
         if outcome.is_err() {
             break;
@@ -59,7 +59,7 @@ pub fn wait(words: &[Word], limit: time::Limit) -> SyscallResult {
     }
     let mut woken = None;
     for (index, waiter) in (0..).zip(&waiters) {
-        if waiter.withdraw() {
+        if queue::withdraw(waiter) {
             woken.get_or_insert(index);
         }
     }

@@ -5,4 +5,4 @@ mod percpu;
 mod spinlock;
 
 pub use percpu::PerCpuArray;
-pub use spinlock::{SpinGuard, SpinLock};
+pub use spinlock::SpinLock;
