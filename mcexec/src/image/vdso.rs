@@ -42,10 +42,13 @@ fn around(start: u64, is_mapped: impl Fn(u64) -> bool) -> Option<VdsoArgs> {
 
 /// Returns whether something is mapped at the page `address`.
 fn is_mapped(address: u64) -> bool {
+    let (Ok(address), Ok(bytes)) = (usize::try_from(address), usize::try_from(PAGE_BYTES)) else {
+        return false;
+    };
     let mut state: c_uchar = 0;
-    let page = ptr::without_provenance_mut(address as usize);
+    let page = ptr::without_provenance_mut(address);
     // SAFETY: one byte of `state` is written for one page.
-    unsafe { libc::mincore(page, PAGE_BYTES as usize, &raw mut state) == 0 }
+    unsafe { libc::mincore(page, bytes, &raw mut state) == 0 }
 }
 
 #[cfg(test)]

@@ -14,7 +14,10 @@ pub(crate) mod cli;
 pub(crate) mod command_line;
 #[cfg_attr(not(test), expect(unsafe_code, reason = "the C entry point"))]
 mod entry;
-#[expect(unsafe_code, reason = "symbols that the C library refers to")]
+#[cfg_attr(
+    fixed_address,
+    expect(unsafe_code, reason = "symbols that the C library refers to")
+)]
 mod fixed_address;
 #[expect(unsafe_code, reason = "environ and queries of signal dispositions")]
 pub(crate) mod inherited;
