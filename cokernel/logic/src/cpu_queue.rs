@@ -234,7 +234,8 @@ mod tests {
                             let at = waiting.iter().position(|(it, ..)| *it == thread);
                             let entry = waiting.remove(at.expect("it waited, and has not run yet"));
                             prop_assert!(mine(&entry));
-                            prop_assert!(!waiting.iter().any(|(it, cpu, _)| *cpu == entry.1 && *it < thread && entry.1 == me));
+                            let longer = |(it, cpu, _): &(usize, usize, u8)| *it < thread && *cpu == me;
+                            prop_assert!(entry.1 != me || !waiting.iter().any(longer));
                             runs[me] = Some(thread);
                         }
                     }

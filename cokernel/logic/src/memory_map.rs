@@ -254,7 +254,10 @@ mod tests {
 
         /// The parts are the range, in order and without a gap, and only what was taken is not usable.
         #[test]
-        fn parts_are_the_whole_range(start in 0u64..64, bytes in 1u64..64, taken in 0u64..128, taken_bytes in 0u64..64) {
+        fn parts_are_the_whole_range(
+            (start, bytes) in (0u64..64, 1u64..64),
+            (taken, taken_bytes) in (0u64..128, 0u64..64),
+        ) {
             let region = |phys, bytes| Region { phys: phys * PAGE_BYTES, bytes: bytes * PAGE_BYTES };
             let (range, taken) = (region(start, bytes), region(taken, taken_bytes));
             let parts = cut_out(range, taken);

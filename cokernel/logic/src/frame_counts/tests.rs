@@ -129,92 +129,113 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Owners of a frame: address spaces, and whether it is kept. A frame is one of the map as long as
-/// somebody has it.
+/// Owners of a frame: address spaces, and whether it is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Owners {
     spaces: u32,
     kept: bool,
 }
 
+impl Owners {
+    fn is_idle(self) -> bool {
+        self.kept && self.spaces == 0
+    }
+}
+
+/// The counts, how many frames they say are idle, and a map of the frames that somebody has.
+struct Compared {
+    counts: FrameCounts,
+    idle: usize,
+    model: BTreeMap<u32, Owners>,
+}
+
+impl Compared {
+    /// An address space gets `frame`. A frame that nobody has is new: its first owner is not counted.
+    fn add(&mut self, frame: u32) {
+        let owners = self.model.entry(frame).or_default();
+        let is_new = *owners == Owners::default();
+        owners.spaces += 1;
+        if !is_new {
+            let woken = add(&mut self.counts, run(frame, 1));
+            self.idle -= usize::try_from(woken).expect("few");
+        }
+    }
+
+    /// An address space gives up `frame`, if one has it.
+    fn release(&mut self, frame: u32) {
+        let Entry::Occupied(mut place) = self.model.entry(frame) else {
+            return;
+        };
+        if place.get().spaces == 0 {
+            return;
+        }
+        let (freed, idle) = release(&mut self.counts, run(frame, 1));
+        self.idle += usize::try_from(idle).expect("few");
+        place.get_mut().spaces -= 1;
+        let nobody = *place.get() == Owners::default();
+        assert_eq!(freed == [frame], nobody, "{frame}");
+        if nobody {
+            place.remove();
+        }
+    }
+
+    /// As the page cache does it: a frame that nobody has yet.
+    fn keep(&mut self, frame: u32) {
+        if let Entry::Vacant(place) = self.model.entry(frame) {
+            place.insert(Owners {
+                spaces: 0,
+                kept: true,
+            });
+            self.counts.keep(frame);
+            self.idle += 1;
+        }
+    }
+
+    fn let_go(&mut self, frame: u32) {
+        let Entry::Occupied(mut place) = self.model.entry(frame) else {
+            return;
+        };
+        if !place.get().kept {
+            return;
+        }
+        place.get_mut().kept = false;
+        let nobody = place.get().spaces == 0;
+        assert_eq!(self.counts.let_go(frame), nobody, "{frame}");
+        if nobody {
+            self.idle -= 1;
+            place.remove();
+        }
+    }
+
+    fn assert_same(&self) {
+        let idle = self.model.values().filter(|owners| owners.is_idle());
+        assert_eq!(self.idle, idle.count());
+        for frame in 506..524 {
+            let owners = self.model.get(&frame).copied().unwrap_or_default();
+            let all = owners.spaces + u32::from(owners.kept);
+            assert_eq!(self.counts.further(frame), all.saturating_sub(1), "{frame}");
+        }
+    }
+}
+
 proptest! {
-    /// Against a map of owners: each frame is freed once, by its last owner, and the sums of idle
-    /// frames are right at any time.
+    /// Against a map of owners: each frame is freed once, by its last owner, and how many are idle is right at
+    /// any time.
     #[test]
     fn each_frame_is_freed_by_its_last_owner(steps in proptest::collection::vec(step(), 0..80)) {
-        let mut counts = counts();
-        let mut model: BTreeMap<u32, Owners> = BTreeMap::new();
-        let (mut idle, mut expected_idle) = (0i64, 0i64);
+        let mut compared = Compared {
+            counts: counts(),
+            idle: 0,
+            model: BTreeMap::new(),
+        };
         for step in steps {
             match step {
-                Step::Add(run) => {
-                    // Frames that nobody has are new: the first owner is not counted.
-                    for frame in frames(run) {
-                        let owners = model.entry(frame).or_default();
-                        if owners.spaces == 0 && owners.kept {
-                            expected_idle -= 1;
-                        }
-                        owners.spaces += 1;
-                        if owners.spaces > 1 || owners.kept {
-                            counts
-                                .add(FrameRun { first: frame, count: 1 }, |_, count| {
-                                    idle -= i64::try_from(count).expect("few");
-                                })
-                                .expect("far from full");
-                        }
-                    }
-                }
-                Step::Release(run) => {
-                    let had: Vec<u32> = frames(run)
-                        .filter(|frame| model.get(frame).is_some_and(|it| it.spaces != 0))
-                        .collect();
-                    for first in had {
-                        let mut freed = Vec::new();
-                        counts.release(
-                            FrameRun { first, count: 1 },
-                            |run| freed.extend(frames(run)),
-                            |_, count| idle += i64::try_from(count).expect("few"),
-                        );
-                        let owners = model.get_mut(&first).expect("it has owners");
-                        owners.spaces -= 1;
-                        let nobody = *owners == Owners::default();
-                        if nobody {
-                            model.remove(&first);
-                        } else if owners.spaces == 0 {
-                            expected_idle += 1;
-                        }
-                        prop_assert_eq!(freed == [first], nobody);
-                    }
-                }
-                // As the page cache does it: a frame that nobody has yet.
-                Step::Keep(frame) => {
-                    if let Entry::Vacant(place) = model.entry(frame) {
-                        place.insert(Owners { spaces: 0, kept: true });
-                        counts.keep(frame);
-                        expected_idle += 1;
-                        idle += 1;
-                    }
-                }
-                Step::LetGo(frame) => {
-                    if model.get(&frame).is_some_and(|owners| owners.kept) {
-                        let owners = model.get_mut(&frame).expect("it is there");
-                        owners.kept = false;
-                        let nobody = owners.spaces == 0;
-                        if nobody {
-                            model.remove(&frame);
-                            expected_idle -= 1;
-                            idle -= 1;
-                        }
-                        prop_assert_eq!(counts.let_go(frame), nobody);
-                    }
-                }
+                Step::Add(run) => frames(run).for_each(|frame| compared.add(frame)),
+                Step::Release(run) => frames(run).for_each(|frame| compared.release(frame)),
+                Step::Keep(frame) => compared.keep(frame),
+                Step::LetGo(frame) => compared.let_go(frame),
             }
-            prop_assert_eq!(idle, expected_idle);
-            for frame in 506..524 {
-                let owners = model.get(&frame).copied().unwrap_or_default();
-                let all = owners.spaces + u32::from(owners.kept);
-                prop_assert_eq!(counts.further(frame), all.saturating_sub(1));
-            }
+            compared.assert_same();
         }
     }
 }

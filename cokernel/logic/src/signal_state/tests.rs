@@ -332,6 +332,11 @@ fn dequeue(list: &mut Vec<Info>, mask: SignalSet) -> Option<Info> {
     at.map(|at| list.remove(at))
 }
 
+fn signals_of(list: &[Info]) -> SignalSet {
+    let signals: Vec<u32> = list.iter().map(|info| info.signal).collect();
+    set(&signals)
+}
+
 proptest! {
     /// Against two plain lists.
     #[test]
@@ -362,9 +367,8 @@ proptest! {
                     prop_assert_eq!(thread.take(&process), expected);
                 }
             }
-            let signals = |list: &[Info]| list.iter().fold(SignalSet::EMPTY, |all, info| all.union(SignalSet::of(info.signal)));
-            prop_assert_eq!(process.waiting(), signals(&shared));
-            prop_assert_eq!(thread.waiting(), signals(&own));
+            prop_assert_eq!(process.waiting(), signals_of(&shared));
+            prop_assert_eq!(thread.waiting(), signals_of(&own));
         }
     }
 }
