@@ -35,15 +35,15 @@ pub struct ThreadArgs {
 pub fn spawn(frame: &UserFrame, args: &ThreadArgs) -> Result<i32, Errno> {
     let process = current::process();
     let (slot, tid) = pool::assign_worker(process)?;
-    let thread = make(process, slot, tid, args).inspect_err(|_| pool::give_back(process, slot))?;
+    let made = make(process, slot, tid, entry(frame, args), args);
+    let thread = made.inspect_err(|_| pool::give_back(process, slot))?;
     for address in [args.parent_tid, args.child_tid].into_iter().flatten() {
         // As on Linux, a bad address is the program's loss.
         let _ = uaccess::write(address, &tid);
     }
     let entered = process.lifetime.enter(&thread);
     entered.inspect_err(|_| pool::give_back(process, slot))?;
-    let affinity = thread.data.affinity();
-    sched::spawn_user(thread, sched::least_loaded(affinity), &entry(frame, args));
+    sched::wake(&thread);
     Ok(tid)
 }
 
@@ -51,6 +51,7 @@ fn make(
     process: &Arc<Process>,
     slot: u32,
     tid: i32,
+    entry: UserFrame,
     args: &ThreadArgs,
 ) -> Result<Arc<Thread>, Errno> {
     let me = sched::current();
@@ -66,10 +67,12 @@ fn make(
         process: process.clone(),
         space: process.space.hardware.clone(),
         slot,
+        cpu: sched::least_loaded(data.affinity()),
+        entry,
         registers,
         data,
     };
-    Thread::new_user(new).ok_or(Errno::ENOMEM)
+    sched::new_thread(new).ok_or(Errno::ENOMEM)
 }
 
 /// The registers with which it begins.

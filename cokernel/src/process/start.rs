@@ -45,15 +45,18 @@ impl Process {
             Some(first) if !affinity.contains(self.cpu) => first,
             _ => self.cpu,
         };
-        let frame = initial_state.frame;
         let thread = self
             .lifetime
-            .enter_first(|| self.make_main(initial_state))?;
-        sched::spawn_user(thread, cpu, &frame);
+            .enter_first(|| self.make_main(initial_state, cpu))?;
+        sched::wake(&thread);
         Ok(())
     }
 
-    fn make_main(self: &Arc<Self>, initial_state: InitialState) -> Result<Arc<Thread>, Errno> {
+    fn make_main(
+        self: &Arc<Self>,
+        initial_state: InitialState,
+        cpu: u32,
+    ) -> Result<Arc<Thread>, Errno> {
         let data = ThreadData::new(
             self.pid,
             initial_state.signals,
@@ -64,10 +67,12 @@ impl Process {
             process: self.clone(),
             space: self.space.hardware.clone(),
             slot: 0,
+            cpu,
+            entry: initial_state.frame,
             registers: initial_state.registers,
             data,
         };
-        let thread = Thread::new_user(new).ok_or(Errno::ENOMEM)?;
+        let thread = sched::new_thread(new).ok_or(Errno::ENOMEM)?;
         // A signal may have come before there was anybody to take it.
         thread.request_return_work();
         Ok(thread)

@@ -19,14 +19,14 @@ use spin::Once;
 
 use crate::arch::fpu::{self, FpuState};
 use crate::arch::time::{ticks_to_ns, Deadline};
-use crate::arch::{self, apic, context, UserFrame};
+use crate::arch::{self, apic, context};
 use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
 use crate::frames::{allocator, prezero};
 use crate::sync::{PerCpuArray, SpinLock};
 use crate::task::cpu_timer::SHORTEST_NS;
 use crate::task::pause::Pause;
-use crate::task::thread::{State, Thread};
+use crate::task::thread::{NewThread, State, Thread};
 use crate::task::timer;
 use crate::{ikc, kargs};
 
@@ -112,16 +112,9 @@ pub fn current_arc() -> Arc<Thread> {
     unsafe { Arc::from_raw(thread) }
 }
 
-/// Lets a new `thread` begin in user mode with `entry`, on CPU `cpu`.
-pub fn spawn_user(thread: Arc<Thread>, cpu: u32, entry: &UserFrame) {
-    assert!(cpu < arch::cpu_count(), "no CPU {cpu}");
-    // SAFETY: the thread is new: no CPU has seen it.
-    let saved = unsafe { thread.saved() };
-    let top = thread.stack().top();
-    // SAFETY: the top of a mapped stack of a thread that has not run yet.
-    saved.context = unsafe { context::Context::for_user(top, entry, first_steps) };
-    thread.run.set_cpu(cpu);
-    wake(&thread);
+/// A new thread of a program, which begins when it is woken; `None` without memory for its stack.
+pub fn new_thread(new: NewThread) -> Option<Arc<Thread>> {
+    Thread::new_user(new, first_steps)
 }
 
 /// Whether another thread waits for this CPU.

@@ -9,6 +9,7 @@ pub use cokernel_logic::run_state::State;
 
 use crate::arch::context::{self, Context};
 use crate::arch::fpu::FpuState;
+use crate::arch::{self, UserFrame};
 use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
 use crate::task::process::Process;
@@ -86,6 +87,10 @@ pub struct NewThread {
     pub space: Arc<Space>,
     /// Index of its delegation slot.
     pub slot: u32,
+    /// The CPU on which it begins.
+    pub cpu: u32,
+    /// The integer registers with which it begins.
+    pub entry: UserFrame,
     /// Its registers beyond the integer ones.
     pub registers: Registers,
     /// The process side's data.
@@ -93,18 +98,25 @@ pub struct NewThread {
 }
 
 impl Thread {
-    /// A thread of a program that runs nowhere yet; `None` without memory for its stack.
-    pub fn new_user(new: NewThread) -> Option<Arc<Self>> {
+    /// A thread of a program that runs nowhere yet, and calls `first` before it goes to user mode; `None`
+    /// without memory for its stack.
+    pub(super) fn new_user(new: NewThread, first: extern "C" fn()) -> Option<Arc<Self>> {
+        assert!(new.cpu < arch::cpu_count(), "no CPU {}", new.cpu);
+        let stack = KernelStack::new()?;
+        // SAFETY: the stack is mapped, and was made for this thread.
+        let context = unsafe { Context::for_user(stack.top(), &new.entry, first) };
+        let run = RunState::new();
+        run.set_cpu(new.cpu);
         let saved = Saved {
-            context: Context::empty(),
+            context,
             fpu: new.registers.fpu,
             fs_base: new.registers.fs_base,
             gs_base: new.registers.gs_base,
         };
         Some(Arc::new(Self {
-            stack: KernelStack::new()?,
+            stack,
             saved: OwnedCell::new(saved),
-            run: RunState::new(),
+            run,
             space: Some(new.space),
             process: Some(new.process),
             slot: new.slot,
@@ -177,8 +189,8 @@ impl Thread {
     ///
     /// # Safety
     ///
-    /// The caller is the CPU that runs the thread, or switches to or from it, or made the thread
-    /// and has not let it run yet; and no other reference from here is alive.
+    /// The caller is the CPU that runs the thread, or switches to or from it; and no other reference from
+    /// here is alive.
     #[expect(clippy::mut_from_ref, reason = "exclusivity is the caller's promise")]
     pub unsafe fn saved(&self) -> &mut Saved {
         // SAFETY: by this function's contract.
