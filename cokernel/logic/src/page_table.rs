@@ -23,7 +23,7 @@ use crate::pte::{
 /// A table of any level.
 pub type Table = [AtomicU64; TABLE_LENGTH];
 
-/// Where tables lie.
+/// A memory in which tables lie.
 pub trait TableMemory {
     /// The table at `address`, which is a root or was made by [`Self::new_table`].
     fn table(&self, address: PhysAddr) -> &Table;
@@ -88,7 +88,7 @@ impl<M: TableMemory> Tables<M> {
         }
     }
 
-    /// What the leaf that contains `va` says.
+    /// The contents of the leaf that contains `va`.
     #[inline]
     pub fn lookup(&self, va: u64) -> Option<Mapping> {
         let (slot, size) = self.leaf(va)?;

@@ -166,7 +166,7 @@ impl Mapping {
     }
 }
 
-/// Which entry of a table of `level` stands for `va`.
+/// The index of the entry for `va` in a table of `level`.
 #[inline]
 #[must_use]
 pub const fn index(va: u64, level: u32) -> usize {

@@ -81,7 +81,7 @@ impl Space {
     ///
     /// # Safety
     ///
-    /// Who runs there owns the page tables, so that they are not retired meanwhile.
+    /// The thread that runs there keeps the page tables from being retired.
     pub unsafe fn load(&self) {
         self.cpus.add(arch::cpu_index());
         // SAFETY: by contract of `new`, and the caller's, the table is there and has the kernel's half.

@@ -11,7 +11,7 @@ use ihk_ikc::layout::PAGE_BYTES;
 use crate::arch::pte::Mapping;
 use crate::partition;
 
-/// Which frames they are.
+/// Frames as a list of runs.
 #[derive(Default)]
 pub struct ExtentList(Vec<FrameRun>);
 

@@ -39,7 +39,7 @@ pub fn init() {
     STORE.call_once(|| SpinLock::new(blocks));
 }
 
-/// Which frames a block has, if one is left: they are the heap's until [`put`].
+/// The frames of a block, if one is left: they are the heap's until [`put`].
 pub(super) fn take() -> Option<FrameRun> {
     let mut blocks = STORE.get()?.lock();
     let block = blocks.iter_mut().flatten().find(|block| !block.is_taken)?;

@@ -3,7 +3,7 @@
 //! page cache has of frames is a [`crate::frames::shared::SharedRun`].
 //!
 //! Page tables, the page cache, lists and pointers know frames by number or address. A value becomes
-//! such knowledge by `into_raw`; who gives that up makes a value of it again by `from_raw`.
+//! such knowledge by `into_raw`, and knowledge that is given up a value again by `from_raw`.
 
 use core::mem;
 use core::sync::atomic::AtomicU64;
@@ -32,14 +32,14 @@ impl OwnedRun {
         Self(run)
     }
 
-    /// The number of the first frame, and how many they are, for who looks after them himself.
+    /// As [`Self::run`], for a place that frees the frames itself.
     pub const fn into_raw(self) -> FrameRun {
         let run = self.0;
         mem::forget(self);
         run
     }
 
-    /// Which frames they are.
+    /// The number of the first frame, and how many they are.
     pub const fn run(&self) -> FrameRun {
         self.0
     }

@@ -20,7 +20,7 @@ impl PageFrames {
         Self(vec![NO_FRAME; pages])
     }
 
-    /// How many pages.
+    /// The number of pages.
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -29,14 +29,14 @@ impl SharedRun {
         Self(run)
     }
 
-    /// The number of the first frame, and how many they are, for who looks after their counts himself.
+    /// As [`Self::run`], for a place that gives the counts up itself.
     pub const fn into_raw(self) -> FrameRun {
         let run = self.0;
         mem::forget(self);
         run
     }
 
-    /// Which frames they are.
+    /// The number of the first frame, and how many they are.
     pub const fn run(&self) -> FrameRun {
         self.0
     }
@@ -64,7 +64,7 @@ impl SharedRun {
 }
 
 impl From<OwnedRun> for SharedRun {
-    /// Whose frames nobody else has, has the only count of each.
+    /// Frames that nobody else has have one count each.
     fn from(run: OwnedRun) -> Self {
         Self(run.into_raw())
     }
@@ -90,7 +90,7 @@ impl SharedExtents {
         Self(ExtentList::new())
     }
 
-    /// Which frames they are.
+    /// The frames as a list.
     pub const fn list(&self) -> &ExtentList {
         &self.0
     }

@@ -63,7 +63,7 @@ struct Revocation {
     owner: ProcessHandle,
     range: Range,
     runs: Runs,
-    /// How many, the last ones, have been named to Linux by the request that is not answered.
+    /// The number of runs, the last ones, that the request named to Linux that is not answered.
     asked: usize,
     then: Then,
 }

@@ -165,7 +165,7 @@ impl PageTable {
     ///
     /// # Safety
     ///
-    /// What can be done at `va` from now on, with the rights of `flags`, is what the kernel expects there.
+    /// The kernel expects at `va`, with the rights of `flags`, what is at `pa`.
     pub unsafe fn map_unowned(
         &mut self,
         va: u64,

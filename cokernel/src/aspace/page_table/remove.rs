@@ -20,11 +20,11 @@ use crate::frames::shared::{SharedExtents, SharedRun};
 /// Runs of frames taken out at a time: bounds the heap that a large, fragmented range needs.
 const MAX_RUNS: usize = 8192;
 
-/// What was taken out of page tables, and CPUs may still have translations of.
+/// Pages that were taken out of page tables, and that CPUs may still have translations of.
 #[must_use]
 pub struct Taken {
     frames: ManuallyDrop<SharedExtents>,
-    /// Where it was, as far as the taking came.
+    /// Their addresses, as far as the taking came.
     range: Range,
     /// The size of the smallest page among them.
     smallest: PageSize,
@@ -33,12 +33,12 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// How far the taking came.
+    /// The address up to which the taking came.
     pub const fn end(&self) -> u64 {
         self.range.end
     }
 
-    /// Where it was.
+    /// The addresses that are empty now.
     pub const fn range(&self) -> Range {
         self.range
     }
@@ -121,7 +121,7 @@ impl PageTable {
     ///
     /// # Errors
     ///
-    /// What is there, or shall be, is not Linux's.
+    /// The page that is there, or shall be, is not Linux's.
     pub fn replace_foreign(&mut self, va: u64, pa: PhysAddr, flags: Flags) -> Result<(), MapError> {
         let flags = foreign(pa, flags)?;
         let tables = self.tables();
@@ -176,7 +176,7 @@ fn is_foreign((slot, size): (&AtomicU64, PageSize)) -> bool {
     run_of(&Mapping::of(slot.load(Ordering::Relaxed), size)).is_none()
 }
 
-/// What the leaf `old` had a count of, which is in no table any more; `None` if that was Linux's.
+/// The frames of the leaf `old`, which is in no table any more; `None` if they are Linux's.
 fn held(old: u64, size: PageSize) -> Option<SharedRun> {
     let run = run_of(&Mapping::of(old, size))?;
     // SAFETY: the count was the leaf's, which was removed.
