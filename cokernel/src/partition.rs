@@ -14,7 +14,7 @@ use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use spin::Once;
 use x86_64::PhysAddr;
 
-use crate::addr::{page_count, to_usize};
+use crate::addr::to_usize;
 use crate::arch;
 use crate::params::Params;
 
@@ -22,7 +22,7 @@ use crate::params::Params;
 pub const PAGE_WORDS: usize = 512;
 
 static RANGES: Once<&'static [MemoryRange]> = Once::new();
-/// The start of the first of [`RANGES`], for a quick look.
+/// The start of the first of [`RANGES`], for a quick look: most partitions are one run of memory.
 static FIRST_START: AtomicU64 = AtomicU64::new(0);
 /// The length of the first of [`RANGES`].
 static FIRST_BYTES: AtomicU64 = AtomicU64::new(0);
@@ -64,26 +64,14 @@ pub fn nodes() -> u64 {
 }
 
 /// Partition-wide number of the frame that contains `address`; `None` if it is not ours.
-#[inline]
 pub fn frame_number(address: PhysAddr) -> Option<u32> {
-    let address = address.as_u64();
-    match offset_in_first(address) {
-        Some(offset) => Some(page_count(offset)),
-        None => frame_number_in_any(address),
+    let offset = address
+        .as_u64()
+        .wrapping_sub(FIRST_START.load(Ordering::Relaxed));
+    if offset < FIRST_BYTES.load(Ordering::Relaxed) {
+        return u32::try_from(offset / PAGE_BYTES).ok();
     }
-}
-
-#[cold]
-#[inline(never)]
-fn frame_number_in_any(address: u64) -> Option<u32> {
-    memory_map::frame_number(ranges(), address)
-}
-
-/// Where `address` lies in the first range, as nearly all do: most partitions are one run of memory.
-#[inline]
-fn offset_in_first(address: u64) -> Option<u64> {
-    let offset = address.wrapping_sub(FIRST_START.load(Ordering::Relaxed));
-    (offset < FIRST_BYTES.load(Ordering::Relaxed)).then_some(offset)
+    memory_map::frame_number(ranges(), address.as_u64())
 }
 
 /// Frames from `frame` on that are certainly adjacent in memory: to the end of its block.
@@ -92,18 +80,11 @@ pub const fn in_block(frame: u32) -> u32 {
 }
 
 /// Address of frame `frame`. Panics if there is no such frame.
-#[inline]
 pub fn frame_address(frame: u32) -> PhysAddr {
     let offset = u64::from(frame) * PAGE_BYTES;
     if offset < FIRST_BYTES.load(Ordering::Relaxed) {
-        return PhysAddr::new_truncate(FIRST_START.load(Ordering::Relaxed) + offset);
+        return PhysAddr::new(FIRST_START.load(Ordering::Relaxed) + offset);
     }
-    frame_address_in_any(frame)
-}
-
-#[cold]
-#[inline(never)]
-fn frame_address_in_any(frame: u32) -> PhysAddr {
     PhysAddr::new(memory_map::frame_address(ranges(), frame).expect("no such frame"))
 }
 
@@ -113,31 +94,13 @@ pub fn exposed_bits() -> &'static [AtomicU64] {
 }
 
 /// Whether all of `[address, address + bytes)` lies in one run of the partition.
-#[inline]
 pub fn contains(address: u64, bytes: u64) -> bool {
+    let offset = address.wrapping_sub(FIRST_START.load(Ordering::Relaxed));
     let length = FIRST_BYTES.load(Ordering::Relaxed);
-    let in_first = offset_in_first(address).is_some_and(|offset| bytes <= length - offset);
-    in_first || contains_in_any(address, bytes)
-}
-
-#[cold]
-#[inline(never)]
-fn contains_in_any(address: u64, bytes: u64) -> bool {
-    memory_map::contains(ranges(), address, bytes)
-}
-
-/// Panics if `[address, address + bytes)` does not lie in the partition.
-#[inline]
-fn check(address: PhysAddr, bytes: u64) {
-    if !contains(address.as_u64(), bytes) {
-        refuse(address);
+    if offset < length && bytes <= length - offset {
+        return true;
     }
-}
-
-#[cold]
-#[inline(never)]
-fn refuse(address: PhysAddr) -> ! {
-    panic!("{address:?} is not the partition's")
+    memory_map::contains(ranges(), address, bytes)
 }
 
 /// The kernel's pointer to `address`; meaningful only inside the partition.
@@ -150,10 +113,12 @@ pub fn direct_map_ptr(address: PhysAddr) -> *mut u8 {
 /// # Safety
 ///
 /// For as long as the words are used, the kernel views the page as atomic words only.
-#[inline]
 pub unsafe fn page(address: PhysAddr) -> &'static [AtomicU64; PAGE_WORDS] {
     let address = address.align_down(PAGE_BYTES);
-    check(address, PAGE_BYTES);
+    assert!(
+        contains(address.as_u64(), PAGE_BYTES),
+        "{address:?} is not the partition's"
+    );
     // SAFETY: the page lies in the partition, whose direct map stays for the life of the kernel;
     // any bytes are valid atomics, and by contract accesses through them race with nothing but
     // atomics, user space and Linux.
@@ -166,7 +131,10 @@ pub unsafe fn page(address: PhysAddr) -> &'static [AtomicU64; PAGE_WORDS] {
 ///
 /// The kernel has no reference to anything in them.
 pub unsafe fn zero(address: PhysAddr, bytes: u64) {
-    check(address, bytes);
+    assert!(
+        contains(address.as_u64(), bytes),
+        "{address:?} is not the partition's"
+    );
     assert!(
         (address.as_u64() | bytes) % PAGE_BYTES == 0 && bytes > 0,
         "zero() takes whole frames"
@@ -182,8 +150,10 @@ pub unsafe fn zero(address: PhysAddr, bytes: u64) {
 ///
 /// The kernel has no reference to anything in `to`.
 pub unsafe fn copy(from: PhysAddr, to: PhysAddr) {
-    check(from, PAGE_BYTES);
-    check(to, PAGE_BYTES);
+    assert!(
+        contains(from.as_u64(), PAGE_BYTES) && contains(to.as_u64(), PAGE_BYTES),
+        "{from:?} or {to:?} is not the partition's"
+    );
     // SAFETY: both in the partition, whole words, and by contract `to` is nobody's.
     unsafe {
         core::arch::asm!(
