@@ -43,6 +43,7 @@ pub struct Key {
 const SHARED: ProcessHandle = 0;
 
 impl PartialEq for Key {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         (self.owner, self.place) == (other.owner, other.place)
     }
