@@ -110,8 +110,12 @@ pub(crate) fn features() -> Features {
              options(nomem, nostack, preserves_flags));
     }
     let has_xcr0 = cr4 & CR4_OSXSAVE != 0;
-    // SAFETY: it was just seen to exist.
-    let xcr0 = if has_xcr0 { unsafe { xcr0() } } else { 0 };
+    let xcr0 = if has_xcr0 {
+        // SAFETY: it was just seen to exist.
+        unsafe { xcr0() }
+    } else {
+        0
+    };
     Features {
         cr4,
         xcr0,
