@@ -44,18 +44,24 @@ module! {
 
 struct Mcctrl;
 
+/// Asked by Linux about every program that is executed.
+static PROGRAMS: ffi::exec::Format = ffi::exec::Format::new::<process::execution::Execution>();
+
 impl kernel::Module for Mcctrl {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         ffi::workqueue::create_own(c"mcctrl")?;
         ffi::ihk::register(&entry::service::SERVICE.0)
             .inspect_err(|_| ffi::workqueue::destroy_own())?;
+        PROGRAMS.register();
         Ok(Self)
     }
 }
 
 impl Drop for Mcctrl {
     fn drop(&mut self) {
+        PROGRAMS.unregister();
         ffi::ihk::unregister();
+        process::execution::forget_all();
         ffi::workqueue::destroy_own();
     }
 }

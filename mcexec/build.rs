@@ -4,7 +4,7 @@
 //! It is position-independent code throughout, linked to one address: relative calls reach, nothing is
 //! left to relocate at the start, and Linux puts the heap behind it, above the window as well.
 
-use ihk_ikc::layout::WINDOW_END;
+use ihk_ikc::layout::MCEXEC_BASE;
 
 fn main() {
     let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
@@ -13,7 +13,7 @@ fn main() {
         println!("cargo:rustc-cfg=fixed_address");
         println!(
             "cargo:rustc-link-arg-bins=-Wl,--image-base={:#x}",
-            WINDOW_END
+            MCEXEC_BASE
         );
         println!("cargo:rustc-link-arg-bins=-Wl,-no-pie");
     }

@@ -59,6 +59,9 @@ extern "C" {
     /// context.
     pub fn ihk_heartbeat(os: u32, cpu: u32) -> u64;
 
+    /// The Linux CPU that serves CPU `cpu`, plus 1; 0: any, or `os` does not run. Any context.
+    pub fn ihk_server(os: u32, cpu: u32) -> u32;
+
     /// The bulk mailbox of CPU `cpu`, or null. Serialised by the caller.
     pub fn ihk_mailbox(os: u32, cpu: u32) -> *mut c_void;
 

@@ -8,6 +8,7 @@ use crate::instance::{node, Instance};
 use crate::proto::packet::Packet;
 use crate::proto::ABI_VERSION;
 use core::ffi::c_void;
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 
 /// Calls `act` with every instance that runs, its steering locked.
@@ -40,6 +41,7 @@ export_gpl!(
     ihk_send,
     ihk_cpu_count,
     ihk_heartbeat,
+    ihk_server,
     ihk_mailbox,
     ihk_phys_to_virt,
     ihk_frame_number,
@@ -121,6 +123,16 @@ extern "C" fn ihk_cpu_count(os: u32) -> u32 {
 #[no_mangle]
 extern "C" fn ihk_heartbeat(os: u32, cpu: u32) -> u64 {
     running::with(os, |running| running.heartbeat(cpu as usize)).unwrap_or(0)
+}
+
+/// Described where it is declared, in [`super::abi`].
+#[no_mangle]
+extern "C" fn ihk_server(os: u32, cpu: u32) -> u32 {
+    let find = |running: &Running| {
+        let word = running.control.servers.get(cpu as usize)?;
+        Some(word.load(Ordering::Relaxed))
+    };
+    running::with(os, find).flatten().unwrap_or(0)
 }
 
 /// Described where it is declared, in [`super::abi`].

@@ -1,28 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The ioctls of `/dev/mcosN` that concern programs.
+//! What mcexec asks for: by ioctls of `/dev/mcosN`, or by calls through its gate.
 
+use super::gate;
 use crate::ffi::{errno, user};
 use crate::files::{copy, load};
-use crate::process::{adopt, control, create, instances, query, waiting};
+use crate::process::instance::Instance;
+use crate::process::{adopt, control, create, execution, query, waiting};
 use crate::proto::uapi;
 use crate::{mirror, window};
-use kernel::prelude::*;
+use kernel::{prelude::*, sync::Arc};
 
-/// Serves `command` for the calling process. ENOTTY for an unknown one.
+/// Serves `command` for the calling process. ENOTTY for an unknown one. `instance` is the one asked, if it
+/// is attached.
 ///
 /// A caller without a program here is an orphan, most likely because its instance is gone. What it is
 /// told stands in the same line as what a program gets: nearly always the ESHUTDOWN of `program()?`.
-pub(crate) fn serve(os: u32, command: u32, argument: usize) -> Result {
-    let instance = instances::get(os);
-    let program = || {
-        let instance = instance.as_ref().ok_or_else(errno::shutdown)?;
-        instance.proxy_of_current().map_err(|_| errno::shutdown())
-    };
+pub(crate) fn serve(instance: Option<&Arc<Instance>>, command: u32, argument: usize) -> Result {
+    let running = || instance.ok_or_else(errno::shutdown);
+    let program = || running()?.proxy_of_current().map_err(|_| errno::shutdown());
     match command {
-        uapi::CREATE_PROCESS => create::create(instance.as_ref().ok_or(ESRCH)?, argument),
-        uapi::ADOPT_PROCESS => adopt::adopt(instance.as_ref().ok_or(ESRCH)?, argument),
-        uapi::QUERY => query::query(instance.as_ref().ok_or_else(errno::shutdown)?, argument),
+        uapi::MAP_GATE => gate::map(instance.ok_or(ESRCH)?),
+        uapi::CREATE_PROCESS => create::create(instance.ok_or(ESRCH)?, argument),
+        uapi::ADOPT_PROCESS => adopt::adopt(instance.ok_or(ESRCH)?, argument),
+        uapi::QUERY => query::query(running()?, argument),
+        uapi::SERVERS => query::servers(running()?, argument),
 
+        uapi::SET_MCEXEC => execution::set_mcexec(argument),
+        uapi::EXECUTE => execution::announce(running()?, argument, gate::attach),
+        uapi::WITHDRAW => execution::withdraw(),
         uapi::START => control::start(&*program()?, &*user::read(argument)?),
         uapi::START_ADOPTED => control::start_adopted(&*program()?),
         uapi::WAIT => waiting::wait(&*program()?, uapi::Wait::of_argument(argument as u64)),

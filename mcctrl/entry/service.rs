@@ -48,7 +48,7 @@ unsafe extern "C" fn packet(os: u32, cpu: u32, words: *const PacketWords) {
 }
 
 extern "C" fn on_ioctl(os: u32, command: u32, argument: usize) -> isize {
-    match ioctl::serve(os, command, argument) {
+    match ioctl::serve(instances::get(os).as_ref(), command, argument) {
         Ok(()) => 0,
         Err(error) => error.to_errno() as isize,
     }

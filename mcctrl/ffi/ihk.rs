@@ -44,6 +44,12 @@ pub(crate) fn heartbeat(os: u32, cpu: u32) -> u64 {
     unsafe { service_abi::ihk_heartbeat(os, cpu) }
 }
 
+/// The Linux CPU that serves CPU `cpu`, plus 1; 0: any.
+pub(crate) fn server(os: u32, cpu: u32) -> u32 {
+    // SAFETY: any numbers may be asked for.
+    unsafe { service_abi::ihk_server(os, cpu) }
+}
+
 /// Says that `os` does not answer. Returns at once; `detach` follows from elsewhere.
 pub(crate) fn declare_hung(os: u32, reason: &str) {
     // SAFETY: the text is read during the call only.

@@ -3,6 +3,9 @@
 //! mechanism of Linux into a type that safe code cannot misuse. Nothing of ours is known here but the
 //! contracts with the co-kernel and with ihk.ko: whom Linux shall call says so by a trait.
 
+pub(crate) mod exec;
+pub(crate) mod file;
+pub(crate) mod gate_file;
 pub(crate) mod ihk;
 pub(crate) mod mm;
 pub(crate) mod notifier;

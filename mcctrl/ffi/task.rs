@@ -87,6 +87,84 @@ impl Drop for ProcessId {
     }
 }
 
+/// The identity of a thread, which stays unique for as long as it is held.
+pub(crate) struct ThreadId(NonNull<bindings::pid>);
+
+// SAFETY: `struct pid` is reference-counted and usable from any thread.
+unsafe impl Send for ThreadId {}
+// SAFETY: as above.
+unsafe impl Sync for ThreadId {}
+
+impl ThreadId {
+    /// That of the calling thread.
+    pub(crate) fn current() -> Result<Self> {
+        // SAFETY: `current` is valid; the result is null or carries a reference.
+        let pid =
+            unsafe { bindings::get_task_pid(Task::current_raw(), bindings::pid_type_PIDTYPE_PID) };
+        NonNull::new(pid).map(Self).ok_or(ESRCH)
+    }
+
+    /// Whether it is the calling thread's.
+    pub(crate) fn is_current(&self) -> bool {
+        Self::current().is_ok_and(|current| current.0 == self.0)
+    }
+
+    /// Whether there is such a thread still.
+    pub(crate) fn is_alive(&self) -> bool {
+        let _rcu = kernel::sync::rcu::read_lock();
+        // SAFETY: we hold a reference; the result is only compared.
+        let task = unsafe { bindings::pid_task(self.0.as_ptr(), bindings::pid_type_PIDTYPE_PID) };
+        !task.is_null()
+    }
+}
+
+impl Drop for ThreadId {
+    fn drop(&mut self) {
+        // SAFETY: we own one reference.
+        unsafe { bindings::put_pid(self.0.as_ptr()) };
+    }
+}
+
+/// Which address space a thread has, to be compared while it is known not to be gone.
+#[derive(PartialEq, Eq)]
+pub(crate) struct AddressSpace(usize);
+
+impl AddressSpace {
+    /// The calling thread's.
+    pub(crate) fn current() -> Self {
+        // SAFETY: `current` is valid.
+        Self(unsafe { (*Task::current_raw()).mm } as usize)
+    }
+
+    /// Whether the calling thread has it.
+    pub(crate) fn is_current(&self) -> bool {
+        *self == Self::current()
+    }
+}
+
+/// Refuses callers that may not administrate the machine.
+pub(crate) fn require_admin() -> Result {
+    const CAPABILITY: c_int = bindings::CAP_SYS_ADMIN as c_int;
+    // SAFETY: asks about the calling task only.
+    if unsafe { bindings::capable(CAPABILITY) } {
+        Ok(())
+    } else {
+        Err(EPERM)
+    }
+}
+
+/// Whether the calling thread is in the middle of an exec.
+pub(crate) fn is_executing() -> bool {
+    // SAFETY: `current` is valid, and the bits are its own to change.
+    (unsafe { (*Task::current_raw()).in_execve() }) != 0
+}
+
+/// Ends the calling process by SIGKILL, before it does anything more.
+pub(crate) fn kill_current() {
+    // SAFETY: `current` is valid; the call sends a signal to it.
+    unsafe { bindings::send_sig(SIGKILL, Task::current_raw(), 1) };
+}
+
 /// Process id of the caller as it sees it itself (in its pid namespace).
 pub(crate) fn current_tgid() -> i32 {
     // SAFETY: `current` is valid; a null namespace means the task's own.
@@ -147,17 +225,23 @@ pub(crate) fn current_key() -> usize {
     Task::current_raw() as usize
 }
 
+/// Whether any signal waits for the caller.
+pub(crate) fn signal_pending() -> bool {
+    // SAFETY: `current` is valid.
+    (unsafe { bindings::signal_pending(Task::current_raw()) }) != 0
+}
+
 /// Whether a signal that cannot be survived waits for the caller. A signal that is fatal for the
 /// process reaches every thread as SIGKILL.
 pub(crate) fn fatal_signal_pending() -> bool {
     const SIGKILL_BIT: usize = 1 << 8;
     let task = Task::current_raw();
-    // SAFETY: `current` is valid.
-    let any = unsafe { bindings::signal_pending(task) } != 0;
+    if !signal_pending() {
+        return false;
+    }
     // SAFETY: the word may change under us; a racy look is what the kernel's own does, too.
-    any && unsafe { core::ptr::addr_of!((*task).pending.signal.sig[0]).read_volatile() }
-        & SIGKILL_BIT
-        != 0
+    let pending = unsafe { core::ptr::addr_of!((*task).pending.signal.sig[0]).read_volatile() };
+    pending & SIGKILL_BIT != 0
 }
 
 /// Whether the caller is about to be stopped (SIGSTOP and its like, or the cgroup freezer).

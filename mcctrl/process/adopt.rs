@@ -29,6 +29,7 @@ pub(crate) fn adopt(instance: &Arc<Instance>, argument: usize) -> Result {
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.
     proxy.memory.set_mapping(mapping);
+    proxy.set_program(parent.program());
     ask(&proxy, &parent, request.prepared_child)?;
     let window = window_of(&proxy, &parent, &file)?;
     // What its parent has mapped in the window is the child's, too.

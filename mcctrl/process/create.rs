@@ -3,6 +3,7 @@
 
 use super::vdso;
 use crate::ffi::errno;
+use crate::ffi::file::File;
 use crate::ffi::ihk::Partition;
 use crate::ffi::wait::Until;
 use crate::ffi::window_file::{self, open_window};
@@ -47,6 +48,7 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     window_file::map_window_around(&file, window, |start, end| {
         start >= source && end <= vdso_end
     })?;
+    proxy.set_program(File::of_descriptor(create.program).ok());
     create.slots = window::map_slots(&file)?;
     user::write(argument, &*create)
 }

@@ -6,6 +6,8 @@ pub(crate) mod adopt;
 pub(crate) mod answer;
 pub(crate) mod control;
 pub(crate) mod create;
+mod elf_head;
+pub(crate) mod execution;
 pub(crate) mod heartbeat;
 pub(crate) mod image;
 pub(crate) mod instance;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! QUERY: what the co-kernel tells of a program or of itself, copied to mcexec.
 
-use crate::ffi::errno;
 use crate::ffi::task::ProcessId;
 use crate::ffi::user;
 use crate::ffi::wait::Until;
+use crate::ffi::{errno, ihk};
 use crate::process::instance::Instance;
 use crate::process::proxy::Proxy;
 use crate::proto::packet::ToCokernel;
-use crate::proto::uapi::Query;
+use crate::proto::uapi::{IkcMap, Query};
 use crate::proto::view::{what, VIEW_WORDS};
 use core::sync::atomic::Ordering;
 use kernel::{prelude::*, sync::Arc};
@@ -28,6 +28,15 @@ pub(crate) fn query(instance: &Instance, argument: usize) -> Result {
     user::write_all(buffer, &records)?;
     query.words = records.len() as u64;
     user::write(argument, &*query)
+}
+
+/// SERVERS: which Linux CPU serves which CPU.
+pub(crate) fn servers(instance: &Instance, argument: usize) -> Result {
+    let mut map = user::zeroed::<IkcMap>()?;
+    for (cpu, place) in (0..).zip(&mut map.linux_cpu) {
+        *place = u16::try_from(ihk::server(instance.os, cpu)).unwrap_or(0);
+    }
+    user::write(argument, &*map)
 }
 
 /// The program with process id `pid`, 0 = the caller's. EPERM if the caller may not look into it.

@@ -5,45 +5,29 @@
 //! Program and mcexec share one table of descriptors. Ours sits at a high number and closes on
 //! exec; [`crate::delegate`] keeps the program from it.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::uapi::{
-    self, AdoptProcess, ControlEvent, CopyData, CreateProcess, FileRange, ForwardSignal, IkcMap,
-    MirrorPage, Query, StartProcess, WindowPart, MAX_IKC_PAIRS,
+    self, AdoptProcess, Carried, ControlEvent, CopyData, CreateProcess, Execute, FileRange,
+    ForwardSignal, IkcMap, MirrorPage, Query, StartProcess, WindowPart, MAX_IKC_PAIRS,
 };
 use ihk_ikc::view::VIEW_WORDS;
 use ihk_ikc::ABI_VERSION;
 use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use nix::libc;
-use nix::sys::resource::{getrlimit, setrlimit, Resource};
 
 use crate::error::StartError;
+use crate::gate;
 
-/// The highest number that our descriptor gets. A larger table costs every fork memory.
-const HIGHEST: u64 = 4096;
-/// The lowest number that our descriptor gets. Below it the program would notice.
-const LOWEST: RawFd = 3;
-
-/// Our descriptor; -1 before [`open`].
-static DESCRIPTOR: AtomicI32 = AtomicI32::new(-1);
-
-/// Returns our descriptor, which the program must not see.
-#[must_use]
-pub(crate) fn descriptor() -> RawFd {
-    DESCRIPTOR.load(Ordering::Relaxed)
-}
-
-/// Opens instance `os` for this process.
+/// Opens the gate to instance `os` for this process.
 ///
 /// # Errors
 ///
-/// There is no such instance, or its modules have another version.
+/// There is no such instance, it runs no co-kernel, or its modules have another version.
 pub(crate) fn open(os: u32) -> Result<(), StartError> {
     let path = format!("/dev/mcos{os}");
     let what = format!("os {os}");
@@ -56,81 +40,43 @@ pub(crate) fn open(os: u32) -> Result<(), StartError> {
                 StartError::cokernel(&what, "no such instance (see mcreboot)")
             }
             io::ErrorKind::PermissionDenied => StartError::cokernel(&what, "permission denied"),
-            _ => StartError::cokernel(&what, error),
+            _ => StartError::of_linux(
+                &what,
+                Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)),
+            ),
         })?;
-    let moved = move_up(file.into()).map_err(|errno| StartError::cokernel(&what, errno.desc()))?;
-    DESCRIPTOR.store(moved.into_raw_fd(), Ordering::Relaxed);
-    match plain(uapi::GET_ABI_VERSION, 0) {
-        Ok(ABI_VERSION) => Ok(()),
+    match version(&file) {
+        Ok(ABI_VERSION) => {}
         Ok(theirs) => {
             let text = format!("ihk.ko speaks interface version {theirs}, mcexec {ABI_VERSION}");
-            Err(StartError::cokernel(&what, text))
+            return Err(StartError::cokernel(&what, text));
         }
-        Err(errno) => Err(StartError::cokernel(&what, errno.desc())),
+        Err(errno) => return Err(StartError::cokernel(&what, errno.desc())),
     }
+    gate::open(&file).map_err(|errno| StartError::cokernel(&what, reason(errno)))
 }
 
-/// Moves our descriptor away from number `wanted`, if it is there: the program is about to use the
-/// number.
-///
-/// # Errors
-///
-/// No other number is free.
-pub(crate) fn make_room(wanted: RawFd) -> Result<(), Errno> {
-    let current = descriptor();
-    if current != wanted {
-        return Ok(());
-    }
-    // SAFETY: it stays open until `moved` has replaced it; nobody else owns it.
-    let moved = move_up(unsafe { OwnedFd::from_raw_fd(current) })?;
-    DESCRIPTOR.store(moved.into_raw_fd(), Ordering::Relaxed);
-    Ok(())
-}
-
-/// Moves `from` to the highest free number, where it closes on exec. On failure `from` stays open.
-///
-/// # Errors
-///
-/// `EMFILE`.
-pub(crate) fn move_up(from: OwnedFd) -> Result<OwnedFd, Errno> {
-    let from = from.into_raw_fd();
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    let top = hard.min(HIGHEST);
-    // A number beyond the soft limit may stay open but not be made.
-    let raised = soft < top && setrlimit(Resource::RLIMIT_NOFILE, top, hard).is_ok();
-    let top = RawFd::try_from(if raised { top } else { soft.min(top) }).unwrap_or(RawFd::MAX);
-    let moved = (LOWEST..top)
-        .rev()
-        .find_map(|number| duplicate_to(from, number));
-    if raised {
-        // It was allowed a moment ago.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
-    }
-    let moved = moved.ok_or(Errno::EMFILE)?;
-    // SAFETY: `from` was given to this function and has a duplicate now.
-    drop(unsafe { OwnedFd::from_raw_fd(from) });
-    Ok(moved)
-}
-
-/// Duplicates `from` as exactly `number`, if that is free.
-fn duplicate_to(from: RawFd, number: RawFd) -> Option<OwnedFd> {
-    // SAFETY: only looked at, for the duration of this call; the numbers may well be closed.
-    let raw = |argument| unsafe { libc::fcntl(argument, libc::F_GETFD) };
-    if raw(number) != -1 {
-        return None;
-    }
-    // SAFETY: `from` is open: the callers own it.
-    let source = unsafe { BorrowedFd::borrow_raw(from) };
-    let copy = fcntl(source, FcntlArg::F_DUPFD_CLOEXEC(number)).ok()?;
-    // SAFETY: just made, owned by nobody.
-    let copy = unsafe { OwnedFd::from_raw_fd(copy) };
-    (copy.as_raw_fd() == number).then_some(copy)
-}
-
-fn plain(number: u32, value: usize) -> Result<u32, Errno> {
-    // SAFETY: by the contract `number` takes a plain value and touches no memory of ours.
-    let result = unsafe { libc::ioctl(descriptor(), libc::Ioctl::from(number), value) };
+fn version(device: &File) -> Result<u32, Errno> {
+    let command = libc::Ioctl::from(uapi::GET_ABI_VERSION);
+    // SAFETY: by the contract the command takes a plain value and touches no memory of ours.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), command, 0) };
     Errno::result(result).map(i32::cast_unsigned)
+}
+
+/// Returns what an error of an instance means that has no program of this process yet.
+pub(crate) fn reason(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ESRCH | Errno::ENODEV | Errno::ENOTTY | Errno::ESHUTDOWN => {
+            "no co-kernel runs there (see mcreboot)"
+        }
+        Errno::EPROTO => "interface versions of mcexec and mcctrl.ko differ",
+        _ => errno.desc(),
+    }
+}
+
+fn plain(number: u32, value: u64) -> Result<(), Errno> {
+    // SAFETY: by the contract `number` takes a plain value and touches no memory of ours.
+    unsafe { gate::call(number, value) }
 }
 
 fn exchange<T: Copy>(number: u32, argument: &mut T) -> Result<(), Errno> {
@@ -138,16 +84,41 @@ fn exchange<T: Copy>(number: u32, argument: &mut T) -> Result<(), Errno> {
         number >> 16 & 0x3fff,
         u32::try_from(size_of::<T>()).unwrap_or(0)
     );
+    let argument = std::ptr::from_mut(argument).expose_provenance() as u64;
     // SAFETY: by the contract `number` carries the size of its argument, T, all of whose bit
     // patterns are valid, and the kernel touches nothing else of ours.
-    let result = unsafe {
-        libc::ioctl(
-            descriptor(),
-            libc::Ioctl::from(number),
-            std::ptr::from_mut(argument),
-        )
-    };
-    Errno::result(result).map(drop)
+    unsafe { gate::call(number, argument) }
+}
+
+/// Returns what the mcexec before has announced that executed this one, and the program's file.
+///
+/// # Errors
+///
+/// `EMFILE`.
+pub(crate) fn carried() -> Result<(Carried, File), Errno> {
+    let mut carried = Carried::default();
+    exchange(uapi::CARRIED, &mut carried)?;
+    if carried.program < 0 {
+        return Err(Errno::EPROTO);
+    }
+    // SAFETY: by the contract a new descriptor for us alone.
+    let program = unsafe { OwnedFd::from_raw_fd(carried.program) };
+    Ok((carried, program.into()))
+}
+
+/// Announces that this thread executes a program now.
+///
+/// # Errors
+///
+/// The co-kernel is gone.
+pub(crate) fn announce_execution(mut execution: Execute) -> Result<(), Errno> {
+    exchange(uapi::EXECUTE, &mut execution)
+}
+
+/// It has not come to that.
+pub(crate) fn withdraw_execution() {
+    // An error means that the co-kernel is gone, and with it the announcement.
+    let _ = plain(uapi::WITHDRAW, 0);
 }
 
 /// Creates the process of this process's program and maps its window. Returns the address of its
@@ -182,39 +153,7 @@ pub(crate) fn adopt(prepared_child: u64) -> Result<u64, Errno> {
 ///
 /// The co-kernel is gone.
 pub(crate) fn start_adopted() -> Result<(), Errno> {
-    plain(uapi::START_ADOPTED, 0).map(drop)
-}
-
-/// Sets whether our descriptor closes on exec. It does, unless mcexec executes itself.
-///
-/// # Errors
-///
-/// None can happen to an open descriptor.
-pub(crate) fn set_close_on_exec(closes: bool) -> Result<(), Errno> {
-    let flags = if closes {
-        FdFlag::FD_CLOEXEC
-    } else {
-        FdFlag::empty()
-    };
-    // SAFETY: open since `open` or `take_over`, and nobody else's to close.
-    let ours = unsafe { BorrowedFd::borrow_raw(descriptor()) };
-    fcntl(ours, FcntlArg::F_SETFD(flags)).map(drop)
-}
-
-/// Takes over the descriptor that mcexec left open when it executed itself.
-///
-/// # Errors
-///
-/// `EBADF` if there is none, `EPROTO` if it is none of ours.
-pub(crate) fn take_over(number: RawFd) -> Result<(), Errno> {
-    if number < LOWEST {
-        return Err(Errno::EBADF);
-    }
-    DESCRIPTOR.store(number, Ordering::Relaxed);
-    if plain(uapi::GET_ABI_VERSION, 0)? != ABI_VERSION {
-        return Err(Errno::EPROTO);
-    }
-    set_close_on_exec(true)
+    plain(uapi::START_ADOPTED, 0)
 }
 
 /// Runs the program.
@@ -237,8 +176,7 @@ pub(crate) fn wait(index: usize, limit: Option<Duration>) -> Result<(), Errno> {
         slot: u32::try_from(index).map_err(|_| Errno::EINVAL)?,
         limit_us: u32::try_from(limit_us).unwrap_or(u32::MAX),
     };
-    let argument = usize::try_from(wait.argument()).map_err(|_| Errno::EINVAL)?;
-    plain(uapi::WAIT, argument).map(drop)
+    plain(uapi::WAIT, wait.argument())
 }
 
 /// Tells the co-kernel that slot `index` has an answer.
@@ -247,7 +185,7 @@ pub(crate) fn wait(index: usize, limit: Option<Duration>) -> Result<(), Errno> {
 ///
 /// The instance died.
 pub(crate) fn ring(index: usize) -> Result<(), Errno> {
-    plain(uapi::RING, index).map(drop)
+    plain(uapi::RING, index as u64)
 }
 
 /// Binds a file to part of the program's memory: its pages come now, or as far as possible when they are
@@ -352,7 +290,7 @@ pub(crate) fn servers() -> Result<Vec<u16>, Errno> {
     let mut map = IkcMap {
         linux_cpu: [0; MAX_IKC_PAIRS],
     };
-    exchange(uapi::GET_IKC_MAP, &mut map)?;
+    exchange(uapi::SERVERS, &mut map)?;
     Ok(map.linux_cpu.to_vec())
 }
 
@@ -390,7 +328,7 @@ pub(crate) fn query(pid: i32, what: u32, from: u64) -> Result<Vec<u64>, Errno> {
 /// Tells that this process has written a core and dies of `signal`. Returns only if it cannot be
 /// told.
 pub(crate) fn core_written(signal: i32) {
-    if let Ok(signal) = usize::try_from(signal) {
+    if let Ok(signal) = u64::try_from(signal) {
         // On any error the caller does the same: it dies of the signal itself.
         let _ = plain(uapi::CORE_WRITTEN, signal);
     }

@@ -23,6 +23,8 @@ pub(crate) struct StartError {
     pub line: String,
     /// Exit status.
     pub status: u8,
+    /// Whether it would have started with more descriptors.
+    pub wants_descriptors: bool,
 }
 
 impl StartError {
@@ -31,6 +33,24 @@ impl StartError {
         Self {
             line: format!("{what}: {reason}"),
             status: NO_COKERNEL,
+            wants_descriptors: false,
+        }
+    }
+
+    /// Makes the error about a command line that makes no sense, which `line` explains.
+    pub(crate) fn usage(line: String) -> Self {
+        Self {
+            line,
+            status: USAGE,
+            wants_descriptors: false,
+        }
+    }
+
+    /// Makes the error that Linux has for `what`.
+    pub(crate) fn of_linux(what: impl Display, errno: Errno) -> Self {
+        Self {
+            wants_descriptors: errno == Errno::EMFILE,
+            ..Self::cokernel(what, errno.desc())
         }
     }
 }
@@ -42,6 +62,8 @@ pub(crate) struct ExecError {
     pub errno: Errno,
     /// The cause in words, where the errno does not say it. May be empty.
     pub detail: String,
+    /// Whether nothing is wrong, but only Linux can execute it.
+    pub is_for_linux: bool,
 }
 
 impl ExecError {
@@ -50,6 +72,15 @@ impl ExecError {
         Self {
             errno,
             detail: detail.into(),
+            is_for_linux: false,
+        }
+    }
+
+    /// A program that only Linux can execute.
+    pub(crate) fn for_linux() -> Self {
+        Self {
+            is_for_linux: true,
+            ..Self::new(Errno::EPERM, "")
         }
     }
 
@@ -68,6 +99,7 @@ impl ExecError {
         StartError {
             line: format!("{program}: {self}"),
             status,
+            wants_descriptors: self.errno == Errno::EMFILE,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! it sees at the same addresses through its *window*. Then it performs the system calls that the
 //! program delegates.
 //!
-//! * [`start`] brings a program to the co-kernel with the help of [`image`], [`device`] and [`window`].
+//! * [`start`] brings a program to the co-kernel with the help of [`image`], [`device`], its [`gate`] and [`window`].
 //! * [`delegate`] serves it: its workers perform the calls, as [`syscall`] makes them.
 //! * [`procfs`] and [`core_dump`] tell the truth about it; [`function`] runs functions of it here.
 //! * [`signals`] passes signals on, and [`control`] watches over life and death.
@@ -17,10 +17,12 @@
 mod control;
 mod core_dump;
 mod delegate;
-#[expect(unsafe_code, reason = "ioctl and descriptors by number")]
+#[expect(unsafe_code, reason = "calls by number, and a descriptor of mcctrl's")]
 mod device;
 mod error;
 mod function;
+#[expect(unsafe_code, reason = "a mapping whose addresses are calls")]
+mod gate;
 mod image;
 mod proc_file;
 mod procfs;
@@ -33,9 +35,11 @@ mod window;
 
 use std::io::{self, Write};
 
-use error::{StartError, USAGE};
+use delegate::Program;
+use error::StartError;
 use image::vdso;
 use start::cli::{self, Command};
+use start::spare::without_descriptors;
 use start::{inherited, launch, prepare, resume};
 
 /// Answer to `--version`.
@@ -45,33 +49,52 @@ const VERSION: &str = concat!("mcexec ", env!("CARGO_PKG_VERSION"), "\n");
 fn run() -> u8 {
     window::keep_free();
     vdso::find();
+    let started = match attempt() {
+        Err(Ending::NotStarted(error)) if error.wants_descriptors => {
+            without_descriptors(attempt).unwrap_or(Err(Ending::NotStarted(error)))
+        }
+        other => other,
+    };
+    match started {
+        Ok(program) => delegate::worker::serve_main(program),
+        Err(Ending::NotStarted(error)) => complain(&error),
+        Err(Ending::Told(status)) => status,
+    }
+}
+
+/// Why there is no program to serve.
+enum Ending {
+    NotStarted(StartError),
+    /// Nothing was to be started; the exit status.
+    Told(u8),
+}
+
+impl From<StartError> for Ending {
+    fn from(error: StartError) -> Self {
+        Self::NotStarted(error)
+    }
+}
+
+/// Starts the program, up to its first instruction.
+fn attempt() -> Result<&'static Program, Ending> {
     let (ignored_signals, blocked_signals) = inherited::signals();
-    let environment = inherited::environment();
-    let limits = inherited::limits();
     let mut inheritance = prepare::Inheritance {
-        environment,
+        environment: inherited::environment(),
         ignored_signals,
         blocked_signals,
-        limits,
+        limits: inherited::limits(),
     };
-    let command = match resume::take(&mut inheritance) {
-        Some(run) => run,
+    let (run, opened) = match resume::take(&mut inheritance)? {
+        Some((run, opened)) => (run, Some(opened)),
         None => match cli::parse(std::env::args_os().skip(1)) {
-            Ok(Command::Run(run)) => run,
-            Ok(Command::Help) => return print(cli::HELP),
-            Ok(Command::Version) => return print(VERSION),
-            Err(line) => {
-                return complain(&StartError {
-                    line,
-                    status: USAGE,
-                })
-            }
+            Ok(Command::Run(run)) => (run, None),
+            Ok(Command::Help) => return Err(Ending::Told(print(cli::HELP))),
+            Ok(Command::Version) => return Err(Ending::Told(print(VERSION))),
+            Err(line) => return Err(StartError::usage(line).into()),
         },
     };
-    match launch::launch(&command, &inheritance) {
-        Ok(program) => delegate::worker::serve_main(Box::leak(Box::new(program))),
-        Err(error) => complain(&error),
-    }
+    let program = launch::launch(&run, opened, &inheritance)?;
+    Ok(Box::leak(Box::new(program)))
 }
 
 fn complain(error: &StartError) -> u8 {

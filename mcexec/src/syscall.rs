@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 6.5 of a delegated call: the one `syscall` instruction that is executed for the program.
+//! Hop 6.4 of a delegated call: the one `syscall` instruction that is executed for the program.
 //!
 //! A signal that is forwarded to the program must also end the call that blocks, without a moment
 //! in which it is missed. So the handler sets [`INTERRUPTED`] and looks which instruction it

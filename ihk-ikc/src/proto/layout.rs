@@ -9,9 +9,11 @@ pub const LARGE_PAGE_BYTES: u64 = 2 << 20;
 /// First address of the window: the part of the address space in which the app lives and which
 /// mcexec maps at the same addresses. Linux's default `vm.mmap_min_addr`; mcexec may start higher.
 pub const WINDOW_MIN: u64 = 0x1_0000;
-/// End of the window. mcexec, its heap, stacks and slots lie in the 32 GiB above: it is linked to run
-/// here. Linux may put the main stack of a process 16 GiB below the end of the address space.
+/// End of the window. The gate, mcexec, its heap, stacks and slots lie in the 32 GiB above. Linux may put
+/// the main stack of a process 16 GiB below the end of the address space.
 pub const WINDOW_END: u64 = 0x7ff8_0000_0000;
+/// mcexec is linked to run here; below are the gate and its calls ([`super::uapi::gate`]).
+pub const MCEXEC_BASE: u64 = WINDOW_END + (1 << 30);
 
 /// The co-kernel sees its partition at `DIRECT_MAP_BASE + physical address`; nothing but the
 /// partition is mapped there.

@@ -6,6 +6,7 @@
 //! No argument carries a physical or kernel address. Every structure is plain data of fixed size;
 //! `version` fields must hold [`super::ABI_VERSION`], else `EPROTO`.
 
+pub mod gate;
 mod mcd;
 mod mcos;
 mod programs;

@@ -332,6 +332,16 @@ impl Mcos {
         self.device.value(uapi::BOOT, 0).map(drop)
     }
 
+    /// Says which mcexec runs what programs execute.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` without mcctrl.ko, `EPERM`.
+    pub fn set_mcexec(&self, mcexec: &File) -> Call {
+        let number = usize::try_from(mcexec.as_raw_fd()).map_err(|_| Errno::EBADF)?;
+        self.device.value(uapi::SET_MCEXEC, number).map(drop)
+    }
+
     /// Shuts down.
     #[expect(clippy::missing_errors_doc, reason = "as assign_cpus")]
     pub fn shutdown(&self, force: bool) -> Call {

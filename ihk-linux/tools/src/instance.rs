@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The steps of an instance's life, each with its error line.
 
+use std::fs::File;
+
 use crate::device::Mcd;
 use crate::device::Mcos;
 use crate::failure::{Failure, Result};
@@ -82,7 +84,21 @@ pub fn boot(os: &Mcos) -> Result {
         let what = format!("boot {}", os.number());
         Failure::refused(what, format_args!("{}{said}", reason(Action::Boot, errno)))
     })?;
+    name_mcexec(os);
     views::write(os)
+}
+
+/// Names the mcexec that lies beside this tool, as it was installed. Without one, or without mcctrl.ko,
+/// programs run but cannot execute others.
+fn name_mcexec(os: &Mcos) {
+    let here = std::env::current_exe().unwrap_or_default();
+    let beside = here
+        .parent()
+        .into_iter()
+        .flat_map(|folder| [folder.join("mcexec"), folder.join("../bin/mcexec")]);
+    if let Some(mcexec) = beside.filter_map(|path| File::open(path).ok()).next() {
+        let _ = os.set_mcexec(&mcexec);
+    }
 }
 
 /// Shuts down, with `force` even if programs run.

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `getdents64`: directories do not show mcexec's descriptor (`/proc/self/fd`), nor its own threads
-//! (`/proc/self/task`).
+//! `getdents64`: `/proc/self/task` does not show mcexec's own threads.
 
 use nix::libc;
 
 use super::raw::raw;
 use crate::syscall::Answer;
-use crate::{device, procfs, window};
+use crate::{procfs, window};
 
 /// Offset of an entry's length in the entry.
 const LENGTH_AT: usize = 16;
@@ -20,14 +19,14 @@ pub(crate) fn entries(args: [u64; 6]) -> Answer {
         let Some(bytes) = usize::try_from(result).ok().filter(|bytes| *bytes > 0) else {
             return Ok(result);
         };
-        let Some(hidden) = hidden_entries(args[0]) else {
+        let Some(threads) = shown_threads(args[0]) else {
             return Ok(result);
         };
         let mut list = vec![0; bytes];
         if window::read(args[1], &mut list) != Ok(bytes) {
             return Ok(result);
         }
-        let shown = without(&list, |name| hidden.hides(name));
+        let shown = without(&list, |name| is_other_thread(name, &threads));
         if shown.len() == bytes {
             return Ok(result);
         }
@@ -40,36 +39,19 @@ pub(crate) fn entries(args: [u64; 6]) -> Answer {
     }
 }
 
-/// The entries that a directory does not show.
-enum Hidden {
-    /// Our descriptor.
-    Descriptor(i32),
-    /// All threads but these.
-    ThreadsBut(Vec<i32>),
-}
-
-impl Hidden {
-    fn hides(&self, name: &[u8]) -> bool {
-        let number = std::str::from_utf8(name)
-            .ok()
-            .and_then(|name| name.parse::<i32>().ok());
-        match (self, number) {
-            (Self::Descriptor(ours), Some(number)) => *ours == number,
-            (Self::ThreadsBut(shown), Some(number)) => !shown.contains(&number),
-            (_, None) => false,
-        }
-    }
-}
-
-/// Returns the entries that descriptor `directory` must not show, if it is a directory of
-/// descriptors or of threads.
-fn hidden_entries(directory: u64) -> Option<Hidden> {
+/// Returns the threads that descriptor `directory` shows, if it is a directory of threads of a program.
+fn shown_threads(directory: u64) -> Option<Vec<i32>> {
     let fd = i32::try_from(directory).ok()?;
     let path = procfs::descriptor::path_of(fd).filter(|path| path.starts_with("/proc"))?;
-    if path.ends_with("fd") || path.ends_with("fdinfo") {
-        return Some(Hidden::Descriptor(device::descriptor()));
-    }
-    procfs::threads_listed_in(&path).map(Hidden::ThreadsBut)
+    procfs::threads_listed_in(&path)
+}
+
+/// Returns whether `name` is a thread that is not one of `threads`.
+fn is_other_thread(name: &[u8], threads: &[i32]) -> bool {
+    let number = std::str::from_utf8(name)
+        .ok()
+        .and_then(|name| name.parse::<i32>().ok());
+    number.is_some_and(|number| !threads.contains(&number))
 }
 
 /// Returns `list` without the entries whose name is `hidden`.

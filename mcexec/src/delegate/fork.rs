@@ -4,19 +4,16 @@
 //! It calls the C library's fork, which keeps its own locks in order, so that the child may
 //! allocate.
 
-use std::fs::File;
-use std::io::{Read, Write};
-
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::libc;
 use nix::sched::{unshare, CloneFlags};
 use nix::sys::wait::waitpid;
-use nix::unistd::{fork as fork_process, pipe2, ForkResult, Pid};
+use nix::unistd::{fork as fork_process, ForkResult, Pid};
 
+use super::fork_answer::ForkAnswer;
 use super::Program;
 use crate::signals::{interrupt, raw, worker_mask};
-use crate::{control, device, procfs, window};
+use crate::{control, device, gate, procfs, window};
 
 /// The properties of the child of a fork.
 #[derive(Clone, Copy)]
@@ -35,7 +32,7 @@ pub(super) struct CloneArgs {
 ///
 /// The error is one of fork(2), or one that the child met before it was ready.
 pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<u64, Errno> {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|_| Errno::EAGAIN)?;
+    let answer = ForkAnswer::new()?;
     let mask = raw::set_mask(u64::MAX);
     let locks = (
         procfs::files::parts(),
@@ -48,14 +45,8 @@ pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<u64, Errno> {
     let forked = unsafe { fork_process() };
     drop(locks);
     let result = match forked {
-        Ok(ForkResult::Child) => {
-            drop(reader);
-            become_child(program, clone, mask, writer.into())
-        }
-        Ok(ForkResult::Parent { child }) => {
-            drop(writer);
-            hear_of(child, reader.into())
-        }
+        Ok(ForkResult::Child) => become_child(program, clone, mask, answer),
+        Ok(ForkResult::Parent { child }) => hear_of(child, &answer),
         Err(errno) => Err(errno),
     };
     raw::set_mask(mask);
@@ -63,42 +54,33 @@ pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<u64, Errno> {
 }
 
 /// Waits until `child` is about to run. A child that could not get so far is reaped.
-fn hear_of(child: Pid, mut reader: File) -> Result<u64, Errno> {
-    let mut word = [0; 4];
-    let errno = match reader.read_exact(&mut word) {
-        Ok(()) => i32::from_ne_bytes(word),
-        // Killed on its way: it exists, and the program may wait for it.
-        Err(_) => 0,
-    };
-    if errno == 0 {
-        return Ok(child.as_raw().unsigned_abs().into());
-    }
-    let _ = waitpid(child, None);
-    Err(Errno::from_raw(errno))
+fn hear_of(child: Pid, answer: &ForkAnswer) -> Result<u64, Errno> {
+    answer.hear(child).inspect_err(|_| {
+        let _ = waitpid(child, None);
+    })?;
+    Ok(child.as_raw().unsigned_abs().into())
 }
 
-fn become_child(program: &Program, clone: CloneArgs, mask: u64, mut writer: File) -> ! {
+fn become_child(program: &Program, clone: CloneArgs, mask: u64, answer: ForkAnswer) -> ! {
     let settled = settle(program, clone);
-    let errno = settled.as_ref().err().map_or(0, |errno| *errno as i32);
-    let told = writer.write_all(&errno.to_ne_bytes());
-    drop(writer);
-    match settled {
-        Ok(program) if told.is_ok() => {
-            raw::set_mask(mask);
-            if device::start_adopted().is_err() {
-                control::cokernel_gone(program.os);
-            }
-            let program = Box::leak(Box::new(program));
-            (program.functions.serve_main)(program)
-        }
-        _ => raw::exit(libc::EXIT_FAILURE),
+    answer.tell(settled.as_ref().map(drop).map_err(|errno| *errno));
+    drop(answer);
+    let Ok(program) = settled else {
+        raw::exit(libc::EXIT_FAILURE)
+    };
+    raw::set_mask(mask);
+    if device::start_adopted().is_err() {
+        control::cokernel_gone(program.os);
     }
+    let program = Box::leak(Box::new(program));
+    (program.functions.serve_main)(program)
 }
 
 /// Prepares the child up to the point where its program can run.
 fn settle(program: &Program, clone: CloneArgs) -> Result<Program, Errno> {
     // While it has one thread only, as Linux wants for some of them.
     unshare(clone.namespaces)?;
+    gate::forget_others();
     let slots = device::adopt(clone.prepared_child)?;
     let (window, slots) = window::mapped(program.window.start(), slots)?;
     window.protect_again()?;

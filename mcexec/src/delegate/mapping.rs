@@ -64,9 +64,6 @@ fn map_file(program: &Program, args: [u64; 6]) -> Answer {
     let [address, bytes, prot, flags, fd, offset] = args;
     program.window.part(address, bytes)?;
     let number = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
-    if number == device::descriptor() {
-        return Err(Errno::EBADF.into());
-    }
     // Private pages of devices would be Linux's memory; private zeroes need none of it.
     let stat = fstat(borrow(number).ok_or(Errno::EBADF)?)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;

@@ -9,9 +9,10 @@ pub(crate) mod exe_link;
 pub(crate) mod execute;
 #[expect(unsafe_code, reason = "fork")]
 pub(crate) mod fork;
+#[expect(unsafe_code, reason = "a word shared with a child, and futexes")]
+mod fork_answer;
 pub(crate) mod mapping;
 pub(crate) mod operation;
-mod own_descriptors;
 mod path_argument;
 pub(crate) mod perform;
 mod period;

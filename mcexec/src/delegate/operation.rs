@@ -55,7 +55,7 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         }
         op::QUEUE_SERVE => return Ok(queue_server::serve(program, args)?),
         op::QUEUE_FUTEX => return queue_server::futex(args),
-        op::EXEC => execute::execute(program, args),
+        op::EXEC => return execute::execute(args),
         op::BEQUEATH => {
             execute::bequeath(first);
             Ok(())
@@ -116,7 +116,7 @@ fn bind_file(program: &Program, args: [u64; 6]) -> Result<u64, Errno> {
     let [fd, address, bytes, offset, prot, at_once] = args;
     let prot = prot_bits(prot)?;
     let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
-    if fd == device::descriptor() || fd < 0 {
+    if fd < 0 {
         return Err(Errno::EBADF);
     }
     let has_content = has_content(fd, prot)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Hop 6 of a delegated call: performs one request, which is an operation of ours or a system call.
 //!
-//! A system call is made as it is (hop 6.3, [`super::raw`]), unless it is one of the exceptions
+//! A system call is made as it is (hop 6.2, [`super::raw`]), unless it is one of the exceptions
 //! here.
 
 use ihk_ikc::process::op;
@@ -12,7 +12,7 @@ use nix::libc;
 
 use super::path_argument::PathArgument;
 use super::raw::raw;
-use super::{directory, exe_link, operation, own_descriptors, queue_server, transport, Program};
+use super::{directory, exe_link, operation, queue_server, transport, Program};
 use crate::procfs::{self, snapshot, sysfs};
 use crate::signals::own_slot::own_slot;
 use crate::syscall::Answer;
@@ -52,8 +52,6 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> Answer 
         return path_call(program, call, args, &argument);
     }
     match call {
-        libc::SYS_close_range => own_descriptors::close_range(args),
-        libc::SYS_dup2 | libc::SYS_dup3 => own_descriptors::duplicate_to(call, args),
         libc::SYS_lseek | libc::SYS_pread64 => read_again(call, args),
         libc::SYS_getdents64 => directory::entries(args),
         libc::SYS_sysinfo => procfs::system_information(args),
@@ -64,7 +62,6 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> Answer 
             result
         }
         _ if class.has(Class::HARMS_PROXY) => Err(Errno::ENOSYS.into()),
-        _ if own_descriptors::is_ours(call, args[0]) => Err(Errno::EBADF.into()),
         _ => raw(call, args),
     }
 }
@@ -104,9 +101,6 @@ fn flags_of_openat2(address: u64) -> u64 {
 }
 
 fn change_directory(call: libc::c_long, args: [u64; 6]) -> Answer {
-    if own_descriptors::is_ours(call, args[0]) {
-        return Err(Errno::EBADF.into());
-    }
     let result = raw(call, args);
     sysfs::note_directory();
     result
@@ -115,9 +109,6 @@ fn change_directory(call: libc::c_long, args: [u64; 6]) -> Answer {
 /// Performs a call that may lead back to the beginning of a file of ours in `/proc`.
 fn read_again(call: libc::c_long, args: [u64; 6]) -> Answer {
     let [fd, _, third, fourth, ..] = args;
-    if own_descriptors::is_ours(call, fd) {
-        return Err(Errno::EBADF.into());
-    }
     let reads_first = call == libc::SYS_pread64 && fourth == 0;
     if reads_first {
         snapshot::renew(fd);

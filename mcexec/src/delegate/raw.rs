@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 6.3 of a delegated call: the call is made as it is, unless another transport was chosen for
+//! Hop 6.2 of a delegated call: the call is made as it is, unless another transport was chosen for
 //! its data.
 
 use nix::libc;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 6.4 of a delegated call: was another transport than the usual one chosen for its data?
+//! Hop 6.3 of a delegated call: was another transport than the usual one chosen for its data?
 //!
 //! The others exist for measurement only, so that they can be compared (`mcexec --way=WAY`). A
 //! program that executes another goes on with the usual one.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hop 6.4 of a delegated call under `mcexec --way=copy`: its data are copied.
+//! Hop 6.3 of a delegated call under `mcexec --way=copy`: its data are copied.
 //!
 //! They travel through memory of mcexec's, and mcctrl copies them from or to the program's frames,
 //! which are not mapped.

@@ -16,7 +16,7 @@ use nix::unistd::gettid;
 use super::poll_budget::PollBudget;
 use super::{perform, placement, pool, Program, WorkerFunctions};
 use crate::signals::{own_slot, worker_mask};
-use crate::{control, device};
+use crate::{control, device, gate};
 
 /// The functions that serve every program of this process.
 pub(crate) const FUNCTIONS: WorkerFunctions = WorkerFunctions {
@@ -52,6 +52,7 @@ fn serve(program: &'static Program, index: usize, began: Option<SyncSender<u64>>
 
 /// Makes this thread the worker of slot `index`, and puts its thread id there. Returns the slot.
 fn begin(program: &'static Program, index: usize) -> &'static DelegationSlot {
+    gate::enter();
     let slot = &program.slots[index];
     let tid = gettid().as_raw();
     own_slot::set_own_slot(index, slot);

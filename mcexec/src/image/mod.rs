@@ -16,6 +16,13 @@ pub(crate) mod vdso;
 
 use ihk_ikc::layout::PAGE_BYTES;
 
+/// Returns `number` as an address or a size of this machine.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "both have 64 bits")]
+pub(crate) const fn to_usize(number: u64) -> usize {
+    number as usize
+}
+
 /// Returns the page boundary at or below `address`.
 #[must_use]
 pub(crate) const fn page_down(address: u64) -> u64 {

@@ -9,6 +9,8 @@ use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::{VdsoArgs, MAX_VDSO_PAGES};
 use nix::libc;
 
+use super::to_usize;
+
 /// Returns where mcexec's vdso and the data pages before it lie, or all zeroes if there is none. The
 /// place in the program is not chosen yet.
 ///
@@ -42,13 +44,10 @@ fn around(start: u64, is_mapped: impl Fn(u64) -> bool) -> Option<VdsoArgs> {
 
 /// Returns whether something is mapped at the page `address`.
 fn is_mapped(address: u64) -> bool {
-    let (Ok(address), Ok(bytes)) = (usize::try_from(address), usize::try_from(PAGE_BYTES)) else {
-        return false;
-    };
     let mut state: c_uchar = 0;
-    let page = ptr::without_provenance_mut(address);
+    let page = ptr::without_provenance_mut(to_usize(address));
     // SAFETY: one byte of `state` is written for one page.
-    unsafe { libc::mincore(page, bytes, &raw mut state) == 0 }
+    unsafe { libc::mincore(page, to_usize(PAGE_BYTES), &raw mut state) == 0 }
 }
 
 #[cfg(test)]

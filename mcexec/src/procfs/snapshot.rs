@@ -45,22 +45,25 @@ fn errno_of(error: &std::io::Error) -> Errno {
 ///
 /// # Errors
 ///
-/// Linux has no room; nothing has changed.
+/// Linux has no room, or no number.
 pub(super) fn put(fd: RawFd, view: View, text: &[u8]) -> Result<(), Errno> {
     let place = borrow(fd).ok_or(Errno::EBADF)?;
     let closes = FdFlag::from_bits_retain(fcntl(place, FcntlArg::F_GETFD)?);
     let mut memory: File = memfd_create(c"view", MFdFlags::MFD_CLOEXEC)?.into();
     memory.write_all(text).map_err(|error| errno_of(&error))?;
-    let readable = OpenOptions::new()
-        .read(true)
-        .open(format!("/proc/self/fd/{}", memory.as_raw_fd()))
-        .map_err(|error| errno_of(&error))?;
     let status = memory.metadata().map_err(|error| errno_of(&error))?;
     let flags = if closes.contains(FdFlag::FD_CLOEXEC) {
         libc::O_CLOEXEC
     } else {
         0
     };
+    duplicate(memory.as_raw_fd(), fd, flags)?;
+    // The program may have one number to spare only, which is free again now.
+    drop(memory);
+    let readable = OpenOptions::new()
+        .read(true)
+        .open(format!("/proc/self/fd/{fd}"))
+        .map_err(|error| errno_of(&error))?;
     duplicate(readable.as_raw_fd(), fd, flags)?;
     let mut views = remembered();
     HAS_ANY.store(true, Ordering::Relaxed);

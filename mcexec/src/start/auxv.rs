@@ -4,12 +4,13 @@
 use std::ffi::CStr;
 
 use nix::libc;
-use nix::unistd::{getegid, geteuid, getgid, getuid};
 
 use crate::image::elf::Executable;
 use crate::image::layout::Layout;
 use crate::image::stack::{entry_path, entry_platform, entry_random, Value};
-use crate::proc_file;
+
+/// Linux's `PR_GET_AUXV`.
+const PR_GET_AUXV: libc::c_int = 0x4155_5856;
 
 /// `AT_PLATFORM` of this machine.
 pub(crate) const PLATFORM: &CStr = c"x86_64";
@@ -43,12 +44,11 @@ pub(crate) fn build(program: &Executable, layout: &Layout) -> Vec<(u64, Value)> 
     plain(libc::AT_BASE, interpreter_base);
     plain(libc::AT_FLAGS, 0);
     plain(libc::AT_ENTRY, program.entry.wrapping_add(bias));
-    plain(libc::AT_UID, getuid().as_raw().into());
-    plain(libc::AT_EUID, geteuid().as_raw().into());
-    plain(libc::AT_GID, getgid().as_raw().into());
-    plain(libc::AT_EGID, getegid().as_raw().into());
-    // A set-user-ID program runs without the gain, so there is nothing to be careful of.
-    plain(libc::AT_SECURE, 0);
+    plain(libc::AT_UID, own.value(libc::AT_UID));
+    plain(libc::AT_EUID, own.value(libc::AT_EUID));
+    plain(libc::AT_GID, own.value(libc::AT_GID));
+    plain(libc::AT_EGID, own.value(libc::AT_EGID));
+    plain(libc::AT_SECURE, own.value(libc::AT_SECURE));
     vector.push(entry_random());
     vector.push((libc::AT_HWCAP2, Value::Plain(own.value(libc::AT_HWCAP2))));
     vector.push(entry_path());
@@ -62,7 +62,11 @@ struct Own(Vec<u8>);
 
 impl Own {
     fn read() -> Self {
-        Self(proc_file::read("/proc/self/auxv"))
+        let mut bytes = vec![0; 1024];
+        // SAFETY: Linux writes at most as many bytes as there is room.
+        let needed = unsafe { libc::prctl(PR_GET_AUXV, bytes.as_mut_ptr(), bytes.len(), 0, 0) };
+        bytes.truncate(usize::try_from(needed).unwrap_or(0));
+        Self(bytes)
     }
 
     fn value(&self, key: u64) -> u64 {

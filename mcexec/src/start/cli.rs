@@ -7,7 +7,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 use ihk_ikc::layout::{MAX_CPUS, MAX_INSTANCES};
 
@@ -85,8 +84,6 @@ impl Transport {
 pub(crate) struct Run {
     /// Instance number.
     pub os: u32,
-    /// Path of the program, if it need not be searched for.
-    pub path: Option<PathBuf>,
     /// Co-kernel CPU, if one was chosen.
     pub cpu: Option<u32>,
     /// The transport for the data of delegated calls.
@@ -192,7 +189,6 @@ mod tests {
     fn expect(os: u32, cpu: Option<u32>, argv: &[&str]) -> Run {
         Run {
             os,
-            path: None,
             cpu,
             transport: Transport::default(),
             argv: argv.iter().map(OsString::from).collect(),

@@ -12,8 +12,8 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 
 use super::cli::Run;
-use super::command_line;
-use super::prepare::{prepare, Inheritance, Prepared, Source};
+use super::prepare::{prepare, Inheritance, Opened, Prepared, Source};
+use super::{by_linux, command_line};
 use crate::delegate::worker::FUNCTIONS;
 use crate::delegate::{transport, Program};
 use crate::error::{ExecError, StartError};
@@ -33,11 +33,21 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// # Errors
 ///
 /// It was not started.
-pub(crate) fn launch(run: &Run, inheritance: &Inheritance) -> Result<Program, StartError> {
+pub(crate) fn launch(
+    run: &Run,
+    opened: Option<Opened>,
+    inheritance: &Inheritance,
+) -> Result<Program, StartError> {
+    let has_gate = opened.is_some();
     let shown = shown(run);
-    let prepared = prepare(run.path.as_deref(), &run.argv, inheritance)
-        .map_err(|error| error.of_program(&shown))?;
-    if device::descriptor() < 0 {
+    let prepared = match prepare(opened, &run.argv, inheritance) {
+        Err(error) if !has_gate && by_linux::may_know(&error) => {
+            Err(by_linux::execute(run, inheritance, error)?)
+        }
+        prepared => prepared,
+    };
+    let prepared = prepared.map_err(|error| error.of_program(&shown))?;
+    if !has_gate {
         device::open(run.os)?;
     }
     let program = create(run, inheritance, &prepared)?;
@@ -80,7 +90,15 @@ fn create(
 ) -> Result<Program, StartError> {
     let what = format!("os {}", run.os);
     let image = describe(run, inheritance, prepared);
-    let mut request = CreateProcess { image, slots: 0 };
+    let mut request = CreateProcess {
+        image,
+        program: prepared
+            .sources
+            .first()
+            .map_or(u32::MAX, |program| program.file.as_raw_fd().cast_unsigned()),
+        reserved: 0,
+        slots: 0,
+    };
     let slots = create_when_free(&mut request).map_err(|errno| create_error(run, errno))?;
     let (window, slots) = window::mapped(prepared.window_start, slots)
         .map_err(|errno| StartError::cokernel(what, errno.desc()))?;
@@ -116,17 +134,7 @@ fn create_error(run: &Run, errno: Errno) -> StartError {
         (Errno::ENOMEM, _) => {
             ExecError::new(errno, "too large for the partition").of_program(shown(run))
         }
-        (errno, _) => StartError::cokernel(what, create_reason(errno)),
-    }
-}
-
-fn create_reason(errno: Errno) -> &'static str {
-    match errno {
-        Errno::ESRCH | Errno::ENODEV | Errno::ENOTTY | Errno::ESHUTDOWN => {
-            "no co-kernel runs there (see mcreboot)"
-        }
-        Errno::EPROTO => "interface versions of mcexec and mcctrl.ko differ",
-        _ => errno.desc(),
+        (errno, _) => StartError::cokernel(what, device::reason(errno)),
     }
 }
 

@@ -11,8 +11,8 @@ use ihk_ikc::layout::{WINDOW_END, WINDOW_MIN};
 use ihk_ikc::process::RLIMITS;
 use nix::errno::Errno;
 
-use super::auxv;
 use super::inherited::STACK;
+use super::{auxv, by_linux};
 use crate::error::ExecError;
 use crate::image::elf::{self, Executable};
 use crate::image::layout::{self, Conditions, Layout};
@@ -32,6 +32,15 @@ pub(crate) struct Inheritance {
     pub blocked_signals: u64,
     /// Resource limits by Linux's number.
     pub limits: [[u64; 2]; RLIMITS],
+}
+
+/// A program's file that Linux has opened, because another program executed it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The file.
+    pub file: File,
+    /// The path by which it was executed, which need not lead to it any more.
+    pub path: CString,
 }
 
 /// A file that is to be loaded.
@@ -62,31 +71,21 @@ pub(crate) struct Prepared {
     pub window_start: u64,
 }
 
-/// Reads the program at `path`, or the one that the first of `argv` names if there is no path, and
-/// chooses its addresses.
+/// Reads the program that was `opened`, or the one that the first of `argv` names, and chooses its
+/// addresses.
 ///
 /// # Errors
 ///
 /// The error is the one that `execve` would have.
 pub(crate) fn prepare(
-    path: Option<&Path>,
+    opened: Option<Opened>,
     argv: &[OsString],
     inheritance: &Inheritance,
 ) -> Result<Prepared, ExecError> {
-    let name = argv.first().ok_or(Errno::ENOENT)?;
-    let path = match path {
-        Some(path) => path.to_owned(),
-        None => find::find(name, &inheritance.environment)?,
-    };
-    let argv = argv
-        .iter()
-        .map(|text| c_string(text))
-        .collect::<Result<_, _>>()?;
-    let program = script::resolve(&path, argv)?;
+    let (program, path) = find_program(opened, argv, inheritance)?;
     let exe = real_path(&program.file, &program.path)?;
     let sources = read_sources(program.file)?;
     let randomness = Randomness::of_this_process();
-    let path = c_string(path.as_os_str())?;
     let mut contents = Contents {
         argv: &program.argv,
         environment: &inheritance.environment,
@@ -126,6 +125,32 @@ pub(crate) fn prepare(
         layout,
         sources,
     })
+}
+
+/// Returns the program's file with its arguments, and the path by which it is executed.
+fn find_program(
+    opened: Option<Opened>,
+    argv: &[OsString],
+    inheritance: &Inheritance,
+) -> Result<(script::Program, CString), ExecError> {
+    let texts = argv.iter().map(|text| c_string(text));
+    let texts = texts.collect::<Result<_, _>>()?;
+    if let Some(Opened { file, path }) = opened {
+        // Linux has followed the scripts, and has put their arguments in order.
+        let program = script::Program {
+            file,
+            path: Path::new(OsStr::from_bytes(path.to_bytes())).to_owned(),
+            argv: texts,
+        };
+        return Ok((program, path));
+    }
+    let name = argv.first().ok_or(Errno::ENOENT)?;
+    let path = find::find(name, &inheritance.environment)?;
+    let program = script::resolve(&path, texts)?;
+    if by_linux::has_rights(&program.file) {
+        return Err(ExecError::for_linux());
+    }
+    Ok((program, c_string(path.as_os_str())?))
 }
 
 fn c_string(text: &OsStr) -> Result<CString, ExecError> {

@@ -1,126 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Resumes in the mcexec that the last one has executed, for the next program.
+//! Resumes in the mcexec that Linux has loaded for a program that another one has executed.
 //!
-//! The last one leaves its message in one environment entry that no program sees. Arguments and
-//! environment are the program's own already. Signals, ids and descriptors are inherited through
-//! Linux.
+//! mcctrl has mapped our gate before our first instruction, and tells through it what the mcexec before has
+//! announced. Arguments and environment are the program's own; signals, ids and descriptors are
+//! inherited through Linux.
 
-use std::ffi::{CString, OsStr};
-use std::os::fd::RawFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::ffi::CStr;
 
-use ihk_ikc::process::RLIMITS;
+use nix::libc;
 
 use super::cli::{Run, Transport};
 use super::inherited;
-use super::prepare::Inheritance;
+use super::prepare::{Inheritance, Opened};
 use crate::device;
+use crate::error::StartError;
+use crate::gate;
+use crate::image::to_usize;
 
-/// The begin of the entry.
-const MARKER: &[u8] = b"MCEXEC_RESUME=";
-
-/// The message that mcexec leaves for itself over an exec.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Resume {
-    /// Instance number.
-    pub os: u32,
-    /// Number of our descriptor of the device.
-    pub device: RawFd,
-    /// Limits that the co-kernel keeps, by Linux's number.
-    pub limits: [Option<[u64; 2]>; RLIMITS],
-    /// Path of the next program.
-    pub path: PathBuf,
-}
-
-impl Resume {
-    /// Returns the entry: `os;device;number,soft,hard;…;;path`.
-    #[must_use]
-    pub(crate) fn entry(&self) -> Option<CString> {
-        let mut text = MARKER.to_vec();
-        text.extend(format!("{};{};", self.os, self.device).bytes());
-        for (number, limit) in self.limits.iter().enumerate() {
-            if let Some([soft, hard]) = limit {
-                text.extend(format!("{number},{soft},{hard};").bytes());
-            }
-        }
-        text.push(b';');
-        text.extend(self.path.as_os_str().as_bytes());
-        CString::new(text).ok()
+/// Returns the program to run, if one has executed this mcexec, and completes `inheritance`.
+///
+/// # Errors
+///
+/// There is no descriptor free for the program's file.
+pub(crate) fn take(inheritance: &mut Inheritance) -> Result<Option<(Run, Opened)>, StartError> {
+    if !gate::is_open() {
+        return Ok(None);
     }
-
-    fn parse(entry: &[u8]) -> Option<Self> {
-        let text = entry.strip_prefix(MARKER)?;
-        let end = text.windows(2).position(|pair| pair == b";;")?;
-        let (head, path) = (text.get(..end)?, text.get(end + 2..)?);
-        let mut fields = OsStr::from_bytes(head).to_str()?.split(';');
-        let os = fields.next()?.parse().ok()?;
-        let device = fields.next()?.parse().ok()?;
-        let mut limits = [None; RLIMITS];
-        for field in fields {
-            let mut numbers = field.split(',').map(str::parse::<u64>);
-            let mut next = || numbers.next()?.ok();
-            let (number, soft, hard) = (next()?, next()?, next()?);
-            *limits.get_mut(usize::try_from(number).ok()?)? = Some([soft, hard]);
+    let (carried, file) = device::carried().map_err(|errno| StartError::of_linux("exec", errno))?;
+    for (number, limit) in (0_u64..).zip(carried.announced.limits) {
+        if carried.announced.kept & 1 << number == 0 {
+            continue;
         }
-        Some(Self {
-            os,
-            device,
-            limits,
-            path: OsStr::from_bytes(path).into(),
-        })
-    }
-}
-
-/// Takes the entry out of what is inherited, if mcexec has executed itself. Returns the program to
-/// run.
-pub(crate) fn take(inheritance: &mut Inheritance) -> Option<Run> {
-    let entries = &mut inheritance.environment;
-    let index = entries
-        .iter()
-        .rposition(|entry| entry.to_bytes().starts_with(MARKER))?;
-    let resume = Resume::parse(entries[index].to_bytes())?;
-    device::take_over(resume.device).ok()?;
-    entries.remove(index);
-    for (number, limit) in (0..).zip(resume.limits) {
-        if let Some(limit) = limit {
-            inheritance.limits[usize::try_from(number).ok()?] = limit;
-            inherited::keep_limit(number, limit).ok()?;
+        if let Some(place) = inheritance
+            .limits
+            .get_mut(usize::try_from(number).unwrap_or(usize::MAX))
+        {
+            *place = limit;
+            // There is such a limit.
+            let _ = inherited::keep_limit(number, limit);
         }
     }
-    Some(Run {
-        os: resume.os,
-        path: Some(resume.path),
-        cpu: None,
+    let run = Run {
+        os: carried.os,
+        cpu: u32::try_from(carried.announced.cpu).ok(),
         transport: Transport::default(),
         argv: std::env::args_os().collect(),
-    })
+    };
+    Ok(Some((run, Opened { file, path: path() })))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::Resume;
-
-    #[test]
-    fn the_entry_carries_everything() {
-        let mut limits = [None; 16];
-        limits[3] = Some([8 << 20, u64::MAX]);
-        limits[9] = Some([1, 2]);
-        let resume = Resume {
-            os: 3,
-            device: 4095,
-            limits,
-            path: "/a b;;c\n".into(),
-        };
-        let entry = resume.entry().unwrap();
-        assert_eq!(Resume::parse(entry.to_bytes()), Some(resume));
-        for malformed in [
-            "",
-            "MCEXEC_RESUME=",
-            "MCEXEC_RESUME=1;2;3,4;;/x",
-            "X=1;2;;/x",
-        ] {
-            assert_eq!(Resume::parse(malformed.as_bytes()), None);
-        }
+/// Returns the path by which the program was executed.
+#[expect(unsafe_code, reason = "the auxiliary vector")]
+fn path() -> std::ffi::CString {
+    // SAFETY: a question about the auxiliary vector.
+    let address = unsafe { libc::getauxval(libc::AT_EXECFN) };
+    if address == 0 {
+        return std::ffi::CString::default();
     }
+    let path = std::ptr::with_exposed_provenance::<libc::c_char>(to_usize(address));
+    // SAFETY: Linux put the string there, above the stack, where nobody writes it.
+    unsafe { CStr::from_ptr(path) }.to_owned()
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! ioctls of `/dev/mcosN` that mcctrl serves: programs run.
 
-use super::super::process::ProcessImage;
+use super::super::process::{ProcessImage, RLIMITS};
 use super::{both, none, read, write};
 
 /// First number of mcctrl's ioctls: ihk.ko passes everything from here on to the service.
@@ -13,6 +13,11 @@ pub const SERVICE_FIRST: u32 = 0x60;
 pub struct CreateProcess {
     /// In: the program.
     pub image: ProcessImage,
+    /// In: descriptor of the program's file, so that `/proc/self/exe` can be executed; any other number
+    /// means that it is not known.
+    pub program: u32,
+    /// Always 0.
+    pub reserved: u32,
     /// Out: address of the shared pages, slots first.
     pub slots: u64,
 }
@@ -242,10 +247,56 @@ pub struct WindowPart {
 /// Part of the caller's window, where it had mapped something else, is the window again.
 pub const MAP_WINDOW: u32 = write::<WindowPart>(0x81);
 
+/// The calling process gets a gate to this instance ([`super::gate`]). ESRCH if no co-kernel runs, EEXIST if it has
+/// one. By descriptor only, of course.
+pub const MAP_GATE: u32 = none(0x82);
+/// As [`super::GET_IKC_MAP`], through the gate.
+pub const SERVERS: u32 = read::<super::IkcMap>(0x83);
+
+/// Descriptor argument: this file is the mcexec that runs what programs execute. For the administrator.
+pub const SET_MCEXEC: u32 = none(0x84);
+
+/// Argument of [`EXECUTE`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Execute {
+    /// The limits that the co-kernel keeps, soft and hard, by Linux's number.
+    pub limits: [[u64; 2]; RLIMITS],
+    /// Bit n: limit n is one of those.
+    pub kept: u64,
+    /// The CPU that the program is to start on, or −1.
+    pub cpu: i32,
+    /// Always 0.
+    pub reserved: u32,
+}
+/// The calling thread is about to execute a program, which is to run in this instance: until [`WITHDRAW`],
+/// `execve` of a program's file has Linux load mcexec, for which [`CARRIED`] has an answer then. Its errors
+/// are those of Linux; 524 stands for what runs nowhere but on Linux.
+pub const EXECUTE: u32 = write::<Execute>(0x85);
+/// It has not happened.
+pub const WITHDRAW: u32 = none(0x86);
+
+/// Answer of [`CARRIED`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Carried {
+    /// Number of the instance.
+    pub os: u32,
+    /// Descriptor of the program's file, open for reading whoever may read it; close-on-exec.
+    pub program: i32,
+    /// As announced.
+    pub announced: Execute,
+}
+/// What a thread has announced before it executed the caller, which has not started its program yet. ENOENT
+/// if it was started otherwise, EMFILE.
+pub const CARRIED: u32 = read::<Carried>(0x87);
+
 #[cfg(not(loom))]
 const _: () = {
     assert!(SLOTS_OFFSET >= super::super::layout::WINDOW_END);
-    assert!(size_of::<CreateProcess>() == 1128);
+    assert!(size_of::<Execute>() == 272);
+    assert!(size_of::<Carried>() == 280);
+    assert!(size_of::<CreateProcess>() == 1136);
     assert!(size_of::<FileRange>() == 32);
     assert!(size_of::<CopyData>() == 32);
     assert!(size_of::<ForwardSignal>() == 32);

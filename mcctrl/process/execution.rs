@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+//! exec: the thread of mcexec that serves an `execve` of the program executes the program's own file, and
+//! Linux does everything that belongs to that: permissions, set-ids, capabilities, scripts, other formats,
+//! names, arguments. We have it run mcexec instead of the program, and tell the new mcexec for whom.
+//!
+//! ```text
+//!  announced ── Linux opens the program ──► chosen ── mcexec is loaded ──► new image
+//!      │            │ (scripts: several times)                               │
+//!      └── failed ──┴──► withdrawn: nothing has changed    its gate is mapped, CARRIED answers
+//! ```
+//! An announcement holds for one thread, until it is withdrawn or the thread has died.
+
+use crate::ffi::exec::{self, Choice, Interpreter};
+use crate::ffi::file::File;
+use crate::ffi::irq_lock::IrqLock;
+use crate::ffi::task::{self, AddressSpace, ThreadId};
+use crate::ffi::task_work::{self, HasTaskWork, TaskWork};
+use crate::ffi::user;
+use crate::process::elf_head::{self, Kind};
+use crate::process::instance::Instance;
+use crate::proto::uapi::{Carried, Execute};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use kernel::{prelude::*, sync::Arc};
+
+/// The mcexec that runs programs which programs execute. It gets their credentials, so nobody but the
+/// administrator chooses it.
+static MCEXEC: IrqLock<Option<File>> = IrqLock::new(None);
+
+/// What has been announced and neither withdrawn nor led to a new image.
+static ANNOUNCED: IrqLock<KVec<Arc<Execution>>> = IrqLock::new(KVec::new());
+/// How many there are: Linux asks about every program of the machine.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// An announced execution.
+pub(crate) struct Execution {
+    /// Where the program runs and will run.
+    pub(crate) instance: Arc<Instance>,
+    thread: ThreadId,
+    /// The address space that it leaves.
+    left: AddressSpace,
+    /// What the new mcexec is to know.
+    announced: KBox<Execute>,
+    /// The file that `/proc/self/exe` of the old program means.
+    before: Option<File>,
+    program: IrqLock<Option<File>>,
+    is_chosen: AtomicBool,
+    /// Gives the new image its gate.
+    attach: fn(Arc<Execution>) -> Result,
+    work: TaskWork<Self>,
+}
+
+/// SET_MCEXEC: descriptor `number` of the caller, who must be the administrator, is the mcexec.
+pub(crate) fn set_mcexec(number: usize) -> Result {
+    task::require_admin()?;
+    let file = File::of_descriptor(u32::try_from(number).map_err(|_| EBADF)?)?;
+    let before = MCEXEC.lock().replace(file);
+    drop(before);
+    Ok(())
+}
+
+/// Forgets everything; the module goes, and nobody has a gate any more.
+pub(crate) fn forget_all() {
+    let before = MCEXEC.lock().take();
+    drop(before);
+    // Only a list that cannot grow keeps something, as long as this machine runs.
+    let _ = take(|_| true);
+}
+
+/// EXECUTE: the calling thread is about to execute a program that runs in `instance`.
+pub(crate) fn announce(
+    instance: &Arc<Instance>,
+    argument: usize,
+    attach: fn(Arc<Execution>) -> Result,
+) -> Result {
+    let execution = Execution {
+        instance: instance.clone(),
+        thread: ThreadId::current()?,
+        left: AddressSpace::current(),
+        announced: user::read::<Execute>(argument)?,
+        before: instance
+            .proxy_of_current()
+            .ok()
+            .and_then(|proxy| proxy.program()),
+        program: IrqLock::new(None),
+        is_chosen: AtomicBool::new(false),
+        attach,
+        work: TaskWork::new(),
+    };
+    let execution = Arc::new(execution, GFP_KERNEL)?;
+    // Threads that died before their exec came to anything have left theirs.
+    let gone = |other: &Execution| other.thread.is_current() || !other.thread.is_alive();
+    drop(take(gone)?);
+    let mut announced = ANNOUNCED.lock();
+    announced.push(execution, GFP_ATOMIC)?;
+    COUNT.store(announced.len(), Ordering::Release);
+    Ok(())
+}
+
+/// WITHDRAW: it has not happened.
+pub(crate) fn withdraw() -> Result {
+    take(|execution| execution.thread.is_current()).map(drop)
+}
+
+/// Takes out what `is_meant` says yes to; the caller drops it, without the lock.
+fn take(is_meant: impl Fn(&Execution) -> bool) -> Result<KVec<Arc<Execution>>> {
+    let mut taken = KVec::new();
+    loop {
+        let mut announced = ANNOUNCED.lock();
+        let Some(index) = announced.iter().position(|execution| is_meant(execution)) else {
+            return Ok(taken);
+        };
+        let execution = announced.remove(index).map_err(|_| EINVAL)?;
+        COUNT.store(announced.len(), Ordering::Release);
+        drop(announced);
+        taken.push(execution, GFP_KERNEL)?;
+    }
+}
+
+impl Execution {
+    /// The program runs: its file is nobody's to read any more.
+    pub(crate) fn forget_program(&self) {
+        let before = self.program.lock().take();
+        drop(before);
+    }
+
+    /// CARRIED: what the old mcexec has said, and a descriptor of the program's file.
+    pub(crate) fn tell(&self, argument: usize) -> Result {
+        let mut carried = user::zeroed::<Carried>()?;
+        carried.os = self.instance.os;
+        carried.announced = *self.announced;
+        let file = self.program.lock().clone().ok_or(ENOENT)?;
+        let descriptor = file.reserve_descriptor()?;
+        carried.program = descriptor.number()?;
+        user::write(argument, &*carried)?;
+        descriptor.install();
+        Ok(())
+    }
+
+    /// Whether Linux loads the interpreter's file by now.
+    fn choose(&self, file: &File, head: &[u8]) -> Result<Choice> {
+        let mcexec = MCEXEC.lock().clone().ok_or(elf_head::nowhere_else())?;
+        let is_link = file.is_same_file(&mcexec);
+        // What Linux calls the executable of the old program is mcexec: its own is meant.
+        let (program, instead) = match (&self.before, is_link) {
+            (Some(before), true) => (before.clone(), Some(before.reopen_for_exec()?)),
+            _ => (file.clone(), None),
+        };
+        if !is_link {
+            match elf_head::kind(file, head)? {
+                Kind::Other => return Ok(Choice::Others),
+                Kind::Foreign => return Err(elf_head::nowhere_else()),
+                Kind::Native(interpreter) => elf_head::check_interpreter(interpreter)?,
+            }
+        }
+        let interpreter = Interpreter::of(mcexec.reopen_for_exec()?);
+        *self.program.lock() = Some(program);
+        self.is_chosen.store(true, Ordering::Release);
+        Ok(Choice::Run(interpreter, instead))
+    }
+}
+
+impl exec::Execution for Execution {
+    fn of_current() -> Option<Arc<Self>> {
+        if COUNT.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let announced = ANNOUNCED.lock();
+        let mut all = announced.iter();
+        all.find(|execution| execution.thread.is_current()).cloned()
+    }
+
+    fn program(&self, file: &File, head: &[u8]) -> Result<Choice> {
+        self.choose(file, head)
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.is_chosen.load(Ordering::Acquire)
+    }
+}
+
+impl HasTaskWork for Execution {
+    fn task_work(&self) -> &TaskWork<Self> {
+        &self.work
+    }
+
+    /// The first thing that the new image does, or, if exec has failed, the old one.
+    fn run(this: Arc<Self>) {
+        if this.left.is_current() {
+            // io_uring has task work done on the way.
+            if task::is_executing() {
+                task_work::add_again(&this);
+            }
+            return;
+        }
+        // Only a list that cannot grow keeps it, until the thread has died.
+        let _ = take(|other| core::ptr::eq(other, &*this));
+        if (this.attach)(this).is_err() {
+            // Without its gate mcexec would take itself for one that was started by hand.
+            task::kill_current();
+        }
+    }
+}
