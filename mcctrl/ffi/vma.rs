@@ -354,7 +354,26 @@ impl<'a> Fault<'a> {
         // SAFETY: the lock is held and the page is valid. "Not for writing" leaves an entry that
         // is there alone instead of warning that it differs.
         let code = unsafe { bindings::vmf_insert_page_mkwrite(&mut here, page, false) };
+        let no_table = code == bindings::vm_fault_reason_VM_FAULT_OOM as bindings::vm_fault_t;
+        if no_table && self.has_large_entry() {
+            // Another fault has just mapped 2 MiB here, so there is no table for small pages.
+            return Outcome::Done;
+        }
         Self::outcome(code)
+    }
+
+    /// Whether an entry for 2 MiB maps the page that faulted, at this moment.
+    fn has_large_entry(&self) -> bool {
+        const PRESENT_AND_LARGE: u64 = 1 << 0 | 1 << 7;
+        // SAFETY: by `from_raw`; Linux has found the entry before it asked for a small page, and the lock
+        // keeps the table that it is in.
+        let entry = unsafe { (*self.vmf).pmd };
+        if entry.is_null() {
+            return false;
+        }
+        // SAFETY: as above; others change the word atomically.
+        let word = unsafe { entry.cast::<u64>().read_volatile() };
+        word & PRESENT_AND_LARGE == PRESENT_AND_LARGE
     }
 
     /// Maps the whole folio that `frame` is the first frame of.

@@ -2,7 +2,7 @@
 //! Sleeping until a condition holds. The condition is looked at after the task has queued itself,
 //! so a wake-up between the look and the sleep is not lost.
 
-use super::extra;
+use super::{extra, task};
 use kernel::{bindings, prelude::*, sync::LockClassKey, time::Jiffies, types::Opaque};
 
 /// The events that may end a sleep besides the condition and the time limit.
@@ -14,6 +14,17 @@ pub(crate) enum Until {
     FatalSignal,
     /// Nothing else: give a time limit.
     Condition,
+}
+
+impl Until {
+    /// Whether it is time to end.
+    pub(crate) fn is_over(self) -> bool {
+        match self {
+            Self::Signal => task::signal_pending(),
+            Self::FatalSignal => task::fatal_signal_pending(),
+            Self::Condition => false,
+        }
+    }
 }
 
 /// The reason why a sleep ended.

@@ -12,7 +12,7 @@ use crate::process::answer::Answer;
 use crate::process::heartbeat::HeartbeatTimeout;
 use crate::process::proxy::Proxy;
 use crate::process::reaper_state::Reaper;
-use crate::process::requests::Requests;
+use crate::process::requests::{Requests, Ticket};
 use crate::proto::exposed::{self, FrameRun};
 use crate::proto::packet::ToCokernel;
 use crate::revoke::access::Revocable;
@@ -208,6 +208,19 @@ impl Instance {
         }
     }
 
+    /// Opens a question. While there are too many, it waits for others to be answered, which they are, or the
+    /// instance is declared hung. EINTR if `until` ends that.
+    fn open_question(&self, until: Until) -> Result<Ticket<'_>> {
+        loop {
+            match self.requests.open() {
+                Err(EAGAIN) if self.is_gone() => return Err(errno::shutdown()),
+                Err(EAGAIN) if until.is_over() => return Err(EINTR),
+                Err(EAGAIN) => fsleep(Delta::from_micros(100)),
+                other => return other,
+            }
+        }
+    }
+
     /// Asks CPU `cpu` a question and sleeps until the answer comes. EINTR if `until` ended the
     /// sleep; no answer before the heartbeat times out means hung, ESHUTDOWN.
     pub(crate) fn ask(
@@ -216,7 +229,7 @@ impl Instance {
         until: Until,
         question: impl FnOnce(u64) -> ToCokernel,
     ) -> Result<Answer> {
-        let ticket = self.requests.open()?;
+        let ticket = self.open_question(until)?;
         if self.is_gone() {
             return Err(errno::shutdown());
         }

@@ -6,6 +6,7 @@ programs!(PROGRAMS:
     "memory",
     "areas",
     "reservations",
+    "fresh",
     "signals",
     "corners",
     "directed",
