@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! execve: the worker checks the new program, then executes mcexec, which brings it to the
+//! execve: the worker makes the same call, for which Linux loads mcexec, which brings the program to the
 //! co-kernel as a new process with the same id. This process is freed when its window is gone.
 
 use ihk_ikc::process::op;
@@ -14,6 +14,9 @@ use crate::task::{current, sched};
 /// `AT_FDCWD`, as an argument.
 const CURRENT_DIRECTORY: u64 = u64::MAX - 99;
 
+/// `AT_EXECVE_CHECK`.
+const CHECK: u64 = 0x1_0000;
+
 /// execve(2).
 pub fn execve(frame: &mut UserFrame) -> SyscallResult {
     let [path, argv, environment, ..] = frame.args();
@@ -26,7 +29,8 @@ pub fn execveat(frame: &mut UserFrame) -> SyscallResult {
     execute([directory, path, argv, environment, flags])
 }
 
-/// Comes back only if it failed, or if this process is being killed: by its successor.
+/// Comes back only if it failed, if it only asks whether it would, or if this process is being killed: by its
+/// successor.
 fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResult {
     let signals = &sched::current().data.signals;
     let mask = signals.mask().0;
@@ -40,8 +44,12 @@ fn execute([directory, path, argv, environment, flags]: [u64; 5]) -> SyscallResu
     accounting::carry_over(current::process(), placement);
     let answer =
         delegate::call_directly(op::EXEC, [directory, path, argv, environment, flags, mask]);
-    if answer.is_err() && !current::process().is_dying() {
+    let only_asks = flags & CHECK != 0;
+    if (answer.is_err() || only_asks) && !current::process().is_dying() {
         accounting::cancel_exec(current::process());
     }
-    Err(answer.err().unwrap_or(Errno::EINTR))
+    match answer {
+        Ok(_) if !only_asks => Err(Errno::EINTR),
+        answer => answer,
+    }
 }

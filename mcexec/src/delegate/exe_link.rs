@@ -15,7 +15,15 @@ use crate::{procfs, window};
 fn is_meant(argument: &PathArgument) -> bool {
     let path = argument.bytes();
     let ends_alike = path == b"exe" || path.ends_with(b"/exe");
-    ends_alike && (is_spelling(path, std::process::id()) || leads_to_link(argument))
+    let is_spelled = || is_spelling(path, std::process::id()) && is_there(argument);
+    ends_alike && (is_spelled() || leads_to_link(argument))
+}
+
+/// Returns whether there is something at the path: without `/proc` there is no link.
+fn is_there(argument: &PathArgument) -> bool {
+    let no_follow = u64::from(libc::AT_SYMLINK_NOFOLLOW.cast_unsigned());
+    let args = [argument.directory, argument.address, 0, no_follow, 0, 0];
+    raw(libc::SYS_faccessat2, args).is_ok()
 }
 
 fn leads_to_link(argument: &PathArgument) -> bool {

@@ -10,7 +10,7 @@ use ihk_ikc::layout::WINDOW_END;
 use ihk_ikc::process::RLIMITS;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::resource::{getrlimit, Resource};
+use nix::sys::resource::{getrlimit, setrlimit, Resource};
 
 use crate::signals::raw::SIGNALS;
 
@@ -128,6 +128,11 @@ pub(crate) fn keep_limit(number: u64, limit: [u64; 2]) -> Result<(), Errno> {
         .and_then(|number| kept.get_mut(number))
         .ok_or(Errno::EINVAL)?;
     *place = Some(limit);
+    if number == STACK as u64 {
+        // Linux gives the arguments of the next program a quarter of it. Only the limit that others have
+        // raised by their privilege may be refused.
+        let _ = setrlimit(Resource::RLIMIT_STACK, limit[0], limit[1]);
+    }
     Ok(())
 }
 

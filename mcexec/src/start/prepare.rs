@@ -10,6 +10,7 @@ use std::path::Path;
 use ihk_ikc::layout::{WINDOW_END, WINDOW_MIN};
 use ihk_ikc::process::RLIMITS;
 use nix::errno::Errno;
+use nix::sys::prctl;
 
 use super::inherited::STACK;
 use super::{auxv, by_linux};
@@ -119,8 +120,8 @@ pub(crate) fn prepare(
     Ok(Prepared {
         stack: contents.build(layout.stack_top),
         entry,
+        name: process_name(&path, &exe)?,
         exe,
-        name: process_name(&path)?,
         window_start: conditions.window_start,
         layout,
         sources,
@@ -210,13 +211,24 @@ fn real_path(file: &File, path: &Path) -> Result<CString, ExecError> {
 }
 
 /// Returns the process's name: the last part of its path, at most 15 bytes.
-fn process_name(path: &CString) -> Result<CString, ExecError> {
-    let last = path
-        .as_bytes()
-        .rsplit(|byte| *byte == b'/')
-        .next()
-        .unwrap_or_default();
-    c_string(OsStr::from_bytes(last.get(..15).unwrap_or(last)))
+///
+/// One that was executed by descriptor is called after its file, `exe`. Linux does that, too, but it takes
+/// mcexec's name.
+fn process_name(path: &CString, exe: &CString) -> Result<CString, ExecError> {
+    let last = |path: &CString| {
+        let last = path.to_bytes().rsplit(|byte| *byte == b'/').next();
+        last.unwrap_or_default().to_owned()
+    };
+    let mut name = last(path);
+    let is_by_path = prctl::get_name().is_ok_and(|now| now.to_bytes() == name);
+    if path.to_bytes().starts_with(b"/dev/fd/") && !is_by_path {
+        name = last(exe);
+        if let Some(bytes) = name.strip_suffix(b" (deleted)") {
+            name = bytes.to_owned();
+        }
+    }
+    name.truncate(15);
+    c_string(OsStr::from_bytes(&name))
 }
 
 /// Returns the first address of the window. Linux maps nothing below `vm.mmap_min_addr`.
