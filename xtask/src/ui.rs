@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Progress on stderr: each step's name, how long it took last time, its seconds, what ran last while it runs, and a
-//! table at the end that marks the steps which everything waited for.
+//! table at the end with CPU seconds, too, that marks the steps which everything waited for.
 
 use anyhow::{bail, Context, Result};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
@@ -21,6 +22,13 @@ struct Step {
     name: String,
     began: Instant,
     ended: Instant,
+    /// CPU time of the build commands that it ran.
+    cpu: Duration,
+}
+
+thread_local! {
+    /// CPU time of the build commands that this thread has run.
+    static CPU: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 static STEPS: Mutex<Vec<Step>> = Mutex::new(Vec::new());
@@ -34,7 +42,7 @@ pub fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         Some(seconds) => say(&format!("[{name}] … ({seconds:.0} s last time)")),
         None => say(&format!("[{name}] …")),
     }
-    let began = Instant::now();
+    let (began, cpu_before) = (Instant::now(), CPU.get());
     let result = work();
     let ended = Instant::now();
     let verdict = if result.is_ok() {
@@ -47,8 +55,12 @@ pub fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         (ended - began).as_secs_f64()
     ));
     if let Ok(mut steps) = STEPS.lock() {
-        let name = name.to_string();
-        steps.push(Step { name, began, ended });
+        steps.push(Step {
+            name: name.to_string(),
+            began,
+            ended,
+            cpu: CPU.get() - cpu_before,
+        });
     }
     result
 }
@@ -57,11 +69,12 @@ pub fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 pub fn time_table() {
     let Ok(steps) = STEPS.lock() else { return };
     let critical = critical(&steps);
-    let mut text = String::from("  seconds  step\n");
+    let mut text = String::from("  seconds   CPU s  step\n");
     for (index, step) in steps.iter().enumerate() {
         let mark = if critical.contains(&index) { '*' } else { ' ' };
         let seconds = (step.ended - step.began).as_secs_f64();
-        text += &format!("{seconds:>9.1} {mark}{}\n", step.name);
+        let cpu = step.cpu.as_secs_f64();
+        text += &format!("{seconds:>9.1} {cpu:>7.1} {mark}{}\n", step.name);
     }
     eprint!("{text}");
     remember(&steps);
@@ -156,7 +169,8 @@ pub fn run_logged(name: &str, command: &mut Command) -> Result<()> {
     command.stdin(Stdio::null());
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let tail = follow(name, reader, log)?;
-    let status = child.wait()?;
+    let (status, cpu) = child.wait_and_measure()?;
+    CPU.set(CPU.get() + cpu);
     if !status.success() {
         let lines: Vec<String> = tail.iter().map(|line| format!("  | {line}")).collect();
         say(&lines.join("\n"));
@@ -226,6 +240,7 @@ mod tests {
             name: name.into(),
             began: at(began),
             ended: at(ended),
+            cpu: Duration::ZERO,
         };
         let steps = [
             step("base", 0, 10),
