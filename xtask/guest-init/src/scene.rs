@@ -41,8 +41,9 @@ pub(crate) fn prepare() -> Result<()> {
         symlink(target, link).with_context(|| link.to_string())?;
     }
     nix::unistd::sethostname("guest").context("hostname")?;
-    let status = Command::new("/usr/sbin/ip")
-        .args(["link", "set", "lo", "up"])
+    // What the guest has of its own for that is another package.
+    let status = Command::new("/bin/busybox")
+        .args(["ip", "link", "set", "lo", "up"])
         .status()
         .context("ip")?;
     anyhow::ensure!(status.success(), "loopback: ip said {status}");

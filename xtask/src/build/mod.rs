@@ -26,6 +26,9 @@ pub enum Part {
     Modules,
     /// Commands of the node, process 1 of the guest, guest programs of the tests.
     Tools,
+    /// Those without the guest programs of the tests.
+    #[value(skip)]
+    Commands,
 }
 
 /// Builds `parts` for the kernel `wanted`, and makes what is missing for that; an unchanged part costs a moment. What
@@ -49,6 +52,7 @@ pub fn build(wanted: &Wanted, parts: &[Part]) -> Result<()> {
                     later(tools::build)?;
                     later(test_programs::build)
                 }),
+                Part::Commands => Box::new(|| later(tools::build)),
             }
         })
         .collect();

@@ -22,7 +22,7 @@ pub(super) struct Build {
 impl Build {
     pub(super) fn run(self) -> Result<i32> {
         let wanted = self.kernel.wanted();
-        setup::announce(&wanted)?;
+        setup::announce(&wanted, false)?;
         match self.only {
             Some(part) => build::build(&wanted, &[part])?,
             None => build::build_all(&wanted)?,

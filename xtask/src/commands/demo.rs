@@ -26,6 +26,8 @@ impl Demo {
     pub(super) fn run(self) -> Result<i32> {
         let machine = Machine::new(VmOptions {
             kernel: Some(self.kernel.wanted()),
+            // The tour needs little, so that it comes soon; a program may be any.
+            small: self.program.is_empty(),
             ..VmOptions::default()
         })?;
         let command = if self.program.is_empty() {

@@ -46,23 +46,25 @@ impl Environment {
 }
 
 /// Tidies up the cache, says what the set-up for `wanted` will need before it begins, and refuses if the disk has not the
-/// room.
+/// room. A `small` guest is one whose root is [`guest_tree::small_image`].
 ///
 /// # Errors
 /// There is no room, or no place for a cache.
-pub fn announce(wanted: &Wanted) -> Result<()> {
+pub fn announce(wanted: &Wanted, small: bool) -> Result<()> {
     // What cannot be removed is no reason to do without what is there.
     if let Err(error) = tidying::tidy() {
         ui::warn(&format!("{error:#}"));
     }
     cache::hold()?;
-    let [tree, image] = guest_tree::names("");
     let mut needs = vec![
         (base_tree::name(), base_tree::MIB),
         (buildroot::name(), buildroot::MIB),
-        (tree, guest_tree::MIB[0]),
-        (image, guest_tree::MIB[1]),
     ];
+    if small {
+        needs.push((guest_tree::small_name(), guest_tree::SMALL_MIB));
+    } else {
+        needs.extend(guest_tree::names("").into_iter().zip(guest_tree::MIB));
+    }
     needs.retain(|(name, _)| cache::path(name).is_ok_and(|path| !path.exists()));
     let mut mib: u64 = needs.iter().map(|(_, mib)| mib).sum();
     if !kernel::is_at_hand(wanted)? {

@@ -262,7 +262,7 @@ fn others() -> Vec<Wanted> {
 
 /// The boot tests on the kernel `wanted`, for which everything is built first.
 fn boot(wanted: &Wanted) -> Result<Command> {
-    crate::setup::announce(wanted)?;
+    crate::setup::announce(wanted, false)?;
     build::at_once(vec![
         Box::new(|| build::build_all(wanted)),
         Box::new(|| build::later(|| guest_tree::image(&[])).map(drop)),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::build::{self, Work};
+use crate::build::{self, Part, Work};
 use crate::paths;
 use crate::setup::{self, guest_tree, Environment};
 use crate::vm::options::VmOptions;
@@ -50,6 +50,15 @@ pub struct Outcome {
     pub kmsg: PathBuf,
 }
 
+/// The image that the guest has for its root.
+fn root(options: &VmOptions) -> Result<PathBuf> {
+    if options.small {
+        guest_tree::small_image()
+    } else {
+        guest_tree::image(&options.install)
+    }
+}
+
 impl Machine {
     /// A machine with these options; makes what is missing in the cache.
     ///
@@ -58,18 +67,22 @@ impl Machine {
     pub fn new(options: VmOptions) -> Result<Self> {
         options.check()?;
         let wanted = options.wanted();
-        setup::announce(&wanted)?;
+        setup::announce(&wanted, options.small)?;
         let mut works: Vec<Work<'_>> = Vec::new();
         if !options.no_build {
-            works.push(Box::new(|| build::build_all(&wanted)));
+            works.push(Box::new(|| {
+                if options.small {
+                    build::build(&wanted, &[Part::Cokernel, Part::Modules, Part::Commands])
+                } else {
+                    build::build_all(&wanted)
+                }
+            }));
         }
-        works.push(Box::new(|| {
-            build::later(|| guest_tree::image(&options.install)).map(drop)
-        }));
+        works.push(Box::new(|| build::later(|| root(&options)).map(drop)));
         build::at_once(works)?;
         Ok(Self {
             environment: Environment::prepare(&wanted)?,
-            root: guest_tree::image(&options.install)?,
+            root: root(&options)?,
             options,
         })
     }

@@ -45,6 +45,10 @@ pub struct VmOptions {
     /// Copy files or folders into the guest (default place: /root/NAME)
     #[arg(long, value_name = "HOST[:GUEST]", num_args = 1..)]
     pub copy: Vec<OsString>,
+    /// A guest without what only tests and curious people want: its root is the base tree's, and the tests' programs
+    /// need not be built.
+    #[arg(skip)]
+    pub small: bool,
     /// Install Debian packages in the guest; cached per set
     #[arg(long, value_name = "DEBPKG", num_args = 1.., value_delimiter = ',')]
     pub install: Vec<String>,
@@ -137,6 +141,7 @@ impl Default for VmOptions {
             append: None,
             kargs: None,
             copy: Vec::new(),
+            small: false,
             install: Vec::new(),
             timeout: Some(600),
             icount: false,
