@@ -46,10 +46,11 @@ fn cargo(build_root: &Path, target: &Path) -> Result<Command> {
     cargo
         .env("RUSTC", rustc)
         .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTDOC");
     // Linked to run at one address; frame pointers make the panic report's backtrace. The file is copied into the
-    // partition at each boot as it is, and debug information would be nine tenths of it; symbols stay.
+    // partition at each boot as it is, and debug information would be nine tenths of it, so none is made; symbols stay.
     let flags = "-Crelocation-model=static -Cforce-frame-pointers=yes -Cstrip=debuginfo";
     cargo.env(
         "RUSTFLAGS",

@@ -44,6 +44,7 @@ pub fn build() -> Result<()> {
             .env("RUSTFLAGS", FLAGS)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             // They travel into the guest at each boot, so they had better be small.
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
             .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
         cargo
             .args(["build", "--release", "--target", TARGET, "--target-dir"])
