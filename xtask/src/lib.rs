@@ -3,9 +3,6 @@
 //!
 //! Tests use [`vm::Machine`]; everything else is behind `cargo xtask`.
 
-pub mod assumptions;
-mod attributes;
-pub mod bench;
 pub mod build;
 #[allow(
     unsafe_code,
@@ -15,15 +12,9 @@ mod child;
 mod claims;
 pub mod commands;
 mod date;
-mod floors;
 pub mod lock;
-mod pages;
 pub mod paths;
-pub mod route;
 pub mod setup;
-pub mod syscalls;
 mod testing;
 pub mod ui;
-pub mod unsafe_list;
 pub mod vm;
-pub mod walk_throughs;

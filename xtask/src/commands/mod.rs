@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The commands of `cargo xtask`, one file each.
 
-mod bench;
 mod build;
-mod check;
 mod clean;
 mod demo;
-mod floors;
+mod elsewhere;
 mod kernels;
 mod test;
 mod vm;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 
 /// Status of everything that is the rig's fault rather than the command's.
 const INFRASTRUCTURE: i32 = 125;
@@ -26,12 +26,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Bench(bench::Bench),
+    /// Measure: native Linux and the co-kernel within one boot
+    Bench(elsewhere::Elsewhere),
     Build(build::Build),
-    Check(check::Check),
+    /// Check format, lints, documentation, licence headers, spin loops and what imports what
+    Check(elsewhere::Elsewhere),
     Clean(clean::Clean),
     Demo(demo::Demo),
-    Floors(floors::Floors),
+    /// Show circles of imports, and imports that run upwards between the floors of a part
+    Floors(elsewhere::Elsewhere),
     Kernels(kernels::Kernels),
     Test(test::Test),
     Vm(Box<vm::Vm>),
@@ -40,25 +43,39 @@ enum Command {
 /// Parses the command line, runs the command and returns the exit status.
 #[must_use]
 pub fn main() -> i32 {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error),
-    };
-    let result = match cli.command {
-        Command::Bench(bench) => bench.run(),
+    answer(|cli: Cli| match cli.command {
+        Command::Bench(bench) => bench.run("xtask-bench", "bench"),
         Command::Build(build) => build.run(),
-        Command::Check(check) => check.run(),
+        Command::Check(check) => check.run("xtask-check", "check"),
         Command::Clean(clean) => clean.run(),
         Command::Demo(demo) => demo.run(),
-        Command::Floors(floors) => floors.run(),
+        Command::Floors(floors) => floors.run("xtask-check", "floors"),
         Command::Kernels(kernels) => kernels.run(),
         Command::Test(test) => test.run(),
         Command::Vm(vm) => vm.run(),
+    })
+}
+
+/// Parses the command line of a program with commands of `cargo xtask`, lets `run` do what it says, and returns the
+/// exit status.
+pub fn answer<C: Parser>(run: impl FnOnce(C) -> Result<i32>) -> i32 {
+    let command = match C::try_parse_from(words()) {
+        Ok(command) => command,
+        Err(error) => return usage(&error),
     };
-    result.unwrap_or_else(|error| {
+    run(command).unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");
         INFRASTRUCTURE
     })
+}
+
+/// The command line; `help NAME` is what that command's own `--help` says, which may be in another program.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if words.len() == 3 && words[1] == "help" {
+        words = vec![words.remove(0), words.remove(1), "--help".into()];
+    }
+    words
 }
 
 /// Help and version are answers; anything else wrong on the command line is one line and 125.

@@ -5,12 +5,12 @@
 use anyhow::{ensure, Context, Result};
 use std::fs;
 
-use crate::bench::curves::{median, Curves};
-use crate::bench::experiment::{commands, run};
-use crate::bench::figure::{Axis, Curve, Figure};
-use crate::bench::instructions;
-use crate::vm::{Machine, VmOptions};
-use crate::{paths, ui};
+use crate::curves::{median, Curves};
+use crate::experiment::{commands, run};
+use crate::figure::{Axis, Curve, Figure};
+use crate::instructions;
+use xtask::vm::{Machine, VmOptions};
+use xtask::{paths, ui};
 
 const LEVELS: [&str; 3] = ["L1D", "L1I", "L2"];
 /// The fact that must be the same on both sides: the caches are filled and nothing is called.
@@ -141,7 +141,7 @@ mod model;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::curves::Points;
+    use crate::curves::Points;
 
     #[test]
     fn calls_belong_to_points_in_the_order_in_which_they_were_made() {

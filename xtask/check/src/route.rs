@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::{pages, paths};
+use crate::pages;
+use xtask::paths;
 
 /// The page.
 const PAGE: &str = "docs/route-of-a-delegated-call.md";

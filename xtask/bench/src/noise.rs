@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::bench::curves::Points;
-use crate::bench::experiment::{run, Experiment, Run};
-use crate::bench::figure::Axis;
+use crate::curves::Points;
+use crate::experiment::{run, Experiment, Run};
+use crate::figure::Axis;
 
 /// Runs the program that $1 names for 6 s and counts interrupts with `count` in 3 of them.
 const WATCH: &str = r#"

@@ -7,13 +7,15 @@ use std::fs;
 use std::path::Path;
 
 /// The folders of the parts.
-pub(super) const PARTS: [&str; 6] = [
+pub(super) const PARTS: [&str; 8] = [
     "cokernel/src",
     "mcexec/src",
     "mcctrl",
     "ihk-linux",
     "ihk-linux/tools/src",
     "xtask/src",
+    "xtask/bench/src",
+    "xtask/check/src",
 ];
 
 /// The contract, which parts that cargo does not build include by path.

@@ -35,7 +35,7 @@ use modules::Tree;
 pub(crate) use parts::Sources;
 use table::Floors;
 
-use crate::ui;
+use xtask::ui;
 
 /// The page with the tables of floors.
 pub(crate) const PAGE: &str = "docs/architecture.md";

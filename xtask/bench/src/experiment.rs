@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! An experiment: commands in the guest, each a curve of a figure, between two runs of the control row.
 //!
-//! What a command prints is in [`crate::bench::curves`].
+//! What a command prints is in [`crate::curves`].
 
 use anyhow::{ensure, Context, Result};
 use std::collections::BTreeMap;
 
-use crate::bench::curves::{median, read, Curves, Points};
-use crate::bench::figure::{Axis, Curve, Figure};
-use crate::bench::instructions;
-use crate::vm::{Machine, VmOptions};
-use crate::{paths, ui};
+use crate::curves::{median, read, Curves, Points};
+use crate::figure::{Axis, Curve, Figure};
+use crate::instructions;
+use xtask::vm::{Machine, VmOptions};
+use xtask::{paths, ui};
 
 const SCRIPT: &str = include_str!("../../setup/experiment.sh");
 /// How the control row's commands are called.
@@ -218,7 +218,7 @@ mod tests {
             vec![("native".to_string(), points)]
         };
         let boots = [boot(5.0), boot(9.0), boot(6.0)];
-        let figure = summary(&crate::bench::noise::NOISE, &boots, vec![1.0, 1.2, 1.1]);
+        let figure = summary(&crate::noise::NOISE, &boots, vec![1.0, 1.2, 1.1]);
         assert_eq!(figure.curves[0].points, [(4.0, 1.0), (8.0, 6.0)]);
         assert_eq!(figure.facts, [("native".into(), "worst".into(), 6.0)]);
         assert!((figure.control - 1.1).abs() < 1e-9);

@@ -2,8 +2,8 @@
 //! The gain of more cores: delegated calls and reads by the number of threads that make them. Says something on a host
 //! with as many cores as the machine has CPUs.
 
-use crate::bench::experiment::{run, Experiment, Run};
-use crate::bench::figure::Axis;
+use crate::experiment::{run, Experiment, Run};
+use crate::figure::Axis;
 
 const THREADS: Axis = Axis {
     label: "threads, each on a core of its own",

@@ -6,7 +6,8 @@ use anyhow::{ensure, Context, Result};
 use std::fs;
 use std::path::Path;
 
-use crate::{pages, paths};
+use crate::pages;
+use xtask::paths;
 
 /// The pages, and how the part with steps begins.
 const PAGES: [(&str, &str); 2] = [

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Tasks of system calls and computation, made in three ways: as usual, call by call and as functions.
 
-use crate::bench::experiment::{run, Experiment, Run};
-use crate::bench::figure::Axis;
+use crate::experiment::{run, Experiment, Run};
+use crate::figure::Axis;
 
 const TIME: Axis = Axis {
     label: "time of a task, µs",

@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::assumptions;
-use crate::build::modules;
 use crate::floors;
-use crate::paths;
 use crate::route;
-use crate::setup::kernel;
 use crate::syscalls;
-use crate::ui;
 use crate::unsafe_list;
-use crate::vm::options::KernelOption;
 use crate::walk_throughs;
+use xtask::build::modules;
+use xtask::paths;
+use xtask::setup::kernel;
+use xtask::ui;
+use xtask::vm::options::KernelOption;
 
 /// Check format, lints, documentation, licence headers, spin loops and what imports what
 #[derive(Debug, Args)]

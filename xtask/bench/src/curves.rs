@@ -6,7 +6,7 @@
 
 use anyhow::{bail, Context, Result};
 
-use crate::bench::report;
+use crate::report;
 
 /// The points of a curve, and its facts.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 use crate::floors::report::Query;
 use crate::floors::PAGE;
-use crate::paths;
+use xtask::paths;
 
 /// Show circles of imports, and imports that run upwards between the floors of a part
 #[derive(Debug, Args)]
 pub(super) struct Floors {
-    /// Only of this part: cokernel, mcexec, mcctrl, ihk-linux, tools or xtask
+    /// Only of this part: cokernel, mcexec, mcctrl, ihk-linux, tools, xtask, bench or check
     part: Option<String>,
     /// The imports of this file instead: the end of its name
     #[arg(long, value_name = "FILE")]

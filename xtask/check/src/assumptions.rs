@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::setup::buildroot;
-use crate::setup::chroot::Chroot;
-use crate::setup::kernel::{Kernel, Prepared};
+use xtask::setup::buildroot;
+use xtask::setup::chroot::Chroot;
+use xtask::setup::kernel::{Kernel, Prepared};
 
-const LIST: &str = include_str!("../setup/assumptions.txt");
+const LIST: &str = include_str!("../../setup/assumptions.txt");
 
 /// Flavours whose lines say so do not count.
 const NOT_RT: &str = "not rt";

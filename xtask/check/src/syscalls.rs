@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use crate::paths;
-use crate::setup::kernel::Kernel;
+use xtask::paths;
+use xtask::setup::kernel::Kernel;
 
 const TABLE: &str = "ihk-ikc/src/proto/syscalls/table.rs";
 /// Where the functions of local calls are listed.

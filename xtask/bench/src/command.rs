@@ -2,19 +2,32 @@
 //! `cargo xtask bench`: the figures, with ratios, spread and control rows.
 
 use anyhow::{ensure, Context, Result};
-use clap::Args;
+use clap::{Args, Parser};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::bench::experiment::Y;
-use crate::bench::figure::Figure;
-use crate::bench::{self, cache, experiment, instructions, plot, report, rows, run};
-use crate::vm::options::KernelOption;
-use crate::{paths, ui};
+use crate::experiment::Y;
+use crate::figure::Figure;
+use crate::{cache, experiment, instructions, plot, report, rows, run};
+use xtask::vm::options::KernelOption;
+use xtask::{paths, ui};
+
+/// Measures.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Cli {
+    Bench(Bench),
+}
+
+/// Parses the command line, measures and returns the exit status.
+#[must_use]
+pub fn main() -> i32 {
+    xtask::commands::answer(|Cli::Bench(bench)| bench.run())
+}
 
 /// Measure: native Linux and the co-kernel within one boot
 #[derive(Debug, Args)]
-pub(super) struct Bench {
+struct Bench {
     /// Only rows whose name contains one of these (control rows come always); or experiments, figures over an axis: noise, ways, scaling, tasks
     #[arg(value_name = "NAME")]
     names: Vec<String>,
@@ -39,13 +52,13 @@ pub(super) struct Bench {
 
 impl Bench {
     /// Status 1 if a control row moved; a missed target is no failure.
-    pub(super) fn run(self) -> Result<i32> {
+    fn run(self) -> Result<i32> {
         self.kernel.make_default();
         ensure!(self.boots != Some(0), "--boots 0: nothing to measure");
         if self.cache {
             return self.show(cache::measure().map(|figure| vec![figure]));
         }
-        let experiments = bench::select(&self.names)?;
+        let experiments = crate::select(&self.names)?;
         if !experiments.is_empty() {
             ensure!(!self.profile, "--profile: of rows only");
             let y = if self.instructions {

@@ -4,9 +4,9 @@
 use anyhow::{bail, ensure, Context, Result};
 use std::collections::BTreeMap;
 
-use crate::bench::rows::{Kind, Row};
-use crate::ui;
-use crate::vm::{Machine, VmOptions};
+use crate::rows::{Kind, Row};
+use xtask::ui;
+use xtask::vm::{Machine, VmOptions};
 
 const SCRIPT: &str = include_str!("../../setup/bench.sh");
 

@@ -2,6 +2,7 @@
 //! Measuring: each figure natively and on the co-kernel within one boot, as ratios with their spread over boots.
 
 pub mod cache;
+pub mod command;
 pub mod curves;
 pub mod experiment;
 pub mod figure;

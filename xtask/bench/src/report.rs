@@ -3,8 +3,8 @@
 
 use serde_json::{json, Value};
 
-use crate::bench::rows::{Kind, Row};
-use crate::bench::run::{Sample, Samples};
+use crate::rows::{Kind, Row};
+use crate::run::{Sample, Samples};
 
 /// How far a control row may be from 1.
 const CONTROL_LIMIT: f64 = 0.03;
@@ -125,7 +125,7 @@ pub fn json(lines: &[Line]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::rows::ROWS;
+    use crate::rows::ROWS;
 
     #[test]
     fn a_control_row_that_moved_voids_the_run() {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The transports by which a delegated read's data can travel, by length (`mcexec --way`).
 
-use crate::bench::experiment::{run, Experiment, Run};
-use crate::bench::figure::Axis;
+use crate::experiment::{run, Experiment, Run};
+use crate::figure::Axis;
 
 /// Lengths of the reads, bytes.
 const LENGTHS: &str = "4 64 1024 4096 16384 65536 262144 1048576 4194304 10485760";

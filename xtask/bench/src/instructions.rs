@@ -8,11 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::bench::curves::{median, Curves};
-use crate::bench::rows::{Kind, Row};
-use crate::bench::run::{machines, phases, Phase};
-use crate::vm::{Machine, VmOptions};
-use crate::{paths, ui};
+use crate::curves::{median, Curves};
+use crate::rows::{Kind, Row};
+use crate::run::{machines, phases, Phase};
+use xtask::vm::{Machine, VmOptions};
+use xtask::{paths, ui};
 
 const PLUGIN: &str = "instruction-counter";
 

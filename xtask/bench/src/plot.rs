@@ -12,10 +12,10 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::bench::figure::{Axis, Figure};
-use crate::bench::report::Line;
-use crate::bench::rows::Kind;
-use crate::setup::host;
+use crate::figure::{Axis, Figure};
+use crate::report::Line;
+use crate::rows::Kind;
+use xtask::setup::host;
 
 const SIZE: (u32, u32) = (1000, 560);
 
@@ -201,15 +201,15 @@ fn label(lines: &[&Line], at: &SegmentValue<usize>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::report;
-    use crate::bench::rows::ROWS;
-    use crate::bench::run::{Sample, Samples};
+    use crate::report;
+    use crate::rows::ROWS;
+    use crate::run::{Sample, Samples};
 
     #[test]
     fn both_pictures_of_a_figure_are_drawn_with_axes_and_legend() {
         let folder = std::env::temp_dir().join(format!("mckernel-curves-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let figure = crate::bench::figure::tests::example();
+        let figure = crate::figure::tests::example();
         curves(&figure, &folder).unwrap();
         let svg = fs::read_to_string(folder.join("example.svg")).unwrap();
         for text in ["length, bytes", "time, ns", "native", "ours", "an example"] {
