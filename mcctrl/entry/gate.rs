@@ -4,7 +4,10 @@
 
 use super::ioctl;
 use crate::ffi::gate_file::{self, GateOperations, GateOps};
+use crate::ffi::task::AddressSpace;
 use crate::ffi::user;
+use crate::process::adopt;
+use crate::process::births::Births;
 use crate::process::execution::Execution;
 use crate::process::instance::Instance;
 use crate::proto::uapi::{self, gate};
@@ -15,6 +18,8 @@ pub(crate) struct Gate {
     instance: Arc<Instance>,
     /// The one that has led to this process's image.
     execution: Option<Arc<Execution>>,
+    /// Children of those who have it.
+    births: Births,
 }
 
 static FILE_OPERATIONS: GateOperations<Gate> = GateOperations::new();
@@ -32,9 +37,21 @@ impl GateOps for Gate {
         match (call.command, &self.execution) {
             (uapi::CARRIED, execution) => return execution.as_ref().ok_or(ENOENT)?.tell(argument),
             (uapi::START, Some(execution)) => execution.forget_program(),
+            (uapi::ANNOUNCE_FORK, _) => return self.births.announce(call.argument),
+            (uapi::ADOPT_PROCESS, _) => {
+                return adopt::adopt(&self.instance, &self.births.take()?, argument);
+            }
             _ => {}
         }
         ioctl::serve(Some(&self.instance), call.command, argument)
+    }
+
+    fn inherited(&self, child: AddressSpace) {
+        self.births.inherited(child);
+    }
+
+    fn gone(&self, space: &AddressSpace) {
+        self.births.gone(space);
     }
 }
 
@@ -43,6 +60,7 @@ pub(crate) fn map(instance: &Arc<Instance>) -> Result {
     let gate = Gate {
         instance: instance.clone(),
         execution: None,
+        births: Births::new(),
     };
     gate_file::map_gate(Arc::new(gate, GFP_KERNEL)?)
 }
@@ -52,6 +70,7 @@ pub(crate) fn attach(execution: Arc<Execution>) -> Result {
     let gate = Gate {
         instance: execution.instance.clone(),
         execution: Some(execution),
+        births: Births::new(),
     };
     gate_file::map_gate(Arc::new(gate, GFP_KERNEL)?)
 }

@@ -5,7 +5,7 @@ use super::gate;
 use crate::ffi::{errno, user};
 use crate::files::{copy, load};
 use crate::process::instance::Instance;
-use crate::process::{adopt, control, create, execution, query, waiting};
+use crate::process::{control, create, execution, query, waiting};
 use crate::proto::uapi;
 use crate::{mirror, window};
 use kernel::{prelude::*, sync::Arc};
@@ -21,7 +21,6 @@ pub(crate) fn serve(instance: Option<&Arc<Instance>>, command: u32, argument: us
     match command {
         uapi::MAP_GATE => gate::map(instance.ok_or(ESRCH)?),
         uapi::CREATE_PROCESS => create::create(instance.ok_or(ESRCH)?, argument),
-        uapi::ADOPT_PROCESS => adopt::adopt(instance.ok_or(ESRCH)?, argument),
         uapi::QUERY => query::query(running()?, argument),
         uapi::SERVERS => query::servers(running()?, argument),
 

@@ -4,6 +4,7 @@
 //! `msync(MS_SYNC)` of a shared mapping calls its file's `fsync` (`mm/msync.c`), with nothing locked and
 //! with the range as offsets in the file. So a process calls through a mapping, without a descriptor.
 
+use super::task::AddressSpace;
 use super::{compat, extra};
 use crate::proto::layout::PAGE_BYTES;
 use crate::proto::uapi::gate;
@@ -25,10 +26,20 @@ pub(crate) trait GateOps: Send + Sync + Sized + 'static {
 
     /// The calling process makes call `index`.
     fn call(&self, index: u64) -> Result;
+
+    /// The calling thread forks, and the gate is copied into `child`.
+    fn inherited(&self, child: AddressSpace);
+
+    /// The gate is no longer mapped in `space`.
+    fn gone(&self, space: &AddressSpace);
 }
 
 /// Operations of files whose gates are `T`'s; they live in a static.
-pub(crate) struct GateOperations<T>(bindings::file_operations, PhantomData<fn(T)>);
+pub(crate) struct GateOperations<T>(
+    bindings::file_operations,
+    bindings::vm_operations_struct,
+    PhantomData<fn(T)>,
+);
 
 // SAFETY: never written; Linux only reads it.
 unsafe impl<T> Sync for GateOperations<T> {}
@@ -38,12 +49,17 @@ impl<T: GateOps> GateOperations<T> {
     pub(crate) const fn new() -> Self {
         let operations = bindings::file_operations {
             owner: compat::this_module(),
-            mmap: Some(mmap),
+            mmap: Some(mmap::<T>),
             fsync: Some(fsync::<T>),
             release: Some(release::<T>),
             ..pin_init::zeroed()
         };
-        Self(operations, PhantomData)
+        let area_operations = bindings::vm_operations_struct {
+            open: Some(opened::<T>),
+            close: Some(closed::<T>),
+            ..pin_init::zeroed()
+        };
+        Self(operations, area_operations, PhantomData)
     }
 }
 
@@ -92,19 +108,59 @@ fn open<T: GateOps>(owner: Arc<T>) -> Result<ARef<File>> {
 /// # Safety
 ///
 /// Called by Linux for a gate file, with the new area and the mmap lock held for writing.
-unsafe extern "C" fn mmap(
+unsafe extern "C" fn mmap<T: GateOps>(
     _file: *mut bindings::file,
     area: *mut bindings::vm_area_struct,
 ) -> c_int {
     // SAFETY: Linux passes a new area that is ours to set up.
-    let area = unsafe { kernel::mm::virt::VmaNew::from_raw(area) };
+    let new = unsafe { kernel::mm::virt::VmaNew::from_raw(area) };
     let whole = (gate::START, gate::START.saturating_add(gate::BYTES));
-    if (area.start() as u64, area.end() as u64) != whole {
+    if (new.start() as u64, new.end() as u64) != whole {
         return EINVAL.to_errno();
     }
-    area.set_dontdump();
-    area.set_dontexpand();
+    new.set_dontdump();
+    new.set_dontexpand();
+    // SAFETY: setting up the area is our right here; the operations live for ever.
+    unsafe { (*area).vm_ops = &T::file_operations().1 };
     0
+}
+
+/// The owner of the gate that `area` is mapped from, and its address space.
+///
+/// # Safety
+///
+/// `area` is a gate's of a `T`, and exists during `'a`.
+unsafe fn parts<'a, T>(area: *mut bindings::vm_area_struct) -> (ArcBorrow<'a, T>, AddressSpace) {
+    // SAFETY: the caller's promise; the area keeps its file, and that its owner.
+    unsafe {
+        let owner = (*(*area).vm_file).private_data.cast::<T>();
+        (
+            ArcBorrow::from_raw(owner),
+            AddressSpace((*area).vm_mm as usize),
+        )
+    }
+}
+
+/// Linux has copied the area: a part of it was cut off, or a process forks.
+///
+/// # Safety
+///
+/// Called by Linux for an area of a `T`'s gate.
+unsafe extern "C" fn opened<T: GateOps>(area: *mut bindings::vm_area_struct) {
+    // SAFETY: passed on.
+    let (owner, space) = unsafe { parts::<T>(area) };
+    if !space.is_current() {
+        owner.inherited(space);
+    }
+}
+
+/// # Safety
+///
+/// Called by Linux for an area of a `T`'s gate that goes.
+unsafe extern "C" fn closed<T: GateOps>(area: *mut bindings::vm_area_struct) {
+    // SAFETY: passed on.
+    let (owner, space) = unsafe { parts::<T>(area) };
+    owner.gone(&space);
 }
 
 /// # Safety

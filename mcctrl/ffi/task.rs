@@ -26,17 +26,6 @@ impl ProcessId {
         NonNull::new(pid).map(Self).ok_or(ESRCH)
     }
 
-    /// Returns that of the calling process's parent. ESRCH if it has gone.
-    pub(crate) fn parent() -> Result<Self> {
-        let _rcu = kernel::sync::rcu::read_lock();
-        // SAFETY: `current` is valid; its parent is freed by RCU only, which is locked.
-        let parent =
-            unsafe { core::ptr::addr_of!((*Task::current_raw()).real_parent).read_volatile() };
-        // SAFETY: as above; the result is null or carries a reference.
-        let pid = unsafe { bindings::get_task_pid(parent, bindings::pid_type_PIDTYPE_TGID) };
-        NonNull::new(pid).map(Self).ok_or(ESRCH)
-    }
-
     /// Returns that of process `pid` in the caller's namespace. ESRCH if there is none.
     pub(crate) fn find(pid: i32) -> Result<Self> {
         // SAFETY: any number may be looked for; the result is null or carries a reference.
@@ -127,7 +116,7 @@ impl Drop for ThreadId {
 
 /// Which address space a thread has, to be compared while it is known not to be gone.
 #[derive(PartialEq, Eq)]
-pub(crate) struct AddressSpace(usize);
+pub(crate) struct AddressSpace(pub(super) usize);
 
 impl AddressSpace {
     /// The calling thread's.

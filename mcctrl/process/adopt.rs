@@ -4,10 +4,11 @@
 //! both; the slots, and with them the life of the process, are always the child's own.
 
 use crate::ffi::errno;
-use crate::ffi::task::{self, ProcessId};
+use crate::ffi::task;
 use crate::ffi::user;
 use crate::ffi::wait::Until;
 use crate::ffi::window_file::{self, open_window};
+use crate::process::births::Birth;
 use crate::process::create::is_possible;
 use crate::process::instance::Instance;
 use crate::process::proxy::Proxy;
@@ -17,12 +18,10 @@ use crate::proto::uapi::AdoptProcess;
 use crate::window;
 use kernel::{fs::file::File, prelude::*, sync::aref::ARef, sync::Arc};
 
-/// Adopts, in `instance`, what the calling process's parent has prepared.
-pub(crate) fn adopt(instance: &Arc<Instance>, argument: usize) -> Result {
-    let mut request = user::read::<AdoptProcess>(argument)?;
-    let parent = ProcessId::parent()?;
+/// Adopts, in `instance`, what was prepared for the calling process, of which `birth` tells.
+pub(crate) fn adopt(instance: &Arc<Instance>, birth: &Birth, argument: usize) -> Result {
     let parent = instance
-        .find_proxy(|proxy| proxy.serves(&parent))
+        .find_proxy(|proxy| proxy.serves(&birth.parent))
         .ok_or(ESRCH)?;
     let proxy = Proxy::new(instance.clone(), parent.window_start, parent.vdso.clone())?;
     instance.admit(&proxy, -1)?;
@@ -30,12 +29,12 @@ pub(crate) fn adopt(instance: &Arc<Instance>, argument: usize) -> Result {
     // From here on the file's release cleans up, whatever happens.
     proxy.memory.set_mapping(mapping);
     proxy.set_program(parent.program());
-    ask(&proxy, &parent, request.prepared_child)?;
+    ask(&proxy, &parent, birth.prepared_child)?;
     let window = window_of(&proxy, &parent, &file)?;
     // What its parent has mapped in the window is the child's, too.
     window_file::map_window_around(&window, (proxy.window_start, WINDOW_END), |_, _| true)?;
-    request.slots = window::map_slots(&file)?;
-    user::write(argument, &*request)
+    let slots = window::map_slots(&file)?;
+    user::write(argument, &AdoptProcess { slots })
 }
 
 /// Has the co-kernel hand over the process.

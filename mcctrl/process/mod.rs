@@ -4,6 +4,7 @@
 
 pub(crate) mod adopt;
 pub(crate) mod answer;
+pub(crate) mod births;
 pub(crate) mod control;
 pub(crate) mod create;
 mod elf_head;

@@ -132,17 +132,24 @@ pub(crate) fn create(request: &mut CreateProcess) -> Result<u64, Errno> {
     Ok(request.slots)
 }
 
-/// Makes this process stand for the child that the co-kernel has prepared as number
-/// `prepared_child`, and maps its window. Returns the address of its slots.
+/// Announces that this thread forks for the child that the co-kernel has prepared as number
+/// `prepared_child`; 0: it has not come to that.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn announce_fork(prepared_child: u64) -> Result<(), Errno> {
+    plain(uapi::ANNOUNCE_FORK, prepared_child)
+}
+
+/// Makes this process stand for the child that was announced when it was forked, and maps its window.
+/// Returns the address of its slots.
 ///
 /// # Errors
 ///
 /// The errors are listed at [`uapi::ADOPT_PROCESS`].
-pub(crate) fn adopt(prepared_child: u64) -> Result<u64, Errno> {
-    let mut request = AdoptProcess {
-        prepared_child,
-        slots: 0,
-    };
+pub(crate) fn adopt() -> Result<u64, Errno> {
+    let mut request = AdoptProcess::default();
     exchange(uapi::ADOPT_PROCESS, &mut request)?;
     Ok(request.slots)
 }

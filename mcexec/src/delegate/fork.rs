@@ -33,6 +33,7 @@ pub(super) struct CloneArgs {
 /// The error is one of fork(2), or one that the child met before it was ready.
 pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<u64, Errno> {
     let answer = ForkAnswer::new()?;
+    device::announce_fork(clone.prepared_child)?;
     let mask = raw::set_mask(u64::MAX);
     let locks = (
         procfs::files::parts(),
@@ -47,7 +48,10 @@ pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<u64, Errno> {
     let result = match forked {
         Ok(ForkResult::Child) => become_child(program, clone, mask, answer),
         Ok(ForkResult::Parent { child }) => hear_of(child, &answer),
-        Err(errno) => Err(errno),
+        Err(errno) => {
+            let _ = device::announce_fork(0);
+            Err(errno)
+        }
     };
     raw::set_mask(mask);
     result
@@ -81,7 +85,7 @@ fn settle(program: &Program, clone: CloneArgs) -> Result<Program, Errno> {
     // While it has one thread only, as Linux wants for some of them.
     unshare(clone.namespaces)?;
     gate::forget_others();
-    let slots = device::adopt(clone.prepared_child)?;
+    let slots = device::adopt()?;
     let (window, slots) = window::mapped(program.window.start(), slots)?;
     window.protect_again()?;
     if clone.tid_address != 0 {

@@ -180,19 +180,21 @@ pub struct ForwardSignal {
 /// Deliver a signal that mcexec received to the program.
 pub const SIGNAL: u32 = write::<ForwardSignal>(0x66);
 
-/// Argument and answer of [`ADOPT_PROCESS`].
+/// Answer of [`ADOPT_PROCESS`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AdoptProcess {
-    /// In: argument 0 of the parent's [`super::super::process::op::FORK`].
-    pub prepared_child: u64,
     /// Out: address of its own shared pages.
     pub slots: u64,
 }
-/// The caller, a child of a proxy, stands for the process its parent has prepared. The window is mapped
-/// wherever the child has inherited nothing: it has its parent's files in it. Errors as for
-/// [`CREATE_PROCESS`]; ESRCH also if the parent has gone or has prepared none.
-pub const ADOPT_PROCESS: u32 = both::<AdoptProcess>(0x70);
+/// The caller, a child of a proxy, stands for the process that was announced when it was forked
+/// ([`ANNOUNCE_FORK`]). The window is mapped wherever it has inherited nothing: it has its parent's files in it.
+/// Through the gate only. Errors as for [`CREATE_PROCESS`]; EPERM if nothing was announced, or it has adopted
+/// already, ESRCH if the parent has gone.
+pub const ADOPT_PROCESS: u32 = read::<AdoptProcess>(0x70);
+/// The calling thread is about to fork. Argument: argument 0 of its [`super::super::process::op::FORK`], or 0
+/// if it has not come to that. Through the gate only.
+pub const ANNOUNCE_FORK: u32 = none(0x88);
 /// Run an adopted process; the caller becomes the worker of slot 0.
 pub const START_ADOPTED: u32 = none(0x71);
 
@@ -300,7 +302,7 @@ const _: () = {
     assert!(size_of::<FileRange>() == 32);
     assert!(size_of::<CopyData>() == 32);
     assert!(size_of::<ForwardSignal>() == 32);
-    assert!(size_of::<AdoptProcess>() == 16);
+    assert!(size_of::<AdoptProcess>() == 8);
     assert!(size_of::<Query>() == 32);
     assert!(size_of::<MirrorPage>() == 16);
     let wait = Wait {
