@@ -42,15 +42,13 @@ pub(crate) enum Choice {
     Run(Interpreter, Option<ExecutedFile>),
 }
 
-/// Opens the interpreter `path` that a program asks for, and reads the beginning of it. Returns how much.
-/// The errors are those of exec.
-pub(crate) fn head_of_interpreter(path: &CStr, head: &mut [u8]) -> Result<usize> {
+/// Opens the interpreter `path` that a program asks for. The errors are those of exec.
+pub(crate) fn open_interpreter(path: &CStr) -> Result<ExecutedFile> {
     // SAFETY: the path lives during the call.
     let file = from_err_ptr(unsafe { bindings::open_exec(path.as_char_ptr()) })?;
     let file = NonNull::new(file).ok_or(ENOENT)?;
     // SAFETY: just opened.
-    let file = unsafe { ExecutedFile::from_raw(file) };
-    read(&file.file(), 0, head)
+    Ok(unsafe { ExecutedFile::from_raw(file) })
 }
 
 /// Reads from `file` at `offset`, as far as it goes, whoever may read it. Returns how much.

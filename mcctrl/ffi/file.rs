@@ -130,7 +130,7 @@ impl ExecutedFile {
     }
 
     /// The file.
-    pub(super) fn file(&self) -> File {
+    pub(crate) fn file(&self) -> File {
         File(self.0.clone())
     }
 }

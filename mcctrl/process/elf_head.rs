@@ -4,12 +4,13 @@
 
 use crate::ffi::exec;
 use crate::ffi::file::File;
-use kernel::{prelude::*, str::CString};
+use kernel::prelude::*;
 
 const MAGIC: &[u8] = b"\x7fELF";
-const CLASS_64: u8 = 2;
-const LITTLE_ENDIAN: u8 = 1;
+const HEADER: usize = 64;
 const X86_64: u16 = 62;
+/// What Linux runs as 32-bit programs.
+const X86: [u16; 2] = [3, 6];
 const TYPE_EXECUTABLE: u16 = 2;
 const TYPE_DYNAMIC: u16 = 3;
 const HEADER_BYTES: u16 = 56;
@@ -23,9 +24,9 @@ const ELIBBAD: c_int = -80;
 pub(crate) enum Kind {
     /// A program for x86-64, with the path of its interpreter if it has one.
     Native(Option<KVec<u8>>),
-    /// A program for other machines.
+    /// A program that only Linux runs.
     Foreign,
-    /// No ELF file.
+    /// No ELF file, or none that Linux runs.
     Other,
 }
 
@@ -44,25 +45,24 @@ fn long(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(field.try_into().ok()?))
 }
 
-/// Whether `head` is that of an ELF file for x86-64.
-fn is_native(head: &[u8]) -> bool {
-    head.get(4) == Some(&CLASS_64)
-        && head.get(5) == Some(&LITTLE_ENDIAN)
-        && half(head, 18) == Some(X86_64)
+/// The machine that the ELF file which begins with `head` is for.
+fn machine(head: &[u8]) -> Option<u16> {
+    half(head, 18).filter(|_| head.starts_with(MAGIC))
 }
 
-/// Says what `file`, which begins with `head`, is. ENOEXEC and others if it is none that Linux would run.
+/// Says what `file`, which begins with `head`, is. The errors are those of exec.
 pub(crate) fn kind(file: &File, head: &[u8]) -> Result<Kind> {
-    if !head.starts_with(MAGIC) {
-        return Ok(Kind::Other);
-    }
-    if !is_native(head) {
-        return Ok(Kind::Foreign);
+    match machine(head) {
+        Some(X86_64) => {}
+        Some(other) if X86.contains(&other) => return Ok(Kind::Foreign),
+        _ => return Ok(Kind::Other),
     }
     if !matches!(half(head, 16), Some(TYPE_EXECUTABLE | TYPE_DYNAMIC)) {
-        return Ok(Kind::Foreign);
+        return Ok(Kind::Other);
     }
-    let headers = headers(file, head).ok_or_else(nowhere_else)?;
+    let Some(headers) = headers(file, head) else {
+        return Ok(Kind::Other);
+    };
     for header in headers.chunks_exact(HEADER_BYTES as usize) {
         if word(header, 0) == Some(INTERPRETER) {
             return Ok(Kind::Native(Some(path(file, header)?)));
@@ -92,14 +92,14 @@ fn path(file: &File, header: &[u8]) -> Result<KVec<u8>> {
     let (offset, bytes) = long(header, 8)
         .zip(long(header, 32))
         .filter(|(_, bytes)| (2..=MOST_PATH).contains(bytes))
-        .ok_or_else(nowhere_else)?;
-    let bytes = usize::try_from(bytes).map_err(|_| nowhere_else())?;
+        .ok_or(ENOEXEC)?;
+    let bytes = usize::try_from(bytes).map_err(|_| ENOEXEC)?;
     let mut path = KVec::from_elem(0, bytes, GFP_KERNEL)?;
     if exec::read(file, offset, &mut path)? != bytes {
         return Err(EIO);
     }
     if path.last() != Some(&0) {
-        return Err(nowhere_else());
+        return Err(ENOEXEC);
     }
     Ok(path)
 }
@@ -107,13 +107,12 @@ fn path(file: &File, header: &[u8]) -> Result<KVec<u8>> {
 /// Whether the interpreter at `path` can be opened and is one. The errors are those of exec.
 pub(crate) fn check_interpreter(path: Option<KVec<u8>>) -> Result {
     let Some(path) = path else { return Ok(()) };
-    let text = path.split(|byte| *byte == 0).next().unwrap_or_default();
-    let text = core::str::from_utf8(text).map_err(|_| ENOENT)?;
-    let text = CString::try_from_fmt(fmt!("{text}"))?;
-    let mut head = [0; 64];
-    let read = exec::head_of_interpreter(&text, &mut head)?;
-    if read < head.len() || !head.starts_with(MAGIC) || !is_native(&head) {
-        return Err(Error::from_errno(ELIBBAD));
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| ENOEXEC)?;
+    let file = exec::open_interpreter(path)?.file();
+    let mut head = [0; HEADER];
+    if exec::read(&file, 0, &mut head)? != head.len() {
+        return Err(EIO);
     }
-    Ok(())
+    let is_native = machine(&head) == Some(X86_64) && headers(&file, &head).is_some();
+    is_native.then_some(()).ok_or(Error::from_errno(ELIBBAD))
 }

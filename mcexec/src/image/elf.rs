@@ -7,10 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use goblin::elf64::header::{
-    Header, EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, ET_DYN, ET_EXEC,
-    SIZEOF_EHDR,
-};
+use goblin::elf64::header::{Header, ELFMAG, EM_X86_64, ET_DYN, ET_EXEC, SIZEOF_EHDR};
 use goblin::elf64::program_header::{
     ProgramHeader, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_PHDR, SIZEOF_PHDR,
 };
@@ -134,10 +131,8 @@ fn read_header(file: &File) -> Result<Header, ExecError> {
     if !bytes.starts_with(ELFMAG) {
         return Err(Errno::ENOEXEC.into());
     }
-    if bytes[EI_CLASS] != ELFCLASS64 || bytes[EI_DATA] != ELFDATA2LSB {
-        return Err(ExecError::format("not a 64-bit little-endian program"));
-    }
-    let header = Header::parse(&bytes).map_err(|_| ExecError::from(Errno::ENOEXEC))?;
+    // Linux looks at the machine only, not at class and byte order.
+    let header = *Header::from_bytes(&bytes);
     if header.e_machine != EM_X86_64 {
         return Err(ExecError::format("for another machine"));
     }
@@ -320,17 +315,19 @@ mod tests {
     }
 
     #[test]
+    fn class_and_byte_order_are_not_looked_at() {
+        let good = program(&[TEXT]);
+        for (offset, byte) in [(4, 1), (4, 9), (5, 2)] {
+            let mut odd = good.clone();
+            odd[offset] = byte;
+            assert_eq!(check(&odd), check(&good), "byte {offset}");
+        }
+    }
+
+    #[test]
     fn damaged_headers_are_refused() {
         let good = program(&[TEXT]);
-        for (offset, byte) in [
-            (4, 1),
-            (5, 2),
-            (16, 1),
-            (18, 3),
-            (54, 32),
-            (56, 0),
-            (33, 0x40),
-        ] {
+        for (offset, byte) in [(16, 1), (18, 3), (54, 32), (56, 0), (33, 0x40)] {
             let mut bad = good.clone();
             bad[offset] = byte;
             assert_eq!(check(&bad), Err(Errno::ENOEXEC), "byte {offset}");
