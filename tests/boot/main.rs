@@ -22,6 +22,8 @@ mod cycles;
 mod demo;
 #[path = "../threads/few_cpus.rs"]
 mod few_cpus;
+#[path = "../exec/exec.rs"]
+mod exec;
 #[path = "../files/files.rs"]
 mod files;
 #[path = "../hostile/fuzz.rs"]

@@ -17,7 +17,7 @@ use crate::setup::{buildroot, cache, chroot::Chroot};
 use crate::ui;
 
 /// What the programs share, in [`HEADERS_FOLDER`].
-const HEADERS: [&str; 3] = ["claims.h", "faults.h", "measure.h"];
+const HEADERS: [&str; 4] = ["claims.h", "described.h", "faults.h", "measure.h"];
 /// The headers' folder below `tests`.
 const HEADERS_FOLDER: &str = "lib";
 /// A program that includes this is linked with the library.

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+//! exec, fork and descriptors are as natively, whatever a program has, sees and may.
+
+use crate::script::{linux_only, Reports};
+use std::sync::LazyLock;
+use tests::VmOptions;
+
+static EXEC: LazyLock<Reports> = LazyLock::new(|| {
+    let patient = VmOptions {
+        timeout: Some(900),
+        ..linux_only()
+    };
+    Reports::of(patient, "exec", &[])
+});
+
+claims!(EXEC: "exec.py");
