@@ -203,7 +203,8 @@ fn read_interpreter(path: &Path) -> Result<Source, ExecError> {
 
 /// Returns where `/proc/self/exe` of the program leads: the file's path without links.
 fn real_path(file: &File, path: &Path) -> Result<CString, ExecError> {
-    let link = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    // The thread may have a table of descriptors of its own.
+    let link = fs::read_link(format!("/proc/thread-self/fd/{}", file.as_raw_fd()));
     let path = link
         .or_else(|_| fs::canonicalize(path))
         .unwrap_or_else(|_| path.to_owned());
