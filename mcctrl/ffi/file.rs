@@ -69,8 +69,7 @@ impl File {
         let again = NonNull::new(again).ok_or(ENOMEM)?;
         // SAFETY: a fresh file.
         let again = Self(unsafe { ARef::from_raw(again.cast()) });
-        again.deny_writing()?;
-        Ok(ExecutedFile(again.0))
+        again.executed()
     }
 
     fn writers(&self) -> &AtomicI32 {
@@ -90,6 +89,12 @@ impl File {
             .writers()
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
         denied.map(drop).map_err(|_| Error::from_errno(ETXTBSY))
+    }
+
+    /// The same file, which nobody can write from now on. ETXTBSY if it is being written.
+    pub(crate) fn executed(&self) -> Result<ExecutedFile> {
+        self.deny_writing()?;
+        Ok(ExecutedFile(self.0.clone()))
     }
 
     /// Reserves a descriptor for it, which closes on exec.

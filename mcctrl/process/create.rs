@@ -30,6 +30,9 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     let vdso = vdso::gather(&create.image.vdso, &mut mail)?;
     let vdso = Arc::new(vdso, GFP_KERNEL)?;
     let proxy = Proxy::new(instance.clone(), create.image.window_start, vdso)?;
+    let program = File::of_descriptor(create.program).ok();
+    let program = program.map(|program| program.executed());
+    proxy.set_program(program.transpose()?);
     instance.admit(&proxy, create.image.cpu)?;
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.
@@ -48,7 +51,6 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     window_file::map_window_around(&file, window, |start, end| {
         start >= source && end <= vdso_end
     })?;
-    proxy.set_program(File::of_descriptor(create.program).ok());
     create.slots = window::map_slots(&file)?;
     user::write(argument, &*create)
 }

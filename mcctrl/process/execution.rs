@@ -11,7 +11,7 @@
 //! An announcement holds for one thread, until it is withdrawn or the thread has died.
 
 use crate::ffi::exec::{self, Choice, Interpreter};
-use crate::ffi::file::File;
+use crate::ffi::file::{ExecutedFile, File};
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::task::{self, AddressSpace, ThreadId};
 use crate::ffi::task_work::{self, HasTaskWork, TaskWork};
@@ -42,7 +42,7 @@ pub(crate) struct Execution {
     announced: KBox<Execute>,
     /// The file that `/proc/self/exe` of the old program means.
     before: Option<File>,
-    program: IrqLock<Option<File>>,
+    program: IrqLock<Option<ExecutedFile>>,
     is_chosen: AtomicBool,
     /// Gives the new image its gate.
     attach: fn(Arc<Execution>) -> Result,
@@ -128,7 +128,8 @@ impl Execution {
         let mut carried = user::zeroed::<Carried>()?;
         carried.os = self.instance.os;
         carried.announced = *self.announced;
-        let file = self.program.lock().clone().ok_or(ENOENT)?;
+        let file = self.program.lock().as_ref().map(ExecutedFile::file);
+        let file = file.ok_or(ENOENT)?;
         let descriptor = file.reserve_descriptor()?;
         carried.program = descriptor.number()?;
         user::write(argument, &*carried)?;
@@ -153,7 +154,8 @@ impl Execution {
             }
         }
         let interpreter = Interpreter::of(mcexec.reopen_for_exec()?);
-        *self.program.lock() = Some(program);
+        let before = self.program.lock().replace(program.executed()?);
+        drop(before);
         self.is_chosen.store(true, Ordering::Release);
         Ok(Choice::Run(interpreter, instead))
     }

@@ -10,7 +10,7 @@
 //! ```
 //! A proxy is found by the caller's process, never by an open file, which fork would share.
 
-use crate::ffi::file::File;
+use crate::ffi::file::{ExecutedFile, File};
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::page::PageRef;
 use crate::ffi::task::ProcessId;
@@ -88,7 +88,7 @@ pub(crate) struct Proxy {
     /// Faults the co-kernel refused.
     pub(crate) fault_verdicts: IrqLock<FaultVerdicts>,
     /// The file that the program was loaded from; gone with the window.
-    program: IrqLock<Option<File>>,
+    program: IrqLock<Option<ExecutedFile>>,
     /// Files that the program has mapped privately; gone with the window.
     files: IrqLock<Option<Arc<MappedFiles>>>,
     /// Revocations to be performed.
@@ -252,11 +252,11 @@ impl Proxy {
 
     /// The file that the program was loaded from, if it is known.
     pub(crate) fn program(&self) -> Option<File> {
-        self.program.lock().clone()
+        self.program.lock().as_ref().map(ExecutedFile::file)
     }
 
     /// The program was loaded from `file`.
-    pub(crate) fn set_program(&self, file: Option<File>) {
+    pub(crate) fn set_program(&self, file: Option<ExecutedFile>) {
         let before = core::mem::replace(&mut *self.program.lock(), file);
         drop(before);
     }

@@ -20,10 +20,10 @@ mod commands;
 mod cycles;
 #[path = "../rig/demo.rs"]
 mod demo;
-#[path = "../threads/few_cpus.rs"]
-mod few_cpus;
 #[path = "../exec/exec.rs"]
 mod exec;
+#[path = "../threads/few_cpus.rs"]
+mod few_cpus;
 #[path = "../files/files.rs"]
 mod files;
 #[path = "../hostile/fuzz.rs"]

@@ -69,8 +69,6 @@ static void descriptors_of_its_own_file_mean_the_program(void)
 	int link = open("/proc/self/exe", O_PATH | O_NOFOLLOW | O_CLOEXEC), folder = open("/proc/self", O_PATH | O_CLOEXEC);
 	char *argv[] = {"name", "again", NULL};
 
-	REPORT(open("/proc/self/exe", O_WRONLY));
-	REPORT(open("/proc/self/exe", O_RDWR | O_TRUNC));
 	IN_CHILD("fexecve", fexecve(file, argv, environ); say("%m"));
 	IN_CHILD("fexecve O_PATH", fexecve(path, argv, environ); say("%m"));
 	IN_CHILD("the empty path", execute_at(file, "", AT_EMPTY_PATH));
@@ -82,6 +80,22 @@ static void descriptors_of_its_own_file_mean_the_program(void)
 	IN_CHILD("/proc/self/fd", execute(of_process("/proc/self/fd/%d", file)));
 	IN_CHILD("/proc/self/fd of O_PATH", execute(of_process("/proc/self/fd/%d", path)));
 	IN_CHILD("/dev/fd", execute(of_process("/dev/fd/%d", file)));
+}
+
+static void its_own_file_cannot_be_written(void)
+{
+	/* A copy, for it can be written where that is wrong. */
+	copy(self, "copy", 0755);
+	IN_CHILD("copy", execl("./copy", "copy", "write", NULL));
+	REPORT_WHETHER(open("copy", O_WRONLY));
+}
+
+static void write_own_file(void)
+{
+	REPORT(open("/proc/self/exe", O_WRONLY));
+	REPORT(open("copy", O_RDWR));
+	REPORT(truncate("copy", 0));
+	IN_CHILD("a child's", REPORT(open("copy", O_RDWR | O_TRUNC)));
 }
 
 static void say_whether_same(const char *path)
@@ -175,6 +189,7 @@ static const struct claim claims[] = {
 	CLAIM(every_name_of_its_own_file_means_the_program),
 	CLAIM(links_to_its_own_file_mean_the_program),
 	CLAIM(descriptors_of_its_own_file_mean_the_program),
+	CLAIM(its_own_file_cannot_be_written),
 	CLAIM(whoever_looks_at_its_own_file_sees_the_program),
 	CLAIM(its_own_file_is_there_when_its_name_is_not),
 	CLAIM(threads_have_the_name_too),
@@ -198,6 +213,10 @@ int main(int argc, char **argv)
 	}
 	if (argc == 2 && (strcmp(argv[1], "rename") == 0 || strcmp(argv[1], "unlink") == 0 || strcmp(argv[1], "replace") == 0))
 		lose_name(argv[1]);
+	if (argc == 2 && strcmp(argv[1], "write") == 0) {
+		write_own_file();
+		return 6;
+	}
 	if (argc > 1 && strcmp(argv[1], "again") == 0) {
 		describe(argc, argv);
 		return 6;

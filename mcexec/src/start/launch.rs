@@ -19,9 +19,12 @@ use crate::delegate::{transport, Program};
 use crate::error::{ExecError, StartError};
 use crate::image::layout::Placed;
 use crate::procfs::{files, sysfs};
-use crate::signals::{interrupt, worker_mask};
+use crate::signals::{interrupt, raw, worker_mask};
 use crate::window;
 use crate::{control, device};
+
+/// The signal by which Linux ends what it cannot load any more.
+const SIGSEGV: u64 = nix::libc::SIGSEGV as u64;
 
 /// The number of times that the creation of a process is tried while it still has a program.
 const BUSY_TRIES: u32 = 200;
@@ -46,7 +49,11 @@ pub(crate) fn launch(
         }
         prepared => prepared,
     };
-    let prepared = prepared.map_err(|error| error.of_program(&shown))?;
+    let prepared = match prepared {
+        // Behind Linux's point of no return there is nobody to tell, and the process dies of this.
+        Err(error) if has_gate && error.errno != Errno::EMFILE => raw::die(SIGSEGV),
+        prepared => prepared.map_err(|error| error.of_program(&shown))?,
+    };
     if !has_gate {
         device::open(run.os)?;
     }

@@ -83,6 +83,7 @@ pub(crate) fn prepare(
     argv: &[OsString],
     inheritance: &Inheritance,
 ) -> Result<Prepared, ExecError> {
+    let is_opened = opened.is_some();
     let (program, path) = find_program(opened, argv, inheritance)?;
     let exe = real_path(&program.file, &program.path)?;
     let sources = read_sources(program.file)?;
@@ -100,7 +101,10 @@ pub(crate) fn prepare(
             0
         },
     };
-    contents.check_size(inheritance.limits[STACK][0])?;
+    if !is_opened {
+        // Linux has counted those of a program that another one has executed.
+        contents.check_size(inheritance.limits[STACK][0])?;
+    }
     let conditions = Conditions {
         window_start: window_start(),
         stack_limit: inheritance.limits[STACK][0],
