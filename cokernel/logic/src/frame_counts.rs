@@ -16,10 +16,11 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use ihk_ikc::exposed::FrameRun;
 
-use crate::frame_runs::{blocks_of, frames};
+use crate::frame_runs::{blocks_of, single};
 use crate::frames::FRAMES_PER_BLOCK;
 
 /// The counts of one block.
@@ -38,17 +39,6 @@ pub struct FrameCounts {
     block_count: usize,
     /// A bit for each frame: it is kept as a page of a file.
     kept: Vec<u64>,
-}
-
-/// The outcome of lowering a count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lowered {
-    /// Somebody has the frame still.
-    Shared,
-    /// It is kept, but no address space has it any more.
-    Idle,
-    /// Nobody else has it.
-    Own,
 }
 
 /// More address spaces have a frame than can be counted.
@@ -79,21 +69,18 @@ impl FrameCounts {
     /// # Errors
     ///
     /// [`Overflow`]: nothing was changed.
-    #[inline]
     pub fn add(&mut self, run: FrameRun, mut woken: impl FnMut(u32, u64)) -> Result<(), Overflow> {
-        if frames(run).any(|frame| self.further(frame) == u32::MAX) {
+        if blocks_of(run).any(|part| self.counts_of(part).contains(&u32::MAX)) {
             return Err(Overflow);
         }
         for part in blocks_of(run) {
-            let count = frames(part).filter(|&frame| self.raise(frame)).count();
-            woken(part.first, count as u64);
+            woken(part.first, self.raise(part));
         }
         Ok(())
     }
 
     /// An address space gives up `run`: `own` gets those frames that nobody else has, and `idle`
     /// learns how many frames of a block, whose first one it is told, are idle from now on.
-    #[inline]
     pub fn release(
         &mut self,
         run: FrameRun,
@@ -101,19 +88,7 @@ impl FrameCounts {
         mut idle: impl FnMut(u32, u64),
     ) {
         for part in blocks_of(run) {
-            if !self.has_shared(part.first) {
-                own(part);
-                continue;
-            }
-            let mut idle_ones = 0;
-            for first in frames(part) {
-                match self.lower(first) {
-                    Lowered::Own => own(FrameRun { first, count: 1 }),
-                    Lowered::Idle => idle_ones += 1,
-                    Lowered::Shared => {}
-                }
-            }
-            idle(part.first, idle_ones);
+            idle(part.first, self.lower(part, &mut own));
         }
     }
 
@@ -125,37 +100,30 @@ impl FrameCounts {
     /// `frame` is kept no longer. `true`: nobody else has it.
     pub fn let_go(&mut self, frame: u32) -> bool {
         self.mark(frame, false);
-        self.lower(frame) == Lowered::Own
+        let mut is_own = false;
+        self.lower(single(frame), |_| is_own = true);
+        is_own
     }
 
     /// Whether another address space has a frame of `run`, too.
-    #[inline]
     #[must_use]
     pub fn is_shared(&self, run: FrameRun) -> bool {
-        blocks_of(run)
-            .filter(|part| self.has_shared(part.first))
-            .flat_map(frames)
-            .any(|frame| self.further(frame) != 0)
-    }
-
-    /// Whether the block of `frame` has shared frames; most have not.
-    fn has_shared(&self, frame: u32) -> bool {
-        let block = self.blocks.get((frame / FRAMES_PER_BLOCK) as usize);
-        block.is_some_and(Option::is_some)
+        blocks_of(run).any(|part| self.counts_of(part).iter().any(|&further| further != 0))
     }
 
     /// The number of address spaces that have `frame` beyond the first.
     #[must_use]
     pub fn further(&self, frame: u32) -> u32 {
-        match self.blocks.get((frame / FRAMES_PER_BLOCK) as usize) {
-            Some(Some(block)) => block.further[(frame % FRAMES_PER_BLOCK) as usize],
-            _ => 0,
-        }
+        let counts = self.counts_of(single(frame));
+        counts.first().copied().unwrap_or(0)
     }
 
-    fn is_kept(&self, frame: u32) -> bool {
-        let word = self.kept.get(frame as usize / 64);
-        word.is_some_and(|word| word & 1 << (frame % 64) != 0)
+    /// The counts of `part`, which lies in one block; none if all are 0.
+    fn counts_of(&self, part: FrameRun) -> &[u32] {
+        match self.blocks.get((part.first / FRAMES_PER_BLOCK) as usize) {
+            Some(Some(block)) => &block.further[places_of(part)],
+            _ => &[],
+        }
     }
 
     fn mark(&mut self, frame: u32, kept: bool) {
@@ -165,54 +133,70 @@ impl FrameCounts {
         }
     }
 
-    fn block_of(&mut self, frame: u32) -> &mut Block {
-        let index = (frame / FRAMES_PER_BLOCK) as usize;
+    /// Raises the counts of `part`, which lies in one block. Returns how many were kept and no address
+    /// space had them.
+    fn raise(&mut self, part: FrameRun) -> u64 {
+        let index = (part.first / FRAMES_PER_BLOCK) as usize;
         if self.blocks.len() <= index {
             self.blocks.resize_with(self.block_count, || None);
         }
-        self.blocks[index].get_or_insert_with(|| {
+        let block = self.blocks[index].get_or_insert_with(|| {
             Box::new(Block {
                 further: [0; FRAMES_PER_BLOCK as usize],
                 shared: 0,
             })
-        })
-    }
-
-    /// Raises the count of `frame`; `true` if it was kept and no address space had it.
-    fn raise(&mut self, frame: u32) -> bool {
-        let block = self.block_of(frame);
-        let count = &mut block.further[(frame % FRAMES_PER_BLOCK) as usize];
-        let is_first = *count == 0;
-        block.shared += u32::from(is_first);
-        *count += 1;
-        is_first && self.is_kept(frame)
-    }
-
-    /// Lowers the count of `frame`, if it is shared.
-    fn lower(&mut self, frame: u32) -> Lowered {
-        let slot = self.blocks.get_mut((frame / FRAMES_PER_BLOCK) as usize);
-        let Some(slot) = slot else {
-            return Lowered::Own;
-        };
-        let Some(block) = slot else {
-            return Lowered::Own;
-        };
-        let count = &mut block.further[(frame % FRAMES_PER_BLOCK) as usize];
-        if *count == 0 {
-            return Lowered::Own;
+        });
+        let mut woken = 0;
+        for (count, frame) in block.further[places_of(part)].iter_mut().zip(part.first..) {
+            if *count == 0 {
+                block.shared += 1;
+                woken += u64::from(is_kept(&self.kept, frame));
+            }
+            *count += 1;
         }
-        *count -= 1;
-        let is_last = *count == 0;
-        block.shared -= u32::from(is_last);
+        woken
+    }
+
+    /// Lowers the counts of those frames of `part`, which lies in one block, that are shared, and hands
+    /// the others to `own`. Returns how many are kept and no address space has them any more.
+    fn lower(&mut self, part: FrameRun, mut own: impl FnMut(FrameRun)) -> u64 {
+        let slot = self
+            .blocks
+            .get_mut((part.first / FRAMES_PER_BLOCK) as usize);
+        let mut none = None;
+        let slot = slot.unwrap_or(&mut none);
+        let Some(block) = slot else {
+            own(part);
+            return 0;
+        };
+        let mut idle = 0;
+        for (count, first) in block.further[places_of(part)].iter_mut().zip(part.first..) {
+            if *count == 0 {
+                own(single(first));
+                continue;
+            }
+            *count -= 1;
+            if *count == 0 {
+                block.shared -= 1;
+                idle += u64::from(is_kept(&self.kept, first));
+            }
+        }
         if block.shared == 0 {
             *slot = None;
         }
-        if is_last && self.is_kept(frame) {
-            Lowered::Idle
-        } else {
-            Lowered::Shared
-        }
+        idle
     }
+}
+
+/// The places of the frames of `part`, which lies in one block, among those of the block.
+fn places_of(part: FrameRun) -> Range<usize> {
+    let first = (part.first % FRAMES_PER_BLOCK) as usize;
+    first..first + part.count as usize
+}
+
+fn is_kept(kept: &[u64], frame: u32) -> bool {
+    let word = kept.get(frame as usize / 64);
+    word.is_some_and(|word| word & 1 << (frame % 64) != 0)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -10,6 +10,16 @@ use crate::frames::FRAMES_PER_BLOCK;
 /// Stands for no frame.
 pub const NO_FRAME: u32 = u32::MAX;
 
+/// A run of one frame.
+#[inline]
+#[must_use]
+pub const fn single(frame: u32) -> FrameRun {
+    FrameRun {
+        first: frame,
+        count: 1,
+    }
+}
+
 /// Adds `run` to `runs`, as a part of the last one if it follows that.
 #[inline]
 pub fn push(runs: &mut Vec<FrameRun>, run: FrameRun) {

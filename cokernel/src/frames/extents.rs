@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use cokernel_logic::frame_runs;
+pub use cokernel_logic::frame_runs::single;
 use ihk_ikc::exposed;
 use ihk_ikc::exposed::FrameRun;
 use ihk_ikc::layout::PAGE_BYTES;
@@ -58,14 +59,6 @@ impl ExtentList {
         {
             self.push(run);
         }
-    }
-}
-
-/// A run of one frame.
-pub const fn single(frame: u32) -> FrameRun {
-    FrameRun {
-        first: frame,
-        count: 1,
     }
 }
 
