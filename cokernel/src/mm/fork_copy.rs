@@ -9,11 +9,11 @@
 
 use alloc::sync::Arc;
 
-use cokernel_logic::vma::{Area, Attributes};
+use cokernel_logic::vma::{Area, Attributes, Range};
 use ihk_ikc::exposed;
 
 use crate::addr::to_usize;
-use crate::arch::pte::{Flags, Mapping, PageSize};
+use crate::arch::pte::{Flags, PageSize};
 use crate::aspace::space::{AddressSpace, Inner};
 use crate::aspace::{cow, populate};
 use crate::errno::Errno;
@@ -127,50 +127,39 @@ fn copy_pages(
     parent: &mut Inner,
     child: &AddressSpace,
     area: &Area,
-    mut at: u64,
+    at: u64,
     seen: &mut ExtentList,
 ) -> Result<u64, Errno> {
     // A page that reaches beyond the area would be copied with its neighbour's rights.
     parent.cut_edges(area.range)?;
-    for _ in 0..PAGES_AT_ONCE {
-        let Some((address, mapping)) = parent.table.next_mapping(at, area.range.end) else {
-            return Ok(area.range.end);
-        };
-        if mapping.size == PageSize::Giant {
-            // Counting so many frames at once would take too long under the lock.
-            parent.table.split(address).map_err(|_| Errno::ENOMEM)?;
-            continue;
-        }
-        copy_page(parent, child, area, address, &mapping, seen)?;
-        at = address + mapping.size.bytes();
+    let first = parent.table.lookup(at);
+    if first.is_some_and(|page| page.size == PageSize::Giant) {
+        // Counting so many frames at once would take too long under the lock.
+        parent.table.split(at).map_err(|_| Errno::ENOMEM)?;
     }
-    Ok(at)
-}
-
-fn copy_page(
-    parent: &mut Inner,
-    child: &AddressSpace,
-    area: &Area,
-    address: u64,
-    mapping: &Mapping,
-    seen: &mut ExtentList,
-) -> Result<(), Errno> {
-    let private = !area.attributes.shared;
-    let flags = Flags {
-        write: mapping.flags.write && !private,
-        ..mapping.flags
+    let rest = Range {
+        start: at,
+        end: area.range.end,
     };
-    let share = parent.table.share(address).map_err(|_| Errno::ENOMEM)?;
-    let mapped = child.with(|copy| match share {
-        Some(share) => copy.table.map(address, share, flags),
-        None => copy.table.map_foreign(address, mapping.pa, flags),
-    });
-    mapped.map_err(|_| Errno::ENOMEM)?;
-    if private && mapping.flags.write {
-        parent.table.protect(address, flags);
-        seen.add_if_exposed(mapping);
-    }
-    Ok(())
+    let private = !area.attributes.shared;
+    child.with(|copy| {
+        let table = &mut parent.table;
+        table.share_each(rest, PAGES_AT_ONCE, |address, page, share| {
+            let flags = Flags {
+                write: page.flags.write && !private,
+                ..page.flags
+            };
+            let mapped = match share.map_err(|_| Errno::ENOMEM)? {
+                Some(share) => copy.table.map(address, share, flags),
+                None => copy.table.map_foreign(address, page.pa, flags),
+            };
+            mapped.map_err(|_| Errno::ENOMEM)?;
+            if private && page.flags.write {
+                seen.add_if_exposed(page);
+            }
+            Ok(flags)
+        })
+    })
 }
 
 /// Gives the child copies of what Linux still holds of the parent's writable pages. After the withdrawal

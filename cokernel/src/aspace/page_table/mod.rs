@@ -23,8 +23,9 @@ use crate::arch::pte::{self, Flags, Mapping, PageSize};
 use crate::aspace::shootdown::{self, Space};
 use crate::frames::extents::{run_of, single};
 use crate::frames::owned::OwnedRun;
+use crate::frames::refcount::{self, Overflow};
 use crate::frames::shared::SharedRun;
-use crate::frames::{refcount, watermark};
+use crate::frames::watermark;
 use crate::partition;
 
 pub use cokernel_logic::page_table::{MapError, OutOfFrames};
@@ -227,16 +228,39 @@ impl PageTable {
         Ok(())
     }
 
-    /// One count more of the page that begins at `va`, for another address space. `None`: it is Linux's.
+    /// Hands the pages that begin in, or reach into, `range`, ascending, to `take`, each with one count more
+    /// of its frames for another address space (`None`: they are Linux's), and gives them the rights that
+    /// it returns. Ends before a page of 1 GiB, or after `most` pages: returns where to go on. The caller
+    /// flushes.
     ///
     /// # Errors
     ///
-    /// There is no page, or too many have it.
-    pub fn share(&self, va: u64) -> Result<Option<SharedRun>, refcount::Overflow> {
-        let leaf = self.lookup(va).ok_or(refcount::Overflow)?;
-        // SAFETY: the leaf has a count, and cannot lose it meanwhile: that needs `&mut self`.
-        let share = |run| unsafe { refcount::add(run) };
-        run_of(&leaf).map(share).transpose()
+    /// That of `take`, which is told when too many have a page.
+    pub fn share_each<E>(
+        &mut self,
+        range: Range,
+        mut most: u32,
+        mut take: impl FnMut(u64, &Mapping, Result<Option<SharedRun>, Overflow>) -> Result<Flags, E>,
+    ) -> Result<u64, E> {
+        let within = range.start..range.end.min(USER_HALF_END);
+        let end = self.tables().visit(within, |start, slot, size| {
+            if most == 0 || size == PageSize::Giant {
+                return ControlFlow::Break(Ok(start));
+            }
+            most -= 1;
+            let page = Mapping::of(slot.load(Ordering::Relaxed), size);
+            // SAFETY: the leaf has a count, and cannot lose it meanwhile: that needs `&mut self`.
+            let share = |run| unsafe { refcount::add(run) };
+            match take(start, &page, run_of(&page).map(share).transpose()) {
+                Ok(flags) if flags == page.flags => {}
+                Ok(flags) => {
+                    slot.swap(leaf(page.pa, size, flags), Ordering::SeqCst);
+                }
+                Err(error) => return ControlFlow::Break(Err(error)),
+            }
+            ControlFlow::Continue(())
+        });
+        end.break_value().unwrap_or(Ok(range.end))
     }
 
     /// Changes the rights of the leaf that contains `va`. The caller flushes.
