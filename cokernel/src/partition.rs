@@ -5,10 +5,10 @@
 //! Every frame may be viewed as atomic words: the kernel's page tables are read by Linux at any
 //! time, and what user space does to its frames at the same moment is not in our hands.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::AtomicU64;
 
 use cokernel_logic::frames::FRAMES_PER_BLOCK;
-use cokernel_logic::memory_map::{self, frame_count, range_at};
+use cokernel_logic::memory_map::MemoryMap;
 use ihk_ikc::boot::MemoryRange;
 use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use spin::Once;
@@ -21,22 +21,14 @@ use crate::params::Params;
 /// Words of a small page.
 pub const PAGE_WORDS: usize = 512;
 
-static RANGES: Once<&'static [MemoryRange]> = Once::new();
-/// The start of the first of [`RANGES`], for a quick look: most partitions are one run of memory.
-static FIRST_START: AtomicU64 = AtomicU64::new(0);
-/// The length of the first of [`RANGES`].
-static FIRST_BYTES: AtomicU64 = AtomicU64::new(0);
+static MAP: Once<MemoryMap<'static>> = Once::new();
 static EXPOSED: Once<&'static [AtomicU64]> = Once::new();
 
 /// Learns where the partition lies; the direct map is usable from now on. The boot CPU, once.
 pub fn init_ranges(params: Params) {
     let count = (params.memory_count as usize).min(params.memory.len());
-    let ranges = RANGES.call_once(|| &params.get().memory[..count]);
-    if let Some(first) = ranges.first() {
-        FIRST_START.store(first.region.phys, Ordering::Relaxed);
-        FIRST_BYTES.store(first.region.bytes, Ordering::Relaxed);
-    }
-    let words = ihk_ikc::exposed::words_for(frame_count(ranges));
+    MAP.call_once(|| MemoryMap::new(&params.get().memory[..count]));
+    let words = ihk_ikc::exposed::words_for(map().frame_count());
     let fits = contains(params.exposed.phys, words * 8) && params.exposed.bytes >= words * 8;
     assert!(
         fits && params.exposed.phys % 8 == 0,
@@ -50,28 +42,22 @@ pub fn init_ranges(params: Params) {
 
 /// The number of 2 MiB blocks in the partition.
 pub fn block_count() -> u32 {
-    u32::try_from(frame_count(ranges()) / u64::from(FRAMES_PER_BLOCK)).expect("partition of 8 EiB")
+    u32::try_from(map().frame_count() / u64::from(FRAMES_PER_BLOCK)).expect("partition of 8 EiB")
 }
 
 /// The node of the partition's memory at `address`.
 pub fn node_of(address: PhysAddr) -> Option<u32> {
-    range_at(ranges(), address.as_u64()).map(|range| range.node)
+    map().range_at(address.as_u64()).map(|range| range.node)
 }
 
 /// The nodes that have memory of the partition: bit n = node n.
 pub fn nodes() -> u64 {
-    memory_map::nodes(ranges())
+    map().nodes()
 }
 
 /// Partition-wide number of the frame that contains `address`; `None` if it is not ours.
 pub fn frame_number(address: PhysAddr) -> Option<u32> {
-    let offset = address
-        .as_u64()
-        .wrapping_sub(FIRST_START.load(Ordering::Relaxed));
-    if offset < FIRST_BYTES.load(Ordering::Relaxed) {
-        return u32::try_from(offset / PAGE_BYTES).ok();
-    }
-    memory_map::frame_number(ranges(), address.as_u64())
+    map().frame_number(address.as_u64())
 }
 
 /// Frames from `frame` on that are certainly adjacent in memory: to the end of its block.
@@ -81,11 +67,7 @@ pub const fn in_block(frame: u32) -> u32 {
 
 /// Address of frame `frame`. Panics if there is no such frame.
 pub fn frame_address(frame: u32) -> PhysAddr {
-    let offset = u64::from(frame) * PAGE_BYTES;
-    if offset < FIRST_BYTES.load(Ordering::Relaxed) {
-        return PhysAddr::new(FIRST_START.load(Ordering::Relaxed) + offset);
-    }
-    PhysAddr::new(memory_map::frame_address(ranges(), frame).expect("no such frame"))
+    PhysAddr::new(map().frame_address(frame).expect("no such frame"))
 }
 
 /// The bitmap of frames Linux may have mapped; see `ihk_ikc::exposed`.
@@ -95,12 +77,7 @@ pub fn exposed_bits() -> &'static [AtomicU64] {
 
 /// Whether all of `[address, address + bytes)` lies in one run of the partition.
 pub fn contains(address: u64, bytes: u64) -> bool {
-    let offset = address.wrapping_sub(FIRST_START.load(Ordering::Relaxed));
-    let length = FIRST_BYTES.load(Ordering::Relaxed);
-    if offset < length && bytes <= length - offset {
-        return true;
-    }
-    memory_map::contains(ranges(), address, bytes)
+    map().contains(address, bytes)
 }
 
 /// The kernel's pointer to `address`; meaningful only inside the partition.
@@ -166,6 +143,11 @@ pub unsafe fn copy(from: PhysAddr, to: PhysAddr) {
     }
 }
 
+/// The ranges, ascending.
 pub fn ranges() -> &'static [MemoryRange] {
-    RANGES.get().copied().unwrap_or(&[])
+    map().ranges
+}
+
+fn map() -> &'static MemoryMap<'static> {
+    MAP.get().expect("memory is used before it is known")
 }

@@ -5,6 +5,7 @@
 use ihk_ikc::boot::MemoryRange;
 use ihk_ikc::layout::{Region, LARGE_PAGE_BYTES, PAGE_BYTES};
 
+use crate::addr::to_usize;
 use crate::frames::{BLOCKS_PER_GIANT, FRAMES_PER_BLOCK, MAX_NODES};
 
 /// Bytes of a GiB.
@@ -13,47 +14,128 @@ pub const GIANT_BYTES: u64 = BLOCKS_PER_GIANT as u64 * LARGE_PAGE_BYTES;
 /// Large pages and blocks are the same size.
 const _: () = assert!(FRAMES_PER_BLOCK as u64 * PAGE_BYTES == LARGE_PAGE_BYTES);
 
-/// The number of frames.
-#[must_use]
-pub fn frame_count(ranges: &[MemoryRange]) -> u64 {
-    let frames = |range: &MemoryRange| range.region.bytes / PAGE_BYTES;
-    ranges.iter().map(frames).sum()
+/// Entries of an [`Index`].
+const STEPS: usize = 1024;
+
+/// Which of some ascending ranges of numbers to look at for one number: a division instead of a search.
+struct Index {
+    start: u64,
+    shift: u32,
+    /// For each step of `1 << shift` numbers from `start` on: the first range that ends behind its start.
+    firsts: [u16; STEPS],
 }
 
-/// The range that contains `address`.
-#[inline]
-#[must_use]
-pub fn range_at(ranges: &[MemoryRange], address: u64) -> Option<&MemoryRange> {
-    let after = ranges.partition_point(|range| range.region.phys <= address);
-    let range = ranges.get(after.checked_sub(1)?)?;
-    (address - range.region.phys < range.region.bytes).then_some(range)
+impl Index {
+    /// Of ranges that begin and end so.
+    fn new(ranges: impl Iterator<Item = (u64, u64)> + Clone) -> Self {
+        let start = ranges.clone().next().map_or(0, |range| range.0);
+        let length = ranges.clone().last().map_or(0, |range| range.1 - start);
+        let steps = (length / STEPS as u64).checked_ilog2();
+        let shift = steps.map_or(0, |steps| steps + 1);
+        let mut ranges = (0..).zip(ranges).peekable();
+        let firsts = core::array::from_fn(|step| {
+            let from = start + ((step as u64) << shift);
+            while ranges.next_if(|(_, range)| range.1 <= from).is_some() {}
+            ranges.peek().map_or(u16::MAX, |(number, _)| *number)
+        });
+        Self {
+            start,
+            shift,
+            firsts,
+        }
+    }
+
+    /// The first range that may have `number` in it, or one behind the last.
+    #[inline]
+    fn first(&self, number: u64) -> usize {
+        let step = to_usize(number.wrapping_sub(self.start) >> self.shift);
+        self.firsts
+            .get(step)
+            .map_or(usize::MAX, |&first| first.into())
+    }
 }
 
-/// Whether all of `[address, address + bytes)` lies in one range.
-#[inline]
-#[must_use]
-pub fn contains(ranges: &[MemoryRange], address: u64, bytes: u64) -> bool {
-    range_at(ranges, address)
-        .is_some_and(|range| bytes <= range.region.bytes - (address - range.region.phys))
+/// The memory of a partition.
+pub struct MemoryMap<'a> {
+    /// Its ranges, ascending.
+    pub ranges: &'a [MemoryRange],
+    by_address: Index,
+    by_frame: Index,
 }
 
-/// The number of the frame that contains `address`.
-#[inline]
-#[must_use]
-pub fn frame_number(ranges: &[MemoryRange], address: u64) -> Option<u32> {
-    let range = range_at(ranges, address)?;
-    let offset = (address - range.region.phys) / PAGE_BYTES;
-    u32::try_from(u64::from(range.first_frame) + offset).ok()
+impl<'a> MemoryMap<'a> {
+    /// The memory that `ranges` are.
+    #[must_use]
+    pub fn new(ranges: &'a [MemoryRange]) -> Self {
+        let addresses = |range: &MemoryRange| (range.region.phys, end(range));
+        let frames = |range: &MemoryRange| (range.first_frame.into(), end_frame(range));
+        Self {
+            ranges,
+            by_address: Index::new(ranges.iter().map(addresses)),
+            by_frame: Index::new(ranges.iter().map(frames)),
+        }
+    }
+
+    /// The number of frames.
+    #[must_use]
+    pub fn frame_count(&self) -> u64 {
+        self.ranges.last().map_or(0, end_frame)
+    }
+
+    /// The range that contains `address`.
+    #[inline]
+    #[must_use]
+    pub fn range_at(&self, address: u64) -> Option<&MemoryRange> {
+        let mut rest = self.ranges.get(self.by_address.first(address)..)?.iter();
+        let range = rest.find(|range| address < end(range))?;
+        (range.region.phys <= address).then_some(range)
+    }
+
+    /// Whether all of `[address, address + bytes)` lies in one range.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, address: u64, bytes: u64) -> bool {
+        let range = self.range_at(address);
+        range.is_some_and(|range| bytes <= end(range) - address)
+    }
+
+    /// The number of the frame that contains `address`.
+    #[inline]
+    #[must_use]
+    pub fn frame_number(&self, address: u64) -> Option<u32> {
+        let range = self.range_at(address)?;
+        let offset = (address - range.region.phys) / PAGE_BYTES;
+        u32::try_from(u64::from(range.first_frame) + offset).ok()
+    }
+
+    /// The address of frame `frame`, if there is one.
+    #[inline]
+    #[must_use]
+    pub fn frame_address(&self, frame: u32) -> Option<u64> {
+        let mut rest = self.ranges.get(self.by_frame.first(frame.into())..)?.iter();
+        let range = rest.find(|range| u64::from(frame) < end_frame(range))?;
+        let offset = u64::from(frame.checked_sub(range.first_frame)?) * PAGE_BYTES;
+        Some(range.region.phys + offset)
+    }
+
+    /// The nodes that have memory: bit n = node n.
+    #[must_use]
+    pub fn nodes(&self) -> u64 {
+        let bit = |range: &MemoryRange| 1_u64 << range.node.min(MAX_NODES - 1);
+        self.ranges.iter().map(bit).fold(0, |all, bit| all | bit)
+    }
 }
 
-/// The address of frame `frame`, if there is one.
+/// One past the last address of `range`.
 #[inline]
-#[must_use]
-pub fn frame_address(ranges: &[MemoryRange], frame: u32) -> Option<u64> {
-    let after = ranges.partition_point(|range| range.first_frame <= frame);
-    let range = ranges.get(after.checked_sub(1)?)?;
-    let offset = u64::from(frame - range.first_frame) * PAGE_BYTES;
-    (offset < range.region.bytes).then_some(range.region.phys + offset)
+const fn end(range: &MemoryRange) -> u64 {
+    range.region.phys + range.region.bytes
+}
+
+/// One past the number of the last frame of `range`.
+#[inline]
+fn end_frame(range: &MemoryRange) -> u64 {
+    u64::from(range.first_frame) + range.region.bytes / PAGE_BYTES
 }
 
 /// The first blocks of the aligned GiBs in `range`.
@@ -66,13 +148,6 @@ pub fn giants_of(range: &MemoryRange) -> impl Iterator<Item = u32> {
     (first_block.saturating_add(skipped)..)
         .step_by(BLOCKS_PER_GIANT as usize)
         .take(usize::try_from(count).unwrap_or(usize::MAX))
-}
-
-/// The nodes that have memory: bit n = node n.
-#[must_use]
-pub fn nodes(ranges: &[MemoryRange]) -> u64 {
-    let bit = |range: &MemoryRange| 1_u64 << range.node.min(MAX_NODES - 1);
-    ranges.iter().map(bit).fold(0, |all, bit| all | bit)
 }
 
 /// A part of a memory map.
@@ -142,42 +217,46 @@ mod tests {
 
     #[test]
     fn frames_are_numbered_on_from_range_to_range() {
-        let map = map();
-        assert_eq!(frame_number(&map, 16 * MIB), Some(0));
-        assert_eq!(frame_number(&map, 20 * MIB - 1), Some(1023));
-        assert_eq!(frame_number(&map, 32 * MIB), Some(1024));
-        assert_eq!(frame_number(&map, 40 * MIB - 1), Some(3071));
-        assert_eq!(frame_count(&map), 3072);
+        let ranges = map();
+        let map = MemoryMap::new(&ranges);
+        assert_eq!(map.frame_number(16 * MIB), Some(0));
+        assert_eq!(map.frame_number(20 * MIB - 1), Some(1023));
+        assert_eq!(map.frame_number(32 * MIB), Some(1024));
+        assert_eq!(map.frame_number(40 * MIB - 1), Some(3071));
+        assert_eq!(map.frame_count(), 3072);
     }
 
     #[test]
     fn what_lies_between_before_and_behind_has_no_number() {
+        let ranges = map();
+        let map = MemoryMap::new(&ranges);
         for address in [0, 16 * MIB - 1, 20 * MIB, 32 * MIB - 1, 40 * MIB, u64::MAX] {
-            assert_eq!(frame_number(&map(), address), None, "{address:#x}");
+            assert_eq!(map.frame_number(address), None, "{address:#x}");
         }
-        assert_eq!(frame_number(&[], 0), None);
-        assert_eq!(frame_address(&map(), 3072), None);
-        assert_eq!(frame_address(&[], 0), None);
+        assert_eq!(MemoryMap::new(&[]).frame_number(0), None);
+        assert_eq!(map.frame_address(3072), None);
+        assert_eq!(MemoryMap::new(&[]).frame_address(0), None);
     }
 
     #[test]
     fn a_stretch_is_contained_if_one_range_has_all_of_it() {
-        let map = map();
-        assert!(contains(&map, 16 * MIB, 4 * MIB));
-        assert!(contains(&map, 20 * MIB - 1, 1));
-        assert!(!contains(&map, 20 * MIB - 1, 2));
+        let ranges = map();
+        let map = MemoryMap::new(&ranges);
+        assert!(map.contains(16 * MIB, 4 * MIB));
+        assert!(map.contains(20 * MIB - 1, 1));
+        assert!(!map.contains(20 * MIB - 1, 2));
         assert!(
-            !contains(&map, 33 * MIB, 2 * MIB),
+            !map.contains(33 * MIB, 2 * MIB),
             "two ranges, though adjacent"
         );
-        assert!(!contains(&map, 33 * MIB, u64::MAX), "nothing wraps");
+        assert!(!map.contains(33 * MIB, u64::MAX), "nothing wraps");
     }
 
     #[test]
     fn a_node_that_cannot_be_told_apart_counts_as_the_last_one() {
-        assert_eq!(nodes(&map()), 0b11);
-        assert_eq!(nodes(&[range(0, MIB, 1000, 0)]), 1 << 63);
-        assert_eq!(nodes(&[]), 0);
+        assert_eq!(MemoryMap::new(&map()).nodes(), 0b11);
+        assert_eq!(MemoryMap::new(&[range(0, MIB, 1000, 0)]).nodes(), 1 << 63);
+        assert_eq!(MemoryMap::new(&[]).nodes(), 0);
     }
 
     #[test]
@@ -221,9 +300,10 @@ mod tests {
         assert!(whole.is_usable && rest.iter().all(|part| part.start == part.end));
     }
 
-    /// Ranges of whole blocks with holes of whole blocks between them.
+    /// Ranges of whole blocks with holes of whole blocks between them, some far larger than all ranges.
     fn any_map() -> impl Strategy<Value = Vec<MemoryRange>> {
-        proptest::collection::vec((0u64..4, 1u64..5), 1..8).prop_map(|parts| {
+        let hole = prop_oneof![3 => 0u64..4, 1 => Just(1 << 19)];
+        proptest::collection::vec((hole, 1u64..5), 1..8).prop_map(|parts| {
             let (mut at, mut frame) = (LARGE_PAGE_BYTES, 0);
             let place = |(hole, blocks): (u64, u64)| {
                 let bytes = blocks * LARGE_PAGE_BYTES;
@@ -239,17 +319,18 @@ mod tests {
     proptest! {
         /// Every frame has one address, every address of a range one frame, and the two agree.
         #[test]
-        fn numbers_and_addresses_are_the_same_order(map in any_map(), inside in 0..PAGE_BYTES) {
-            let count = u32::try_from(frame_count(&map)).expect("few");
+        fn numbers_and_addresses_are_the_same_order(ranges in any_map(), inside in 0..PAGE_BYTES) {
+            let map = MemoryMap::new(&ranges);
+            let count = u32::try_from(map.frame_count()).expect("few");
             let mut last = 0;
             for frame in (0..count).step_by(31) {
-                let address = frame_address(&map, frame).expect("there is such a frame");
+                let address = map.frame_address(frame).expect("there is such a frame");
                 prop_assert!(address > last && address % PAGE_BYTES == 0);
-                prop_assert_eq!(frame_number(&map, address + inside), Some(frame));
-                prop_assert!(contains(&map, address, PAGE_BYTES));
+                prop_assert_eq!(map.frame_number(address + inside), Some(frame));
+                prop_assert!(map.contains(address, PAGE_BYTES));
                 last = address;
             }
-            prop_assert_eq!(frame_address(&map, count), None);
+            prop_assert_eq!(map.frame_address(count), None);
         }
 
         /// The parts are the range, in order and without a gap, and only what was taken is not usable.
