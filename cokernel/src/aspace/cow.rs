@@ -35,10 +35,10 @@ pub fn make_writable(
         inner.table.protect(address, flags_of(rights));
         return Ok(());
     }
-    inner
-        .table
-        .split_to_small(address)
-        .map_err(|_| Errno::ENOMEM)?;
+    // Twice: a page of 1 GiB is divided into large ones first.
+    for _ in 0..2 {
+        inner.table.split(address).map_err(|_| Errno::ENOMEM)?;
+    }
     let small = inner.table.lookup(address).ok_or(Errno::EFAULT)?;
     if refcount::is_shared(&small) {
         replace(inner, page_down(address), &small, rights, default)

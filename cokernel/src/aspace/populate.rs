@@ -8,7 +8,7 @@ use ihk_ikc::layout::LARGE_PAGE_BYTES;
 
 use crate::addr::{large_down, page_down, to_usize};
 use crate::arch::pte::PageSize;
-use crate::aspace::space::{AddressSpace, Inner};
+use crate::aspace::space::{flags_of, AddressSpace, Inner};
 use crate::errno::Errno;
 use crate::frames::owned::OwnedRun;
 use crate::frames::watermark::has_room_for;
@@ -194,7 +194,8 @@ fn fill_run(
     }
     let place = policy.place(arch::cpu_node(), at / PageSize::Small.bytes());
     let run = allocator::alloc_zeroed_run_at(count, place)?;
-    let placed = space.with(|inner| inner.place_run(at, run, protection));
+    let flags = flags_of(protection);
+    let placed = space.with(|inner| inner.table.map_run(at, run.into(), flags));
     placed.is_ok().then_some(end)
 }
 

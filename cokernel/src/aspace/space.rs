@@ -219,22 +219,6 @@ impl Inner {
         self.table.map(address, page.into(), flags_of(protection))
     }
 
-    /// Maps `run` as small pages, within one block of 2 MiB; those in whose place a page is already are
-    /// given up.
-    ///
-    /// # Errors
-    ///
-    /// No frame for a table, or the place is taken: all of them are given up.
-    pub fn place_run(
-        &mut self,
-        address: u64,
-        run: impl Into<SharedRun>,
-        protection: Protection,
-    ) -> Result<(), MapError> {
-        self.table
-            .map_run(address, run.into(), flags_of(protection))
-    }
-
     /// Takes pages out of `range`; see [`PageTable::take_each`]. Cuts large pages at the edges.
     ///
     /// # Errors

@@ -282,17 +282,7 @@ impl PageTable {
         self.tables().split(va)
     }
 
-    /// Makes the leaf of `va` a small one, if there is any. As [`Self::split`].
-    ///
-    /// # Errors
-    ///
-    /// No frame for a table; the leaf is no larger than before.
-    pub fn split_to_small(&mut self, va: u64) -> Result<(), OutOfFrames> {
-        self.split(va)?;
-        self.split(va)
-    }
-
-    /// Makes `va` the first address of a leaf, if it lies in one. As [`Self::split_to_small`].
+    /// Makes `va` the first address of a leaf, if it lies in one. As [`Self::split`].
     ///
     /// # Errors
     ///
