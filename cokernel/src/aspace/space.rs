@@ -241,7 +241,7 @@ impl Inner {
 
     /// The frames in `range` that Linux may have mapped there or elsewhere.
     pub fn exposed_frames(&self, range: Range) -> ExtentList {
-        let mut runs = ExtentList::new();
+        let mut runs = ExtentList::default();
         self.table.for_each(range.start, range.end, |_, mapping| {
             runs.add_if_exposed(&mapping);
         });

@@ -9,11 +9,6 @@ use crate::frames::owned::OwnedRun;
 use crate::frames::{per_cpu_cache, prezero, table};
 use crate::{arch, partition};
 
-/// A 4 KiB frame with undefined contents, from this CPU's node if it has one.
-pub fn alloc_small() -> Option<OwnedRun> {
-    alloc_run_at(1, here())
-}
-
 /// `count` (at most 512) adjacent frames with undefined contents, from this CPU's node if it has
 /// such.
 pub fn alloc_run(count: u32) -> Option<OwnedRun> {

@@ -17,11 +17,6 @@ use crate::partition;
 pub struct ExtentList(Vec<FrameRun>);
 
 impl ExtentList {
-    /// No frame.
-    pub const fn new() -> Self {
-        Self(Vec::new())
-    }
-
     /// Number of runs.
     pub fn len(&self) -> usize {
         self.0.len()

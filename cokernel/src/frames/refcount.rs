@@ -48,7 +48,7 @@ pub unsafe fn add(run: FrameRun) -> Result<SharedRun, Overflow> {
 ///
 /// It has a count of each, and no longer.
 pub(super) unsafe fn lower(run: FrameRun, mut dispose: impl FnMut(OwnedRun)) {
-    let mut own = extents::ExtentList::new();
+    let mut own = extents::ExtentList::default();
     COUNTS
         .lock()
         .release(run, |run| own.push(run), table::may_be_reclaimed);

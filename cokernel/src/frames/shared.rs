@@ -73,23 +73,16 @@ impl From<OwnedRun> for SharedRun {
 impl Drop for SharedRun {
     fn drop(&mut self) {
         if self.0.count != 0 {
-            mem::replace(self, Self(NO_FRAMES)).give_up(pinned::free_or_keep);
+            self.split_front(self.0.count).give_up(pinned::free_or_keep);
         }
     }
 }
-
-const NO_FRAMES: FrameRun = FrameRun { first: 0, count: 0 };
 
 /// A count of each frame of some extents, which it gives up when it is dropped.
 #[derive(Default)]
 pub struct SharedExtents(ExtentList);
 
 impl SharedExtents {
-    /// No frame.
-    pub const fn new() -> Self {
-        Self(ExtentList::new())
-    }
-
     /// The frames as a list.
     pub const fn list(&self) -> &ExtentList {
         &self.0

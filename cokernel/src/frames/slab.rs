@@ -96,7 +96,7 @@ impl Slab {
 
     /// Cuts a fresh frame into blocks.
     fn refill(&mut self) {
-        let Some(run) = allocator::alloc_small() else {
+        let Some(run) = allocator::alloc_run(1) else {
             return;
         };
         let start = partition::direct_map_ptr(run.start());

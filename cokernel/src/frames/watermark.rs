@@ -25,7 +25,7 @@ pub fn alloc_structure() -> Option<OwnedRun> {
     let room = has_room_for_structures(PAGE_BYTES)
         || pinned::recheck() && has_room_for_structures(PAGE_BYTES);
     if room {
-        allocator::alloc_small()
+        allocator::alloc_run(1)
     } else {
         None
     }

@@ -106,7 +106,7 @@ fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<ExtentList,
         });
         areas
     });
-    let mut seen = ExtentList::new();
+    let mut seen = ExtentList::default();
     for area in areas.iter() {
         // Mirrored pages come to the child by its own faults.
         if area.attributes.wiped_by_fork || mirror::is_mirrored(&area) {

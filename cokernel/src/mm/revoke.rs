@@ -71,7 +71,7 @@ struct Revocation {
 /// Frees `frames`, which were mapped in `range` of `process`, as soon as Linux allows it. Returns
 /// when the addresses may be used again; `true` if Linux had mapped some.
 pub fn release(process: &Process, range: Range, frames: SharedExtents) -> bool {
-    let mut limbo = SharedExtents::new();
+    let mut limbo = SharedExtents::default();
     free_unexposed(frames, &mut limbo);
     let exposed = !limbo.list().is_empty();
     if exposed || process.space.with(|inner| inner.table.retired_count()) > MAX_RETIRED {

@@ -94,7 +94,7 @@ impl Process {
     /// Frees its slots and, if no other process uses the address space, all pages. The tables follow
     /// when the last reference to the address space is dropped.
     fn free_memory(&self) {
-        let mut limbo = SharedExtents::new();
+        let mut limbo = SharedExtents::default();
         // SAFETY: the process has no thread any more, and gets none.
         let slots = unsafe { self.slots.take_frames() };
         revoke::free_unexposed(slots, &mut limbo);

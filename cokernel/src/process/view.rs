@@ -38,7 +38,7 @@ static CPUS: Once<&'static [CpuEntry]> = Once::new();
 
 /// Sets a page aside for answers. The boot CPU, once.
 pub fn init(params: Params) {
-    PAGE.call_once(|| allocator::alloc_small().expect("no frame for answers"));
+    PAGE.call_once(|| allocator::alloc_run(1).expect("no frame for answers"));
     CPUS.call_once(|| &params.get().cpus[..params.cpu_count as usize]);
 }
 

@@ -52,7 +52,7 @@ impl Slots {
     ///
     /// Nobody uses a slot or a bounce page of it, or will.
     pub unsafe fn take_frames(&self) -> SharedExtents {
-        let mut frames = SharedExtents::new();
+        let mut frames = SharedExtents::default();
         for (page, word) in self.0.iter().enumerate() {
             if let Some(frame) = self.frame(page).and_then(partition::frame_number) {
                 word.store(0, Ordering::Relaxed);

@@ -47,7 +47,7 @@ impl KernelStack {
             ..Flags::default()
         };
         for va in (bottom..end).step_by(to_usize(PAGE_BYTES)) {
-            let frame = allocator::alloc_small()?;
+            let frame = allocator::alloc_run(1)?;
             page_table::map_kernel_frame(va, frame, flags).ok()?;
         }
         Some(Self { bottom })

@@ -57,7 +57,7 @@ impl PageTable {
     /// Takes the leaves out that begin in, or reach into, `range`, ascending, until there is none or
     /// [`MAX_RUNS`] runs of frames are gathered. User half only.
     pub fn take_each(&mut self, range: Range) -> Taken {
-        let (mut frames, mut smallest) = (SharedExtents::new(), PageSize::Giant);
+        let (mut frames, mut smallest) = (SharedExtents::default(), PageSize::Giant);
         let mut bytes = 0;
         let within = range.start..range.end.min(USER_HALF_END);
         let end = self.tables().visit(within, |start, slot, size| {
