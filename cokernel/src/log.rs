@@ -42,7 +42,7 @@ pub fn init(params: Params) {
     let header = size_of::<KmsgRing>() as u64;
     let start = partition::direct_map_ptr(PhysAddr::new(params.kmsg.phys));
     if params.kmsg.bytes <= header
-        || !partition::contains(params.kmsg.phys, params.kmsg.bytes)
+        || !partition::map().contains(params.kmsg.phys, params.kmsg.bytes)
         || params.kmsg.phys % 64 != 0
     {
         return;

@@ -9,7 +9,6 @@ use core::sync::atomic::AtomicU64;
 
 use cokernel_logic::frames::FRAMES_PER_BLOCK;
 use cokernel_logic::memory_map::MemoryMap;
-use ihk_ikc::boot::MemoryRange;
 use ihk_ikc::layout::{DIRECT_MAP_BASE, PAGE_BYTES};
 use spin::Once;
 use x86_64::PhysAddr;
@@ -29,7 +28,7 @@ pub fn init_ranges(params: Params) {
     let count = (params.memory_count as usize).min(params.memory.len());
     MAP.call_once(|| MemoryMap::new(&params.get().memory[..count]));
     let words = ihk_ikc::exposed::words_for(map().frame_count());
-    let fits = contains(params.exposed.phys, words * 8) && params.exposed.bytes >= words * 8;
+    let fits = map().contains(params.exposed.phys, words * 8) && params.exposed.bytes >= words * 8;
     assert!(
         fits && params.exposed.phys % 8 == 0,
         "exposed bitmap outside the partition"
@@ -48,11 +47,6 @@ pub fn block_count() -> u32 {
 /// The node of the partition's memory at `address`.
 pub fn node_of(address: PhysAddr) -> Option<u32> {
     map().range_at(address.as_u64()).map(|range| range.node)
-}
-
-/// The nodes that have memory of the partition: bit n = node n.
-pub fn nodes() -> u64 {
-    map().nodes()
 }
 
 /// Partition-wide number of the frame that contains `address`; `None` if it is not ours.
@@ -75,11 +69,6 @@ pub fn exposed_bits() -> &'static [AtomicU64] {
     EXPOSED.get().copied().unwrap_or(&[])
 }
 
-/// Whether all of `[address, address + bytes)` lies in one run of the partition.
-pub fn contains(address: u64, bytes: u64) -> bool {
-    map().contains(address, bytes)
-}
-
 /// The kernel's pointer to `address`; meaningful only inside the partition.
 pub fn direct_map_ptr(address: PhysAddr) -> *mut u8 {
     core::ptr::with_exposed_provenance_mut(to_usize(DIRECT_MAP_BASE + address.as_u64()))
@@ -93,7 +82,7 @@ pub fn direct_map_ptr(address: PhysAddr) -> *mut u8 {
 pub unsafe fn page(address: PhysAddr) -> &'static [AtomicU64; PAGE_WORDS] {
     let address = address.align_down(PAGE_BYTES);
     assert!(
-        contains(address.as_u64(), PAGE_BYTES),
+        map().contains(address.as_u64(), PAGE_BYTES),
         "{address:?} is not the partition's"
     );
     // SAFETY: the page lies in the partition, whose direct map stays for the life of the kernel;
@@ -109,7 +98,7 @@ pub unsafe fn page(address: PhysAddr) -> &'static [AtomicU64; PAGE_WORDS] {
 /// The kernel has no reference to anything in them.
 pub unsafe fn zero(address: PhysAddr, bytes: u64) {
     assert!(
-        contains(address.as_u64(), bytes),
+        map().contains(address.as_u64(), bytes),
         "{address:?} is not the partition's"
     );
     assert!(
@@ -128,7 +117,7 @@ pub unsafe fn zero(address: PhysAddr, bytes: u64) {
 /// The kernel has no reference to anything in `to`.
 pub unsafe fn copy(from: PhysAddr, to: PhysAddr) {
     assert!(
-        contains(from.as_u64(), PAGE_BYTES) && contains(to.as_u64(), PAGE_BYTES),
+        map().contains(from.as_u64(), PAGE_BYTES) && map().contains(to.as_u64(), PAGE_BYTES),
         "{from:?} or {to:?} is not the partition's"
     );
     // SAFETY: both in the partition, whole words, and by contract `to` is nobody's.
@@ -143,11 +132,7 @@ pub unsafe fn copy(from: PhysAddr, to: PhysAddr) {
     }
 }
 
-/// The ranges, ascending.
-pub fn ranges() -> &'static [MemoryRange] {
-    map().ranges
-}
-
-fn map() -> &'static MemoryMap<'static> {
+/// What memory the partition is.
+pub fn map() -> &'static MemoryMap<'static> {
     MAP.get().expect("memory is used before it is known")
 }

@@ -168,7 +168,7 @@ pub fn reason_to_refuse(params: Params) -> Option<&'static str> {
         frames += region.bytes / PAGE_BYTES;
         free_from = region.phys + region.bytes;
     }
-    if !partition::contains(params.boot_area.phys, params.boot_area.bytes)
+    if !partition::map().contains(params.boot_area.phys, params.boot_area.bytes)
         || params.boot_area.phys % PAGE_BYTES != 0
     {
         return Some("boot parameters: boot area outside the partition");

@@ -41,7 +41,7 @@ static BOOT_END: AtomicUsize = AtomicUsize::new(0);
 /// That part of the partition is nobody else's, and the frame allocator will not get it.
 pub unsafe fn init_boot(start: PhysAddr, bytes: u64) {
     assert!(
-        partition::contains(start.as_u64(), bytes),
+        partition::map().contains(start.as_u64(), bytes),
         "boot heap outside the partition"
     );
     let first = partition::direct_map_ptr(start);

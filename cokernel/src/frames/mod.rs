@@ -48,7 +48,7 @@ use crate::{arch, partition};
 #[expect(unsafe_code, reason = "memory becomes frames")]
 pub unsafe fn init_frames(info: &BootInfo) {
     let mut frames = Frames::new(partition::block_count());
-    for range in partition::ranges() {
+    for range in partition::map().ranges {
         let first = range.first_frame / FRAMES_PER_BLOCK;
         let count = range.region.bytes / LARGE_PAGE_BYTES;
         (first..)

@@ -91,7 +91,7 @@ fn channel_ptr(cpu: u32) -> *const CpuChannel {
 /// The start of an array of `count` `T` at `region`, if it lies in the partition and is aligned.
 fn checked<T>(region: Region, count: u64) -> *const T {
     let bytes = size_of::<T>() as u64 * count;
-    let fits = region.bytes >= bytes && partition::contains(region.phys, bytes);
+    let fits = region.bytes >= bytes && partition::map().contains(region.phys, bytes);
     assert!(
         fits && region.phys % align_of::<T>() as u64 == 0,
         "boot parameters: bad region {region:?}"

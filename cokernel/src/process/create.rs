@@ -221,7 +221,10 @@ fn add_vdso_page(space: &AddressSpace, place: Range, page: u64, exec: bool) -> R
         if page == 0 {
             return Ok(());
         }
-        if page % PAGE_BYTES != 0 || page >= PHYSICAL_END || partition::contains(page, PAGE_BYTES) {
+        if page % PAGE_BYTES != 0
+            || page >= PHYSICAL_END
+            || partition::map().contains(page, PAGE_BYTES)
+        {
             return Err(Errno::EINVAL);
         }
         let flags = Flags::user(true, false, exec);

@@ -47,7 +47,7 @@ pub fn get_mempolicy(frame: &mut UserFrame) -> SyscallResult {
     let [mode, mask, bits, address, flags] = first_five(frame);
     let flags = uint(flags);
     let about_address = flags & ABOUT_ADDRESS != 0;
-    let highest = 64 - u64::from(partition::nodes().leading_zeros());
+    let highest = 64 - u64::from(partition::map().nodes().leading_zeros());
     if flags & !(TELL_NODE | ABOUT_ADDRESS | ALL_NODES) != 0
         || mask != 0 && bits < highest
         || flags & ALL_NODES != 0 && flags != ALL_NODES
@@ -56,7 +56,7 @@ pub fn get_mempolicy(frame: &mut UserFrame) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let (number, nodes) = if flags & ALL_NODES != 0 {
-        (0, partition::nodes())
+        (0, partition::map().nodes())
     } else if about_address {
         about(current::process(), address, flags & TELL_NODE != 0)?
     } else {
@@ -114,7 +114,7 @@ pub fn mbind(frame: &mut UserFrame) -> SyscallResult {
 pub fn set_mempolicy_home_node(frame: &mut UserFrame) -> SyscallResult {
     let [start, bytes, home, flags, ..] = frame.args();
     let home = u32::try_from(home).map_err(|_| Errno::EINVAL)?;
-    let is_there = partition::nodes() & 1_u64.checked_shl(home).unwrap_or(0) != 0;
+    let is_there = partition::map().nodes() & 1_u64.checked_shl(home).unwrap_or(0) != 0;
     if !is_page_aligned(start) || flags != 0 || !is_there {
         return Err(Errno::EINVAL);
     }
@@ -152,7 +152,7 @@ fn first_five(frame: &UserFrame) -> [u64; 5] {
 }
 
 fn policy_of(mode: u32, nodes: u64) -> Result<Policy, Errno> {
-    Policy::new(mode, nodes, partition::nodes()).map_err(|_| Errno::EINVAL)
+    Policy::new(mode, nodes, partition::map().nodes()).map_err(|_| Errno::EINVAL)
 }
 
 /// The number that `get_mempolicy` answers for a thread.

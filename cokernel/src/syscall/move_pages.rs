@@ -54,7 +54,7 @@ pub fn migrate_pages(frame: &mut UserFrame) -> SyscallResult {
     let [pid, bits, old, new, ..] = frame.args();
     let (from, to) = (read_nodes(old, bits)?, read_nodes(new, bits)?);
     let process = own(pid)?;
-    let to = to & partition::nodes();
+    let to = to & partition::map().nodes();
     if to == 0 {
         return Err(Errno::EINVAL);
     }
@@ -85,7 +85,7 @@ fn node_at(process: &Process, address: u64) -> Result<u32, Errno> {
 /// call.
 fn move_one(process: &Process, address: u64, node: u32) -> Result<Result<u32, Errno>, Errno> {
     let bit = 1_u64.checked_shl(node).unwrap_or(0);
-    if bit & partition::nodes() == 0 {
+    if bit & partition::map().nodes() == 0 {
         return Err(Errno::ENODEV);
     }
     let before = node_at(process, address);

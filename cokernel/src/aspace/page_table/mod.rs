@@ -139,7 +139,7 @@ impl PageTable {
     /// [`MapError`] says why nothing was mapped; `run` is given up.
     pub fn map(&mut self, va: u64, run: SharedRun, flags: Flags) -> Result<(), MapError> {
         let (pa, size) = (run.start(), run.size());
-        assert!(size == PageSize::Small || partition::contains(pa.as_u64(), size.bytes()));
+        assert!(size == PageSize::Small || partition::map().contains(pa.as_u64(), size.bytes()));
         self.enter_leaf(users(va)?, pa, size, flags)?;
         let _ = run.into_raw();
         self.count_in(size.bytes());
