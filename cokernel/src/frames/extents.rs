@@ -2,6 +2,7 @@
 //! Extents: lists of the partition's frames as runs, neighbours joined.
 
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 use cokernel_logic::frame_runs;
 pub use cokernel_logic::frame_runs::single;
@@ -17,21 +18,6 @@ use crate::partition;
 pub struct ExtentList(Vec<FrameRun>);
 
 impl ExtentList {
-    /// Number of runs.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The runs.
-    pub fn as_slice(&self) -> &[FrameRun] {
-        &self.0
-    }
-
     /// Forgets all but the first `count` runs.
     pub fn truncate(&mut self, count: usize) {
         self.0.truncate(count);
@@ -54,6 +40,14 @@ impl ExtentList {
         {
             self.push(run);
         }
+    }
+}
+
+impl Deref for ExtentList {
+    type Target = [FrameRun];
+
+    fn deref(&self) -> &[FrameRun] {
+        &self.0
     }
 }
 

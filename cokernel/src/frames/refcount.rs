@@ -52,7 +52,7 @@ pub(super) unsafe fn lower(run: FrameRun, mut dispose: impl FnMut(OwnedRun)) {
     COUNTS
         .lock()
         .release(run, |run| own.push(run), table::may_be_reclaimed);
-    for &run in own.as_slice() {
+    for &run in own.iter() {
         // SAFETY: the caller had the only count of each.
         dispose(unsafe { OwnedRun::from_raw(run) });
     }

@@ -100,7 +100,7 @@ impl SharedExtents {
 
     /// Hands the runs to `take`, one by one.
     pub fn for_each(mut self, mut take: impl FnMut(SharedRun)) {
-        for &run in mem::take(&mut self.0).as_slice() {
+        for &run in mem::take(&mut self.0).iter() {
             // SAFETY: `push` took the counts over, and nothing else names this run.
             take(unsafe { SharedRun::from_raw(run) });
         }

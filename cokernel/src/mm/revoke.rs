@@ -161,7 +161,7 @@ impl Then {
 impl Revocation {
     /// Names further runs to Linux, on a page that `process`, whose revocation it is, keeps for that.
     fn send(mut self, process: &Process) {
-        let runs = self.runs.list().as_slice();
+        let runs = self.runs.list();
         let from = runs.len().saturating_sub(RUNS_PER_REQUEST);
         let words = process.revoke_array.words();
         for (word, run) in words.iter().zip(&runs[from..]) {
