@@ -37,7 +37,9 @@ fn has_capabilities(file: &File) -> bool {
 
 /// Returns whether a program that could not be prepared because of `error` is one for Linux.
 pub(crate) fn may_know(error: &ExecError) -> bool {
-    error.is_for_linux || matches!(error.errno, Errno::EACCES | Errno::ENOEXEC)
+    // A malformed ELF file has its details, a file of another format has none.
+    let is_other_format = error.errno == Errno::ENOEXEC && error.detail.is_empty();
+    error.is_for_linux || is_other_format || error.errno == Errno::EACCES
 }
 
 /// Executes the program. Returns only if it cannot be, with Linux's error.

@@ -138,6 +138,7 @@ fn create_error(run: &Run, errno: Errno) -> StartError {
             format!("cpu {cpu}"),
             format!("no such CPU in os {}", run.os),
         ),
+        (Errno::ETXTBSY, _) => ExecError::from(errno).of_program(shown(run)),
         (Errno::ENOMEM, _) => {
             ExecError::new(errno, "too large for the partition").of_program(shown(run))
         }

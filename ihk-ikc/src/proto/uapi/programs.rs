@@ -24,7 +24,7 @@ pub struct CreateProcess {
 
 /// Create the calling process's program. EBUSY if it has one, ESRCH if no co-kernel runs, EPROTO
 /// on version mismatch, ENOMEM if the partition is too small or Linux has no room for the window, EINVAL
-/// for a malformed image, EEXIST if something of the caller's but its vdso lies in the window.
+/// for a malformed image, ETXTBSY if the program is being written, EEXIST if something of the caller's but its vdso lies in the window.
 ///
 /// The window is mapped then, readable and writable, from `window_start` to
 /// [`super::super::layout::WINDOW_END`] except where the caller's vdso lies, and so are all
