@@ -137,7 +137,7 @@ impl Execution {
         Ok(())
     }
 
-    /// Whether Linux loads the interpreter's file by now.
+    /// Says who runs `file`, which begins with `head`, and keeps the program's file for the new mcexec.
     fn choose(&self, file: &File, head: &[u8]) -> Result<Choice> {
         let mcexec = MCEXEC.lock().clone().ok_or(elf_head::nowhere_else())?;
         let is_link = file.is_same_file(&mcexec);
