@@ -7,3 +7,14 @@
 #include <linux/mman.h>
 #include <linux/sched/jobctl.h>
 #include <linux/shmem_fs.h>
+
+/* Constants that bindgen cannot evaluate. */
+const unsigned int FSNOTIFY_MASK = (unsigned int)FMODE_FSNOTIFY_MASK;
+
+/* Linux 7.3 gives up the denial of writing with the file of `bprm->executable` (`free_bprm`), which Linux 7.2 does not.
+ * The flag came with that. */
+#ifdef BINPRM_FLAGS_TRANSPARENT_INTERP
+const unsigned int EXECUTABLE_IS_DENIED = 1;
+#else
+const unsigned int EXECUTABLE_IS_DENIED = 0;
+#endif

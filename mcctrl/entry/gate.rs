@@ -36,7 +36,7 @@ impl GateOps for Gate {
         let argument = usize::try_from(call.argument).map_err(|_| EFAULT)?;
         match (call.command, &self.execution) {
             (uapi::CARRIED, execution) => return execution.as_ref().ok_or(ENOENT)?.tell(argument),
-            (uapi::START, Some(execution)) => execution.forget_program(),
+            (uapi::START, Some(execution)) => execution.program_runs(),
             (uapi::ANNOUNCE_FORK, _) => return self.births.announce(call.argument),
             (uapi::ADOPT_PROCESS, _) => {
                 return adopt::adopt(&self.instance, &self.births.take()?, argument);

@@ -25,6 +25,7 @@ pub(crate) fn serve(instance: Option<&Arc<Instance>>, command: u32, argument: us
         uapi::SERVERS => query::servers(running()?, argument),
 
         uapi::SET_MCEXEC => execution::set_mcexec(argument),
+        uapi::EXECUTABLE => execution::set_executable(argument),
         uapi::EXECUTE => execution::announce(running()?, argument, gate::attach),
         uapi::WITHDRAW => execution::withdraw(),
         uapi::START => control::start(&*program()?, &*user::read(argument)?),

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Linux's exec of a program that mcexec is to stand for: a binary format that has the interpreter of our
-//! choice run it, as `binfmt_misc` does.
+//! Linux's exec of a program that mcexec is to stand for: a binary format that puts the file of our choice
+//! in the place of the program's.
 //!
-//! `fs/exec.c` asks the formats about the program's file first, and, because of what ours answers, about
-//! the interpreter's file then. Credentials come from the program's file (`execfd_creds`), arguments and
-//! names are untouched. The program's file stays open as `bprm->executable`; no descriptor is made of it,
-//! because that fails behind the point of no return if the table is full.
+//! `fs/exec.c` asks the formats about the program's file, ours first. Ours answers that it does not know the
+//! file, as any format does, and has exchanged it: the format for ELF files loads the other one. Credentials
+//! come from the program's file (`bprm->executable` with `execfd_creds`), arguments and names are untouched.
 
 use super::file::{ExecutedFile, File};
 use super::{compat, extra, task_work};
@@ -19,9 +18,6 @@ pub(crate) trait Execution: task_work::HasTaskWork {
 
     /// Linux has opened the program's `file`, which begins with `head`. An error is what exec returns.
     fn program(&self, file: &File, head: &[u8]) -> Result<Choice>;
-
-    /// Whether [`Self::program`] has chosen an interpreter.
-    fn is_under_way(&self) -> bool;
 }
 
 /// The program that runs the program.
@@ -38,8 +34,8 @@ impl Interpreter {
 pub(crate) enum Choice {
     /// Another format may know the file.
     Others,
-    /// This interpreter; if there is a file, that is executed instead of the one that Linux has opened.
-    Run(Interpreter, Option<ExecutedFile>),
+    /// This interpreter.
+    Run(Interpreter),
 }
 
 /// Opens the interpreter `path` that a program asks for. The errors are those of exec.
@@ -106,10 +102,6 @@ unsafe extern "C" fn load<T: Execution>(bprm: *mut extra::linux_binprm) -> c_int
     };
     // SAFETY: the structure is the calling thread's own during the call.
     let bprm = unsafe { &mut *bprm };
-    if execution.is_under_way() {
-        // SAFETY: the same.
-        return unsafe { run_interpreter(bprm, &execution) };
-    }
     // SAFETY: the file is open during the call.
     let file = unsafe { File::from_raw(bprm.file) };
     // SAFETY: a buffer of bytes, of which all are set.
@@ -118,36 +110,43 @@ unsafe extern "C" fn load<T: Execution>(bprm: *mut extra::linux_binprm) -> c_int
     match execution.program(&file, head) {
         Ok(Choice::Others) => ENOEXEC.to_errno(),
         // Another format has its own use for the place of the file.
-        Ok(Choice::Run(..)) if !bprm.executable.is_null() => ENOEXEC.to_errno(),
-        Ok(Choice::Run(interpreter, instead)) => {
-            if let Some(instead) = instead {
-                let opened = core::mem::replace(&mut bprm.file, instead.into_raw());
-                // SAFETY: Linux has opened it for exec, and has given it up here.
-                drop(NonNull::new(opened).map(|file| unsafe { ExecutedFile::from_raw(file) }));
-            }
-            bprm.interpreter = interpreter.0.into_raw();
-            bprm.set_have_execfd(1);
-            bprm.set_execfd_creds(1);
-            0
-        }
+        Ok(Choice::Run(_)) if !bprm.executable.is_null() => ENOEXEC.to_errno(),
+        // SAFETY: as this function.
+        Ok(Choice::Run(interpreter)) => match unsafe { exchange(bprm, interpreter, &execution) } {
+            Ok(()) => ENOEXEC.to_errno(),
+            Err(error) => error.to_errno(),
+        },
         Err(error) => error.to_errno(),
     }
 }
 
-/// Linux is about to load the interpreter: has it forget the descriptor, and the new image prepared.
+/// Has Linux load the interpreter with the program's credentials, and the new image prepared. An error has
+/// changed nothing.
 ///
 /// # Safety
 ///
-/// As [`load`], of an execution whose interpreter this is.
-unsafe fn run_interpreter<T: Execution>(
+/// As [`load`].
+unsafe fn exchange<T: Execution>(
     bprm: &mut extra::linux_binprm,
+    interpreter: Interpreter,
     execution: &Arc<T>,
-) -> c_int {
-    bprm.set_have_execfd(0);
-    // SAFETY: what `begin_new_exec` would do for a descriptor; the file is open.
-    unsafe { extra::would_dump(bprm, bprm.executable) };
+) -> Result {
+    let mut head = [0; extra::BINPRM_BUF_SIZE as usize];
+    read(&interpreter.0.file(), 0, &mut head)?;
     if !task_work::add_here(execution) {
-        return ESRCH.to_errno();
+        return Err(ESRCH);
     }
-    ENOEXEC.to_errno()
+    for (byte, read) in bprm.buf.iter_mut().zip(head) {
+        *byte = read as c_char;
+    }
+    let opened = core::mem::replace(&mut bprm.file, interpreter.0.into_raw());
+    if extra::EXECUTABLE_IS_DENIED == 0 {
+        // SAFETY: Linux has opened it for exec; the reference goes on as `executable`'s.
+        unsafe { ExecutedFile::allow_writing(opened) };
+    }
+    bprm.executable = opened;
+    bprm.set_execfd_creds(1);
+    // SAFETY: what `begin_new_exec` does for the file that is loaded; both are open.
+    unsafe { extra::would_dump(bprm, bprm.executable) };
+    Ok(())
 }

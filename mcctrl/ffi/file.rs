@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Open files that are executed.
 
+use super::extra;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use kernel::{
     bindings,
     error::from_err_ptr,
@@ -58,6 +59,29 @@ impl File {
         self.inode() == other.inode()
     }
 
+    /// EACCES if the caller may not execute it: the checks of `do_open_execat` (`fs/exec.c`).
+    pub(crate) fn check_may_execute(&self) -> Result {
+        const NO_EXEC_MOUNT: c_int = bindings::mount_flags_MNT_NOEXEC as c_int;
+        const NO_EXEC_FILE_SYSTEM: c_ulong = bindings::SB_I_NOEXEC as c_ulong;
+        let inode = self.inode();
+        // SAFETY: the file is open; its path and its inode live as long.
+        let permitted = unsafe {
+            let mount = (*self.as_ptr()).__bindgen_anon_1.f_path.mnt;
+            let is_regular = u32::from((*inode).i_mode) & bindings::S_IFMT == bindings::S_IFREG;
+            if !is_regular
+                || (*mount).mnt_flags & NO_EXEC_MOUNT != 0
+                || (*(*mount).mnt_sb).s_iflags & NO_EXEC_FILE_SYSTEM != 0
+            {
+                return Err(EACCES);
+            }
+            // `mnt_idmap` of `include/linux/mount.h`.
+            let id_map = AtomicPtr::from_ptr(core::ptr::addr_of_mut!((*mount).mnt_idmap));
+            let id_map = id_map.load(Ordering::Acquire);
+            bindings::inode_permission(id_map, inode, bindings::MAY_EXEC as c_int)
+        };
+        kernel::error::to_result(permitted)
+    }
+
     /// Opens it once more, with the rights of whoever has opened it. ETXTBSY if it is being written.
     pub(crate) fn reopen_for_exec(&self) -> Result<ExecutedFile> {
         let file = self.as_ptr();
@@ -81,9 +105,20 @@ impl File {
         }
     }
 
-    /// `deny_write_access` of `include/linux/fs.h`.
+    /// Whether somebody fills the file as it is read (`FMODE_FSNOTIFY_HSM`): Linux lets him write it then.
+    fn is_filled_when_read(&self) -> bool {
+        const BITS: u32 = extra::FSNOTIFY_MASK;
+        // SAFETY: the file is open; these bits are set before that.
+        let bits = unsafe { (*self.as_ptr()).f_mode } & BITS;
+        bits == 0 || bits == BITS
+    }
+
+    /// `exe_file_deny_write_access` of `include/linux/fs.h`.
     fn deny_writing(&self) -> Result {
         const ETXTBSY: c_int = -26;
+        if self.is_filled_when_read() {
+            return Ok(());
+        }
         let less = |count: i32| (count <= 0).then(|| count.wrapping_sub(1));
         let denied = self
             .writers()
@@ -134,6 +169,19 @@ impl ExecutedFile {
         file
     }
 
+    /// Gives up the denial of writing, and not the reference, of a file that was handed to Linux.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be as [`Self::into_raw`] returns it.
+    pub(super) unsafe fn allow_writing(file: *mut bindings::file) {
+        // SAFETY: the caller's promise; this reference is one more.
+        let file = unsafe { File::from_raw(file) };
+        if !file.is_filled_when_read() {
+            file.writers().fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
     /// The file.
     pub(crate) fn file(&self) -> File {
         File(self.0.clone())
@@ -142,6 +190,7 @@ impl ExecutedFile {
 
 impl Drop for ExecutedFile {
     fn drop(&mut self) {
-        self.file().writers().fetch_add(1, Ordering::AcqRel);
+        // SAFETY: as long as the value lives, the file is that.
+        unsafe { Self::allow_writing(self.0.as_ptr()) };
     }
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Pages and areas of the calling process, found by address.
 
+use super::file::ExecutedFile;
 use super::page::{self, PageRef};
 use crate::proto::layout::PAGE_BYTES;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::{bindings, prelude::*, task::Task};
 
 /// A reference to the page that the caller has mapped at `address` and has just read. `None` if
@@ -38,6 +41,29 @@ fn special_page(address: usize) -> Option<PageRef> {
         bindings::mmap_read_unlock(mm);
         page
     }
+}
+
+/// From now on the calling process's program is `file`: `/proc/PID/exe` leads there, and nobody writes it while
+/// the process or a child of it runs. Returns what it was. Linux changes it the same way for
+/// `PR_SET_MM_EXE_FILE` (`replace_mm_exe_file`, `kernel/fork.c`). Sleeps.
+pub(crate) fn set_executable(file: ExecutedFile) -> Option<ExecutedFile> {
+    // SAFETY: the current task exists.
+    let mm = unsafe { (*Task::current_raw()).mm };
+    if mm.is_null() {
+        return Some(file);
+    }
+    // SAFETY: our own address space. A fork of it reads the file under its lock, readers under RCU with a
+    // reference of their own; what is exchanged comes with a reference and a denial of writing, both ways.
+    let before = unsafe {
+        let lock = core::ptr::addr_of_mut!((*mm).__bindgen_anon_1.mmap_lock);
+        bindings::down_write(lock);
+        let place = AtomicPtr::from_ptr(core::ptr::addr_of_mut!((*mm).__bindgen_anon_1.exe_file));
+        let before = place.swap(file.into_raw(), Ordering::AcqRel);
+        bindings::up_write(lock);
+        before
+    };
+    // SAFETY: the process's until now.
+    NonNull::new(before).map(|before| unsafe { ExecutedFile::from_raw(before) })
 }
 
 /// Returns where the calling process's first area that ends above `address` begins and ends.

@@ -169,25 +169,47 @@ pub(crate) fn current_tgid() -> i32 {
 /// Raises the calling process's limits of its address space, soft and hard, by `bytes`, unless they are
 /// not below that anyway.
 pub(crate) fn raise_address_space_limit(bytes: u64) {
+    change_limit(bindings::RLIMIT_AS, |soft, hard| {
+        for limit in [hard, soft] {
+            if *limit < bytes {
+                *limit = limit.saturating_add(bytes);
+            }
+        }
+    });
+}
+
+/// The calling process may have at least `least` descriptors. Returns its soft limit, if that was less.
+pub(crate) fn lift_descriptor_limit(least: u64) -> Option<u64> {
+    let mut before = None;
+    change_limit(bindings::RLIMIT_NOFILE, |soft, _| {
+        if *soft < least {
+            before = Some(core::mem::replace(soft, least));
+        }
+    });
+    before
+}
+
+/// The calling process's soft limit of descriptors is `limit` again.
+pub(crate) fn restore_descriptor_limit(limit: u64) {
+    change_limit(bindings::RLIMIT_NOFILE, |soft, _| *soft = limit);
+}
+
+/// Has `change` change soft and hard limit `number` of the calling process.
+fn change_limit(number: u32, change: impl FnOnce(&mut u64, &mut u64)) {
     let task = Task::current_raw();
     // SAFETY: `current`, its leader and their common signal structure are valid; the leader's lock is
     // what guards writing limits, and readers take single words without it.
     unsafe {
         let lock = core::ptr::addr_of_mut!((*(*task).group_leader).alloc_lock);
         let limits = core::ptr::addr_of_mut!((*(*task).signal).rlim);
-        let limit = limits
-            .cast::<bindings::rlimit>()
-            .add(bindings::RLIMIT_AS as usize);
+        let limit = limits.cast::<bindings::rlimit>().add(number as usize);
+        let soft = core::ptr::addr_of_mut!((*limit).rlim_cur);
+        let hard = core::ptr::addr_of_mut!((*limit).rlim_max);
         bindings::spin_lock(lock);
-        for word in [
-            core::ptr::addr_of_mut!((*limit).rlim_max),
-            core::ptr::addr_of_mut!((*limit).rlim_cur),
-        ] {
-            let now = word.read_volatile() as u64;
-            if now < bytes {
-                word.write_volatile(now.saturating_add(bytes) as c_ulong);
-            }
-        }
+        let mut both = (soft.read_volatile() as u64, hard.read_volatile() as u64);
+        change(&mut both.0, &mut both.1);
+        hard.write_volatile(both.1 as c_ulong);
+        soft.write_volatile(both.0 as c_ulong);
         bindings::spin_unlock(lock);
     }
 }

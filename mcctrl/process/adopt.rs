@@ -28,8 +28,6 @@ pub(crate) fn adopt(instance: &Arc<Instance>, birth: &Birth, argument: usize) ->
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.
     proxy.memory.set_mapping(mapping);
-    let program = parent.program().map(|program| program.executed());
-    proxy.set_program(program.transpose()?);
     ask(&proxy, &parent, birth.prepared_child)?;
     let window = window_of(&proxy, &parent, &file)?;
     // What its parent has mapped in the window is the child's, too.

@@ -3,7 +3,6 @@
 
 use super::vdso;
 use crate::ffi::errno;
-use crate::ffi::file::File;
 use crate::ffi::ihk::Partition;
 use crate::ffi::wait::Until;
 use crate::ffi::window_file::{self, open_window};
@@ -30,9 +29,6 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     let vdso = vdso::gather(&create.image.vdso, &mut mail)?;
     let vdso = Arc::new(vdso, GFP_KERNEL)?;
     let proxy = Proxy::new(instance.clone(), create.image.window_start, vdso)?;
-    let program = File::of_descriptor(create.program).ok();
-    let program = program.map(|program| program.executed());
-    proxy.set_program(program.transpose()?);
     instance.admit(&proxy, create.image.cpu)?;
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.

@@ -4,8 +4,8 @@
 //! names, arguments. We have it run mcexec instead of the program, and tell the new mcexec for whom.
 //!
 //! ```text
-//!  announced ── Linux opens the program ──► chosen ── mcexec is loaded ──► new image
-//!      │            │ (scripts: several times)                               │
+//!  announced ── Linux opens the program ──► exchanged ── mcexec is loaded ──► new image
+//!      │            │ (scripts: several times)                                  │
 //!      └── failed ──┴──► withdrawn: nothing has changed    its gate is mapped, CARRIED answers
 //! ```
 //! An announcement holds for one thread, until it is withdrawn or the thread has died.
@@ -13,6 +13,7 @@
 use crate::ffi::exec::{self, Choice, Interpreter};
 use crate::ffi::file::{ExecutedFile, File};
 use crate::ffi::irq_lock::IrqLock;
+use crate::ffi::mm;
 use crate::ffi::task::{self, AddressSpace, ThreadId};
 use crate::ffi::task_work::{self, HasTaskWork, TaskWork};
 use crate::ffi::user;
@@ -24,12 +25,15 @@ use kernel::{prelude::*, sync::Arc};
 
 /// The mcexec that runs programs which programs execute. It gets their credentials, so nobody but the
 /// administrator chooses it.
-static MCEXEC: IrqLock<Option<File>> = IrqLock::new(None);
+static MCEXEC: IrqLock<Option<ExecutedFile>> = IrqLock::new(None);
 
 /// What has been announced and neither withdrawn nor led to a new image.
 static ANNOUNCED: IrqLock<KVec<Arc<Execution>>> = IrqLock::new(KVec::new());
 /// How many there are: Linux asks about every program of the machine.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// As many descriptors mcexec has at once while it loads a program, and some more.
+const DESCRIPTORS: u64 = 16;
 
 /// An announced execution.
 pub(crate) struct Execution {
@@ -40,10 +44,9 @@ pub(crate) struct Execution {
     left: AddressSpace,
     /// What the new mcexec is to know.
     announced: KBox<Execute>,
-    /// The file that `/proc/self/exe` of the old program means.
-    before: Option<File>,
     program: IrqLock<Option<ExecutedFile>>,
-    is_chosen: AtomicBool,
+    /// The program's limit of descriptors, if that was too low for the new mcexec to load it.
+    descriptor_limit: IrqLock<Option<u64>>,
     /// Gives the new image its gate.
     attach: fn(Arc<Execution>) -> Result,
     work: TaskWork<Self>,
@@ -53,7 +56,16 @@ pub(crate) struct Execution {
 pub(crate) fn set_mcexec(number: usize) -> Result {
     task::require_admin()?;
     let file = File::of_descriptor(u32::try_from(number).map_err(|_| EBADF)?)?;
-    let before = MCEXEC.lock().replace(file);
+    let before = MCEXEC.lock().replace(file.executed()?);
+    drop(before);
+    Ok(())
+}
+
+/// EXECUTABLE: the calling process's program is the file of its descriptor `number`.
+pub(crate) fn set_executable(number: usize) -> Result {
+    let file = File::of_descriptor(u32::try_from(number).map_err(|_| EBADF)?)?;
+    file.check_may_execute()?;
+    let before = mm::set_executable(file.executed()?);
     drop(before);
     Ok(())
 }
@@ -77,12 +89,8 @@ pub(crate) fn announce(
         thread: ThreadId::current()?,
         left: AddressSpace::current(),
         announced: user::read::<Execute>(argument)?,
-        before: instance
-            .proxy_of_current()
-            .ok()
-            .and_then(|proxy| proxy.program()),
         program: IrqLock::new(None),
-        is_chosen: AtomicBool::new(false),
+        descriptor_limit: IrqLock::new(None),
         attach,
         work: TaskWork::new(),
     };
@@ -117,10 +125,14 @@ fn take(is_meant: impl Fn(&Execution) -> bool) -> Result<KVec<Arc<Execution>>> {
 }
 
 impl Execution {
-    /// The program runs: its file is nobody's to read any more.
-    pub(crate) fn forget_program(&self) {
+    /// The program runs: its file is nobody's to read any more, and its limits are its own.
+    pub(crate) fn program_runs(&self) {
         let before = self.program.lock().take();
         drop(before);
+        let limit = self.descriptor_limit.lock().take();
+        if let Some(limit) = limit {
+            task::restore_descriptor_limit(limit);
+        }
     }
 
     /// CARRIED: what the old mcexec has said, and a descriptor of the program's file.
@@ -130,6 +142,9 @@ impl Execution {
         carried.announced = *self.announced;
         let file = self.program.lock().as_ref().map(ExecutedFile::file);
         let file = file.ok_or(ENOENT)?;
+        if let Some(limit) = task::lift_descriptor_limit(DESCRIPTORS) {
+            self.descriptor_limit.lock().get_or_insert(limit);
+        }
         let descriptor = file.reserve_descriptor()?;
         carried.program = descriptor.number()?;
         user::write(argument, &*carried)?;
@@ -137,28 +152,43 @@ impl Execution {
         Ok(())
     }
 
+    /// `/proc/PID/exe` of the new image leads to the program, not to mcexec.
+    fn name_program(&self) {
+        let program = self.program.lock().as_ref().map(ExecutedFile::file);
+        // Nobody can have begun to write what this execution keeps from being written.
+        let program = program.and_then(|program| program.executed().ok());
+        let mcexec = program.and_then(mm::set_executable);
+        drop(mcexec);
+    }
+
     /// Says who runs `file`, which begins with `head`, and keeps the program's file for the new mcexec.
     fn choose(&self, file: &File, head: &[u8]) -> Result<Choice> {
-        let mcexec = MCEXEC.lock().clone().ok_or(elf_head::nowhere_else())?;
-        let is_link = file.is_same_file(&mcexec);
-        // What Linux calls the executable of the old program is mcexec: its own is meant.
-        let (program, instead) = match (&self.before, is_link) {
-            (Some(before), true) => (before.clone(), Some(before.reopen_for_exec()?)),
-            _ => (file.clone(), None),
-        };
-        if !is_link {
-            match elf_head::kind(file, head)? {
-                Kind::Other => return Ok(Choice::Others),
-                Kind::Foreign => return Err(elf_head::nowhere_else()),
-                Kind::Native(interpreter) => elf_head::check_interpreter(interpreter)?,
-            }
+        let mcexec = MCEXEC.lock().as_ref().map(ExecutedFile::file);
+        let mcexec = mcexec.ok_or_else(not_registered)?;
+        if file.is_same_file(&mcexec) {
+            // A new mcexec, like one that a shell on Linux starts.
+            withdraw()?;
+            return Ok(Choice::Others);
+        }
+        match elf_head::kind(file, head)? {
+            Kind::Other => return Ok(Choice::Others),
+            Kind::Foreign => return Err(elf_head::nowhere_else()),
+            Kind::Native(interpreter) => elf_head::check_interpreter(interpreter)?,
         }
         let interpreter = Interpreter::of(mcexec.reopen_for_exec()?);
-        let before = self.program.lock().replace(program.executed()?);
+        let before = self.program.lock().replace(file.executed()?);
         drop(before);
-        self.is_chosen.store(true, Ordering::Release);
-        Ok(Choice::Run(interpreter, instead))
+        Ok(Choice::Run(interpreter))
     }
+}
+
+/// The error of an exec for which no mcexec is registered; the first time it is logged why.
+fn not_registered() -> Error {
+    static IS_LOGGED: AtomicBool = AtomicBool::new(false);
+    if !IS_LOGGED.swap(true, Ordering::Relaxed) {
+        pr_warn!("no mcexec is registered, so programs cannot execute others: boot with `mcreboot` or `ihkosctl`\n");
+    }
+    elf_head::nowhere_else()
 }
 
 impl exec::Execution for Execution {
@@ -173,10 +203,6 @@ impl exec::Execution for Execution {
 
     fn program(&self, file: &File, head: &[u8]) -> Result<Choice> {
         self.choose(file, head)
-    }
-
-    fn is_under_way(&self) -> bool {
-        self.is_chosen.load(Ordering::Acquire)
     }
 }
 
@@ -196,6 +222,7 @@ impl HasTaskWork for Execution {
         }
         // Only a list that cannot grow keeps it, until the thread has died.
         let _ = take(|other| core::ptr::eq(other, &*this));
+        this.name_program();
         if (this.attach)(this).is_err() {
             // Without its gate mcexec would take itself for one that was started by hand.
             task::kill_current();

@@ -10,7 +10,6 @@
 //! ```
 //! A proxy is found by the caller's process, never by an open file, which fork would share.
 
-use crate::ffi::file::{ExecutedFile, File};
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::page::PageRef;
 use crate::ffi::task::ProcessId;
@@ -87,8 +86,6 @@ pub(crate) struct Proxy {
     pub(crate) vdso: Arc<KVec<PageRef>>,
     /// Faults the co-kernel refused.
     pub(crate) fault_verdicts: IrqLock<FaultVerdicts>,
-    /// The file that the program was loaded from; gone with the window.
-    program: IrqLock<Option<ExecutedFile>>,
     /// Files that the program has mapped privately; gone with the window.
     files: IrqLock<Option<Arc<MappedFiles>>>,
     /// Revocations to be performed.
@@ -143,7 +140,6 @@ impl Proxy {
                 afterlife,
                 vdso,
                 fault_verdicts: IrqLock::new(FaultVerdicts::new()),
-                program: IrqLock::new(None),
                 files: IrqLock::new(Some(files)),
                 revocations: IrqLock::new(revocations),
                 reaping: IrqLock::new(None),
@@ -247,18 +243,6 @@ impl Proxy {
         self.mirror.end();
         let files = self.files.lock().take();
         drop(files);
-        self.set_program(None);
-    }
-
-    /// The file that the program was loaded from, if it is known.
-    pub(crate) fn program(&self) -> Option<File> {
-        self.program.lock().as_ref().map(ExecutedFile::file)
-    }
-
-    /// The program was loaded from `file`.
-    pub(crate) fn set_program(&self, file: Option<ExecutedFile>) {
-        let before = core::mem::replace(&mut *self.program.lock(), file);
-        drop(before);
     }
 
     /// Whether the co-kernel has forgotten the process, or never knew it.

@@ -106,6 +106,16 @@ pub(crate) fn carried() -> Result<(Carried, File), Errno> {
     Ok((carried, program.into()))
 }
 
+/// The program of this process is `file`.
+///
+/// # Errors
+///
+/// The errors are listed at [`uapi::EXECUTABLE`].
+pub(crate) fn set_executable(file: &File) -> Result<(), Errno> {
+    let descriptor = file.as_raw_fd().cast_unsigned();
+    plain(uapi::EXECUTABLE, descriptor.into())
+}
+
 /// Announces that this thread executes a program now.
 ///
 /// # Errors

@@ -9,16 +9,21 @@ import contextlib
 import difflib
 import functools
 import os
+import shlex
 import shutil
+import signal
 import struct
 
-from scene import check, claim, claims_of, hello_works, idle_usage, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all
+from scene import (check, claim, claims_of, hello_works, idle_usage, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all,
+                   start, wait_until)
 
 # The current folder of each run, new and empty.
 PLACE = "/tmp/exec"
 NOBODY = 65534
 CAP_DAC_READ_SEARCH, CAP_NET_RAW = 2, 13
 MISC = "/proc/sys/fs/binfmt_misc"
+# ioctl EXECUTABLE of /dev/mcosN: the caller's program is the file of a descriptor.
+EXECUTABLE = 0x6b89
 
 
 def told(*argv, **options):
@@ -253,6 +258,63 @@ def what_belongs_to_root_is_only_roots_to_look_at():
     with folder() as place:
         path = copied("/bin/sleep", f"{place}/sleep", 0o4755)
         as_user(NOBODY, "/bin/bash", "-c", f"(exec 2>&1; {path} 3 & p=$!; sleep 1; {look}) | sed -E 's/[0-9]{{3,}}/N/g'")
+
+
+@claim
+def whoever_looks_from_linux_sees_the_program():
+    with folder() as place:
+        path = copied("/bin/bash", f"{place}/a shell", 0o755)
+        with start(MCEXEC, path, "-c", "sleep 100 & echo $! $$; wait") as shell:
+            child, parent = shell.stdout.readline().split()
+            try:
+                wait_until(lambda: os.readlink(f"/proc/{child}/exe").endswith("/sleep"), "the child is sleep")
+                assert os.readlink(f"/proc/{parent}/exe") == path
+                assert os.path.samefile(f"/proc/{parent}/exe", path)
+                os.rename(path, f"{place}/another")
+                assert os.readlink(f"/proc/{parent}/exe") == f"{place}/another"
+                with contextlib.suppress(OSError), open(f"{place}/another", "r+b"):
+                    assert False, "a program that runs was written"
+                os.remove(f"{place}/another")
+                assert os.readlink(f"/proc/{parent}/exe") == f"{place}/another (deleted)"
+                assert check(f"/proc/{parent}/exe", "-c", "echo $0") == f"/proc/{parent}/exe\n"
+            finally:
+                os.kill(int(child), signal.SIGKILL)
+                shell.kill()
+
+
+@claim
+def mcexec_in_a_program_is_mcexec():
+    again = "readlink /proc/self/exe; tr '\\0' ' ' </proc/self/cmdline; nproc"
+    for command in (("mcexec", "/bin/echo", "hello"), ("mcexec", "sh", "-c", again), ("sh", "-c", f"exec mcexec sh -c \"{again}\""),
+                    ("mcexec", "mcexec", "mcexec", "sh", "-c", again), ("mcexec", "/nothing"), ("mcexec",)):
+        once, twice = run(MCEXEC, "sh", "-c", shlex.join(command)), run(MCEXEC, *command) if command[0] == "sh" else run(*command)
+        assert (once.returncode, once.stdout, once.stderr) == (twice.returncode, twice.stdout, twice.stderr), (command, once, twice)
+
+
+@claim
+def a_program_is_named_only_after_what_one_may_execute():
+    name = ("import fcntl, os, sys\n"
+            "device = os.open('/dev/mcos0', os.O_RDWR)\n"
+            "for path in sys.argv[1:]:\n"
+            "    try:\n"
+            f"        fcntl.ioctl(device, {EXECUTABLE}, os.open(path, os.O_RDONLY))\n"
+            "        print(os.readlink('/proc/self/exe'))\n"
+            "    except OSError as error: print(os.strerror(error.errno))\n"
+            "try: fcntl.ioctl(device, " f"{EXECUTABLE}, 999)\n"
+            "except OSError as error: print(os.strerror(error.errno))\n")
+    with folder() as place, open(f"{place}/written", "wb") as writer:
+        os.fchmod(writer.fileno(), 0o755)
+        os.mkdir(f"{place}/mount")
+        check("mount", "-t", "tmpfs", "-o", "noexec,mode=755", "none", f"{place}/mount")
+        try:
+            readable = copied("/bin/true", f"{place}/set", 0o4754)
+            paths = [readable, copied("/bin/true", f"{place}/mount/true", 0o755), place, writer.name, "/dev/null", "/bin/true"]
+            user = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+            said = check(*user, "python3", "-c", name, *paths).splitlines()
+        finally:
+            check("umount", f"{place}/mount")
+    denied = "Permission denied"
+    assert said == [denied, denied, denied, "Text file busy", denied, os.path.realpath("/bin/true"), "Bad file descriptor"], said
 
 
 @contextlib.contextmanager

@@ -116,6 +116,15 @@ static void a_full_table_is_enough(void)
 			 start_everything());
 }
 
+static void the_smallest_limits_are_enough(void)
+{
+	for (int limit = 3; limit >= 0; limit--) {
+		say("limit %d", limit);
+		IN_CHILD("so few", limit_to(limit); REPORT(open("/", O_PATH)); REPORT(dup(1)); REPORT(fcntl(1, F_DUPFD, 0));
+			 start_everything());
+	}
+}
+
 static void the_numbers_are_the_programs(void)
 {
 	struct dirent *entry;
@@ -196,6 +205,7 @@ static const struct claim claims[] = {
 	CLAIM(closed_standard_descriptors_stay_closed),
 	CLAIM(no_descriptor_at_all_is_enough),
 	CLAIM(a_full_table_is_enough),
+	CLAIM(the_smallest_limits_are_enough),
 	CLAIM(the_numbers_are_the_programs),
 	CLAIM(the_highest_number_is_the_programs),
 	CLAIM(ranges_are_closed_as_natively),

@@ -98,6 +98,52 @@ static void write_own_file(void)
 	IN_CHILD("a child's", REPORT(open("copy", O_RDWR | O_TRUNC)));
 }
 
+static void say_whether_same(const char *path)
+{
+	struct stat one, other;
+	char link[4096] = "";
+	ssize_t length = readlink(path, link, sizeof(link) - 1);
+
+	if (stat(path, &one) || stat(self, &other))
+		say("%s: %m", without_numbers(path));
+	else
+		say("%s: same %d, link %s", without_numbers(path), one.st_ino == other.st_ino && one.st_dev == other.st_dev,
+		    length < 0 ? "none" : strrchr(link, '/'));
+	char head[5] = "";
+	int file = open(path, O_RDONLY);
+
+	REPORT(read(file, head, 4));
+	say("head %s", head + 1);
+	close(file);
+}
+
+static void whoever_looks_at_its_own_file_sees_the_program(void)
+{
+	say_whether_same("/proc/self/exe");
+	say_whether_same("/proc/thread-self/exe");
+	say_whether_same(of_process("/proc/%d/exe", getpid()));
+	pid_t child = fork();
+
+	if (child == 0)
+		for (;;)
+			pause();
+	say_whether_same(of_process("/proc/%d/exe", child));
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	IN_CHILD("of the parent", say_whether_same(of_process("/proc/%d/exe", getppid())));
+}
+
+static void its_own_file_is_there_when_its_name_is_not(void)
+{
+	copy(self, "copy", 0755);
+	IN_CHILD("renamed", execl("./copy", "copy", "rename", NULL));
+	copy(self, "copy", 0755);
+	IN_CHILD("replaced", execl("./copy", "copy", "replace", NULL));
+	copy(self, "copy", 0755);
+	IN_CHILD("unlinked", execl("./copy", "copy", "unlink", NULL));
+	REPORT(access("copy", F_OK));
+}
+
 static void lose_name(const char *how)
 {
 	if (strcmp(how, "rename") == 0)
@@ -128,12 +174,26 @@ static void threads_have_the_name_too(void)
 			 pthread_join(thread, NULL));
 }
 
+static void the_program_of_the_program_is_the_program_again(void)
+{
+	for (const char *count = "54321"; *count; count++)
+		IN_CHILD(count, execl("/proc/self/exe", "name", "count", count, NULL));
+	/* The shell is another program than its parent. */
+	IN_CHILD("of another program", execl("/bin/sh", "sh", "-c", "/proc/$PPID/exe again; readlink /proc/$PPID/exe", NULL));
+	IN_CHILD("by a shell's descriptor", execl("/bin/sh", "sh", "-c", "exec 5</proc/$PPID/exe; /proc/self/fd/5 again", NULL));
+	/* An interpreter's own file is the interpreter's, not the script's. */
+	IN_CHILD("of a shell", execl("/bin/sh", "sh", "-c", "exec /proc/self/exe -c 'echo $0; readlink /proc/$$/exe'", NULL));
+}
+
 static const struct claim claims[] = {
 	CLAIM(every_name_of_its_own_file_means_the_program),
 	CLAIM(links_to_its_own_file_mean_the_program),
 	CLAIM(descriptors_of_its_own_file_mean_the_program),
 	CLAIM(its_own_file_cannot_be_written),
+	CLAIM(whoever_looks_at_its_own_file_sees_the_program),
+	CLAIM(its_own_file_is_there_when_its_name_is_not),
 	CLAIM(threads_have_the_name_too),
+	CLAIM(the_program_of_the_program_is_the_program_again),
 };
 
 int main(int argc, char **argv)

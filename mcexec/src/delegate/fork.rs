@@ -97,7 +97,6 @@ fn settle(program: &Program, clone: CloneArgs) -> Result<Program, Errno> {
     control::spawn(program.os, slots).map_err(|_| Errno::EAGAIN)?;
     Ok(Program {
         os: program.os,
-        path: program.path.clone(),
         window,
         slots,
         vdso: program.vdso,

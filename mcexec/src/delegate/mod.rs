@@ -5,7 +5,6 @@
 //! its hop.
 
 pub(crate) mod directory;
-pub(crate) mod exe_link;
 pub(crate) mod execute;
 #[expect(unsafe_code, reason = "fork")]
 pub(crate) mod fork;
@@ -26,7 +25,6 @@ pub(crate) mod transport;
 mod transport_copy;
 pub(crate) mod worker;
 
-use std::ffi::CString;
 use std::sync::mpsc::SyncSender;
 
 use ihk_ikc::process::VdsoArgs;
@@ -39,8 +37,6 @@ use crate::window::{Slots, Window};
 pub(crate) struct Program {
     /// Number of the instance that the program runs on.
     pub os: u32,
-    /// The file that `/proc/self/exe` leads the program to.
-    pub path: CString,
     /// The window that shows the program's memory.
     pub window: Window,
     /// The slots in which the program's threads leave their requests.

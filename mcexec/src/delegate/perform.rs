@@ -12,7 +12,7 @@ use nix::libc;
 
 use super::path_argument::PathArgument;
 use super::raw::raw;
-use super::{directory, exe_link, operation, queue_server, transport, Program};
+use super::{directory, operation, queue_server, transport, Program};
 use crate::procfs::{self, snapshot, sysfs};
 use crate::signals::own_slot::own_slot;
 use crate::syscall::Answer;
@@ -24,7 +24,7 @@ pub(crate) fn perform(program: &'static Program, request: &Request) -> Answer {
     match i64::try_from(number) {
         Ok(_) if number == op::BOUNCE => bounce(program, args),
         Ok(_) if number >= op::BASE => operation::perform(program, number, args),
-        Ok(call) => system_call(program, call, args),
+        Ok(call) => system_call(call, args),
         Err(_) => Err(Errno::ENOSYS.into()),
     }
 }
@@ -40,16 +40,16 @@ fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6
     });
     match (buffer, call) {
         (Some(buffer), Some(call)) => {
-            system_call(program, call, [descriptor, buffer, bytes, offset, 0, 0])
+            system_call(call, [descriptor, buffer, bytes, offset, 0, 0])
         }
         _ => Ok(op::NOT_BOUNCED),
     }
 }
 
-fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> Answer {
+fn system_call(call: libc::c_long, args: [u64; 6]) -> Answer {
     let class = syscalls::class(call.cast_unsigned());
     if let Some(argument) = PathArgument::of(class, &args) {
-        return path_call(program, call, args, &argument);
+        return path_call(call, args, &argument);
     }
     match call {
         libc::SYS_lseek | libc::SYS_pread64 => read_again(call, args),
@@ -67,27 +67,17 @@ fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> Answer 
 }
 
 /// Performs a call that looks up the path `argument`.
-fn path_call(
-    program: &Program,
-    call: libc::c_long,
-    mut args: [u64; 6],
-    argument: &PathArgument,
-) -> Answer {
+fn path_call(call: libc::c_long, mut args: [u64; 6], argument: &PathArgument) -> Answer {
     if let Some(place) = sysfs::redirect(argument.directory(), argument.path()) {
         args[argument.index] = place.as_ptr().expose_provenance() as u64;
         return raw(call, args);
     }
-    let follow = || exe_link::follow(program, call, args, argument);
     match call {
-        libc::SYS_readlink | libc::SYS_readlinkat => {
-            exe_link::read_link(program, call, args, argument)
-        }
-        libc::SYS_open => procfs::opened(follow(), args[1]),
-        libc::SYS_openat => procfs::opened(follow(), args[2]),
+        libc::SYS_open => procfs::opened(raw(call, args), args[1]),
+        libc::SYS_openat => procfs::opened(raw(call, args), args[2]),
         libc::SYS_openat2 => procfs::opened(raw(call, args), flags_of_openat2(args[2])),
         libc::SYS_chdir => change_directory(call, args),
-        libc::SYS_lstat | libc::SYS_statfs => raw(call, args),
-        _ => follow(),
+        _ => raw(call, args),
     }
 }
 

@@ -99,19 +99,17 @@ fn create(
     let image = describe(run, inheritance, prepared);
     let mut request = CreateProcess {
         image,
-        program: prepared
-            .sources
-            .first()
-            .map_or(u32::MAX, |program| program.file.as_raw_fd().cast_unsigned()),
-        reserved: 0,
         slots: 0,
     };
+    if let (false, Some(program)) = (prepared.is_by_linux, prepared.sources.first()) {
+        let named = device::set_executable(&program.file);
+        named.map_err(|errno| ExecError::from(errno).of_program(shown(run)))?;
+    }
     let slots = create_when_free(&mut request).map_err(|errno| create_error(run, errno))?;
     let (window, slots) = window::mapped(prepared.window_start, slots)
         .map_err(|errno| StartError::cokernel(what, errno.desc()))?;
     Ok(Program {
         os: run.os,
-        path: prepared.exe.clone(),
         window,
         slots,
         vdso: prepared.layout.vdso,
@@ -138,7 +136,6 @@ fn create_error(run: &Run, errno: Errno) -> StartError {
             format!("cpu {cpu}"),
             format!("no such CPU in os {}", run.os),
         ),
-        (Errno::ETXTBSY, _) => ExecError::from(errno).of_program(shown(run)),
         (Errno::ENOMEM, _) => {
             ExecError::new(errno, "too large for the partition").of_program(shown(run))
         }

@@ -58,8 +58,8 @@ pub(crate) struct Source {
 pub(crate) struct Prepared {
     /// The program and, if it has one, its interpreter.
     pub sources: Vec<Source>,
-    /// The file that `/proc/self/exe` leads the program to.
-    pub exe: CString,
+    /// Whether Linux has executed the program, and this mcexec for it.
+    pub is_by_linux: bool,
     /// Name of the process, at most 15 bytes.
     pub name: CString,
     /// The place of everything.
@@ -83,9 +83,9 @@ pub(crate) fn prepare(
     argv: &[OsString],
     inheritance: &Inheritance,
 ) -> Result<Prepared, ExecError> {
-    let is_opened = opened.is_some();
+    let is_by_linux = opened.is_some();
     let (program, path) = find_program(opened, argv, inheritance)?;
-    let exe = real_path(&program.file, &program.path)?;
+    let name = process_name(&path, &program.file)?;
     let sources = read_sources(program.file)?;
     let randomness = Randomness::of_this_process();
     let mut contents = Contents {
@@ -101,7 +101,7 @@ pub(crate) fn prepare(
             0
         },
     };
-    if !is_opened {
+    if !is_by_linux {
         // Linux has counted those of a program that another one has executed.
         contents.check_size(inheritance.limits[STACK][0])?;
     }
@@ -124,8 +124,8 @@ pub(crate) fn prepare(
     Ok(Prepared {
         stack: contents.build(layout.stack_top),
         entry,
-        name: process_name(&path, &exe)?,
-        exe,
+        name,
+        is_by_linux,
         window_start: conditions.window_start,
         layout,
         sources,
@@ -205,29 +205,23 @@ fn read_interpreter(path: &Path) -> Result<Source, ExecError> {
     Ok(Source { file, headers })
 }
 
-/// Returns where `/proc/self/exe` of the program leads: the file's path without links.
-fn real_path(file: &File, path: &Path) -> Result<CString, ExecError> {
-    // The thread may have a table of descriptors of its own.
-    let link = fs::read_link(format!("/proc/thread-self/fd/{}", file.as_raw_fd()));
-    let path = link
-        .or_else(|_| fs::canonicalize(path))
-        .unwrap_or_else(|_| path.to_owned());
-    c_string(path.as_os_str())
-}
-
 /// Returns the process's name: the last part of its path, at most 15 bytes.
 ///
 /// One that was executed by descriptor is called after its file, `exe`. Linux does that, too, but it takes
 /// mcexec's name.
-fn process_name(path: &CString, exe: &CString) -> Result<CString, ExecError> {
-    let last = |path: &CString| {
-        let last = path.to_bytes().rsplit(|byte| *byte == b'/').next();
+fn process_name(path: &CString, file: &File) -> Result<CString, ExecError> {
+    let last = |path: &[u8]| {
+        let last = path.rsplit(|byte| *byte == b'/').next();
         last.unwrap_or_default().to_owned()
     };
-    let mut name = last(path);
+    let mut name = last(path.to_bytes());
     let is_by_path = prctl::get_name().is_ok_and(|now| now.to_bytes() == name);
     if path.to_bytes().starts_with(b"/dev/fd/") && !is_by_path {
-        name = last(exe);
+        // The thread may have a table of descriptors of its own.
+        let link = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
+        if let Ok(link) = fs::read_link(link) {
+            name = last(link.as_os_str().as_bytes());
+        }
         if let Some(bytes) = name.strip_suffix(b" (deleted)") {
             name = bytes.to_owned();
         }

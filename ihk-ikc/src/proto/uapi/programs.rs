@@ -13,18 +13,13 @@ pub const SERVICE_FIRST: u32 = 0x60;
 pub struct CreateProcess {
     /// In: the program.
     pub image: ProcessImage,
-    /// In: descriptor of the program's file, so that `/proc/self/exe` can be executed; any other number
-    /// means that it is not known.
-    pub program: u32,
-    /// Always 0.
-    pub reserved: u32,
     /// Out: address of the shared pages, slots first.
     pub slots: u64,
 }
 
 /// Create the calling process's program. EBUSY if it has one, ESRCH if no co-kernel runs, EPROTO
 /// on version mismatch, ENOMEM if the partition is too small or Linux has no room for the window, EINVAL
-/// for a malformed image, ETXTBSY if the program is being written, EEXIST if something of the caller's but its vdso lies in the window.
+/// for a malformed image, EEXIST if something of the caller's but its vdso lies in the window.
 ///
 /// The window is mapped then, readable and writable, from `window_start` to
 /// [`super::super::layout::WINDOW_END`] except where the caller's vdso lies, and so are all
@@ -292,13 +287,17 @@ pub struct Carried {
 /// What a thread has announced before it executed the caller, which has not started its program yet. ENOENT
 /// if it was started otherwise, EMFILE.
 pub const CARRIED: u32 = read::<Carried>(0x87);
+/// Argument = descriptor. The caller's program is that file: `/proc/PID/exe` leads there, and nobody can write
+/// it until the process and its children have ended. Linux does this for what is executed ([`CARRIED`]).
+/// EBADF; EACCES if the caller may not execute it; ETXTBSY if it is being written.
+pub const EXECUTABLE: u32 = none(0x89);
 
 #[cfg(not(loom))]
 const _: () = {
     assert!(SLOTS_OFFSET >= super::super::layout::WINDOW_END);
     assert!(size_of::<Execute>() == 272);
     assert!(size_of::<Carried>() == 280);
-    assert!(size_of::<CreateProcess>() == 1136);
+    assert!(size_of::<CreateProcess>() == 1128);
     assert!(size_of::<FileRange>() == 32);
     assert!(size_of::<CopyData>() == 32);
     assert!(size_of::<ForwardSignal>() == 32);
