@@ -39,9 +39,7 @@ fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6
         syscalls::class(number).has(moves_buffer) && !transport::is_chosen()
     });
     match (buffer, call) {
-        (Some(buffer), Some(call)) => {
-            system_call(call, [descriptor, buffer, bytes, offset, 0, 0])
-        }
+        (Some(buffer), Some(call)) => system_call(call, [descriptor, buffer, bytes, offset, 0, 0]),
         _ => Ok(op::NOT_BOUNCED),
     }
 }

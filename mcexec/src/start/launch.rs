@@ -97,10 +97,7 @@ fn create(
 ) -> Result<Program, StartError> {
     let what = format!("os {}", run.os);
     let image = describe(run, inheritance, prepared);
-    let mut request = CreateProcess {
-        image,
-        slots: 0,
-    };
+    let mut request = CreateProcess { image, slots: 0 };
     if let (false, Some(program)) = (prepared.is_by_linux, prepared.sources.first()) {
         let named = device::set_executable(&program.file);
         named.map_err(|errno| ExecError::from(errno).of_program(shown(run)))?;
