@@ -85,6 +85,17 @@ pub unsafe fn page(address: PhysAddr) -> &'static [AtomicU64; PAGE_WORDS] {
         map().contains(address.as_u64(), PAGE_BYTES),
         "{address:?} is not the partition's"
     );
+    // SAFETY: the page lies in the partition; the rest is the caller's promise.
+    unsafe { own_page(address) }
+}
+
+/// The small page at `address`, as [`page`], of which it is known that it is one of the partition's.
+///
+/// # Safety
+///
+/// As for [`page`], and `address` is a page's and the partition's.
+#[inline]
+pub unsafe fn own_page(address: PhysAddr) -> &'static [AtomicU64; PAGE_WORDS] {
     // SAFETY: the page lies in the partition, whose direct map stays for the life of the kernel;
     // any bytes are valid atomics, and by contract accesses through them race with nothing but
     // atomics, user space and Linux.

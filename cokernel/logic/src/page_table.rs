@@ -12,7 +12,6 @@ mod tests;
 use core::ops::{ControlFlow, Range};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::page_table::shift;
 use x86_64::PhysAddr;
 
@@ -121,12 +120,13 @@ impl<M: TableMemory> Tables<M> {
         range: Range<u64>,
         mut visitor: impl FnMut(u64, &AtomicU64, PageSize) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        let from = range.start & !(PAGE_BYTES - 1);
-        self.visit_below(self.top(), ROOT_LEVEL, from..range.end, &mut visitor)
+        if range.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        self.visit_below(self.top(), ROOT_LEVEL, range, &mut visitor)
     }
 
-    /// Visits the leaves in `range` that hang below `table` of `level`. Entries are passed over a table
-    /// at a time where there is nothing.
+    /// Visits the leaves in `range`, which is not empty, that hang below `table` of `level`.
     fn visit_below<B>(
         &self,
         table: &Table,
@@ -134,22 +134,22 @@ impl<M: TableMemory> Tables<M> {
         range: Range<u64>,
         visitor: &mut impl FnMut(u64, &AtomicU64, PageSize) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        let mut va = range.start;
-        while va < range.end {
-            let slot = &table[index(va, level)];
+        let entry_bytes = 1 << shift(level);
+        let first = range.start & !(entry_bytes - 1);
+        let within = index(range.start, level)..=index(range.end - 1, level);
+        // Most entries of most tables are empty.
+        for (number, slot) in (0..).zip(&table[within]) {
             let value = slot.load(Ordering::Relaxed);
-            let next = ((va >> shift(level)) + 1) << shift(level);
-            if value != 0 && is_leaf_at(value, level) {
-                let size = size_at(level);
-                visitor(va & !(size.bytes() - 1), slot, size)?;
-            } else if value != 0 {
-                let part = va..range.end.min(next);
+            if value == 0 {
+                continue;
+            }
+            let start = first + number * entry_bytes;
+            if is_leaf_at(value, level) {
+                visitor(start, slot, size_at(level))?;
+            } else {
+                let part = range.start.max(start)..range.end.min(start.saturating_add(entry_bytes));
                 self.visit_below(self.below(value), level - 1, part, visitor)?;
             }
-            if index(next, level) == 0 {
-                break; // the table ends here
-            }
-            va = next;
         }
         ControlFlow::Continue(())
     }
@@ -157,22 +157,27 @@ impl<M: TableMemory> Tables<M> {
     /// Hands all tables below the entries `top` of the top-level one to `visitor`, each after those below
     /// it.
     pub fn visit_tables(&self, top: Range<usize>, mut visitor: impl FnMut(PhysAddr)) {
-        for entry in &self.top()[top] {
-            self.visit_tables_below(entry.load(Ordering::Relaxed), ROOT_LEVEL, &mut visitor);
-        }
+        self.visit_tables_below(&self.top()[top], ROOT_LEVEL, &mut visitor);
     }
 
-    fn visit_tables_below(&self, value: u64, level: u32, visitor: &mut impl FnMut(PhysAddr)) {
-        if value == 0 || is_leaf_at(value, level) {
-            return;
-        }
-        // The entries of tables of small pages are leaves.
-        if level > PageSize::Large.level() {
-            for entry in self.below(value) {
-                self.visit_tables_below(entry.load(Ordering::Relaxed), level - 1, visitor);
+    /// Visits the tables that `entries` of `level` lead to, and those below.
+    fn visit_tables_below(
+        &self,
+        entries: &[AtomicU64],
+        level: u32,
+        visitor: &mut impl FnMut(PhysAddr),
+    ) {
+        for entry in entries {
+            let value = entry.load(Ordering::Relaxed);
+            if value == 0 || is_leaf_at(value, level) {
+                continue;
             }
+            // The entries of tables of small pages are leaves.
+            if level > PageSize::Large.level() {
+                self.visit_tables_below(self.below(value), level - 1, visitor);
+            }
+            visitor(PhysAddr::new(value & ADDRESS));
         }
-        visitor(PhysAddr::new(value & ADDRESS));
     }
 
     /// The table of entries of `size` that stand for `va` and its neighbours; makes it and those above it.

@@ -6,6 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
+use ihk_ikc::layout::PAGE_BYTES;
 use proptest::prelude::*;
 
 use super::*;

@@ -44,9 +44,9 @@ struct InPartition;
 impl TableMemory for InPartition {
     #[inline]
     fn table(&self, address: PhysAddr) -> &Table {
-        // SAFETY: entries are written through this only; what they and roots lead to is a table, which is
-        // nothing but words until it is freed, and that ends all looks at it.
-        unsafe { partition::page(address) }
+        // SAFETY: entries are written through this only; what they and roots lead to is a table of
+        // `new_table`, which is nothing but words until it is freed, and that ends all looks at it.
+        unsafe { partition::own_page(address) }
     }
 
     fn new_table(&self) -> Option<PhysAddr> {
