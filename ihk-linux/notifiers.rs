@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Notifiers of Linux: before it goes down co-kernel CPUs stop; while one runs, Linux does not sleep.
+//! Notifiers of Linux: before it goes down co-kernel CPUs stop; while one runs, Linux does not sleep; co-kernels
+//! hear that a clock was set.
 
+use crate::ffi::clock;
 use crate::ffi::notifier::{self, Chain, Notifier};
 use crate::instance::running::{self, Running};
 use kernel::bindings::notifier_block;
@@ -9,6 +11,7 @@ use kernel::prelude::*;
 /// All registrations.
 pub(crate) struct Notifiers {
     _all: [Notifier; 3],
+    _clock: clock::Listener<Booted>,
 }
 
 impl Notifiers {
@@ -19,7 +22,19 @@ impl Notifiers {
             Notifier::register(Chain::Reboot, goes_down)?,
             Notifier::register(Chain::Power, wants_sleep)?,
         ];
-        Ok(Self { _all: all })
+        Ok(Self {
+            _all: all,
+            _clock: clock::Listener::register()?,
+        })
+    }
+}
+
+/// The booted instances.
+struct Booted;
+
+impl clock::Hears for Booted {
+    fn clock_was_set() {
+        running::for_each(|running| running.instance.clock_was_set());
     }
 }
 

@@ -42,6 +42,7 @@ fn start_cpus(running: &Running, plan: &Plan, end_us: u64) -> Result {
     tables.map_identity(page.phys())?;
     let mut trampoline = Trampoline::install(page)?;
     running.reset_cpus();
+    running.write_clocks();
     running.set_alive();
     let count = running.cpus.len() as u32;
     let are_online = || running.control.cpus_online.load(Ordering::Acquire) == count;

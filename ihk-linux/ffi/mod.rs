@@ -6,6 +6,7 @@
 //! it gives it back. The mechanisms that mcctrl needs as well are in `shared/`, which both modules compile.
 
 pub(crate) mod apic;
+pub(crate) mod clock;
 pub(crate) mod cpu;
 pub(crate) mod device;
 pub(crate) mod draft;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One co-kernel instance: what it owns and how it stands. The other files here act on it.
 
+mod clock;
 #[expect(unsafe_code, reason = "statics that need initialising")]
 pub(crate) mod node;
 pub(crate) mod packets;
@@ -16,7 +17,7 @@ use crate::ikc::kmsg::Log;
 use crate::proto::uapi::{status, IkcMap, MAX_IKC_PAIRS};
 use crate::resource::cpus::CpuList;
 use crate::resource::memory::BlockSet;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 use kernel::workqueue::{
@@ -33,6 +34,8 @@ pub(crate) struct Instance {
     status: AtomicU32,
     /// The reason why it must be stopped, if so.
     failure: IrqLock<Option<&'static CStr>>,
+    /// A clock was set and the co-kernel has not heard of it.
+    clock_is_news: AtomicBool,
     /// The part that is changed by one task at a time.
     #[pin]
     pub(crate) steering: Mutex<Steering>,
@@ -125,6 +128,7 @@ impl Instance {
                 number,
                 status: AtomicU32::new(status::INACTIVE),
                 failure: IrqLock::new(None),
+                clock_is_news: AtomicBool::new(false),
                 steering <- new_mutex!(steering, "ihk:steering"),
                 look <- new_work!("ihk:look"),
                 watchdog <- new_delayed_work!("ihk:watchdog"),

@@ -13,7 +13,7 @@ use kernel::sync::Arc;
 use kernel::time::msecs_to_jiffies;
 use kernel::workqueue::WorkItem;
 
-/// The interval at which a running instance is looked after, in case its last packet was lost.
+/// The interval at which a running instance is looked after, in case its last packet was lost, and is told the time.
 const WATCH_MS: u32 = 500;
 
 impl Instance {
@@ -41,7 +41,7 @@ impl Instance {
         workqueue::flush(&self.look);
     }
 
-    /// Stops the instance if it has failed; says whether it still runs.
+    /// Stops the instance if it has failed, else tells it the time; says whether it still runs.
     fn check(&self) -> bool {
         let mut steering = self.steering.lock();
         let Some(running) = &steering.running else {
@@ -54,7 +54,10 @@ impl Instance {
                 pr_err!("mcos{}: given up: {}\n", self.number, reason);
                 status::HUNGUP
             }
-            (None, state::RUNNING) => return true,
+            (None, state::RUNNING) => {
+                self.tell_clocks(running);
+                return true;
+            }
             (None, seen) => {
                 let what = if seen == state::PANIC {
                     "panicked"

@@ -109,6 +109,11 @@ impl<T> Timers<T> {
         due.map(|entry| entry.remove())
     }
 
+    /// Those who wait, by time.
+    pub fn waiting(&self) -> impl Iterator<Item = &T> {
+        self.waiting.values()
+    }
+
     /// The earliest time wanted; [`NEVER`] if there is none.
     #[must_use]
     #[inline]
@@ -172,6 +177,7 @@ mod tests {
         let mut timers = Timers::new();
         let first = timers.add(10, 'a');
         timers.add(10, 'b');
+        assert!(timers.waiting().eq(&['a', 'b']));
         assert_eq!(timers.cancel(first), Some('a'));
         assert_eq!(timers.cancel(first), None);
         assert_eq!(all_due(&mut timers, 10), ['b']);

@@ -14,7 +14,7 @@ use crate::frames::page_cache;
 use crate::mm::{fault, file_mapping, load, mirror, revoke};
 use crate::process::{create, pending_fork, view};
 use crate::task::process::{self, Process};
-use crate::task::{sched, signal};
+use crate::task::{sched, signal, timer};
 use crate::{ikc, klog};
 
 /// Does what `message` says. `cpu` is the CPU whose channel it came through, and the one this runs
@@ -51,6 +51,7 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             bind_file(token, process, Range::new(address, bytes), source);
         }
         To::ForgetVersion { version } => page_cache::forget(version),
+        To::ClockSet {} => timer::for_each_waiting(sched::wake),
     }
 }
 

@@ -10,7 +10,7 @@ use cokernel_logic::futex_queue::{self, take, List};
 use cokernel_logic::syscall::futex::{check_requeue, op, ALL};
 use ihk_ikc::syscalls::number;
 
-use crate::arch::time::Deadline;
+use crate::arch::time::{self, Deadline};
 use crate::arch::{relax, uaccess};
 use crate::delegate::call_directly;
 use crate::errno::{Errno, SyscallResult};
@@ -120,7 +120,9 @@ pub fn sleep(process: &Process, limit: Limit, is_woken: impl Fn() -> bool) -> Sy
             thread.request_return_work();
             return Err(limit.interrupted());
         }
-        if !sched::block_prepared(limit.deadline_ns()) {
+        // Asked for each time, after the thread can be woken: who sets a clock wakes it.
+        let deadline = limit.deadline_ns(time::real_offset_ns());
+        if !sched::block_prepared(deadline) {
             return Err(Errno::ETIMEDOUT);
         }
     }

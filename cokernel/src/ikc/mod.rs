@@ -19,7 +19,7 @@ use ihk_ikc::packet::{Packet, ToCokernel, ToLinux};
 use ihk_ikc::ring::{Doorbell, Ring, RingError};
 use spin::Once;
 
-use crate::arch::time::Deadline;
+use crate::arch::time::{self, Deadline};
 use crate::arch::{self, apic};
 use crate::klog;
 use crate::params::Params;
@@ -45,6 +45,7 @@ static HANDLERS: Once<Handlers> = Once::new();
 /// after the ranges of the partition.
 pub fn init(params: Params, handlers: Handlers) {
     map::init(params);
+    time::follow(&control().clock);
     HANDLERS.call_once(|| handlers);
 }
 

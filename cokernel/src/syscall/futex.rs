@@ -39,7 +39,7 @@ pub fn futex(frame: &mut UserFrame) -> SyscallResult {
             key,
             value,
             bits(value3)?,
-            time::absolute(frame, timeout, realtime)?,
+            time::absolute(timeout, realtime)?,
         ),
         op::WAKE => Ok(queue::wake(key, value as usize, ALL)),
         op::WAKE_BITSET => Ok(queue::wake(key, value as usize, bits(value3)?)),
@@ -56,8 +56,8 @@ pub fn futex(frame: &mut UserFrame) -> SyscallResult {
             };
             Ok(woken + more)
         }
-        op::LOCK_PI => pi::lock(key, time::absolute(frame, timeout, true)?),
-        op::LOCK_PI2 => pi::lock(key, time::absolute(frame, timeout, realtime)?),
+        op::LOCK_PI => pi::lock(key, time::absolute(timeout, true)?),
+        op::LOCK_PI2 => pi::lock(key, time::absolute(timeout, realtime)?),
         op::TRYLOCK_PI => pi::try_lock(key),
         op::UNLOCK_PI => pi::unlock(key),
         _ => Err(Errno::ENOSYS),
@@ -77,7 +77,7 @@ pub fn waitv(frame: &mut UserFrame) -> SyscallResult {
     let [entries, count, flags, timeout, clock, _] = frame.args();
     let count = uint(count);
     let realtime = check_waitv(entries, count, uint(flags), timeout, uint(clock))?;
-    let limit = time::absolute(frame, timeout, realtime)?;
+    let limit = time::absolute(timeout, realtime)?;
     let mut words = Vec::with_capacity(count as usize);
     for index in 0..u64::from(count) {
         if let Some(word) = several::read(entries + index * several::ENTRY_WORDS * 8)? {

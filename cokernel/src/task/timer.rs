@@ -3,6 +3,7 @@
 //! share the CPU.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 pub use cokernel_logic::timers::Due;
 use cokernel_logic::timers::{Key, Timers, NEVER};
@@ -73,6 +74,17 @@ pub fn pop_due(now: u64) -> Option<Arc<Thread>> {
         arm(&timers);
     }
     thread
+}
+
+/// Calls `act` with all threads that wait for a time, on all CPUs.
+pub fn for_each_waiting(act: impl Fn(&Arc<Thread>)) {
+    for cpu in 0..arch::cpu_count() {
+        let timers = TIMERS.get().and_then(|timers| timers.get(cpu));
+        let waiting: Vec<_> = timers.map_or_else(Vec::new, |timers| {
+            timers.lock().waiting().cloned().collect()
+        });
+        waiting.iter().for_each(&act);
+    }
 }
 
 fn local() -> &'static SpinLock<Timers<Arc<Thread>>> {

@@ -3,6 +3,7 @@
 //! Lies in the boot area; every word has one writer, named at the word.
 
 use super::atomic::{AtomicU32, AtomicU64};
+use super::clock::ClockWords;
 use super::layout::{MAX_CPUS, MAX_LINUX_CPUS, MAX_NODES};
 
 /// The states that the co-kernel gives itself in [`InstanceControl::state`].
@@ -97,6 +98,8 @@ pub struct InstanceControl {
     /// Frames that `usage.frames_free` counts and no node's `frames_free` does: kept for the next
     /// thread, or lists that go with pages nobody has. Writer: co-kernel.
     pub frames_set_aside: AtomicU64,
+    /// Linux's clocks. Writer: Linux, every half second and when one is set.
+    pub clock: ClockWords,
 }
 
 #[cfg(not(loom))]

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`boot`] | `BootParams`: ihk.ko tells the co-kernel what it owns |
 //! | [`control`] | one page group per instance: status, usage, doorbell targets |
+//! | [`clock`] | what Linux's clocks say |
 //! | [`kmsg`] | the co-kernel's log |
 //! | [`ring`], [`packet`], [`channel`] | inter-kernel communication (IKC): control messages |
 //! | [`errno`] | error numbers, and the answer of a call as one word |
@@ -24,6 +25,7 @@
 pub mod atomic;
 pub mod boot;
 pub mod channel;
+pub mod clock;
 pub mod control;
 pub mod errno;
 pub mod exposed;

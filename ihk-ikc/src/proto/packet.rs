@@ -307,6 +307,8 @@ messages! {
             /// The version.
             version: u64,
         },
+        /// A clock of Linux was set: who waits for a time of it looks again. To one CPU.
+        ClockSet = 11 {},
     }
 }
 

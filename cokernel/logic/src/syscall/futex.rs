@@ -127,15 +127,18 @@ pub enum Limit {
     After(u64),
     /// At this time, whenever the call began.
     At(u64),
+    /// When CLOCK_REALTIME says this, whenever the call began and whoever sets that clock meanwhile.
+    AtReal(u64),
 }
 
 impl Limit {
-    /// The time.
+    /// The time, when CLOCK_REALTIME is `real_offset_ns` ahead.
     #[must_use]
-    pub const fn deadline_ns(self) -> Option<u64> {
+    pub const fn deadline_ns(self, real_offset_ns: u64) -> Option<u64> {
         match self {
             Self::Never => None,
             Self::After(ns) | Self::At(ns) => Some(ns),
+            Self::AtReal(ns) => Some(ns.saturating_sub(real_offset_ns)),
         }
     }
 
@@ -146,7 +149,7 @@ impl Limit {
         match self {
             Self::Never => Errno::ERESTARTSYS,
             Self::After(_) => Errno::EINTR,
-            Self::At(_) => Errno::ERESTARTNOHAND,
+            Self::At(_) | Self::AtReal(_) => Errno::ERESTARTNOHAND,
         }
     }
 }
@@ -234,7 +237,20 @@ mod tests {
         assert_eq!(Limit::Never.interrupted(), Errno::ERESTARTSYS);
         assert_eq!(Limit::After(5).interrupted(), Errno::EINTR);
         assert_eq!(Limit::At(5).interrupted(), Errno::ERESTARTNOHAND);
-        let deadlines = [Limit::Never, Limit::After(5), Limit::At(6)].map(Limit::deadline_ns);
-        assert_eq!(deadlines, [None, Some(5), Some(6)]);
+        assert_eq!(Limit::AtReal(5).interrupted(), Errno::ERESTARTNOHAND);
+    }
+
+    /// futex(2), `FUTEX_CLOCK_REALTIME`: the wait ends when that clock says so.
+    #[test]
+    fn only_a_wait_on_the_clock_that_is_set_ends_at_another_time_then() {
+        let limits = [
+            Limit::Never,
+            Limit::After(5),
+            Limit::At(6),
+            Limit::AtReal(70),
+        ];
+        let deadlines = |offset| limits.map(|limit| limit.deadline_ns(offset));
+        assert_eq!(deadlines(50), [None, Some(5), Some(6), Some(20)]);
+        assert_eq!(deadlines(90), [None, Some(5), Some(6), Some(0)]);
     }
 }

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Time from the time-stamp counter, in Linux's CLOCK_MONOTONIC.
+//! Time from the time-stamp counter, in Linux's clocks.
 
-use crate::params::Params;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Nanoseconds per tick, shifted left by this.
-const SHIFT: u32 = 32;
+use ihk_ikc::clock::{ClockWords, Clocks, SHIFT};
+use spin::Once;
+
+use crate::params::Params;
 
 static MULTIPLIER: AtomicU64 = AtomicU64::new(0);
 static TICKS_PER_US: AtomicU64 = AtomicU64::new(1);
 static BASE_TSC: AtomicU64 = AtomicU64::new(0);
 static BASE_NS: AtomicU64 = AtomicU64::new(0);
+/// What Linux says of its clocks since boot.
+static LINUXS: Once<&'static ClockWords> = Once::new();
 
 /// Takes Linux's measure of the counter over. The boot CPU, once.
 pub fn init(params: Params) {
@@ -31,10 +34,30 @@ pub fn tsc() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// Nanoseconds of CLOCK_MONOTONIC, as good as the rate Linux measured at boot.
+/// From now on what Linux says in `words` counts. The boot CPU, once.
+pub fn follow(words: &'static ClockWords) {
+    LINUXS.call_once(|| words);
+}
+
+/// Linux's clocks, as they were said last; until then, as good as the rate Linux measured at boot.
+fn clocks() -> Clocks {
+    let said = LINUXS.get().and_then(|words| words.read());
+    said.unwrap_or_else(|| Clocks {
+        tsc: BASE_TSC.load(Ordering::Relaxed),
+        monotonic_ns: BASE_NS.load(Ordering::Relaxed),
+        multiplier: MULTIPLIER.load(Ordering::Relaxed),
+        real_offset_ns: 0,
+    })
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC.
 pub fn now_ns() -> u64 {
-    BASE_NS.load(Ordering::Relaxed)
-        + ticks_to_ns(tsc().wrapping_sub(BASE_TSC.load(Ordering::Relaxed)))
+    clocks().monotonic_at(tsc())
+}
+
+/// By how many nanoseconds CLOCK_REALTIME is ahead of CLOCK_MONOTONIC.
+pub fn real_offset_ns() -> u64 {
+    clocks().real_offset_ns
 }
 
 /// Nanoseconds since boot.
@@ -49,9 +72,10 @@ pub fn us_to_ticks(microseconds: u64) -> u64 {
 
 /// The counter's value when CLOCK_MONOTONIC reaches `ns`; now, if that is past.
 pub fn ns_to_tsc(ns: u64) -> u64 {
-    let after = ns.saturating_sub(now_ns());
-    let ticks = u128::from(after) * u128::from(TICKS_PER_US.load(Ordering::Relaxed)) / 1000;
-    tsc().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+    let (clocks, now) = (clocks(), tsc());
+    let after = ns.saturating_sub(clocks.monotonic_at(now));
+    let ticks = (u128::from(after) << SHIFT) / u128::from(clocks.multiplier.max(1));
+    now.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
 }
 
 /// `ticks` in nanoseconds.
