@@ -42,6 +42,17 @@ pub fn read_words<const N: usize>(address: u64) -> Result<[u64; N], Errno> {
     Ok(words)
 }
 
+/// Reads a 32-bit word.
+///
+/// # Errors
+///
+/// `EFAULT`.
+pub fn read_u32(address: u64) -> Result<u32, Errno> {
+    let mut bytes = [0; 4];
+    read_bytes(address, &mut bytes)?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
 /// Writes consecutive words.
 ///
 /// # Errors

@@ -105,6 +105,6 @@ unsafe extern "C" fn on_update(
     notifier::DONE
 }
 
-unsafe extern "C" fn on_set<T: Hears>(_interrupt: *mut bindings::irq_work) {
+extern "C" fn on_set<T: Hears>(_interrupt: *mut bindings::irq_work) {
     T::clock_was_set();
 }

@@ -67,6 +67,12 @@ pub fn timeval([seconds, microseconds]: [u64; 2]) -> Result<u64, Errno> {
     timespec([seconds, microseconds * NS_PER_US])
 }
 
+/// A `struct timespec` of `ns` nanoseconds.
+#[must_use]
+pub const fn as_timespec(ns: u64) -> [u64; 2] {
+    [ns / NS_PER_S, ns % NS_PER_S]
+}
+
 /// A `struct timeval` of no less than `ns` nanoseconds.
 #[must_use]
 pub const fn as_timeval(ns: u64) -> [u64; 2] {

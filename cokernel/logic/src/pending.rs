@@ -3,15 +3,20 @@
 
 use alloc::collections::VecDeque;
 
+use crate::signal_room::{Charge, Room};
 use crate::signals::SignalSet;
 
-/// Most queued signals of one process or thread, beyond those that are not queued twice.
-const MAX_QUEUED: usize = 4096;
 /// First signal that is queued as often as it is sent.
 const FIRST_REALTIME: u32 = 32;
 
 /// `si_code` of signals the kernel makes up.
 pub const SI_KERNEL: i32 = 0x80;
+/// `si_code` of kill(2).
+pub const SI_USER: i32 = 0;
+/// `si_code` of timers that timer_create(2) made.
+pub const SI_TIMER: i32 = -2;
+/// Most expiries that a signal of a timer tells of beyond the first: `DELAYTIMER_MAX`.
+pub const MOST_OVERRUNS: u32 = i32::MAX.unsigned_abs();
 
 /// The information about one signal: the used part of Linux's `siginfo_t`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,12 +33,65 @@ pub struct Info {
     pub second: u64,
 }
 
+impl Info {
+    /// The information about the signal of timer `id`, which sends `value` along and has expired once, and
+    /// `overrun` times more.
+    #[must_use]
+    pub fn of_timer(signal: u32, id: u32, value: u64, overrun: u64) -> Self {
+        let overrun = overrun.min(u64::from(MOST_OVERRUNS));
+        Self {
+            signal,
+            errno: 0,
+            code: SI_TIMER,
+            first: u64::from(id) | overrun << 32,
+            second: value,
+        }
+    }
+
+    /// The id and the overruns of the timer, if a timer sent it.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "halves of a word")]
+    pub const fn timer(&self) -> Option<(u32, u32)> {
+        if self.code == SI_TIMER {
+            Some((self.first as u32, (self.first >> 32) as u32))
+        } else {
+            None
+        }
+    }
+
+    /// The information about a signal whose sender found no room to say more.
+    fn of_unknown(signal: u32) -> Self {
+        Self {
+            signal,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is queued over the limit: signals that are not queued twice, unless they were queued
+    /// by name.
+    const fn overrides_limit(&self) -> bool {
+        self.signal < FIRST_REALTIME && self.code >= 0
+    }
+
+    /// Whether its sender is not told that there is no room. The signal itself comes all the same.
+    const fn may_be_lost(&self) -> bool {
+        self.signal < FIRST_REALTIME || self.code == SI_USER
+    }
+}
+
 /// Signals that wait.
 #[derive(Default)]
 pub struct Pending {
-    queue: VecDeque<Info>,
-    /// Those of the queue.
+    queue: VecDeque<Entry>,
+    /// Those of the queue, and those whose information was lost.
     set: SignalSet,
+}
+
+struct Entry {
+    info: Info,
+    /// A timer of the process sent it.
+    is_expiry: bool,
+    _charge: Charge,
 }
 
 impl Pending {
@@ -43,18 +101,55 @@ impl Pending {
         self.set
     }
 
-    /// Adds one. Whether there was room. A signal that is not queued and waits already needs none.
-    pub fn add(&mut self, info: Info) -> bool {
+    /// Adds one. `false`: there is no room for it. A signal that is not queued and waits already needs none.
+    pub fn add(&mut self, info: Info, room: &Room) -> bool {
         if info.signal < FIRST_REALTIME && self.set.contains(info.signal) {
             return true;
         }
-        let few = info.signal < FIRST_REALTIME || self.queue.len() < MAX_QUEUED;
-        let room = few && self.queue.try_reserve(1).is_ok();
-        if room {
-            self.queue.push_back(info);
+        let is_queued = self.push(info, room, info.overrides_limit(), false);
+        let comes = is_queued || info.may_be_lost();
+        if comes {
             self.set.add(info.signal);
         }
-        room
+        comes
+    }
+
+    /// Adds the signal of a timer. If one of the same timer waits, that tells of all the expiries.
+    pub fn add_expiry(&mut self, info: Info, room: &Room) {
+        let id_of = |info: &Info| info.timer().map(|(id, _)| id);
+        let is_same = |entry: &&mut Entry| entry.is_expiry && id_of(&entry.info) == id_of(&info);
+        let waiting = self.queue.iter_mut().find(is_same);
+        let counts = waiting.and_then(|entry| Some((entry.info.timer()?, info.timer()?, entry)));
+        if let Some(((id, before), (_, more), entry)) = counts {
+            let overrun = u64::from(before) + 1 + u64::from(more);
+            entry.info = Info::of_timer(info.signal, id, info.second, overrun);
+        } else {
+            // Linux has room for it since the timer was made.
+            self.push(info, room, true, true);
+            self.set.add(info.signal);
+        }
+    }
+
+    /// Drops the signal of timer `id`.
+    pub fn forget_expiry(&mut self, id: u32) {
+        let is_of = |entry: &Entry| {
+            entry.is_expiry && entry.info.timer().is_some_and(|(other, _)| other == id)
+        };
+        if let Some(index) = self.queue.iter().position(is_of) {
+            self.remove(index);
+        }
+    }
+
+    fn push(&mut self, info: Info, room: &Room, must: bool, is_expiry: bool) -> bool {
+        let place = self.queue.try_reserve(1).ok();
+        let charge = place.and_then(|()| room.take(must));
+        let is_queued = charge.is_some();
+        self.queue.extend(charge.map(|charge| Entry {
+            info,
+            is_expiry,
+            _charge: charge,
+        }));
+        is_queued
     }
 
     /// The first one of the number that `choose` finds among those that wait.
@@ -67,23 +162,39 @@ impl Pending {
         if !self.set.contains(signal) {
             return None;
         }
-        let index = self.queue.iter().position(|info| info.signal == signal)?;
-        let info = self.queue.remove(index);
-        if !self.queue.iter().any(|info| info.signal == signal) {
-            self.set.remove(signal);
+        let is_one = |entry: &Entry| entry.info.signal == signal;
+        match self.queue.iter().position(is_one) {
+            Some(index) => self.remove(index),
+            None => {
+                self.set.remove(signal);
+                Some(Info::of_unknown(signal))
+            }
         }
-        info
+    }
+
+    fn remove(&mut self, index: usize) -> Option<Info> {
+        let info = self.queue.remove(index)?.info;
+        if !self
+            .queue
+            .iter()
+            .any(|entry| entry.info.signal == info.signal)
+        {
+            self.set.remove(info.signal);
+        }
+        Some(info)
     }
 
     /// Drops all of `signals`.
     pub fn forget(&mut self, signals: SignalSet) {
-        self.queue.retain(|info| !signals.contains(info.signal));
+        self.queue
+            .retain(|entry| !signals.contains(entry.info.signal));
         self.set = self.set.without(signals);
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use alloc::sync::Arc;
     use alloc::vec::Vec;
 
     use proptest::prelude::*;
@@ -92,6 +203,25 @@ mod tests {
     use crate::signals::number::{SIGCHLD, SIGHUP, SIGSEGV};
 
     const RT: u32 = FIRST_REALTIME + 2;
+    const SI_QUEUE: i32 = -1;
+
+    fn room(limit: u64) -> Room {
+        Room {
+            account: Arc::default(),
+            limit,
+        }
+    }
+
+    fn queued(signal: u32) -> Info {
+        Info {
+            code: SI_QUEUE,
+            ..info(signal, 0)
+        }
+    }
+
+    fn add(pending: &mut Pending, info: Info) -> bool {
+        pending.add(info, &room(1))
+    }
 
     fn info(signal: u32, second: u64) -> Info {
         Info {
@@ -108,8 +238,8 @@ mod tests {
     #[test]
     fn a_standard_signal_waits_once_and_the_first_one_is_kept() {
         let mut pending = Pending::default();
-        assert!(pending.add(info(SIGCHLD, 1)));
-        assert!(pending.add(info(SIGCHLD, 2)), "no room is needed");
+        assert!(add(&mut pending, info(SIGCHLD, 1)));
+        assert!(add(&mut pending, info(SIGCHLD, 2)), "no room is needed");
         assert_eq!(pending.take_first(lowest), Some(info(SIGCHLD, 1)));
         assert_eq!(pending.take_first(lowest), None);
     }
@@ -118,7 +248,7 @@ mod tests {
     fn realtime_signals_come_as_often_and_in_the_order_as_they_were_sent() {
         let mut pending = Pending::default();
         for value in 0..3 {
-            assert!(pending.add(info(RT, value)));
+            assert!(add(&mut pending, info(RT, value)));
         }
         for value in 0..3 {
             assert!(pending.set().contains(RT));
@@ -132,7 +262,7 @@ mod tests {
         let count = |signal| {
             let mut pending = Pending::default();
             for value in 0..2 {
-                assert!(pending.add(info(signal, value)));
+                assert!(add(&mut pending, info(signal, value)));
             }
             core::iter::from_fn(|| pending.take_first(lowest)).count()
         };
@@ -143,7 +273,7 @@ mod tests {
     fn who_takes_chooses_by_number_not_by_age() {
         let mut pending = Pending::default();
         for signal in [RT, SIGSEGV, SIGHUP] {
-            assert!(pending.add(info(signal, 0)));
+            assert!(add(&mut pending, info(signal, 0)));
         }
         let taken = |pending: &mut Pending| pending.take_first(lowest).map(|info| info.signal);
         assert_eq!(taken(&mut pending), Some(SIGHUP));
@@ -154,32 +284,76 @@ mod tests {
     #[test]
     fn a_choice_that_does_not_wait_takes_nothing() {
         let mut pending = Pending::default();
-        assert!(pending.add(info(SIGHUP, 0)));
+        assert!(add(&mut pending, info(SIGHUP, 0)));
         assert_eq!(pending.take_first(|_| Some(SIGSEGV)), None);
         assert_eq!(pending.take_first(|_| None), None);
         assert!(pending.set().contains(SIGHUP));
     }
 
     #[test]
-    fn a_full_queue_refuses_realtime_signals_only() {
-        let mut pending = Pending::default();
-        for _ in 0..MAX_QUEUED {
-            assert!(pending.add(info(RT, 0)));
-        }
-        assert!(!pending.add(info(RT, 0)));
-        assert!(!pending.add(info(RT + 1, 0)));
+    fn beyond_the_limit_realtime_signals_are_refused_and_others_say_less() {
+        let (mut pending, room) = (Pending::default(), room(1));
+        assert!(pending.add(queued(RT), &room));
+        assert!(!pending.add(queued(RT), &room));
+        assert!(!pending.add(queued(RT + 1), &room));
         assert!(!pending.set().contains(RT + 1));
         assert!(
-            pending.add(info(SIGHUP, 0)),
-            "a standard one always finds room"
+            pending.add(queued(SIGHUP), &room),
+            "without its information"
         );
+        assert_eq!(pending.take_first(lowest), Some(info(SIGHUP, 0)));
+        assert!(
+            pending.add(info(SIGCHLD, 7), &room),
+            "room for the kernel's own"
+        );
+        assert_eq!(pending.take_first(lowest), Some(info(SIGCHLD, 7)));
+        assert!(pending.add(info(RT + 2, 7), &room), "kill(2) says nothing");
+        assert_eq!(pending.take_first(lowest), Some(queued(RT)));
+        assert_eq!(pending.take_first(lowest), Some(info(RT + 2, 0)));
+        assert!(pending.set().is_empty() && pending.add(queued(RT), &room));
+    }
+
+    #[test]
+    fn one_signal_tells_of_all_expiries_of_a_timer() {
+        let (mut pending, room) = (Pending::default(), room(0));
+        let of = |id, overrun| Info::of_timer(SIGHUP, id, 5, overrun);
+        for (id, overrun) in [(1, 0), (2, 0), (1, 3), (1, 0)] {
+            pending.add_expiry(of(id, overrun), &room);
+        }
+        assert_eq!(pending.take_first(lowest), Some(of(1, 5)));
+        assert_eq!(pending.take_first(lowest), Some(of(2, 0)));
+        assert_eq!(pending.take_first(lowest), None);
+    }
+
+    #[test]
+    fn overruns_are_counted_up_to_delaytimer_max() {
+        let (mut pending, room) = (Pending::default(), room(0));
+        for _ in 0..3 {
+            pending.add_expiry(
+                Info::of_timer(RT, 1, 0, u64::from(MOST_OVERRUNS) - 1),
+                &room,
+            );
+        }
+        let taken = pending.take_first(lowest).and_then(|info| info.timer());
+        assert_eq!(taken, Some((1, MOST_OVERRUNS)));
+    }
+
+    #[test]
+    fn what_a_process_says_is_no_expiry() {
+        let (mut pending, room) = (Pending::default(), room(9));
+        let forged = Info::of_timer(RT, 1, 0, 0);
+        assert!(pending.add(forged, &room));
+        pending.add_expiry(Info::of_timer(RT, 1, 0, 1), &room);
+        pending.forget_expiry(1);
+        assert_eq!(pending.take_first(lowest), Some(forged));
+        assert_eq!(pending.take_first(lowest), None);
     }
 
     #[test]
     fn what_is_forgotten_is_gone_and_the_rest_is_not() {
         let mut pending = Pending::default();
         for signal in [RT, SIGHUP, RT, SIGSEGV] {
-            assert!(pending.add(info(signal, 0)));
+            assert!(add(&mut pending, info(signal, 0)));
         }
         pending.forget(SignalSet::of(RT).union(SignalSet::of(SIGHUP)));
         assert_eq!(pending.set(), SignalSet::of(SIGSEGV));
@@ -213,7 +387,7 @@ mod tests {
                         if signal >= FIRST_REALTIME || !is_twice {
                             model.push(info(signal, number));
                         }
-                        prop_assert!(pending.add(info(signal, number)));
+                        prop_assert!(add(&mut pending, info(signal, number)));
                     }
                     Step::Take(wanted) => {
                         let wanted = |set: SignalSet| SignalSet(set.0 & wanted).first();

@@ -44,8 +44,6 @@ const MAGIC2: u32 = 0x4650_5845;
 pub const MAGIC2_BYTES: usize = 4;
 /// The FPU state's alignment on the stack.
 pub const FPU_ALIGNMENT: u64 = 64;
-/// The stack pointer's in `registers`.
-const RSP: usize = 15;
 
 const _: () = assert!(FRAME_BYTES == 440);
 
@@ -132,8 +130,7 @@ pub fn encode(
     let mut bytes = [0; FRAME_BYTES];
     put(&mut bytes, 0, restorer);
     put(&mut bytes, UCONTEXT, UC_FLAGS);
-    let stack = interrupted.stack.words(interrupted.registers[RSP]);
-    put_all(&mut bytes, STACK, &stack);
+    put_all(&mut bytes, STACK, &interrupted.stack.as_given());
     put_all(&mut bytes, REGISTERS, &interrupted.registers);
     let [code, stack] = interrupted.selectors;
     put(
@@ -177,8 +174,8 @@ pub struct Returned {
     pub fpstate: u64,
     /// The signal mask to go back to.
     pub mask: SignalSet,
-    /// The signal stack to go back to.
-    pub stack: SignalStack,
+    /// The words of the signal stack to go back to.
+    pub stack: [u64; 3],
 }
 
 /// Reads a frame.
@@ -189,7 +186,7 @@ pub fn decode(bytes: &[u8; RETURN_BYTES]) -> Returned {
         registers: core::array::from_fn(|index| words(REGISTERS, index)),
         fpstate: get(bytes, FPSTATE),
         mask: SignalSet(get(bytes, MASK)),
-        stack: SignalStack::from_frame(core::array::from_fn(|index| words(STACK, index))),
+        stack: core::array::from_fn(|index| words(STACK, index)),
     }
 }
 

@@ -26,15 +26,28 @@ pub struct SignalStack {
     pub start: u64,
     /// Bytes.
     pub size: u64,
-    /// Disarmed while a handler runs on it.
-    pub autodisarm: bool,
+    /// The flags that the program gave.
+    pub flags: u32,
 }
 
 impl SignalStack {
+    /// That of a new thread, and of a handler on a stack that disarms itself.
+    pub const DISABLED: Self = Self {
+        start: 0,
+        size: 0,
+        flags: DISABLE,
+    };
+
+    /// Whether it is disarmed while a handler runs on it.
+    #[must_use]
+    pub const fn disarms_itself(&self) -> bool {
+        self.flags & AUTODISARM != 0
+    }
+
     /// Whether a stack pointer is on it.
     #[must_use]
     pub const fn contains(&self, sp: u64) -> bool {
-        !self.autodisarm && sp > self.start && sp - self.start <= self.size
+        !self.disarms_itself() && sp > self.start && sp - self.start <= self.size
     }
 
     /// From the words of a `stack_t` that a program hands over.
@@ -44,32 +57,26 @@ impl SignalStack {
     /// Too small, or with flags that Linux does not know.
     pub const fn from_words([start, flags, size]: [u64; 3]) -> Result<Self, BadStack> {
         let flags = low_half(flags);
-        let autodisarm = flags & AUTODISARM != 0;
         match flags & !AUTODISARM {
             DISABLE => Ok(Self {
                 start: 0,
                 size: 0,
-                autodisarm,
+                flags,
             }),
             0 | ON_STACK if size < SMALLEST => Err(BadStack::TooSmall),
-            0 | ON_STACK => Ok(Self {
-                start,
-                size,
-                autodisarm,
-            }),
+            0 | ON_STACK => Ok(Self { start, size, flags }),
             _ => Err(BadStack::UnknownFlags),
         }
     }
 
-    /// From the words of the `stack_t` in a signal frame, which were a valid one once.
+    /// The stack after a handler that returns with stack pointer `sp`, and whose frame has these words: as if
+    /// the handler had set it. It stays as it is if that is refused.
     #[must_use]
-    pub const fn from_frame([start, flags, size]: [u64; 3]) -> Self {
-        let flags = low_half(flags);
-        Self {
-            start,
-            size: if flags & DISABLE != 0 { 0 } else { size },
-            autodisarm: flags & AUTODISARM != 0,
+    pub fn restored(self, words: [u64; 3], sp: u64) -> Self {
+        if self.size != 0 && self.contains(sp) {
+            return self;
         }
+        Self::from_words(words).unwrap_or(self)
     }
 
     /// As the words of a `stack_t`, for a thread whose stack pointer is `sp`.
@@ -80,8 +87,14 @@ impl SignalStack {
             _ if self.contains(sp) => ON_STACK,
             _ => 0,
         };
-        let flags = state | if self.autodisarm { AUTODISARM } else { 0 };
+        let flags = state | self.flags & AUTODISARM;
         [self.start, flags as u64, self.size]
+    }
+
+    /// As the words of the `stack_t` in a signal frame: as they were given.
+    #[must_use]
+    pub const fn as_given(&self) -> [u64; 3] {
+        [self.start, self.flags as u64, self.size]
     }
 }
 
@@ -100,11 +113,15 @@ mod tests {
 
     use super::*;
 
-    const STACK: SignalStack = SignalStack {
-        start: 0x1000,
-        size: 0x2000,
-        autodisarm: false,
-    };
+    const STACK: SignalStack = stack(0);
+
+    const fn stack(flags: u32) -> SignalStack {
+        SignalStack {
+            start: 0x1000,
+            size: 0x2000,
+            flags,
+        }
+    }
 
     #[test]
     fn an_empty_stack_ends_where_the_pointer_may_begin() {
@@ -120,10 +137,7 @@ mod tests {
 
     #[test]
     fn nobody_is_on_a_stack_that_disarms_itself() {
-        let stack = SignalStack {
-            autodisarm: true,
-            ..STACK
-        };
+        let stack = stack(AUTODISARM);
         assert!(!stack.contains(0x2000));
         assert_eq!(stack.words(0x2000), [0x1000, 1 << 31, 0x2000]);
     }
@@ -133,6 +147,27 @@ mod tests {
         assert_eq!(SignalStack::default().words(0x2000), [0, 2, 0]);
         assert_eq!(STACK.words(0x2000), [0x1000, 1, 0x2000]);
         assert_eq!(STACK.words(0x8000), [0x1000, 0, 0x2000]);
+        assert_eq!(stack(ON_STACK).words(0x8000), [0x1000, 0, 0x2000]);
+    }
+
+    /// `__save_altstack` of Linux.
+    #[test]
+    fn a_frame_has_the_flags_as_they_were_given() {
+        for flags in [0, ON_STACK, AUTODISARM, AUTODISARM | ON_STACK] {
+            assert_eq!(stack(flags).as_given(), [0x1000, flags.into(), 0x2000]);
+        }
+        assert_eq!(SignalStack::DISABLED.as_given(), [0, 2, 0]);
+    }
+
+    /// `restore_altstack` of Linux: what sigaltstack(2) refuses is passed over.
+    #[test]
+    fn a_handler_that_returns_sets_the_stack_if_it_may() {
+        let other = [0x9000, 0, 0x4000];
+        assert_eq!(STACK.restored(other, 0x8000).as_given(), other);
+        assert_eq!(STACK.restored(other, 0x2000), STACK, "it is still on it");
+        assert_eq!(SignalStack::DISABLED.restored(other, 0x2000).start, 0x9000);
+        assert_eq!(STACK.restored([0x9000, 0, 1], 0x8000), STACK);
+        assert_eq!(STACK.restored([0x9000, 4, 0x4000], 0x8000), STACK);
     }
 
     #[test]
@@ -141,8 +176,8 @@ mod tests {
         assert_eq!(sized(0, 2047), Err(BadStack::TooSmall));
         assert_eq!(sized(1, 0), Err(BadStack::TooSmall));
         assert_eq!(sized(0, 2048).map(|stack| stack.size), Ok(2048));
-        assert_eq!(sized(2, 0), Ok(SignalStack::default()));
-        assert_eq!(sized(2, 9999), Ok(SignalStack::default()));
+        assert_eq!(sized(2, 0), Ok(SignalStack::DISABLED));
+        assert_eq!(sized(2, 9999), Ok(SignalStack::DISABLED));
     }
 
     #[test]
@@ -160,23 +195,24 @@ mod tests {
         #[test]
         fn what_a_frame_says_of_a_stack_brings_it_back(
             start in any::<u64>(),
-            size in prop_oneof![Just(0), 2048..=u64::MAX],
-            autodisarm in any::<bool>(),
+            size in 2048..=u64::MAX,
+            flags in prop_oneof![Just(0), Just(ON_STACK), Just(AUTODISARM)],
             sp in any::<u64>(),
         ) {
-            let stack = SignalStack { start, size, autodisarm };
-            prop_assert_eq!(SignalStack::from_frame(stack.words(sp)), stack);
+            let stack = SignalStack { start, size, flags };
+            prop_assert_eq!(SignalStack::DISABLED.restored(stack.as_given(), sp), stack);
         }
 
         #[test]
         fn what_a_program_reads_it_may_hand_back(
             start in any::<u64>(),
             size in 2048..=u64::MAX,
-            autodisarm in any::<bool>(),
+            flags in prop_oneof![Just(0), Just(AUTODISARM)],
             sp in any::<u64>(),
         ) {
-            let stack = SignalStack { start, size, autodisarm };
-            prop_assert_eq!(SignalStack::from_words(stack.words(sp)), Ok(stack));
+            let stack = SignalStack { start, size, flags };
+            let read = SignalStack::from_words(stack.words(sp));
+            prop_assert_eq!(read.map(|read| read.words(sp)), Ok(stack.words(sp)));
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::lock::Lock;
 use crate::pending::{Info, Pending};
 use crate::signal_action::{Action, DEFAULT_HANDLER, IGNORE_HANDLER};
 use crate::signal_frame::Trap;
+use crate::signal_room::Room;
 use crate::signal_stack::SignalStack;
 use crate::signals::number::{SIGPIPE, SIGXFSZ};
 use crate::signals::{SignalSet, SIGNALS};
@@ -136,9 +137,19 @@ impl<L: Lock<Shared>> ProcessSignals<L> {
         core::mem::replace(&mut shared.actions[signal as usize - 1], action)
     }
 
-    /// Adds a signal for the process as a whole; whether there was room for it.
-    pub fn add(&self, info: Info) -> bool {
-        self.0.lock().pending.add(info)
+    /// Adds a signal for the process as a whole. `false`: there is no room for it.
+    pub fn add(&self, info: Info, room: &Room) -> bool {
+        self.0.lock().pending.add(info, room)
+    }
+
+    /// Adds the signal of a timer for the process as a whole.
+    pub fn add_expiry(&self, info: Info, room: &Room) {
+        self.0.lock().pending.add_expiry(info, room);
+    }
+
+    /// Drops the signal of timer `id`, if it waits for the process as a whole.
+    pub fn forget_expiry(&self, id: u32) {
+        self.0.lock().pending.forget_expiry(id);
     }
 
     /// The signals that are pending for the process as a whole.
@@ -266,9 +277,19 @@ impl<L: Lock<Own>> ThreadSignals<L> {
         self.own.lock().stack = stack;
     }
 
-    /// Adds a signal for this thread; whether there was room for it.
-    pub fn add(&self, info: Info) -> bool {
-        self.own.lock().pending.add(info)
+    /// Adds a signal for this thread. `false`: there is no room for it.
+    pub fn add(&self, info: Info, room: &Room) -> bool {
+        self.own.lock().pending.add(info, room)
+    }
+
+    /// Adds the signal of a timer for this thread.
+    pub fn add_expiry(&self, info: Info, room: &Room) {
+        self.own.lock().pending.add_expiry(info, room);
+    }
+
+    /// Drops the signal of timer `id`, if it waits for this thread.
+    pub fn forget_expiry(&self, id: u32) {
+        self.own.lock().pending.forget_expiry(id);
     }
 
     /// The mask that a handler which begins now brings back, and the signal stack.
@@ -280,8 +301,8 @@ impl<L: Lock<Own>> ThreadSignals<L> {
     /// A handler begins on the signal stack: one that disarms itself is not there until it ends.
     pub fn disarm_stack(&self) {
         let mut own = self.own.lock();
-        if own.stack.autodisarm {
-            own.stack = SignalStack::default();
+        if own.stack.disarms_itself() {
+            own.stack = SignalStack::DISABLED;
         }
     }
 

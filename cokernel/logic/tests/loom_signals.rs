@@ -5,12 +5,21 @@
 
 use cokernel_logic::pending::Info;
 use cokernel_logic::run_state::{RunState, State};
+use cokernel_logic::signal_room::Room;
 use cokernel_logic::signal_state::{Own, ProcessSignals, Shared, ThreadSignals};
 use cokernel_logic::signals::SignalSet;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
 const SIGNAL: u32 = 10;
+
+/// Room for more signals than a model sends.
+fn room() -> Room {
+    Room {
+        account: std::sync::Arc::default(),
+        limit: u64::MAX,
+    }
+}
 
 /// A process with one thread, which runs on a CPU of its own.
 struct Program {
@@ -86,7 +95,7 @@ fn a_signal_ends_a_call_that_is_about_to_block() {
         let sender = {
             let program = program.clone();
             thread::spawn(move || {
-                assert!(program.thread.add(info()));
+                assert!(program.thread.add(info(), &room()));
                 program.alert();
             })
         };
@@ -106,7 +115,7 @@ fn a_signal_finds_the_thread_that_unblocks_it() {
         let sender = {
             let program = program.clone();
             thread::spawn(move || {
-                assert!(program.process.add(info()));
+                assert!(program.process.add(info(), &room()));
                 if program.thread.accepts(SIGNAL) {
                     program.alert();
                 }
@@ -129,7 +138,7 @@ fn work_on_the_way_to_user_mode_is_found_now_or_next_time() {
         let sender = {
             let program = program.clone();
             thread::spawn(move || {
-                assert!(program.thread.add(info()));
+                assert!(program.thread.add(info(), &room()));
                 program.run.request_return_work();
             })
         };

@@ -226,6 +226,9 @@ fn deliver_to(process: &Process, thread: u32, info: signal::Info) {
     if !signals::is_valid(info.signal) {
         return klog!("process {}: Linux sent signal {}", process.pid, info.signal);
     }
+    if signal::send::send_expiry(process, info) {
+        return;
+    }
     // A sender of more than there is room for has to know that some are lost.
     match thread
         .checked_sub(1)

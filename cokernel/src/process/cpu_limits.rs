@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Timers of CPU time and RLIMIT_CPU at work: set, looked at while threads run, and their signals sent.
 
+use cokernel_logic::posix_timers::CpuClock;
+
 use crate::arch;
 use crate::task::cpu_timer::{Setting, Which, SHORTEST_NS};
 use crate::task::process::Process;
@@ -15,6 +17,34 @@ pub fn get(process: &Process, which: Which) -> Setting {
 /// Sets a timer of `process`, the current one; what it was.
 pub fn set(process: &Process, which: Which, wanted: Setting) -> Setting {
     let before = process.cpu_timers.set(which, wanted, process.cpu_ns());
+    notice(process);
+    before
+}
+
+/// The CPU time that `clock` of `process` says; `None` for a thread that is not there.
+pub fn now(process: &Process, clock: CpuClock) -> Option<u64> {
+    let CpuClock::Thread(tid) = clock else {
+        return Some(process.cpu_ns());
+    };
+    let me = sched::current();
+    if me.data.tid == tid {
+        return Some(me.data.clock.ns());
+    }
+    let threads = process.threads();
+    let thread = threads.iter().find(|thread| thread.data.tid == tid)?;
+    Some(thread.data.clock.ns())
+}
+
+/// Sets timer `id` of timer_create(2), which counts `clock` of `process`, the current one; what it was.
+pub fn set_posix(
+    process: &Process,
+    id: u32,
+    clock: CpuClock,
+    wanted: Setting,
+    is_absolute: bool,
+) -> Option<Setting> {
+    let now = now(process, clock)?;
+    let before = process.cpu_timers.set_posix(id, wanted, is_absolute, now);
     notice(process);
     before
 }
@@ -36,7 +66,10 @@ fn notice(process: &Process) {
 
 /// Sends what is due to the current process and has this CPU interrupted again in time.
 pub fn look() {
-    let Some(process) = sched::try_current().and_then(|thread| thread.process.as_ref()) else {
+    let Some(thread) = sched::try_current() else {
+        return;
+    };
+    let Some(process) = &thread.process else {
         return;
     };
     if !process.cpu_timers.are_armed() {
@@ -54,9 +87,23 @@ pub fn look() {
         };
         signal::send::send_to_process(process, info);
     }
-    if let Some(next) = next {
-        // Other CPUs may run for the process, too.
-        let share = next.saturating_sub(now) / u64::from(arch::cpu_count());
-        timer::look_after(share.max(SHORTEST_NS));
+    let posix = look_at(process, CpuClock::Process, now);
+    let rest = [next, posix].into_iter().flatten().min();
+    // Other CPUs may run for the process, too.
+    let share = rest.map(|next| next.saturating_sub(now) / u64::from(arch::cpu_count()));
+    let now = thread.data.clock.ns();
+    let own = look_at(process, CpuClock::Thread(thread.data.tid), now);
+    let rests = [share, own.map(|next| next.saturating_sub(now))];
+    if let Some(rest) = rests.into_iter().flatten().min() {
+        timer::look_after(rest.max(SHORTEST_NS));
     }
+}
+
+/// Sends what timers of timer_create(2) tell when `clock` says `now`; when the next one is due.
+fn look_at(process: &Process, clock: CpuClock, now: u64) -> Option<u64> {
+    let (due, next) = process.cpu_timers.strike_posix(clock, now);
+    for info in due {
+        signal::send::send_expiry(process, info);
+    }
+    next
 }

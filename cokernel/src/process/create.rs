@@ -22,6 +22,7 @@ use crate::task::accounting::Accounting;
 use crate::task::current;
 use crate::task::process::{self, BarrierKinds, Beginning, Parts, Process};
 use crate::task::rlimits::{Limits, AS, STACK};
+use crate::task::signal::account::SignalAccount;
 use crate::task::signal::proxy::ProxySignals;
 use crate::task::signal::ProcessSignals;
 use crate::task::slots::Slots;
@@ -59,6 +60,7 @@ fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
         slots: Slots::new().ok_or(Errno::ENOMEM)?,
         signals: ProcessSignals::new(SignalSet(image.ignored_signals)),
         proxy_signals: ProxySignals::new(blocked),
+        signal_account: SignalAccount::default(),
         limits: Limits::new(image.rlimits),
         barriers: BarrierKinds::new(0),
         accounting: Accounting::of_program(image.pid),

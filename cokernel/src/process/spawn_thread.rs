@@ -6,8 +6,9 @@ use alloc::sync::Arc;
 use crate::arch::{uaccess, UserFrame};
 use crate::delegate::pool;
 use crate::errno::Errno;
+use crate::process::signal::proxy_mask;
 use crate::task::process::Process;
-use crate::task::signal::ThreadSignals;
+use crate::task::signal::{SignalStack, ThreadSignals};
 use crate::task::thread::{NewThread, Registers, Thread};
 use crate::task::thread_data::ThreadData;
 use crate::task::{current, sched};
@@ -55,9 +56,11 @@ fn make(
     args: &ThreadArgs,
 ) -> Result<Arc<Thread>, Errno> {
     let me = sched::current();
+    let signals = ThreadSignals::new(me.data.signals.mask());
+    signals.set_stack(SignalStack::DISABLED);
     let data = ThreadData::new(
         tid,
-        ThreadSignals::new(me.data.signals.mask()),
+        signals,
         args.clear_child_tid.unwrap_or(0),
         me.data.placement(),
     );
@@ -72,7 +75,12 @@ fn make(
         registers,
         data,
     };
-    sched::new_thread(new).ok_or(Errno::ENOMEM)
+    let mask = new.data.signals.mask();
+    let thread = sched::new_thread(new).ok_or(Errno::ENOMEM)?;
+    if !proxy_mask::is_told(process, slot, mask) {
+        thread.request_return_work();
+    }
+    Ok(thread)
 }
 
 /// The registers with which it begins.

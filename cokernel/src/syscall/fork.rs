@@ -111,6 +111,7 @@ fn prepare(
         revoke_array,
         signals,
         proxy_signals: process.proxy_signals.inherit(cleared),
+        signal_account: process.signal_account.inherit(),
         limits: Limits::new(process.limits.all()),
         barriers: BarrierKinds::new(process.barriers.registered()),
         accounting: Accounting::of_child(process.pid),
@@ -142,7 +143,7 @@ fn initial_state(frame: &UserFrame, args: &CloneArgs) -> InitialState {
     signals.set_stack(if keeps_stack {
         me.data.signals.stack()
     } else {
-        SignalStack::default()
+        SignalStack::DISABLED
     });
     InitialState {
         frame,

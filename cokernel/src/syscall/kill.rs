@@ -12,11 +12,9 @@ use crate::errno::{Errno, SyscallResult};
 use crate::process::signal::proxy_mask;
 use crate::syscall::identity::as_value;
 use crate::task::current;
-use crate::task::signal::{self, Info, SI_TKILL};
+use crate::task::process::Process;
+use crate::task::signal::{self, Info, SI_TKILL, SI_USER};
 use crate::user_memory::{int, read_words, uint};
-
-/// `si_code` of kill(2).
-const SI_USER: i32 = 0;
 
 /// kill(2).
 pub fn kill(frame: &mut UserFrame) -> SyscallResult {
@@ -26,8 +24,8 @@ pub fn kill(frame: &mut UserFrame) -> SyscallResult {
         return elsewhere(frame);
     }
     if let Some(signal) = checked(signal)? {
-        // Without room it is lost, as kill(2) has no error for that.
-        signal::send::send_to_process(process, from_us(signal, SI_USER, process.pid));
+        // kill(2) has no error for want of room: then it comes without a word of its sender.
+        signal::send::send_to_process(process, from_us(process, signal, SI_USER));
     }
     Ok(0)
 }
@@ -56,6 +54,7 @@ pub fn rt_sigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
     }
     let given = given(uint(signal), info)?;
     if checked(signal)?.is_some() {
+        know_user(process);
         queued(signal::send::send_to_process(process, given))?;
     }
     Ok(0)
@@ -75,6 +74,7 @@ pub fn rt_tgsigqueueinfo(frame: &mut UserFrame) -> SyscallResult {
         .find(|thread| thread.data.tid == int(tid))
         .ok_or(Errno::ESRCH)?;
     if checked(signal)?.is_some() {
+        know_user(process);
         queued(signal::send::send_to_thread(process, &target, given))?;
     }
     Ok(0)
@@ -103,7 +103,11 @@ fn to_thread(frame: &UserFrame, tid: i32, signal: u64, may_be_elsewhere: bool) -
         return elsewhere(frame);
     }
     if let Some(signal) = checked(signal)? {
-        signal::send::send_to_thread(process, &target, from_us(signal, SI_TKILL, process.pid));
+        queued(signal::send::send_to_thread(
+            process,
+            &target,
+            from_us(process, signal, SI_TKILL),
+        ))?;
     }
     Ok(0)
 }
@@ -117,14 +121,26 @@ fn checked(signal: u64) -> Result<Option<u32>, Errno> {
     }
 }
 
-fn from_us(signal: u32, code: i32, pid: i32) -> Info {
-    let uid = delegate::ask(number::getuid, [0; 6]).unwrap_or(0);
+fn from_us(process: &Process, signal: u32, code: i32) -> Info {
     Info {
         signal,
         errno: 0,
         code,
-        first: as_value(pid) | uid << 32,
+        first: as_value(process.pid) | own_uid(process) << 32,
         second: 0,
+    }
+}
+
+/// The real user id. Its signals are counted together.
+fn own_uid(process: &Process) -> u64 {
+    let uid = delegate::ask(number::getuid, [0; 6]).unwrap_or(0);
+    process.signal_account.set(uint(uid));
+    uid
+}
+
+fn know_user(process: &Process) {
+    if !process.signal_account.is_known() {
+        own_uid(process);
     }
 }
 

@@ -22,6 +22,7 @@ mod mprotect;
 mod mremap;
 mod munmap;
 mod pkey;
+mod posix_timer;
 mod prctl;
 mod protection;
 mod rlimit;
@@ -46,6 +47,7 @@ use crate::errno::{Errno, SyscallResult};
 use crate::klog;
 use crate::process::signal::restart;
 use crate::syscall::table::{Route, Row};
+use crate::task::current;
 
 /// Performs the system call `frame` asks for and puts the result into it.
 pub fn dispatch(frame: &mut UserFrame) {
@@ -65,7 +67,10 @@ fn route(row: &Row, frame: &mut UserFrame) -> SyscallResult {
         Route::Delegated => delegate::call(row.number, frame.args()),
         Route::Inherited => {
             pool::mark_current(true);
-            delegate::call_directly(row.number, frame.args())
+            let answer = delegate::call_directly(row.number, frame.args());
+            // It may have changed the user.
+            current::process().signal_account.forget();
+            answer
         }
         Route::Refused(errno) => {
             if row.is_first_refusal() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Resource limits: those on memory are kept here, that on CPU time here too, the others are Linux's.
+//! Resource limits: those on memory are kept here, those on CPU time and queued signals here too, the others are
+//! Linux's.
 
 use alloc::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::errno::{Errno, SyscallResult};
 use crate::process::{cpu_limits, limits};
 use crate::task::current;
 use crate::task::process::{self, Process};
-use crate::task::rlimits::{AS, CPU, DATA, MEMLOCK, STACK};
+use crate::task::rlimits::{AS, CPU, DATA, MEMLOCK, SIGPENDING, STACK};
 use crate::user_memory::{int, read_words, write_words};
 
 /// getrlimit(2).
@@ -41,8 +42,10 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
     let kept = usize::try_from(resource)
         .ok()
         .filter(|number| matches!(*number, DATA | STACK | MEMLOCK | AS));
-    if resource == CPU as u64 && new != 0 {
-        return limit_cpu(pid, new, old);
+    let counted = [CPU, SIGPENDING];
+    let mut counted = counted.into_iter().filter(|_| new != 0);
+    if let Some(number) = counted.find(|number| *number as u64 == resource) {
+        return limit_counted(pid, number, new, old);
     }
     let target = kept.and_then(|number| Some((number, whose(int(pid))?)));
     let Some((number, process)) = target else {
@@ -71,19 +74,21 @@ fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
     Ok(0)
 }
 
-/// A new limit of CPU time. Linux has the say, and counts what the proxy uses; the co-kernel counts the
-/// program's own time ([`crate::process::cpu_limits`]).
-fn limit_cpu(pid: u64, new: u64, old: u64) -> SyscallResult {
+/// A new limit of CPU time or queued signals. Linux has the say, and counts what the proxy uses; the co-kernel
+/// counts the program's own time ([`crate::process::cpu_limits`]) and what waits here.
+fn limit_counted(pid: u64, number: usize, new: u64, old: u64) -> SyscallResult {
     let wanted = read_words::<2>(new)?;
     // Linux reads the words again: another thread may have changed them.
-    let raises = |process: &Process| wanted[1] > process.limits.get(CPU)[1];
+    let raises = |process: &Process| wanted[1] > process.limits.get(number)[1];
     if whose(int(pid)).is_some_and(|process| raises(&process)) && !limits::is_root() {
         return Err(Errno::EPERM);
     }
-    delegate::call_directly(number::prlimit64, [pid, CPU as u64, new, old, 0, 0])?;
+    delegate::call_directly(number::prlimit64, [pid, number as u64, new, old, 0, 0])?;
     if let Some(process) = whose(int(pid)) {
-        process.limits.set(CPU, wanted);
-        cpu_limits::limit(&process, wanted);
+        process.limits.set(number, wanted);
+        if number == CPU {
+            cpu_limits::limit(&process, wanted);
+        }
     }
     Ok(0)
 }

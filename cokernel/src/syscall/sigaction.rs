@@ -43,14 +43,13 @@ pub fn rt_sigaction(frame: &mut UserFrame) -> SyscallResult {
     Ok(0)
 }
 
-/// Signals a thread causes itself never come from outside in a way the program could tell.
 fn tell_proxy(signal: u32, before: &Action, after: &Action) {
     let new_meaning = meaning(before) != meaning(after);
     let changed = new_meaning || child_flags(before) != child_flags(after);
     if new_meaning {
         current::process().proxy_signals.remove_awaited(signal);
     }
-    if changed && !SignalSet::SYNCHRONOUS.contains(signal) {
+    if changed {
         // The program's own view is complete without it.
         let _ = delegate::call_directly(
             op::DISPOSITION,
@@ -73,7 +72,6 @@ fn tell_proxy(signal: u32, before: &Action, after: &Action) {
 /// action, but send them here, where masks and waiters are known.
 pub fn await_from_proxy(process: &Process, set: SignalSet) {
     let new = process.proxy_signals.add_awaited(set);
-    let new = new.without(SignalSet::SYNCHRONOUS);
     for signal in (1..=SIGNALS).filter(|signal| new.contains(*signal)) {
         if meaning(&process.signals.action(signal)) != disposition::FORWARD {
             // As for `tell_proxy`.

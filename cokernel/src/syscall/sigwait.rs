@@ -42,6 +42,7 @@ pub fn rt_sigtimedwait(frame: &mut UserFrame) -> SyscallResult {
     let taken = wait(thread, current::process(), set, deadline_ns);
     thread.data.signals.set_awaited(SignalSet::EMPTY);
     let taken = taken?;
+    current::process().cpu_timers.note_taken(&taken);
     if info != 0 {
         write_bytes(info, &encode(&taken))?;
     }
@@ -98,6 +99,7 @@ fn wait(
 fn encode(info: &Info) -> Vec<u8> {
     let mut bytes = vec![0; INFO_BYTES];
     bytes[..4].copy_from_slice(&info.signal.to_le_bytes());
+    bytes[4..8].copy_from_slice(&info.errno.to_le_bytes());
     bytes[8..12].copy_from_slice(&info.code.to_le_bytes());
     bytes[16..24].copy_from_slice(&info.first.to_le_bytes());
     bytes[24..32].copy_from_slice(&info.second.to_le_bytes());

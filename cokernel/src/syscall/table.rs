@@ -14,8 +14,9 @@ use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
 use crate::syscall::{
     advice, arch_prctl, brk, clone, execve, exit, futex, identity, itimer, kill, madvise, masked,
-    mempolicy, mlock, mmap, move_pages, mprotect, mremap, munmap, pkey, prctl, rlimit, robust_list,
-    sched, shm, sigaction, sigaltstack, sigmask, signalfd, sigreturn, sigwait, sleep, times,
+    mempolicy, mlock, mmap, move_pages, mprotect, mremap, munmap, pkey, posix_timer, prctl, rlimit,
+    robust_list, sched, shm, sigaction, sigaltstack, sigmask, signalfd, sigreturn, sigwait, sleep,
+    times,
 };
 
 /// A function that performs a local call.
@@ -177,6 +178,11 @@ local_calls! {
     sched_getaffinity       sched::sched_getaffinity;
     set_tid_address         identity::set_tid_address;
     clock_gettime           times::clock_gettime;
+    timer_create            posix_timer::timer_create;
+    timer_settime           posix_timer::timer_settime;
+    timer_gettime           posix_timer::timer_gettime;
+    timer_getoverrun        posix_timer::timer_getoverrun;
+    timer_delete            posix_timer::timer_delete;
     clock_nanosleep         sleep::clock_nanosleep;
     exit_group              exit::exit_group;
     tgkill                  kill::tgkill;

@@ -2,18 +2,18 @@
 //! CPU time: what Linux says of the proxy's time is the time in the system; the program's own is kept
 //! here.
 
-use cokernel_logic::argument::NS_PER_S;
+use cokernel_logic::argument::{as_timespec, NS_PER_S};
+use cokernel_logic::posix_timers::CpuClock;
 
 use crate::arch::time::ticks_to_ns;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::SyscallResult;
+use crate::process::cpu_limits;
 use crate::task::process::Process;
 use crate::task::{current, sched};
 use crate::user_memory::{int, read_words, write_words};
 
-const CLOCK_PROCESS_CPUTIME_ID: i32 = 2;
-const CLOCK_THREAD_CPUTIME_ID: i32 = 3;
 const RUSAGE_CHILDREN: i32 = -1;
 const RUSAGE_SELF: i32 = 0;
 /// Nanoseconds of a tick as times(2) counts them.
@@ -24,40 +24,19 @@ const MAX_RSS: usize = 4;
 /// clock_gettime(2): the clocks of CPU time are here, the others Linux's.
 pub fn clock_gettime(frame: &mut UserFrame) -> SyscallResult {
     let [clock, result, ..] = frame.args();
-    let Some(ns) = cpu_clock(int(clock)) else {
+    let clock = cpu_clock(int(clock));
+    let Some(ns) = clock.and_then(|clock| cpu_limits::now(current::process(), clock)) else {
         return delegate::call_directly(frame.number(), frame.args());
     };
-    write_words(result, &[ns / NS_PER_S, ns % NS_PER_S])?;
+    write_words(result, &as_timespec(ns))?;
     Ok(0)
 }
 
-/// The time of clock `id`, if it counts CPU time of this process or one of its threads.
-fn cpu_clock(id: i32) -> Option<u64> {
-    /// Kind of a clock with a negative id: bit 2 = of a thread, the lower bits which of its times.
-    const OF_THREAD: i32 = 4;
-    const SORT: i32 = 3;
-    /// No clock of CPU time, but one behind a descriptor.
-    const DESCRIPTOR: i32 = 3;
+/// Clock `id`, if it counts CPU time of this process or of one of its threads.
+pub fn cpu_clock(id: i32) -> Option<CpuClock> {
     let process = current::process();
-    match id {
-        CLOCK_PROCESS_CPUTIME_ID => return Some(process.cpu_ns()),
-        CLOCK_THREAD_CPUTIME_ID => return Some(sched::current().data.clock.ns()),
-        0.. => return None,
-        _ if id & SORT == DESCRIPTOR => return None,
-        _ => {}
-    }
-    let whose = !(id >> 3);
-    if id & OF_THREAD == 0 {
-        return (whose == 0 || whose == process.pid).then(|| process.cpu_ns());
-    }
-    let whose = if whose == 0 {
-        sched::current().data.tid
-    } else {
-        whose
-    };
-    let threads = process.threads();
-    let thread = threads.iter().find(|thread| thread.data.tid == whose)?;
-    Some(thread.data.clock.ns())
+    let clock = CpuClock::of(id, process.pid, sched::current().data.tid)?;
+    cpu_limits::now(process, clock).map(|_| clock)
 }
 
 /// getrusage(2).

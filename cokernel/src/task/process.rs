@@ -21,6 +21,7 @@ use crate::task::accounting::Accounting;
 use crate::task::core_registers::CoreRegisters;
 use crate::task::cpu_timer::CpuTimers;
 use crate::task::rlimits::{Limits, CPU};
+use crate::task::signal::account::SignalAccount;
 use crate::task::signal::proxy::ProxySignals;
 use crate::task::signal::ProcessSignals;
 use crate::task::slots::Slots;
@@ -51,6 +52,8 @@ pub struct Process {
     pub signals: ProcessSignals,
     /// The proxy's treatment of signals.
     pub proxy_signals: ProxySignals,
+    /// What its pending signals are counted in.
+    pub signal_account: SignalAccount,
     /// Resource limits.
     pub limits: Limits,
     /// Timers of CPU time.
@@ -88,6 +91,7 @@ impl Process {
             revoke_array: parts.revoke_array,
             signals: parts.signals,
             proxy_signals: parts.proxy_signals,
+            signal_account: parts.signal_account,
             cpu_timers: CpuTimers::limited(parts.limits.get(CPU)),
             limits: parts.limits,
             barriers: parts.barriers,

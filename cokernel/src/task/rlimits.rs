@@ -16,6 +16,8 @@ pub const DATA: usize = 2;
 pub const STACK: usize = 3;
 /// Locked memory.
 pub const MEMLOCK: usize = 8;
+/// Queued signals of a user.
+pub const SIGPENDING: usize = 11;
 /// The whole address space.
 pub const AS: usize = 9;
 

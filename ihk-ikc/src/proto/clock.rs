@@ -11,7 +11,7 @@
 //!  sequence := the next even one            another sequence by now: again
 //! ```
 //! (loom: `tests/loom_clock.rs`.) A writer that never comes back leaves an odd sequence: readers give up after
-//! [`TRIES`] and go on with what they know.
+//! a few tries and go on with what they know.
 
 use super::atomic::{fence, AtomicU64, Ordering};
 

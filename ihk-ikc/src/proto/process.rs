@@ -204,7 +204,7 @@ pub mod op {
     /// them, and signals `args[5]` blocked. Answered only if it fails.
     pub const EXEC: u64 = BASE + 33;
     /// Linux keeps exactly the signals `args[0]` (bit n − 1 = signal n) pending for the process, and
-    /// `args[1]` for its main thread while that performs no call; the answer comes when that is so.
+    /// `args[1]` for this worker's thread while that performs no call; the answer comes when that is so.
     pub const MASK: u64 = BASE + 34;
     /// The program's limit of resource `args[0]`, which the co-kernel keeps, is now `args[1]`
     /// (soft), `args[2]` (hard): for the next program.

@@ -114,8 +114,12 @@ pub struct DelegationSlot {
     pub server: AtomicU32,
     /// Always 0.
     reserved1: u32,
+    /// Signals that the thread blocks, as far as the worker has been told; while it is idle, the worker
+    /// blocks those of them that Linux deals with. Writers: the worker, and before it begins who starts
+    /// it.
+    pub idle_blocked: AtomicU64,
     /// Keeps slots two lines apart (adjacent-line prefetch).
-    reserved2: [u64; 5],
+    reserved2: [u64; 4],
 }
 
 #[cfg(not(loom))]
@@ -127,6 +131,7 @@ const _: () = {
     assert!(offset_of!(DelegationSlot, sleeping_cpu) == 64);
     assert!(offset_of!(DelegationSlot, blocked) == 72);
     assert!(offset_of!(DelegationSlot, server) == 80);
+    assert!(offset_of!(DelegationSlot, idle_blocked) == 88);
     assert!(size_of::<DelegationSlot>() * SLOTS_PER_PAGE == 4096);
 };
 
@@ -145,7 +150,8 @@ impl DelegationSlot {
             blocked: AtomicU64::new(0),
             server: AtomicU32::new(0),
             reserved1: 0,
-            reserved2: [0; 5],
+            idle_blocked: AtomicU64::new(0),
+            reserved2: [0; 4],
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<u64, Errno> {
     let answer = ForkAnswer::new()?;
     device::announce_fork(clone.prepared_child)?;
     let mask = raw::set_mask(u64::MAX);
+    // The child does not have the slot.
+    let told = worker_mask::told();
     let locks = (
         procfs::files::parts(),
         procfs::snapshot::remembered(),
@@ -46,7 +48,7 @@ pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<u64, Errno> {
     let forked = unsafe { fork_process() };
     drop(locks);
     let result = match forked {
-        Ok(ForkResult::Child) => become_child(program, clone, mask, answer),
+        Ok(ForkResult::Child) => become_child(program, clone, [mask, told], answer),
         Ok(ForkResult::Parent { child }) => hear_of(child, &answer),
         Err(errno) => {
             let _ = device::announce_fork(0);
@@ -65,8 +67,13 @@ fn hear_of(child: Pid, answer: &ForkAnswer) -> Result<u64, Errno> {
     Ok(child.as_raw().unsigned_abs().into())
 }
 
-fn become_child(program: &Program, clone: CloneArgs, mask: u64, answer: ForkAnswer) -> ! {
-    let settled = settle(program, clone);
+fn become_child(
+    program: &Program,
+    clone: CloneArgs,
+    [mask, told]: [u64; 2],
+    answer: ForkAnswer,
+) -> ! {
+    let settled = settle(program, clone, told);
     answer.tell(settled.as_ref().map(drop).map_err(|errno| *errno));
     drop(answer);
     let Ok(program) = settled else {
@@ -80,8 +87,9 @@ fn become_child(program: &Program, clone: CloneArgs, mask: u64, answer: ForkAnsw
     (program.functions.serve_main)(program)
 }
 
-/// Prepares the child up to the point where its program can run.
-fn settle(program: &Program, clone: CloneArgs) -> Result<Program, Errno> {
+/// Prepares the child up to the point where its program can run; its thread blocks the signals `told`,
+/// as far as is known.
+fn settle(program: &Program, clone: CloneArgs, told: u64) -> Result<Program, Errno> {
     // While it has one thread only, as Linux wants for some of them.
     unshare(clone.namespaces)?;
     gate::forget_others();
@@ -94,6 +102,7 @@ fn settle(program: &Program, clone: CloneArgs) -> Result<Program, Errno> {
     }
     interrupt::forget_control(None);
     worker_mask::forget_workers();
+    worker_mask::begin(&slots[0], told);
     control::spawn(program.os, slots).map_err(|_| Errno::EAGAIN)?;
     Ok(Program {
         os: program.os,

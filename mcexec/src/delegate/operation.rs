@@ -14,13 +14,13 @@ use nix::sys::statvfs::{fstatvfs, FsFlags};
 
 use super::{execute, fork, mapping, pool, queue_server, Program};
 use crate::core_dump::{self, Cause};
+use crate::device;
 use crate::image::page_up;
 use crate::procfs::descriptor::borrow;
 use crate::procfs::files;
 use crate::signals::{dispositions, interrupt, raw, worker_mask};
 use crate::start::inherited;
 use crate::syscall::Answer;
-use crate::{device, function};
 
 /// Device number of `/dev/zero`. A private mapping of it holds only zeroes.
 const ZERO_DEVICE: (u64, u64) = (1, 5);
@@ -41,7 +41,9 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
         op::PROTECT => prot_bits(third).and_then(|prot| window.protect(first, second, prot)),
         op::BIND_FILE => return Ok(bind_file(program, args)?),
         op::LOAD_PAGES => load_pages(args),
-        op::DISPOSITION => set_disposition(first, second, third),
+        op::DISPOSITION => {
+            signal_number(first).and_then(|signal| dispositions::set(signal, second, third))
+        }
         op::FORK => {
             let clone = fork::CloneArgs {
                 prepared_child: first,
@@ -61,7 +63,7 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
             Ok(())
         }
         op::MASK => {
-            worker_mask::set_main(second);
+            worker_mask::tell(second);
             interrupt::set_control_mask(first);
             Ok(())
         }
@@ -73,13 +75,8 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
     Ok(0)
 }
 
-/// Sets what Linux is to do with `signal`, unless functions of the program need its handler.
-fn set_disposition(signal: u64, wanted: u64, flags: u64) -> Result<(), Errno> {
-    let signal = i32::try_from(signal).map_err(|_| Errno::EINVAL)?;
-    if function::owns(signal) {
-        return Ok(());
-    }
-    dispositions::set(signal, wanted, flags)
+fn signal_number(word: u64) -> Result<i32, Errno> {
+    i32::try_from(word).map_err(|_| Errno::EINVAL)
 }
 
 /// Ends this process by the signal that the program dies of, perhaps with a core.

@@ -2,7 +2,7 @@
 //! Workers beyond the first.
 //!
 //! A new worker is always made by the worker of the thread that wants it. So it inherits what a new
-//! thread of the program would inherit: credentials, priority, name.
+//! thread of the program would inherit: credentials, priority, name, blocked signals.
 //!
 //! A worker whose thread has ended stays asleep in its slot and serves the next thread there; the
 //! co-kernel decides who ends for good.
@@ -13,7 +13,7 @@ use std::thread;
 use nix::errno::Errno;
 
 use super::Program;
-use crate::signals::raw;
+use crate::signals::{raw, worker_mask};
 
 /// Stack of a worker. Performing calls needs little of it, but a signal handler may run on top.
 const STACK_BYTES: usize = 128 << 10;
@@ -54,6 +54,9 @@ fn spawn(
     index: usize,
     began: Option<SyncSender<u64>>,
 ) -> Result<(), Errno> {
+    if let Some(slot) = program.slots.get(index) {
+        worker_mask::begin(slot, worker_mask::told());
+    }
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
     let body = move || (program.functions.serve)(program, index, began);
     raw::with_all_blocked(|| builder.spawn(body))?

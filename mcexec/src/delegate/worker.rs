@@ -62,7 +62,7 @@ fn begin(program: &'static Program, index: usize) -> &'static DelegationSlot {
         placement::begin();
     }
     worker_mask::set_worker(index, tid);
-    worker_mask::enter_idle(index);
+    worker_mask::enter_idle();
     slot.worker_tid.store(tid.unsigned_abs(), Ordering::Release);
     slot
 }
@@ -104,7 +104,7 @@ fn next(
         if let Some(request) = budget.poll(slot) {
             return request;
         }
-        worker_mask::enter_idle(index);
+        worker_mask::enter_idle();
         slot.sleeping_cpu.store(current_cpu(), Ordering::Relaxed);
         if !slot.set_asleep() {
             continue;

@@ -17,8 +17,8 @@ mod trap;
 use nix::errno::Errno;
 
 pub(crate) use call::Call;
+pub(crate) use trap::Caller;
 use trap::Place;
-pub(crate) use trap::{owns, Caller};
 
 /// The means of a thread to run functions. They stay in the thread that made them, and end with it.
 pub(crate) struct Functions {

@@ -19,7 +19,7 @@ use ihk_ikc::syscalls::{self, is_delegable, Class};
 use nix::errno::Errno;
 use nix::libc;
 
-use crate::signals::{raw, worker_mask};
+use crate::signals::{dispositions, raw, worker_mask};
 use crate::syscall::Answer;
 
 /// Size of the stack, and its alignment.
@@ -28,7 +28,7 @@ const BYTES: usize = 128 << 10;
 const MAGIC: u64 = 0x6d63_6b66_756e_6373;
 /// The bit of a page fault's error code that says: the instruction itself could not be fetched.
 const FETCH: i64 = 1 << 4;
-/// Whether the handlers are set up; see [`owns`].
+/// Whether the handlers are set up.
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 /// The longest time that a fault waits for the control thread to find that the co-kernel is gone.
 const NEWS_TAKE: Duration = Duration::from_millis(200);
@@ -193,26 +193,23 @@ pub(super) fn install() -> Result<(), Errno> {
         // SAFETY: all zeroes is a sigaction.
         let mut action: libc::sigaction = unsafe { zeroed() };
         action.sa_sigaction = (mcexec_on_trap as *const ()).expose_provenance();
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
         // SAFETY: a set of ours.
         unsafe { libc::sigfillset(&raw mut action.sa_mask) };
-        // SAFETY: the handler finds out by itself where it runs.
-        Errno::result(unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) })?;
+        dispositions::take_over(signal, &action)?;
     }
     Ok(())
 }
 
-/// Returns whether the disposition of `signal` is ours and not the program's to change.
-#[must_use]
-pub(crate) fn owns(signal: i32) -> bool {
-    INSTALLED.load(Ordering::Acquire)
-        && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGSYS)
-}
-
-/// Takes the default action for a fault, or such a signal from outside, in a thread that runs no
-/// functions.
-extern "C" fn elsewhere(number: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    die(number);
+/// Takes the default action for a fault in a thread that runs no functions. What another process sent
+/// is the program's.
+extern "C" fn elsewhere(number: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel hands a handler with SA_SIGINFO a valid siginfo.
+    let info = unsafe { &*info };
+    if dispositions::is_own_fault(info) {
+        die(number);
+    }
+    dispositions::act(number, info);
 }
 
 fn die(number: libc::c_int) -> ! {
@@ -236,10 +233,13 @@ unsafe extern "C" fn in_function(
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
     let registers = &mut context.uc_mcontext.gregs;
     // SAFETY: valid, as for all handlers.
-    let code = unsafe { (*info).si_code };
+    let info = unsafe { &*info };
+    if !dispositions::is_own_fault(info) {
+        return dispositions::act(number, info);
+    }
     /// `SYS_SECCOMP`.
     const FILTERED: i32 = 1;
-    if number == libc::SIGSYS && code == FILTERED {
+    if number == libc::SIGSYS && info.si_code == FILTERED {
         head.fetched.set(0);
         system_call(head, registers);
     } else if registers[libc::REG_ERR as usize] & FETCH == 0 || !fetch(head, registers) {

@@ -3,16 +3,25 @@
 //!
 //! Linux takes the default action or ignores the signal, as for any process. A signal for which the
 //! program has a handler is sent on to the co-kernel, which runs that handler.
+//!
+//! Signals of faults are no exception if another process sent them. The same handler gets faults of
+//! this process itself; it dies of them.
 
 use std::mem::zeroed;
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ihk_ikc::process::disposition;
 use nix::errno::Errno;
 use nix::libc;
 
-use super::forward::forward;
-use super::{interrupt, worker_mask};
+use super::forward::send_on;
+use super::{interrupt, raw, worker_mask};
+
+/// Signals that the program ignores, bit n − 1 = signal n, as far as [`act`] has to know.
+static IGNORED: AtomicU64 = AtomicU64::new(0);
+/// Signals with a handler that is not set up here ([`take_over`]).
+static TAKEN_OVER: AtomicU64 = AtomicU64::new(0);
 
 /// Sets what becomes of `signal` from now on: `wanted` is one of [`disposition`], and those of
 /// `flags` count that concern children.
@@ -26,8 +35,6 @@ pub(crate) fn set(signal: i32, wanted: u64, flags: u64) -> Result<(), Errno> {
     match wanted {
         disposition::DEFAULT => action.sa_sigaction = libc::SIG_DFL,
         disposition::IGNORE => action.sa_sigaction = libc::SIG_IGN,
-        // A fault of mcexec itself must end it, not come back for ever.
-        disposition::FORWARD if is_fault(signal) => return Err(Errno::EINVAL),
         disposition::FORWARD => {
             action.sa_sigaction = (forward as *const ()).expose_provenance();
             action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
@@ -39,13 +46,16 @@ pub(crate) fn set(signal: i32, wanted: u64, flags: u64) -> Result<(), Errno> {
         }
         _ => return Err(Errno::EINVAL),
     }
+    note_ignored(signal, wanted == disposition::IGNORE);
     if wanted != disposition::FORWARD {
         worker_mask::set_forwarded(signal, false);
     }
     let child_flags = libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT;
     action.sa_flags |= i32::try_from(flags).map_err(|_| Errno::EINVAL)? & child_flags;
-    // SAFETY: the handler is safe to run at any point of any thread, see there.
-    Errno::result(unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) })?;
+    if TAKEN_OVER.load(Ordering::SeqCst) & bit(signal) == 0 {
+        // SAFETY: the handler is safe to run at any point of any thread, see there.
+        Errno::result(unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) })?;
+    }
     if wanted == disposition::FORWARD {
         interrupt::let_control_take(signal);
         worker_mask::set_forwarded(signal, true);
@@ -53,9 +63,69 @@ pub(crate) fn set(signal: i32, wanted: u64, flags: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-fn is_fault(signal: i32) -> bool {
-    matches!(
-        signal,
-        libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP
-    )
+/// Gives `signal` the handler in `action`, which calls [`act`] for what comes from outside.
+///
+/// # Errors
+///
+/// Linux refuses.
+pub(crate) fn take_over(signal: i32, action: &libc::sigaction) -> Result<(), Errno> {
+    // SAFETY: all zeroes is a sigaction.
+    let mut before: libc::sigaction = unsafe { zeroed() };
+    TAKEN_OVER.fetch_or(bit(signal), Ordering::SeqCst);
+    // SAFETY: the caller's handler finds out by itself where it runs.
+    Errno::result(unsafe { libc::sigaction(signal, action, &raw mut before) })?;
+    if before.sa_sigaction == libc::SIG_IGN {
+        note_ignored(signal, true);
+    }
+    Ok(())
+}
+
+/// Returns whether a fault of this process brought `info` about, not another process.
+#[must_use]
+pub(crate) fn is_own_fault(info: &libc::siginfo_t) -> bool {
+    let is_fault = matches!(
+        info.si_signo,
+        libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP | libc::SIGSYS
+    );
+    // What processes and timers send has no positive code.
+    is_fault && info.si_code > 0
+}
+
+/// Does with a signal from outside what the program wants.
+///
+/// Async-signal-safe: atomics, and [`send_on`].
+pub(crate) fn act(signal: i32, info: &libc::siginfo_t) {
+    if worker_mask::forwarded_of(bit(signal)) != 0 {
+        send_on(signal, info);
+    } else if IGNORED.load(Ordering::SeqCst) & bit(signal) == 0 {
+        raw::die(u64::from(signal.unsigned_abs()));
+    }
+}
+
+/// Handles a signal that this process received: sends it to the program.
+///
+/// Async-signal-safe: see [`send_on`]; or it does not return.
+extern "C" fn forward(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel hands a handler with SA_SIGINFO a valid siginfo.
+    let info = unsafe { &*info };
+    if is_own_fault(info) {
+        raw::die(u64::from(signal.unsigned_abs()));
+    }
+    send_on(signal, info);
+}
+
+fn note_ignored(signal: i32, ignored: bool) {
+    if ignored {
+        IGNORED.fetch_or(bit(signal), Ordering::SeqCst);
+    } else {
+        IGNORED.fetch_and(!bit(signal), Ordering::SeqCst);
+    }
+}
+
+/// Returns the bit of `signal`; none of what is no signal.
+const fn bit(signal: i32) -> u64 {
+    match signal {
+        1..=raw::SIGNALS => 1 << (signal - 1),
+        _ => 0,
+    }
 }

@@ -17,21 +17,9 @@ use crate::{device, syscall};
 /// The number of times that a handler tries while the way to the co-kernel is jammed.
 const TRIES: u32 = 1000;
 
-/// Handles a signal that this process received: sends it to the program.
-///
-/// Async-signal-safe: one ioctl; errno is put back.
-pub(super) extern "C" fn forward(
-    signal: libc::c_int,
-    info: *mut libc::siginfo_t,
-    _: *mut libc::c_void,
-) {
-    // SAFETY: the kernel hands a handler with SA_SIGINFO a valid siginfo.
-    send_on(signal, unsafe { &*info });
-}
-
 /// Sends a signal that this thread took to the program.
 ///
-/// Async-signal-safe, see [`forward`].
+/// Async-signal-safe: one ioctl; errno is put back.
 pub(super) fn send_on(signal: libc::c_int, info: &libc::siginfo_t) {
     let errno = Errno::last();
     syscall::note_signal();

@@ -6,10 +6,10 @@
 //!
 //! While the worker is idle, its thread may compute and change its mask without a word to Linux. So
 //! an idle worker lets two kinds of signals through. The first are those that are sent on to the
-//! co-kernel, which knows the masks. The second, if it is the main thread's worker, are those with
-//! the default action that the thread does not block; the co-kernel says which
-//! ([`ihk_ikc::process::op::MASK`]). It blocks all others, also those that waited at the end of the
-//! last call, and those that Linux keeps for the process.
+//! co-kernel, which knows the masks. The second are those with the default action that the thread
+//! does not block; the co-kernel says which ([`ihk_ikc::process::op::MASK`]), and a new worker begins
+//! with what the worker has that starts it. It blocks all others, also those that waited at the end of
+//! the last call, and those that Linux keeps for the process.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use ihk_ikc::slot::{DelegationSlot, MAX_SLOTS};
 use nix::libc;
 
-use super::own_slot::own_slot;
+use super::own_slot::{self, own_slot};
 use super::raw::{self, EARNED};
 
 /// The C library's own signals, bit n − 1 = signal n; one of them interrupts calls.
@@ -27,8 +27,6 @@ const UNKNOWN: u64 = u64::MAX;
 
 /// Signals that are sent on to the co-kernel.
 static FORWARDED: AtomicU64 = AtomicU64::new(0);
-/// The signals that the main thread's worker blocks while it is idle.
-static MAIN: AtomicU64 = AtomicU64::new(0);
 /// Thread ids of the workers by slot; 0 = none.
 static WORKERS: [AtomicI32; MAX_SLOTS] = [const { AtomicI32::new(0) }; MAX_SLOTS];
 
@@ -41,16 +39,23 @@ thread_local! {
     static APPLIED: Cell<u64> = const { Cell::new(UNKNOWN) };
     /// The signals that this worker never blocks, because a function of the program runs in it.
     static OPEN: Cell<u64> = const { Cell::new(0) };
-    /// Slot of this worker while it is idle.
-    static IDLE: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Whether this worker is idle.
+    static IDLE: Cell<bool> = const { Cell::new(false) };
     /// The signals that waited when the last call had ended. The thread may not have told yet that
     /// it blocks them.
     static WAITING: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Begins a process in which these signals are blocked.
-pub(crate) fn begin(blocked: u64) {
-    MAIN.store(blocked, Ordering::SeqCst);
+/// Sets the signals that the thread of `slot` blocks, before its worker begins.
+pub(crate) fn begin(slot: &DelegationSlot, blocked: u64) {
+    slot.idle_blocked.store(blocked, Ordering::Relaxed);
+}
+
+/// Returns the signals that the thread of this worker blocks, as far as is known; 0 for threads
+/// without a slot.
+#[must_use]
+pub(crate) fn told() -> u64 {
+    own_slot::shared().map_or(0, |slot| slot.idle_blocked.load(Ordering::Relaxed))
 }
 
 /// Notes that this thread is the only one, after a fork.
@@ -68,10 +73,12 @@ pub(crate) fn set_worker(index: usize, tid: libc::pid_t) {
     }
 }
 
-/// Notes that the main thread wants exactly the signals `mask` to wait, as long as its worker is
-/// idle.
-pub(crate) fn set_main(mask: u64) {
-    MAIN.store(mask, Ordering::SeqCst);
+/// Notes that the thread of this worker wants exactly the signals `mask` to wait, as long as its
+/// worker is idle.
+pub(crate) fn tell(mask: u64) {
+    if let Some(slot) = own_slot::shared() {
+        slot.idle_blocked.store(mask, Ordering::Relaxed);
+    }
 }
 
 /// Sets whether `signal` is sent on from now on. To be called when its handler is there, or before
@@ -104,28 +111,23 @@ pub(crate) fn forwarded_of(mask: u64) -> u64 {
     mask & FORWARDED.load(Ordering::SeqCst)
 }
 
-fn idle_mask(index: usize) -> u64 {
-    let closed = if index == 0 {
-        MAIN.load(Ordering::SeqCst) | WAITING.get()
-    } else {
-        u64::MAX
-    };
+fn idle_mask() -> u64 {
+    let closed = told() | WAITING.get();
     let forwarded = FORWARDED.load(Ordering::SeqCst);
     (closed & !forwarded | WAITING.get() & EARNED | CONTROL_MASK.load(Ordering::SeqCst)) & !RESERVED
 }
 
-/// Begins idleness of this thread, the worker of slot `index`: it is about to poll or sleep for
-/// long.
-pub(crate) fn enter_idle(index: usize) {
-    if IDLE.get().is_none() && APPLIED.get() != 0 {
+/// Begins idleness of this worker: it is about to poll or sleep for long.
+pub(crate) fn enter_idle() {
+    if !IDLE.get() && APPLIED.get() != 0 {
         WAITING.set(raw::waiting());
     }
-    IDLE.set(Some(index));
+    IDLE.set(true);
     loop {
-        let mask = idle_mask(index);
+        let mask = idle_mask();
         apply(mask);
         // Another thread may have changed it, and sent its signal before the mask was set.
-        if idle_mask(index) == mask {
+        if idle_mask() == mask {
             return;
         }
     }
@@ -133,7 +135,7 @@ pub(crate) fn enter_idle(index: usize) {
 
 /// Begins a call: this worker performs it for its thread.
 pub(crate) fn enter_call(slot: &DelegationSlot) {
-    IDLE.set(None);
+    IDLE.set(false);
     WAITING.set(0);
     let blocked = slot.blocked.load(Ordering::Relaxed) & !RESERVED;
     apply(blocked);
@@ -157,7 +159,9 @@ fn apply(mask: u64) {
 
 /// Returns what an idle worker is to block. The handler that interrupted it calls this.
 pub(crate) fn renewed() -> Option<u64> {
-    let mask = idle_mask(IDLE.get()?) & !OPEN.get();
-    APPLIED.set(mask);
-    Some(mask)
+    let mask = idle_mask() & !OPEN.get();
+    IDLE.get().then(|| {
+        APPLIED.set(mask);
+        mask
+    })
 }

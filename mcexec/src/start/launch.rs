@@ -66,7 +66,7 @@ pub(crate) fn launch(
     transport::begin(run.transport, program.window)
         .map_err(|errno| StartError::cokernel("option --way", errno.desc()))?;
     interrupt::forget_control(Some(inheritance.blocked_signals));
-    worker_mask::begin(inheritance.blocked_signals);
+    worker_mask::begin(&program.slots[0], inheritance.blocked_signals);
     control::spawn(run.os, program.slots)?;
     let (entry, pointer) = (prepared.entry, prepared.stack.pointer);
     // The program's first open() gets the lowest number: nothing of ours may be open.

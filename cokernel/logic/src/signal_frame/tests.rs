@@ -46,7 +46,7 @@ const INFO: Info = Info {
 const STACK_OF_THREAD: SignalStack = SignalStack {
     start: 0x70_0000,
     size: 0x1_0000,
-    autodisarm: false,
+    flags: 0,
 };
 
 const ON_STACK: Action = action(flag::ONSTACK);
@@ -147,8 +147,14 @@ fn the_signal_stack_is_there_with_its_flags() {
     };
     assert_eq!(stack(&interrupted), (0x70_0000, 0, 0x1_0000));
     interrupted.registers[15] = 0x70_8000;
+    assert_eq!(
+        stack(&interrupted),
+        (0x70_0000, 0, 0x1_0000),
+        "not where it is"
+    );
+    interrupted.stack.flags = 1;
     assert_eq!(stack(&interrupted), (0x70_0000, 1, 0x1_0000));
-    interrupted.stack = SignalStack::default();
+    interrupted.stack = SignalStack::DISABLED;
     assert_eq!(stack(&interrupted), (0, 2, 0));
 }
 
@@ -256,10 +262,11 @@ fn an_unsealed_state_has_nothing_in_the_part_of_software() {
 
 fn some_stack() -> impl Strategy<Value = SignalStack> {
     let size = prop_oneof![Just(0), 2048..0x10_0000u64];
-    (any::<u32>(), size, any::<bool>()).prop_map(|(start, size, autodisarm)| SignalStack {
+    let flags = prop_oneof![Just(0), Just(1 << 31)];
+    (any::<u32>(), size, flags).prop_map(|(start, size, flags)| SignalStack {
         start: u64::from(start),
         size,
-        autodisarm,
+        flags,
     })
 }
 
@@ -281,6 +288,7 @@ proptest! {
             stack,
             trap: Trap { number, error, address },
         };
+        let stack = stack.as_given();
         let expected = Returned { registers, fpstate, mask: SignalSet(mask), stack };
         prop_assert_eq!(returned(&encode(&interrupted, &INFO, 1, fpstate)), expected);
     }

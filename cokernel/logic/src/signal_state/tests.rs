@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Tests of the signals of processes and threads, against signal(7) and kernel/signal.c of Linux.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
@@ -25,6 +26,13 @@ fn with(handler: u64) -> Action {
     Action {
         handler,
         ..Action::default()
+    }
+}
+
+fn room() -> Room {
+    Room {
+        account: Arc::default(),
+        limit: u64::MAX,
     }
 }
 
@@ -57,7 +65,7 @@ fn a_child_inherits_actions_and_nothing_that_waits() {
     let parent = process();
     parent.set_action(SIGHUP, with(HANDLER));
     parent.set_action(SIGQUIT, with(IGNORE_HANDLER));
-    assert!(parent.add(info(SIGHUP, 0)));
+    assert!(parent.add(info(SIGHUP, 0), &room()));
     let child = parent.inherit();
     assert_eq!(child.action(SIGHUP), with(HANDLER));
     assert_eq!(child.ignored(), SignalSet::of(SIGQUIT));
@@ -100,13 +108,13 @@ fn a_signal_that_becomes_ignored_no_longer_waits() {
         (SIGURG, DEFAULT_HANDLER),
     ] {
         process.set_action(signal, with(HANDLER));
-        assert!(process.add(info(signal, 0)));
+        assert!(process.add(info(signal, 0), &room()));
         assert!(!process.is_ignored(signal));
         process.set_action(signal, with(handler));
         assert!(process.is_ignored(signal));
         assert_eq!(process.waiting(), SignalSet::EMPTY);
     }
-    assert!(process.add(info(SIGQUIT, 0)));
+    assert!(process.add(info(SIGQUIT, 0), &room()));
     process.set_action(SIGQUIT, with(DEFAULT_HANDLER));
     assert!(process.waiting().contains(SIGQUIT), "that would end it");
 }
@@ -125,7 +133,7 @@ fn nobody_blocks_sigkill_and_sigstop() {
 #[test]
 fn a_threads_own_signals_come_before_the_processs() {
     let (process, thread) = (process(), Thread::default());
-    assert!(process.add(info(SIGHUP, 1)) && thread.add(info(SIGQUIT, 2)));
+    assert!(process.add(info(SIGHUP, 1), &room()) && thread.add(info(SIGQUIT, 2), &room()));
     assert_eq!(thread.pending(&process), set(&[SIGHUP, SIGQUIT]));
     assert_eq!(thread.take(&process), Some(info(SIGQUIT, 2)));
     assert_eq!(thread.take(&process), Some(info(SIGHUP, 1)));
@@ -137,7 +145,7 @@ fn a_threads_own_signals_come_before_the_processs() {
 fn faults_are_delivered_before_lower_numbers() {
     let (process, thread) = (process(), Thread::default());
     for signal in [SIGHUP, SIGSEGV, SIGTRAP] {
-        assert!(thread.add(info(signal, 0)));
+        assert!(thread.add(info(signal, 0), &room()));
     }
     let taken: Vec<u32> = core::iter::from_fn(|| thread.take(&process))
         .map(|info| info.signal)
@@ -148,7 +156,7 @@ fn faults_are_delivered_before_lower_numbers() {
 #[test]
 fn a_blocked_signal_waits_until_it_is_not() {
     let (process, thread) = (process(), Thread::new(SignalSet::of(SIGHUP)));
-    assert!(thread.add(info(SIGHUP, 0)));
+    assert!(thread.add(info(SIGHUP, 0), &room()));
     assert!(!thread.has_deliverable(&process));
     assert_eq!(thread.take(&process), None);
     thread.set_mask(SignalSet::EMPTY);
@@ -191,7 +199,7 @@ fn who_waits_for_a_blocked_signal_accepts_it() {
 fn waiting_takes_the_lowest_of_the_set_and_nothing_else() {
     let (process, thread) = (process(), Thread::new(SignalSet(u64::MAX)));
     for (signal, value) in [(REALTIME, 1), (REALTIME, 2), (SIGSEGV, 3), (SIGHUP, 4)] {
-        assert!(process.add(info(signal, value)));
+        assert!(process.add(info(signal, value), &room()));
     }
     let wanted = set(&[SIGSEGV, REALTIME]);
     let taken: Vec<u64> = core::iter::from_fn(|| thread.take_of(&process, wanted))
@@ -205,17 +213,17 @@ fn waiting_takes_the_lowest_of_the_set_and_nothing_else() {
 #[test]
 fn only_a_stack_that_disarms_itself_is_gone_while_a_handler_runs() {
     let thread = Thread::default();
-    for autodisarm in [false, true] {
+    for flags in [0, 1 << 31] {
         let stack = SignalStack {
             start: 0x1000,
             size: 0x4000,
-            autodisarm,
+            flags,
         };
         thread.set_stack(stack);
         assert_eq!(thread.take_handler_start().1, stack);
         thread.disarm_stack();
-        let expected = if autodisarm {
-            SignalStack::default()
+        let expected = if stack.disarms_itself() {
+            SignalStack::DISABLED
         } else {
             stack
         };
@@ -232,7 +240,7 @@ fn the_last_exception_stays_until_the_next_one() {
         address: 0x1234,
     };
     thread.set_trap(trap);
-    assert!(thread.add(info(SIGSEGV, 0)));
+    assert!(thread.add(info(SIGSEGV, 0), &room()));
     assert_eq!(
         (thread.trap(), thread.waiting()),
         (trap, SignalSet::of(SIGSEGV))
@@ -346,11 +354,11 @@ proptest! {
         for (number, step) in (0..).zip(steps) {
             match step {
                 Step::ToProcess(signal) => {
-                    prop_assert!(process.add(info(signal, number)));
+                    prop_assert!(process.add(info(signal, number), &room()));
                     queue(&mut shared, info(signal, number));
                 }
                 Step::ToThread(signal) => {
-                    prop_assert!(thread.add(info(signal, number)));
+                    prop_assert!(thread.add(info(signal, number), &room()));
                     queue(&mut own, info(signal, number));
                 }
                 Step::Mask(mask) => thread.set_mask(SignalSet(mask)),

@@ -38,10 +38,8 @@ pub fn raise_fault(signal: u32, code: i32, address: u64) {
         first: address,
         second: fault::key_of(process, signal, code, address),
     };
-    if !thread.data.signals.add(info) {
-        // No memory for a word about it, and the instruction cannot be passed over.
-        process.end(|| delegate::report_exit(op::DIE, u64::from(signal)));
-    }
+    // It comes in any case, at worst without a word about it.
+    let _ = thread.data.signals.add(info, &send::room(process));
     thread.request_return_work();
 }
 
@@ -80,6 +78,7 @@ pub fn before_return(frame: &mut UserFrame) {
 }
 
 fn deliver(thread: &Thread, process: &Process, frame: &mut UserFrame, info: Info) {
+    process.cpu_timers.note_taken(&info);
     let action = process.signals.action(info.signal);
     match action.handler {
         IGNORE_HANDLER => {}
@@ -162,9 +161,11 @@ fn die(process: &Process, frame: &UserFrame, info: &Info) {
 /// `EFAULT`: what lies on the stack is no signal frame; the thread has got SIGSEGV.
 pub fn sigreturn(frame: &mut UserFrame) -> Result<(), Errno> {
     let thread = sched::current();
+    let sp = frame.rsp;
     match frame::pop(frame) {
-        Ok((mask, stack)) => {
+        Ok((mask, words)) => {
             thread.data.signals.set_mask(mask);
+            let stack = thread.data.signals.stack().restored(words, sp);
             thread.data.signals.set_stack(stack);
             thread.request_return_work();
             Ok(())

@@ -62,12 +62,12 @@ pub fn push(
 }
 
 /// Takes the frame at the stack pointer (the restorer's return address is gone) back into `frame`;
-/// the signal mask and signal stack to go back to.
+/// the signal mask to go back to, and the words of the signal stack.
 ///
 /// # Errors
 ///
 /// `EFAULT`: unreadable or malformed.
-pub fn pop(frame: &mut UserFrame) -> Result<(SignalSet, SignalStack), Errno> {
+pub fn pop(frame: &mut UserFrame) -> Result<(SignalSet, [u64; 3]), Errno> {
     let address = frame.rsp.wrapping_sub(8);
     protection_key::deny_nothing();
     let mut bytes = [0u8; RETURN_BYTES];

@@ -4,10 +4,12 @@
 //! mcexec. So must one that the program reads from a signalfd. Other signals with a handler are never
 //! blocked there: they are sent on, and wait here.
 //!
-//! The proxy's control thread and the main thread's worker are told when the difference matters;
+//! The proxy's control thread and the thread's own worker are told when the difference matters;
 //! in a call every worker blocks what its thread blocks. Programs and their C library
 //! block everything for a moment around forks and new threads; that is told only if somebody waits
 //! for signals that way.
+
+use core::sync::atomic::Ordering;
 
 use cokernel_logic::signals::number::{SIGPIPE, SIGXFSZ};
 use cokernel_logic::signals::SignalSet;
@@ -20,15 +22,16 @@ use crate::task::signal::RESERVED;
 
 /// Before user mode goes on with the mask it has.
 pub fn sync(process: &Process) {
-    let blocked = blocked_by_all(process);
-    if !is_everything(blocked) {
-        notify_linux(process, blocked);
-    }
+    let momentary = |mask, known| if is_everything(mask) { known } else { mask };
+    let all = momentary(blocked_by_all(process), process.proxy_signals.kept());
+    let own = momentary(sched::current().data.signals.mask(), told(process));
+    notify_linux(process, [all, own]);
 }
 
 /// Before the current thread waits for signals.
 pub fn sync_for_wait(process: &Process) {
-    notify_linux(process, blocked_by_all(process));
+    let own = sched::current().data.signals.mask();
+    notify_linux(process, [blocked_by_all(process), own]);
 }
 
 /// The proxy has unblocked `signal`, because it has a handler now.
@@ -49,7 +52,7 @@ pub fn after_unblocking(process: &Process, signals: SignalSet) {
 
 /// Tells Linux the masks once more that it knows already.
 fn notify_linux_again(process: &Process) {
-    tell(process.proxy_signals.kept());
+    tell([process.proxy_signals.kept(), told(process)]);
 }
 
 /// Whether `mask` blocks all that can be blocked: for a moment, as a rule.
@@ -74,29 +77,41 @@ fn blocked_by_all(process: &Process) -> SignalSet {
     )
 }
 
-fn notify_linux(process: &Process, blocked: SignalSet) {
+fn notify_linux(process: &Process, [all, own]: [SignalSet; 2]) {
     // The signals that the program waits for come here, too, see `syscall::sigaction::await_from_proxy`.
     let awaited = process.proxy_signals.awaited();
     let files = process.proxy_signals.read_as_files();
     let linuxs = process.signals.defaults().union(files);
     let linuxs = linuxs.without(SignalSet::UNBLOCKABLE).without(awaited);
-    let before = process.proxy_signals.kept();
-    let me = sched::current();
-    let wanted = SignalSet(blocked.0 & linuxs.0);
-    let main_wanted = if me.slot == 0 {
-        SignalSet(me.data.signals.mask().0 & linuxs.0)
-    } else {
-        before[1]
-    };
-    let differs = ((wanted.0 ^ before[0].0) | (main_wanted.0 ^ before[1].0)) & linuxs.0 != 0;
-    if differs && !process.is_dying() {
-        let wanted = [wanted, main_wanted];
-        tell(wanted);
-        process.proxy_signals.set_kept(wanted);
+    let kept = SignalSet(all.0 & linuxs.0);
+    let differs = (kept.0 ^ process.proxy_signals.kept().0) | (own.0 ^ told(process).0);
+    if differs & linuxs.0 != 0 && !process.is_dying() {
+        tell([kept, own]);
+        process.proxy_signals.set_kept(kept);
     }
 }
 
-fn tell([all, main]: [SignalSet; 2]) {
+/// Whether the worker of slot `slot` knows `mask`, with which a new thread begins there.
+pub fn is_told(process: &Process, slot: u32, mask: SignalSet) -> bool {
+    is_everything(mask) || told_in(process, slot) == mask
+}
+
+/// The signals that the current thread blocks, as far as its worker has been told.
+fn told(process: &Process) -> SignalSet {
+    told_in(process, sched::current().slot)
+}
+
+fn told_in(process: &Process, slot: u32) -> SignalSet {
+    SignalSet(
+        process
+            .slots
+            .slot(slot)
+            .idle_blocked
+            .load(Ordering::Relaxed),
+    )
+}
+
+fn tell([all, own]: [SignalSet; 2]) {
     // A proxy that cannot be told is on its way out.
-    let _ = delegate::call_directly(op::MASK, [all.0, main.0, 0, 0, 0, 0]);
+    let _ = delegate::call_directly(op::MASK, [all.0, own.0, 0, 0, 0, 0]);
 }

@@ -13,6 +13,7 @@ use crate::sync::SpinLock;
 use crate::task::accounting::Accounting;
 use crate::task::exec_carry::Placement;
 use crate::task::rlimits::Limits;
+use crate::task::signal::account::SignalAccount;
 use crate::task::signal::proxy::ProxySignals;
 use crate::task::signal::{ProcessSignals, ThreadSignals};
 use crate::task::slots::Slots;
@@ -28,6 +29,8 @@ pub struct Parts {
     pub signals: ProcessSignals,
     /// Inherited from the parent, or what mcexec was started with.
     pub proxy_signals: ProxySignals,
+    /// Becomes [`super::Process::signal_account`].
+    pub signal_account: SignalAccount,
     /// Becomes [`super::Process::limits`].
     pub limits: Limits,
     /// Becomes [`super::Process::barriers`].

@@ -2,10 +2,11 @@
 //! Signals: [`cokernel_logic::signal_state`] keeps actions, masks and pending sets, [`send`] adds to them,
 //! [`crate::process::signal::deliver`] acts on them.
 
+pub mod account;
 pub mod proxy;
 pub mod send;
 
-pub use cokernel_logic::pending::{Info, SI_KERNEL};
+pub use cokernel_logic::pending::{Info, SI_KERNEL, SI_USER};
 pub use cokernel_logic::signal_action::{flag, Action, DEFAULT_HANDLER, IGNORE_HANDLER};
 pub use cokernel_logic::signal_frame::Trap;
 pub use cokernel_logic::signal_stack::SignalStack;

@@ -14,10 +14,8 @@ pub struct ProxySignals {
     /// Signals that one of its signalfds reads: Linux keeps them while all threads block them. Only
     /// grows.
     read_as_files: AtomicU64,
-    /// The signals that Linux keeps pending for the process.
+    /// The signals that Linux keeps pending for the process. What it keeps for a thread is in the slot.
     kept: AtomicU64,
-    /// The signals that Linux keeps pending for the main thread.
-    kept_for_main: AtomicU64,
 }
 
 impl ProxySignals {
@@ -27,19 +25,16 @@ impl ProxySignals {
             awaited: AtomicU64::new(0),
             read_as_files: AtomicU64::new(0),
             kept: AtomicU64::new(blocked.0),
-            kept_for_main: AtomicU64::new(blocked.0),
         }
     }
 
     /// The state of a child's proxy, which goes on as its parent's does; signals in `cleared` come
     /// here, too, as they did while the parent had handlers for them.
     pub fn inherit(&self, cleared: SignalSet) -> Self {
-        let [kept, kept_for_main] = self.kept();
         Self {
             awaited: AtomicU64::new(self.awaited().union(cleared).0),
             read_as_files: AtomicU64::new(self.read_as_files().0),
-            kept: AtomicU64::new(kept.0),
-            kept_for_main: AtomicU64::new(kept_for_main.0),
+            kept: AtomicU64::new(self.kept().0),
         }
     }
 
@@ -70,21 +65,19 @@ impl ProxySignals {
         self.read_as_files.fetch_or(set.0, Ordering::Relaxed);
     }
 
-    /// Returns what Linux keeps pending for the process, and for the main thread.
-    pub fn kept(&self) -> [SignalSet; 2] {
-        [&self.kept, &self.kept_for_main].map(|word| SignalSet(word.load(Ordering::Relaxed)))
+    /// Returns what Linux keeps pending for the process.
+    pub fn kept(&self) -> SignalSet {
+        SignalSet(self.kept.load(Ordering::Relaxed))
     }
 
-    /// Notes that the proxy has been told what to keep pending for the process, and for the main thread.
-    pub fn set_kept(&self, [all, main]: [SignalSet; 2]) {
-        self.kept.store(all.0, Ordering::Relaxed);
-        self.kept_for_main.store(main.0, Ordering::Relaxed);
+    /// Notes that the proxy has been told what to keep pending for the process.
+    pub fn set_kept(&self, kept: SignalSet) {
+        self.kept.store(kept.0, Ordering::Relaxed);
     }
 
     /// Notes that the proxy keeps `signal` no longer.
     pub fn remove_kept(&self, signal: u32) {
         let bit = SignalSet::of(signal).0;
         self.kept.fetch_and(!bit, Ordering::Relaxed);
-        self.kept_for_main.fetch_and(!bit, Ordering::Relaxed);
     }
 }

@@ -3,11 +3,14 @@
 
 use alloc::sync::Arc;
 
+use cokernel_logic::posix_timers::Target;
 use cokernel_logic::signal_state::{addressee, Addressee};
 use cokernel_logic::signals::SignalSet;
 
+use super::account::Room;
 use super::{Action, Info};
 use crate::task::process::Process;
+use crate::task::rlimits::SIGPENDING;
 use crate::task::sched;
 use crate::task::thread::Thread;
 
@@ -21,16 +24,71 @@ pub fn send_to_process(process: &Process, info: Info) -> bool {
     if process.signals.is_ignored(info.signal) && !blocked {
         return true;
     }
-    if !process.signals.add(info) {
+    if !process.signals.add(info, &room(process)) {
         return false;
     }
-    let taker = threads
-        .iter()
-        .find(|thread| thread.data.signals.accepts(info.signal));
-    if let Some(thread) = taker {
+    alert_taker(&threads, info.signal);
+    true
+}
+
+/// Alerts a thread that takes a signal of the process.
+fn alert_taker(threads: &[Arc<Thread>], signal: u32) {
+    let mut threads = threads.iter();
+    if let Some(thread) = threads.find(|thread| thread.data.signals.accepts(signal)) {
         alert(thread);
     }
+}
+
+/// The room for signals of `process`.
+pub fn room(process: &Process) -> Room {
+    process
+        .signal_account
+        .room(process.limits.get(SIGPENDING)[0])
+}
+
+/// Sends the signal `info` of a timer to whom the timer names. `false`: it is none of a timer of the
+/// process. Any context.
+pub fn send_expiry(process: &Process, info: Info) -> bool {
+    let id = info.timer().map(|(id, _)| id);
+    let Some(target) = id.and_then(|id| process.cpu_timers.target(id)) else {
+        return false;
+    };
+    let threads = process.threads();
+    let with_id = |tid| threads.iter().find(|thread| thread.data.tid == tid);
+    match target {
+        Target::Nobody => {}
+        Target::Process => {
+            let mut masks = threads.iter().map(|thread| thread.data.signals.mask());
+            let blocked = masks.all(|mask| mask.contains(info.signal));
+            if blocked || !process.signals.is_ignored(info.signal) {
+                process.signals.add_expiry(info, &room(process));
+                alert_taker(&threads, info.signal);
+            }
+        }
+        Target::Thread(tid) => {
+            if let Some(thread) = with_id(tid) {
+                let blocked = thread.data.signals.mask().contains(info.signal);
+                if blocked || !process.signals.is_ignored(info.signal) {
+                    thread.data.signals.add_expiry(info, &room(process));
+                    alert(thread);
+                }
+            }
+        }
+        Target::Sleeper(tid) => {
+            if let Some(thread) = with_id(tid) {
+                sched::wake(thread);
+            }
+        }
+    }
     true
+}
+
+/// Drops what waits of timer `id`.
+pub fn forget_expiry(process: &Process, id: u32) {
+    process.signals.forget_expiry(id);
+    for thread in process.threads() {
+        thread.data.signals.forget_expiry(id);
+    }
 }
 
 /// Sends a signal to one thread; whether there was room for it. Any context.
@@ -40,11 +98,11 @@ pub fn send_to_thread(process: &Process, thread: &Arc<Thread>, info: Info) -> bo
     if process.signals.is_ignored(info.signal) && !blocked {
         return true;
     }
-    let room = thread.data.signals.add(info);
-    if room {
+    let comes = thread.data.signals.add(info, &room(process));
+    if comes {
         alert(thread);
     }
-    room
+    comes
 }
 
 /// Sends a signal that Linux handed to the worker of `thread`. Unless it was surely meant for that

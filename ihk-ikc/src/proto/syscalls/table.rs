@@ -234,11 +234,11 @@ system_calls! {
     219 restart_syscall         Refused(EINTR),     RESTARTS,           [];
     220 semtimedop              Delegated,          IPC,                [];
     221 fadvise64               Delegated,          FILES,              [];
-    222 timer_create            Delegated,          TIMERS,             [];
-    223 timer_settime           Delegated,          TIMERS,             [];
-    224 timer_gettime           Delegated,          TIMERS,             [];
-    225 timer_getoverrun        Delegated,          TIMERS,             [];
-    226 timer_delete            Delegated,          TIMERS,             [];
+    222 timer_create            Local,              TIMERS,             [];
+    223 timer_settime           Local,              TIMERS,             [];
+    224 timer_gettime           Local,              TIMERS,             [];
+    225 timer_getoverrun        Local,              TIMERS,             [];
+    226 timer_delete            Local,              TIMERS,             [];
     227 clock_settime           Delegated,          CLOCKS,             [];
     228 clock_gettime           Local,              CPU_TIME,           [];
     229 clock_getres            Delegated,          CLOCKS,             [];
