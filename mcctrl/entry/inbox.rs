@@ -77,6 +77,7 @@ fn handle(instance: &Arc<Instance>, message: ToLinux) {
         | ToLinux::Told { .. }
         | ToLinux::PagesLent { .. }
         | ToLinux::PagesTaken { .. }
+        | ToLinux::Scheduled { .. }
         | ToLinux::FileBound { .. } => {}
     }
 }

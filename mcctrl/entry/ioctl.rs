@@ -36,6 +36,7 @@ pub(crate) fn serve(instance: Option<&Arc<Instance>>, command: u32, argument: us
         uapi::LOAD_PAGES => load::load_pages(&*program()?, &*user::read(argument)?),
         uapi::COPY => copy::serve(&*program()?, &*user::read(argument)?),
         uapi::SIGNAL => control::forward(&*program()?, &*user::read(argument)?),
+        uapi::SCHEDULING => control::tell_scheduling(running()?, argument),
         uapi::MIRROR => mirror::show(&program()?, &*user::read(argument)?),
         uapi::MAP_WINDOW => window::map_part(&*program()?, &*user::read(argument)?),
         uapi::CORE_WRITTEN => program().and_then(|_| control::die_with_core(argument)),

@@ -2,6 +2,7 @@
 //! The calling task: who it is and which signals wait for it.
 
 use super::{compat::effective_user, extra};
+use crate::proto::scheduling::Scheduling;
 use core::ptr::NonNull;
 use kernel::{bindings, error::to_result, prelude::*, sync::aref::ARef, task::Task};
 
@@ -111,6 +112,52 @@ impl Drop for ThreadId {
     fn drop(&mut self) {
         // SAFETY: we own one reference.
         unsafe { bindings::put_pid(self.0.as_ptr()) };
+    }
+}
+
+/// The process of thread `tid`, which is one of the caller's namespace, and how that thread is scheduled. ESRCH
+/// if there is none.
+pub(crate) fn scheduling_of(tid: i32) -> Result<(ProcessId, Scheduling)> {
+    let thread = ProcessId::find(tid)?;
+    // SAFETY: the reference that is held keeps the structure; the result is null or carries one.
+    let task = unsafe { bindings::get_pid_task(thread.0.as_ptr(), bindings::pid_type_PIDTYPE_PID) };
+    let task = NonNull::new(task).ok_or(ESRCH)?;
+    // SAFETY: the pointer carries a reference, which the new value takes over.
+    let task = unsafe { ARef::<Task>::from_raw(task.cast()) };
+    // SAFETY: the task is valid; the result is null or carries a reference.
+    let process = unsafe { bindings::get_task_pid(task.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
+    let process = NonNull::new(process).map(ProcessId).ok_or(ESRCH)?;
+    // SAFETY: the task is valid for as long as its reference is held.
+    Ok((process, unsafe { read_scheduling(task.as_ptr()) }))
+}
+
+/// How the calling thread is scheduled.
+pub(crate) fn current_scheduling() -> Scheduling {
+    // SAFETY: `current` is valid.
+    unsafe { read_scheduling(Task::current_raw()) }
+}
+
+/// # Safety
+///
+/// `task` is valid.
+unsafe fn read_scheduling(task: *mut bindings::task_struct) -> Scheduling {
+    /// `NICE_TO_PRIO(0)`.
+    const NICE_0: i32 = 120;
+    // SAFETY: by this function's contract; who changes the words does not change them together for us, and
+    // tells of each change.
+    let (policy, priority, static_priority, resets) = unsafe {
+        (
+            core::ptr::addr_of!((*task).policy).read_volatile(),
+            core::ptr::addr_of!((*task).rt_priority).read_volatile(),
+            core::ptr::addr_of!((*task).static_prio).read_volatile(),
+            (*task).sched_reset_on_fork(),
+        )
+    };
+    Scheduling {
+        policy: u8::try_from(policy).unwrap_or(0),
+        priority: u8::try_from(priority).unwrap_or(0),
+        nice: i8::try_from(static_priority.saturating_sub(NICE_0)).unwrap_or(0),
+        resets_on_fork: resets != 0,
     }
 }
 

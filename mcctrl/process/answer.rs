@@ -91,9 +91,9 @@ impl Answer {
                 };
                 (token, answer)
             }
-            ToLinux::FaultResolved { token, result } | ToLinux::PagesTaken { token, result } => {
-                (token, Self::of_result(result))
-            }
+            ToLinux::FaultResolved { token, result }
+            | ToLinux::PagesTaken { token, result }
+            | ToLinux::Scheduled { token, result } => (token, Self::of_result(result)),
             ToLinux::SlotsFound {
                 token,
                 result,

@@ -7,6 +7,7 @@ use crate::ffi::errno;
 use crate::ffi::task;
 use crate::ffi::user;
 use crate::ffi::wait::{Until, Woken};
+use crate::process::instance::Instance;
 use crate::process::proxy::Proxy;
 use crate::proto::packet::ToCokernel;
 use crate::proto::uapi::{event, ControlEvent, ForwardSignal, StartProcess};
@@ -96,6 +97,22 @@ pub(crate) fn start_adopted(proxy: &Proxy) -> Result {
         entry: 0,
         stack: 0,
     })
+}
+
+/// SCHEDULING: ESRCH for a thread that is none of the instance's.
+pub(crate) fn tell_scheduling(instance: &Instance, tid: usize) -> Result {
+    let thread = i32::try_from(tid).map_err(|_| EINVAL)?;
+    let (process, scheduling) = task::scheduling_of(thread)?;
+    let proxy = instance.find_proxy(|proxy| proxy.serves(&process));
+    let proxy = proxy.filter(|proxy| proxy.handle() != 0).ok_or(ESRCH)?;
+    let question = |token| ToCokernel::Scheduling {
+        token,
+        process: proxy.handle(),
+        thread,
+        scheduling: scheduling.word(),
+    };
+    let answer = instance.ask(proxy.cpu(), Until::Condition, question)?;
+    answer.into_result()
 }
 
 /// CORE_WRITTEN: EINVAL for what is no signal.

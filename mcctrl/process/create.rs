@@ -23,6 +23,7 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     let mut create = user::read::<CreateProcess>(argument)?;
     image::check(&create.image).map_err(errno_of)?;
     create.image.pid = task::current_tgid();
+    create.image.scheduling = task::current_scheduling().word();
 
     let mut mail = user::zeroed::<CreateMailbox>()?;
     mail.image = create.image;

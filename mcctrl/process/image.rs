@@ -128,6 +128,8 @@ mod tests {
             mmap_top: 0x5000_0000_0000,
             vdso,
             rlimits: [[0; 2]; 16],
+            scheduling: 0,
+            reserved: 0,
             ignored_signals: 0,
             blocked_signals: 0,
             name: [0; 16],

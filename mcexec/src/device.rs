@@ -289,6 +289,15 @@ pub(crate) fn mirror(address: u64, write: u64) -> Result<(), Errno> {
     )
 }
 
+/// Tells the co-kernel how worker `tid` is scheduled.
+///
+/// # Errors
+///
+/// The errors are listed at [`uapi::SCHEDULING`].
+pub(crate) fn tell_scheduling(tid: u64) -> Result<(), Errno> {
+    plain(uapi::SCHEDULING, tid)
+}
+
 /// Maps the window again in a part where something else is mapped.
 ///
 /// # Errors

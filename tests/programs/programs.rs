@@ -22,6 +22,7 @@ programs!(PROGRAMS:
     "thread_signals",
     "thread_memory",
     "futexes",
+    "scheduling",
     "queue",
     "sakura",
 );

@@ -9,7 +9,8 @@
 //!     └───────────── a thread is there, or an interrupt came ─────────────────────┘
 //! ```
 //! **Arrival against halting** (loom: `tests/loom_sched.rs`). Who queues a thread does so first, fences,
-//! and looks then whether the CPU polls; a CPU that is about to halt says first that it does not poll,
+//! and looks then whether the CPU polls, unless it runs somebody who goes on: then it looks at its queue when
+//! that ends. A CPU that is about to halt says first that it does not poll,
 //! fences, and looks at the queue then. So either the CPU sees the thread, or it is interrupted.
 //!
 //! **A thread is one CPU's** (the same model). A thread leaves a queue under the queue's lock, once: it
@@ -19,7 +20,8 @@ use core::marker::PhantomData;
 
 use crate::atomic::{barrier_next_to_atomic, fence, AtomicBool, AtomicUsize, Ordering};
 use crate::lock::Lock;
-use crate::runqueue::RunQueue;
+use crate::runqueue::{Arrival, RunQueue, Times};
+use crate::sched_entity::{Entity, Schedulable};
 
 /// See the module documentation; `L` locks the queue, of `T`.
 pub struct CpuQueue<T, L> {
@@ -33,12 +35,12 @@ pub struct CpuQueue<T, L> {
     items: PhantomData<T>,
 }
 
-impl<T, L: Lock<RunQueue<T>>> CpuQueue<T, L> {
-    /// An empty queue of a CPU that does nothing.
+impl<T: Schedulable, L: Lock<RunQueue<T>>> CpuQueue<T, L> {
+    /// An empty queue of CPU `number`, which does nothing.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(number: u32, times: Times) -> Self {
         Self {
-            queue: L::new(RunQueue::new()),
+            queue: L::new(RunQueue::new(number, times)),
             waiting: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
             polls: AtomicBool::new(false),
@@ -64,16 +66,39 @@ impl<T, L: Lock<RunQueue<T>>> CpuQueue<T, L> {
         self.busy.store(busy, Ordering::Relaxed);
     }
 
-    /// `item` waits from now on.
+    /// `item` waits from `now` on. Whether the CPU must look at its queue for that.
     #[inline]
-    pub fn push(&self, item: T) {
-        self.with_queue(|queue| queue.push(item));
+    pub fn push(&self, item: T, arrival: Arrival, now: u64) -> bool {
+        // Its standing is read, where it lies is said: see `Self::stands_anew`.
+        barrier_next_to_atomic();
+        self.with_queue(|queue| queue.push(item, arrival, now))
     }
 
-    /// Takes the next item out; also whether more wait.
+    /// Takes the next item out, to run instead of `me`, which goes on if there is none and `goes_on` says
+    /// so; also how long its turn lasts, if it has to share the CPU.
     #[inline]
-    pub fn pop(&self) -> (Option<T>, bool) {
-        self.with_queue(|queue| (queue.pop(), !queue.is_empty()))
+    pub fn pop(&self, me: &Entity, goes_on: bool, now: u64) -> (Option<T>, Option<u64>) {
+        self.with_queue(|queue| {
+            let next = queue.pop(me, goes_on, now);
+            (next, queue.turn_left(now))
+        })
+    }
+
+    /// Whether somebody is to run instead of the item that runs; if not, how long its turn lasts, if it
+    /// has to share the CPU.
+    #[inline]
+    pub fn look(&self, now: u64) -> Result<Option<u64>, Preempted> {
+        self.with_queue(|queue| match queue.look(now) {
+            true => Err(Preempted),
+            false => Ok(queue.turn_left(now)),
+        })
+    }
+
+    /// The standing of the item that `is_it`, with `entity`, may have changed. Whether the CPU must look at
+    /// its queue for that. The caller changes the standing first and looks then which CPU the item is at,
+    /// also afterwards; who moves an item says where it goes first and reads its standing then.
+    pub fn stands_anew(&self, is_it: impl FnMut(&T) -> bool, entity: &Entity, now: u64) -> bool {
+        self.with_queue(|queue| queue.stands_anew(is_it, entity, now))
     }
 
     /// Takes the first item for which `is_it` holds out of the queue.
@@ -102,6 +127,12 @@ impl<T, L: Lock<RunQueue<T>>> CpuQueue<T, L> {
         barrier_next_to_atomic();
     }
 
+    /// By which ranks the items wait, in their order.
+    #[cfg(any(test, loom))]
+    pub fn ranks(&self) -> alloc::vec::Vec<crate::sched_entity::Rank> {
+        self.with_queue(|queue| queue.ranks().collect())
+    }
+
     #[inline]
     fn with_queue<R>(&self, body: impl FnOnce(&mut RunQueue<T>) -> R) -> R {
         let mut queue = self.queue.lock();
@@ -111,15 +142,13 @@ impl<T, L: Lock<RunQueue<T>>> CpuQueue<T, L> {
     }
 }
 
-impl<T, L: Lock<RunQueue<T>>> Default for CpuQueue<T, L> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// Another item is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preempted;
 
 /// Takes an item that waits for one of the `others` and that the caller's CPU `may_take`.
 #[inline]
-pub fn steal<'a, T: 'a, L: Lock<RunQueue<T>> + 'a>(
+pub fn steal<'a, T: Schedulable + 'a, L: Lock<RunQueue<T>> + 'a>(
     others: impl Iterator<Item = &'a CpuQueue<T, L>>,
     mut may_take: impl FnMut(&T) -> bool,
 ) -> Option<T> {
@@ -136,27 +165,64 @@ mod tests {
 
     use super::*;
 
-    type Queue<T> = CpuQueue<T, RefCell<RunQueue<T>>>;
+    type Queue<T> = CpuQueue<Item<T>, RefCell<RunQueue<Item<T>>>>;
+
+    const TIMES: Times = Times {
+        slice: 10,
+        shortest: 1,
+        round_robin: 100,
+        credit: 5,
+        granularity: 1,
+    };
+
+    /// A thread of nice 0 that is told by `it`.
+    struct Item<T> {
+        it: T,
+        entity: Entity,
+    }
+
+    impl<T> Schedulable for Item<T> {
+        fn entity(&self) -> &Entity {
+            &self.entity
+        }
+    }
+
+    impl<T> Queue<T> {
+        fn number(number: u32) -> Self {
+            Self::new(number, TIMES)
+        }
+
+        fn wakes(&self, it: T) -> bool {
+            let entity = Entity::default();
+            self.push(Item { it, entity }, Arrival::Woken, 0)
+        }
+
+        /// What it takes out when nobody runs, and whether more wait.
+        fn next(&self) -> (Option<T>, bool) {
+            let next = self.pop(&Entity::default(), false, 0).0;
+            (next.map(|item| item.it), self.is_waited_for())
+        }
+    }
 
     #[test]
     fn load_counts_who_waits_and_who_runs() {
-        let queue = Queue::new();
+        let queue = Queue::number(0);
         assert_eq!((queue.load(), queue.is_waited_for()), (0, false));
         queue.set_busy(true);
         assert_eq!((queue.load(), queue.is_waited_for()), (1, false));
-        queue.push('a');
-        queue.push('b');
+        queue.wakes('a');
+        queue.wakes('b');
         assert_eq!((queue.load(), queue.is_waited_for()), (3, true));
         queue.set_busy(false);
-        assert_eq!(queue.pop(), (Some('a'), true));
-        assert_eq!(queue.pop(), (Some('b'), false));
-        assert_eq!(queue.pop(), (None, false));
+        assert_eq!(queue.next(), (Some('a'), true));
+        assert_eq!(queue.next(), (Some('b'), false));
+        assert_eq!(queue.next(), (None, false));
         assert!(!queue.is_waited_for());
     }
 
     #[test]
     fn a_cpu_is_interrupted_unless_it_polls() {
-        let queue = Queue::<u32>::new();
+        let queue = Queue::<u32>::number(0);
         assert!(queue.needs_interrupt());
         queue.begin_polling();
         assert!(!queue.needs_interrupt());
@@ -166,17 +232,20 @@ mod tests {
 
     #[test]
     fn a_thief_takes_the_first_that_it_may_have() {
-        let queues = [Queue::new(), Queue::new()];
-        [1, 2, 3].into_iter().for_each(|item| queues[1].push(item));
-        assert_eq!(steal(queues.iter(), |item| *item >= 2), Some(2));
-        assert_eq!(steal(queues.iter(), |item| *item == 2), None);
+        let queues = [Queue::number(0), Queue::number(1)];
+        [1, 2, 3].into_iter().for_each(|item| {
+            queues[1].wakes(item);
+        });
+        let stolen = steal(queues.iter(), |item| item.it >= 2);
+        assert_eq!(stolen.map(|item| item.it), Some(2));
+        assert!(steal(queues.iter(), |item| item.it == 2).is_none());
         assert_eq!(queues[1].load(), 2);
     }
 
     #[test]
     fn nobody_who_is_not_waited_for_is_asked() {
-        let queues = [Queue::<u32>::new()];
-        assert_eq!(steal(queues.iter(), |_| panic!("it is empty")), None);
+        let queues = [Queue::<u32>::number(0)];
+        assert!(steal(queues.iter(), |_| panic!("it is empty")).is_none());
     }
 
     const CPUS: usize = 3;
@@ -202,11 +271,11 @@ mod tests {
     /// The next thread for a CPU that has nothing to run: from its own queue first, then from those of others.
     fn next(queues: &[Queue<(usize, u8)>], me: usize) -> Option<(usize, u8)> {
         let others = queues.iter().enumerate().filter(|(cpu, _)| *cpu != me);
-        let may_take = |(_, allowed): &(usize, u8)| allowed & 1 << me != 0;
-        queues[me]
-            .pop()
-            .0
-            .or_else(|| steal(others.map(|(_, queue)| queue), may_take))
+        let may_take = |item: &Item<(usize, u8)>| item.it.1 & 1 << me != 0;
+        queues[me].next().0.or_else(|| {
+            let stolen = steal(others.map(|(_, queue)| queue), may_take);
+            stolen.map(|item| item.it)
+        })
     }
 
     proptest! {
@@ -214,7 +283,7 @@ mod tests {
         /// that it allows, and no CPU idles while somebody waits whom it may run.
         #[test]
         fn every_thread_runs_once(steps in proptest::collection::vec(step(), 0..80)) {
-            let queues: Vec<Queue<(usize, u8)>> = (0..CPUS).map(|_| Queue::new()).collect();
+            let queues: Vec<Queue<(usize, u8)>> = (0u32..).take(CPUS).map(Queue::number).collect();
             let mut waiting: Vec<(usize, usize, u8)> = Vec::new();
             let mut runs = [None; CPUS];
             let mut started = 0;
@@ -222,7 +291,7 @@ mod tests {
                 match step {
                     Step::Wake { cpu, allowed } => {
                         let allowed = allowed | 1 << cpu;
-                        queues[cpu].push((started, allowed));
+                        queues[cpu].wakes((started, allowed));
                         waiting.push((started, cpu, allowed));
                         started += 1;
                     }

@@ -26,6 +26,7 @@ use ihk_ikc::packet::ProcessHandle;
 
 use crate::atomic::{AtomicBool, Ordering};
 use crate::lock::Lock;
+use crate::sched_entity::Rank;
 use crate::syscall::futex::ALL;
 
 /// The key of a word. Memory of the partition that processes share is known by its frame, all other by the
@@ -91,22 +92,25 @@ pub struct Waiter<T, K> {
     bits: u32,
     /// It waits to own the word, not for the word to change.
     owns: bool,
+    /// By which it is woken before others; that of its beginning.
+    rank: Rank,
     /// Set under the lock of its bucket.
     woken: AtomicBool,
     /// The thread that waits.
     pub thread: T,
 }
 
-/// The waiters of a bucket, in the order of their coming.
+/// The waiters of a bucket, by rank and then in the order of their coming.
 pub type List<T, K> = Vec<Arc<Waiter<T, K>>>;
 
 impl<T, K: Lock<Key>> Waiter<T, K> {
-    /// `thread`, waiting at `key` for one of `bits`, or to own the word.
-    pub fn new(key: Key, bits: u32, owns: bool, thread: T) -> Arc<Self> {
+    /// `thread`, waiting by `rank` at `key` for one of `bits`, or to own the word.
+    pub fn new(key: Key, bits: u32, owns: bool, rank: Rank, thread: T) -> Arc<Self> {
         Arc::new(Self {
             key: K::new(key),
             bits,
             owns,
+            rank,
             woken: AtomicBool::new(false),
             thread,
         })
@@ -148,6 +152,13 @@ pub fn lock<'a, T: 'a, K: 'a, B: Lock<List<T, K>>>(
     key: Key,
 ) -> impl DerefMut<Target = List<T, K>> + 'a {
     buckets[key.index(buckets.len())].lock()
+}
+
+/// `waiter` waits in its bucket from now on, behind those of its rank: a priority list, as Linux's futexes have.
+#[inline]
+pub fn add<T, K>(waiters: &mut List<T, K>, waiter: Arc<Waiter<T, K>>) {
+    let index = waiters.partition_point(|other| other.rank <= waiter.rank);
+    waiters.insert(index, waiter);
 }
 
 /// Takes up to `count` who wait at `key` for one of `bits` out of their bucket, marked as woken.
@@ -196,8 +207,8 @@ pub fn requeue<T, K: Lock<Key>, B: Lock<List<T, K>>, E>(
     for waiter in moved {
         *waiter.key.lock() = to;
         match &mut target {
-            Some(target) => target.push(waiter),
-            None => source.push(waiter),
+            Some(target) => add(target, waiter),
+            None => add(&mut source, waiter),
         }
     }
     Ok((woken, count))
@@ -232,10 +243,16 @@ pub fn has_heir<T, K: Lock<Key>>(waiters: &List<T, K>, key: Key) -> bool {
     waiters.iter().any(|waiter| waiter.is_at(key, true))
 }
 
-/// The first who waits to own the word at `key`, and whether more do.
-pub fn heir<T, K: Lock<Key>>(waiters: &List<T, K>, key: Key) -> (Option<Arc<Waiter<T, K>>>, bool) {
-    let mut heirs = waiters.iter().filter(|waiter| waiter.is_at(key, true));
-    (heirs.next().cloned(), heirs.next().is_some())
+/// Who gets the word at `key`: the first of the lowest rank, as `rank_of` says it is now, of those who wait to
+/// own it; and whether more do.
+pub fn heir<T, K: Lock<Key>>(
+    waiters: &List<T, K>,
+    key: Key,
+    rank_of: impl Fn(&T) -> Rank,
+) -> (Option<Arc<Waiter<T, K>>>, bool) {
+    let heirs = || waiters.iter().filter(|waiter| waiter.is_at(key, true));
+    let first = heirs().min_by_key(|waiter| rank_of(&waiter.thread));
+    (first.cloned(), heirs().nth(1).is_some())
 }
 
 /// `heir` owns its word from now on: it is taken out of its bucket, marked as woken.

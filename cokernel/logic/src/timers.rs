@@ -16,6 +16,8 @@ pub struct Timers<T> {
     slice_end: u64,
     /// The time at which the CPU time of the running thread's process is to be looked at.
     look_at: u64,
+    /// The time at which the hardware fires.
+    armed: u64,
     next_number: u64,
 }
 
@@ -43,6 +45,7 @@ impl<T> Timers<T> {
             waiting: BTreeMap::new(),
             slice_end: NEVER,
             look_at: NEVER,
+            armed: NEVER,
             next_number: 0,
         }
     }
@@ -65,14 +68,10 @@ impl<T> Timers<T> {
         self.waiting.remove(&key)
     }
 
-    /// The running thread's slice ends at `end()`, unless one has begun already. Whether it begins now.
+    /// The running thread's slice ends at `end`.
     #[inline]
-    pub fn start_slice(&mut self, end: impl FnOnce() -> u64) -> bool {
-        let begins = self.slice_end == NEVER;
-        if begins {
-            self.slice_end = end();
-        }
-        begins
+    pub fn set_slice(&mut self, end: u64) {
+        self.slice_end = end;
     }
 
     /// CPU time is looked at at `time`, or earlier if that was ordered before. Whether this is earlier.
@@ -85,9 +84,10 @@ impl<T> Timers<T> {
         is_earlier
     }
 
-    /// Takes what is due at `now` but for who waits, whom [`Self::pop_due`] gives out.
+    /// The hardware has fired: takes what is due at `now` but for who waits, whom [`Self::pop_due`] gives out.
     #[inline]
     pub fn take_due(&mut self, now: u64) -> Due {
+        self.armed = NEVER;
         let due = Due {
             slice: self.slice_end <= now,
             look: self.look_at <= now,
@@ -121,6 +121,19 @@ impl<T> Timers<T> {
         let first = self.waiting.first_key_value();
         let first = first.map_or(NEVER, |(key, _)| key.deadline);
         first.min(self.slice_end).min(self.look_at)
+    }
+}
+
+impl<T> Timers<T> {
+    /// The time for which the hardware is to be armed, in place of a later one, if it is not already.
+    #[inline]
+    pub fn arm(&mut self) -> Option<u64> {
+        let next = self.next();
+        let is_earlier = next < self.armed;
+        if is_earlier {
+            self.armed = next;
+        }
+        is_earlier.then_some(next)
     }
 }
 
@@ -192,15 +205,33 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_that_runs_is_not_made_longer() {
+    fn a_slice_ends_once_and_when_the_last_who_set_it_said() {
         let mut timers = Timers::<()>::new();
-        assert!(timers.start_slice(|| 50));
-        assert!(!timers.start_slice(|| unreachable!("the clock need not be read")));
+        timers.set_slice(30);
+        timers.set_slice(50);
         assert_eq!(timers.next(), 50);
         assert!(!timers.take_due(49).slice);
         assert!(timers.take_due(50).slice);
         assert!(!timers.take_due(51).slice, "it ends once");
-        assert!(timers.start_slice(|| 90));
+        timers.set_slice(90);
+        assert_eq!(timers.next(), 90);
+    }
+
+    #[test]
+    fn the_hardware_is_armed_only_for_what_is_earlier() {
+        let mut timers = Timers::new();
+        assert_eq!(timers.arm(), None);
+        let key = timers.add(50, ());
+        assert_eq!(timers.arm(), Some(50));
+        timers.set_slice(60);
+        assert_eq!(timers.arm(), None, "it fires before that");
+        timers.set_slice(40);
+        assert_eq!(timers.arm(), Some(40));
+        timers.cancel(key);
+        timers.set_slice(70);
+        assert_eq!(timers.arm(), None);
+        assert!(!timers.take_due(40).slice);
+        assert_eq!(timers.arm(), Some(70), "it has fired");
     }
 
     #[test]
@@ -220,7 +251,7 @@ mod tests {
     fn the_hardware_is_set_to_whatever_comes_first() {
         let mut timers = Timers::new();
         timers.add(30, ());
-        assert!(timers.start_slice(|| 20));
+        timers.set_slice(20);
         assert!(timers.look_at(10));
         assert_eq!(timers.next(), 10);
         timers.take_due(10);

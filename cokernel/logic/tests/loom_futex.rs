@@ -7,7 +7,8 @@
 use std::sync::Arc as StdArc;
 
 use cokernel_logic::atomic::{AtomicU32, Ordering};
-use cokernel_logic::futex_queue::{lock, requeue, take, Key, List, Waiter};
+use cokernel_logic::futex_queue::{add, lock, requeue, take, Key, List, Waiter};
+use cokernel_logic::sched_entity::FAIR;
 use cokernel_logic::syscall::futex::ALL;
 use loom::sync::{Arc, Mutex};
 use loom::thread;
@@ -39,8 +40,8 @@ impl Words {
         if self.word.load(Ordering::Relaxed) != 0 {
             return None;
         }
-        let waiter = Waiter::new(key(n), ALL, false, ());
-        waiters.push(waiter.clone());
+        let waiter = Waiter::new(key(n), ALL, false, FAIR, ());
+        add(&mut waiters, waiter.clone());
         Some(waiter)
     }
 

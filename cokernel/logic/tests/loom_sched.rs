@@ -6,7 +6,9 @@
 use cokernel_logic::atomic::{AtomicBool, AtomicU32, Ordering};
 use cokernel_logic::cpu_queue::{steal, CpuQueue};
 use cokernel_logic::run_state::{RunState, State};
-use cokernel_logic::runqueue::RunQueue;
+use cokernel_logic::runqueue::{Arrival, RunQueue, Times};
+use cokernel_logic::sched_entity::{Entity, Schedulable};
+use ihk_ikc::scheduling::{policy, Scheduling};
 use loom::cell::Cell;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
@@ -14,9 +16,24 @@ use loom::thread;
 /// A thread of a program: it waits until a condition holds, and ends.
 struct Task {
     run: RunState,
+    entity: Entity,
     /// Its saved registers: how often they were saved.
     context: Cell<u32>,
 }
+
+impl Schedulable for Task {
+    fn entity(&self) -> &Entity {
+        &self.entity
+    }
+}
+
+const TIMES: Times = Times {
+    slice: 10,
+    shortest: 1,
+    round_robin: 100,
+    credit: 5,
+    granularity: 1,
+};
 
 // SAFETY: loom checks each access.
 #[expect(unsafe_code, reason = "the cell is what the model is about")]
@@ -59,7 +76,7 @@ struct Machine {
 impl Machine {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            queues: [Queue::new(), Queue::new()],
+            queues: [Queue::new(0, TIMES), Queue::new(1, TIMES)],
             interrupts: [Interrupt::default(), Interrupt::default()],
             condition: AtomicBool::new(false),
             ended: AtomicU32::new(0),
@@ -70,6 +87,7 @@ impl Machine {
     fn task(&self) -> Arc<Task> {
         Arc::new(Task {
             run: RunState::running_on(0),
+            entity: Entity::default(),
             context: Cell::new(0),
         })
     }
@@ -77,15 +95,34 @@ impl Machine {
     /// As `sched::wake`, on CPU `me`: a thread without a CPU goes to `place`.
     fn wake(&self, me: usize, task: &Arc<Task>, place: u32) {
         if task.run.wake(|| place) {
-            self.enqueue(me, task.clone());
+            self.enqueue(me, task.clone(), Arrival::Woken);
         }
     }
 
-    fn enqueue(&self, me: usize, task: Arc<Task>) {
+    fn enqueue(&self, me: usize, task: Arc<Task>, arrival: Arrival) {
         let cpu = task.run.cpu() as usize;
-        self.queues[cpu].push(task);
+        if self.queues[cpu].push(task, arrival, 0) {
+            self.have_looked_at(me, cpu);
+        }
+    }
+
+    fn have_looked_at(&self, me: usize, cpu: usize) {
         if cpu != me && self.queues[cpu].needs_interrupt() {
             self.interrupts[cpu].send();
+        }
+    }
+
+    /// As `sched::stands_anew`, on CPU `me`.
+    fn stands_anew(&self, me: usize, task: &Arc<Task>) {
+        let is_it = |other: &Arc<Task>| Arc::ptr_eq(other, task);
+        loop {
+            let cpu = task.run.cpu() as usize;
+            if self.queues[cpu].stands_anew(is_it, &task.entity, 0) {
+                self.have_looked_at(me, cpu);
+            }
+            if task.run.cpu() as usize == cpu {
+                return;
+            }
         }
     }
 
@@ -99,7 +136,7 @@ impl Machine {
         let is_stolen = stolen.is_some();
         if let Some(task) = stolen {
             task.run.set_cpu(me as u32);
-            self.queues[me].push(task);
+            self.queues[me].push(task, Arrival::Moved, 0);
         }
         is_stolen
     }
@@ -141,7 +178,10 @@ impl Machine {
             if current.as_ref().is_some_and(|task| self.step(me, task)) {
                 return;
             }
-            let next = self.queues[me].pop().0;
+            // The idle thread's part.
+            let idle = Entity::default();
+            let entity = current.as_ref().map_or(&idle, |task| &task.entity);
+            let next = self.queues[me].pop(entity, false, 0).0;
             if let Some(next) = &next {
                 next.run.set(State::Running);
             }
@@ -165,7 +205,7 @@ impl Machine {
 
     fn assert_ended(&self) {
         assert_eq!(self.ended.load(Ordering::Acquire), 1);
-        let is_empty = |queue: &Queue| queue.pop().0.is_none();
+        let is_empty = |queue: &Queue| queue.pop(&Entity::default(), false, 0).0.is_none();
         assert!(self.queues.iter().all(is_empty), "nobody is left behind");
     }
 }
@@ -251,5 +291,41 @@ fn who_is_queued_at_an_idle_cpu_runs() {
         machine.wake(1, &task, 0);
         cpu_0.join().unwrap();
         machine.assert_ended();
+    });
+}
+
+/// A thread that waits for CPU 0 becomes one of `SCHED_FIFO` while CPU 1 takes it away: wherever it ends up, it
+/// waits there by its new rank.
+#[test]
+fn who_is_moved_while_its_priority_changes_waits_by_the_new_one() {
+    model(|| {
+        let machine = Machine::new();
+        let task = machine.task();
+        task.run.set(State::Blocked);
+        assert!(!task.run.has_left());
+        machine.wake(0, &task, 0);
+        let mover = {
+            let machine = machine.clone();
+            thread::spawn(move || machine.finds_work(1))
+        };
+        let scheduling = Scheduling {
+            policy: policy::FIFO,
+            priority: 9,
+            ..Scheduling::default()
+        };
+        task.entity.set_scheduling(scheduling);
+        machine.stands_anew(0, &task);
+        assert!(mover.join().unwrap());
+        let fair = Arc::new(Task {
+            run: RunState::running_on(1),
+            entity: Entity::default(),
+            context: Cell::new(0),
+        });
+        machine.queues[1].push(fair.clone(), Arrival::Woken, 0);
+        let ranks = machine.queues[1].ranks();
+        assert_eq!(
+            ranks,
+            [task.entity.standing().rank(), fair.entity.standing().rank()]
+        );
     });
 }

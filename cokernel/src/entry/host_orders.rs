@@ -2,15 +2,18 @@
 //! Linux's orders to this CPU, one packet each. Hop 8a of a delegated call wakes its thread here.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use cokernel_logic::signals;
 use cokernel_logic::sources::Source;
 use cokernel_logic::vma::Range;
 use ihk_ikc::packet::{ProcessHandle, ToCokernel, ToLinux};
+use ihk_ikc::scheduling::Scheduling;
 use x86_64::PhysAddr;
 
 use crate::errno::Errno;
 use crate::frames::page_cache;
+use crate::futex::pi;
 use crate::mm::{fault, file_mapping, load, mirror, revoke};
 use crate::process::{create, pending_fork, view};
 use crate::task::process::{self, Process};
@@ -39,6 +42,8 @@ pub fn handle(message: ToCokernel, cpu: u32) {
         To::ResolveFault { token, process, address, write } =>
             resolve(token, process, address, write != 0),
         To::RevokeDone { token } => revoke::on_revoked(token),
+        To::Scheduling { token, process, thread, scheduling } =>
+            schedule_as(token, process, thread, Scheduling::of_word(scheduling)),
         To::MirrorPages { process, address, page0, page1, page2, page3, page4 } =>
             add_mirror(process, address, [page0, page1, page2, page3, page4]),
         To::DropMirror { process, number, start, end } =>
@@ -125,6 +130,19 @@ fn wake(handle: ProcessHandle, slot: u32) {
 fn add_mirror(handle: ProcessHandle, address: u64, pages: [u64; 5]) {
     with(handle, |process| {
         mirror::add(&process.space, address, pages)
+    });
+}
+
+fn schedule_as(token: u64, process: ProcessHandle, tid: i32, scheduling: Scheduling) {
+    let threads = process::find(process).map_or_else(Vec::new, |process| process.threads());
+    let thread = threads.iter().find(|thread| thread.data.tid == tid);
+    if let Some(thread) = thread {
+        thread.data.entity.set_scheduling(scheduling);
+        pi::stands_anew(thread);
+    }
+    ikc::send(&ToLinux::Scheduled {
+        token,
+        result: thread.map(|_| 0).ok_or(Errno::ESRCH),
     });
 }
 

@@ -20,7 +20,7 @@ use crate::entry::{boot, host_orders};
 use crate::frames::{self, heap, table};
 use crate::params::Params;
 use crate::process::view;
-use crate::task::{sched, timer};
+use crate::task::{idle, sched, timer};
 use crate::{failure, ikc, kargs, klog, log, panic, partition};
 
 /// The longest time that the CPUs may take to come up.
@@ -92,9 +92,9 @@ pub unsafe fn boot_cpu(params: Params) -> ! {
         state: state::RUNNING,
     });
     if let Some(ns) = failure::arm() {
-        timer::start_slice(ns);
+        timer::set_slice(ns);
     }
-    sched::enter()
+    sched::enter(idle::idle_loop)
 }
 
 /// The other CPUs.
@@ -111,7 +111,7 @@ pub fn other_cpu(params: Params) -> ! {
     setup::set_up_cpu();
     setup::set_up_timer();
     go_online();
-    sched::enter()
+    sched::enter(idle::idle_loop)
 }
 
 /// Refuses what cannot be booted: says why and halts; the other CPUs halt by their own limit.

@@ -82,7 +82,9 @@ pub fn lock(key: Key) -> impl DerefMut<Target = Waiters> {
 
 /// The current thread, waiting at `key`.
 pub fn waiter(key: Key, bits: u32, owns: bool) -> Arc<Waiter> {
-    Waiter::new(key, bits, owns, sched::current_arc())
+    let thread = sched::current_arc();
+    let rank = thread.data.entity.standing().own_rank();
+    Waiter::new(key, bits, owns, rank, thread)
 }
 
 /// Takes `waiter` out of its bucket, wherever that is by now. Whether it was woken before.
@@ -138,7 +140,7 @@ pub fn enter(key: Key, waiter: &Arc<Waiter>, expected: u32) -> Result<(), Errno>
     if load(key)? != expected {
         return Err(Errno::EAGAIN);
     }
-    waiters.push(waiter.clone());
+    futex_queue::add(&mut waiters, waiter.clone());
     Ok(())
 }
 

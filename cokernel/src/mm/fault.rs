@@ -80,7 +80,7 @@ pub fn handle_user(addr: u64, access: Access) -> FaultOutcome {
             // It faults again, until there is memory or it is killed.
             ikc::poll();
             relax();
-            sched::yield_now();
+            sched::let_all_run();
             FaultOutcome::Resolved
         }
         Err(FaultError::OutOfMemory) => signal(SIGBUS, BUS_ADRERR),

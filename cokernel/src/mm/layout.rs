@@ -29,7 +29,7 @@ impl AddressSpace {
         while take().is_err() {
             relax();
             ikc::poll();
-            sched::yield_now();
+            sched::let_all_run();
         }
         LayoutGuard(self.layout())
     }

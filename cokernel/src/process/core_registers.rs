@@ -68,7 +68,7 @@ pub fn end_with_core(process: &Process, frame: &UserFrame, info: &Info) {
             while process.threads().len() > 1 && !deadline.passed() {
                 relax();
                 ikc::poll();
-                sched::yield_now();
+                sched::let_all_run();
             }
         },
         || delegate::report_exit_with(op::DIE, args),

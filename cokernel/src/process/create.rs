@@ -9,6 +9,7 @@ use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
 use ihk_ikc::layout::{PAGE_BYTES, WINDOW_MIN};
 use ihk_ikc::packet::ProcessHandle;
 use ihk_ikc::process::{prot, range_kind, CreateMailbox, ImageRange, ProcessImage};
+use ihk_ikc::scheduling::Scheduling;
 use ihk_ikc::ABI_VERSION;
 use x86_64::PhysAddr;
 
@@ -64,7 +65,10 @@ fn parts(image: &ProcessImage) -> Result<Parts, Errno> {
         limits: Limits::new(image.rlimits),
         barriers: BarrierKinds::new(0),
         accounting: Accounting::of_program(image.pid),
-        beginning: Beginning::of_program(blocked.without(SignalSet::UNBLOCKABLE)),
+        beginning: Beginning::of_program(
+            blocked.without(SignalSet::UNBLOCKABLE),
+            Scheduling::of_word(image.scheduling),
+        ),
         release: None,
     })
 }

@@ -62,7 +62,7 @@ fn make(
         tid,
         signals,
         args.clear_child_tid.unwrap_or(0),
-        me.data.placement(),
+        me.data.inherited_placement(),
     );
     let mut registers = Registers::of_current();
     registers.fs_base = args.thread_pointer.unwrap_or(registers.fs_base);

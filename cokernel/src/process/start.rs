@@ -8,6 +8,7 @@ use cokernel_logic::vma::Kind;
 use crate::arch::UserFrame;
 use crate::aspace::populate;
 use crate::errno::Errno;
+use crate::task::exec_carry::Placement;
 use crate::task::process::{InitialState, Process};
 use crate::task::signal::ThreadSignals;
 use crate::task::thread::{NewThread, Registers, Thread};
@@ -35,7 +36,10 @@ impl Process {
             registers: Registers::initial(0),
             signals: ThreadSignals::new(self.beginning.blocked()),
             clear_child_tid: 0,
-            placement: self.accounting.placement(),
+            placement: Placement {
+                scheduling: self.beginning.scheduling(),
+                ..self.accounting.placement()
+            },
         })
     }
 

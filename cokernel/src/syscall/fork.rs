@@ -154,6 +154,6 @@ fn initial_state(frame: &UserFrame, args: &CloneArgs) -> InitialState {
         } else {
             0
         },
-        placement: me.data.placement(),
+        placement: me.data.inherited_placement(),
     }
 }

@@ -24,6 +24,7 @@ mod munmap;
 mod pkey;
 mod posix_timer;
 mod prctl;
+mod priority;
 mod protection;
 mod rlimit;
 mod robust_list;

@@ -14,9 +14,9 @@ use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
 use crate::syscall::{
     advice, arch_prctl, brk, clone, execve, exit, futex, identity, itimer, kill, madvise, masked,
-    mempolicy, mlock, mmap, move_pages, mprotect, mremap, munmap, pkey, posix_timer, prctl, rlimit,
-    robust_list, sched, shm, sigaction, sigaltstack, sigmask, signalfd, sigreturn, sigwait, sleep,
-    times,
+    mempolicy, mlock, mmap, move_pages, mprotect, mremap, munmap, pkey, posix_timer, prctl,
+    priority, rlimit, robust_list, sched, shm, sigaction, sigaltstack, sigmask, signalfd,
+    sigreturn, sigwait, sleep, times,
 };
 
 /// A function that performs a local call.
@@ -164,6 +164,9 @@ local_calls! {
     rt_sigsuspend           sigmask::rt_sigsuspend;
     sigaltstack             sigaltstack::sigaltstack;
     personality             prctl::personality;
+    setpriority             priority::setpriority;
+    sched_setparam          priority::set_scheduling;
+    sched_setscheduler      priority::set_scheduling;
     mlock                   mlock::mlock;
     munlock                 mlock::munlock;
     mlockall                mlock::mlockall;
@@ -201,6 +204,7 @@ local_calls! {
     rt_tgsigqueueinfo       kill::rt_tgsigqueueinfo;
     prlimit64               rlimit::prlimit64;
     getcpu                  sched::getcpu;
+    sched_setattr           priority::set_scheduling;
     execveat                execve::execveat;
     membarrier              sched::membarrier;
     mlock2                  mlock::mlock2;

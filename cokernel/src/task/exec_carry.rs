@@ -9,6 +9,7 @@ use alloc::collections::BTreeMap;
 
 use cokernel_logic::affinity::Affinity;
 use cokernel_logic::policy::Policy;
+use ihk_ikc::scheduling::Scheduling;
 
 use crate::arch::time::{ticks_to_ns, tsc};
 use crate::sync::SpinLock;
@@ -18,13 +19,15 @@ use crate::sync::SpinLock;
 /// long and begins with nothing of its predecessor.
 const LONGEST_EXEC_NS: u64 = 10_000_000_000;
 
-/// The affinity and the memory policy of a thread.
+/// The affinity and the memory policy of a thread, and how it is scheduled.
 #[derive(Clone, Copy)]
 pub struct Placement {
     /// The CPUs.
     pub affinity: Affinity,
     /// The nodes.
     pub policy: Policy,
+    /// Policy and priorities.
+    pub scheduling: Scheduling,
 }
 
 impl Default for Placement {
@@ -32,6 +35,7 @@ impl Default for Placement {
         Self {
             affinity: Affinity::ALL,
             policy: Policy::default(),
+            scheduling: Scheduling::default(),
         }
     }
 }

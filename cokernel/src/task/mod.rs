@@ -7,6 +7,7 @@ pub mod core_registers;
 pub mod cpu_timer;
 pub mod current;
 pub mod exec_carry;
+pub mod idle;
 mod pause;
 pub mod process;
 pub mod rlimits;

@@ -12,32 +12,29 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use cokernel_logic::affinity::Affinity;
-use cokernel_logic::cpu_queue::{steal as steal_from, CpuQueue};
+use cokernel_logic::cpu_queue::{CpuQueue, Preempted};
 use cokernel_logic::placement::{self, Cpus};
-use cokernel_logic::runqueue::RunQueue;
+use cokernel_logic::runqueue::{Arrival, RunQueue, Times};
+use cokernel_logic::sched_entity::Schedulable;
 use spin::Once;
 
 use crate::arch::fpu::{self, FpuState};
-use crate::arch::time::{ticks_to_ns, Deadline};
+use crate::arch::time::{ticks_to_ns, tsc, us_to_ticks};
 use crate::arch::{self, apic, context};
 use crate::aspace::shootdown::Space;
 use crate::cell::OwnedCell;
-use crate::frames::{allocator, prezero};
+use crate::ikc;
 use crate::sync::{PerCpuArray, SpinLock};
 use crate::task::cpu_timer::SHORTEST_NS;
-use crate::task::pause::Pause;
 use crate::task::thread::{NewThread, State, Thread};
 use crate::task::timer;
-use crate::{ikc, kargs};
 
-/// The time slice of one of several threads of a CPU.
-const SLICE_NS: u64 = 10_000_000;
-/// Frames that an idle CPU clears between two looks, in a few microseconds.
-const FRAMES_AT_A_TIME: u32 = 4;
+/// The queue of a CPU.
+pub(super) type Queue = CpuQueue<Arc<Thread>, SpinLock<RunQueue<Arc<Thread>>>>;
 
 /// One CPU's part of the scheduler.
 struct Local {
-    queue: CpuQueue<Arc<Thread>, SpinLock<RunQueue<Arc<Thread>>>>,
+    queue: Queue,
     /// For how long programs ran, ticks; without the one that runs now.
     busy_ticks: AtomicU64,
     idle: Arc<Thread>,
@@ -59,7 +56,7 @@ static LOCALS: Once<PerCpuArray<Local>> = Once::new();
 pub fn init(cpus: u32) {
     LOCALS.call_once(|| {
         PerCpuArray::new(cpus, |cpu| Local {
-            queue: CpuQueue::new(),
+            queue: CpuQueue::new(cpu, times()),
             busy_ticks: AtomicU64::new(0),
             idle: Thread::new_idle(cpu).expect("no memory for an idle thread"),
             own: OwnedCell::new(Own {
@@ -70,8 +67,19 @@ pub fn init(cpus: u32) {
     });
 }
 
-/// Turns the boot code of this CPU into its idle thread, on a stack with a guard page.
-pub fn enter() -> ! {
+/// By what threads of a CPU take turns, in ticks (decision 73).
+fn times() -> Times {
+    Times {
+        slice: us_to_ticks(10_000),
+        shortest: us_to_ticks(1000),
+        round_robin: us_to_ticks(100_000),
+        credit: us_to_ticks(5000),
+        granularity: us_to_ticks(500),
+    }
+}
+
+/// Turns the boot code of this CPU into its idle thread, on a stack with a guard page; it goes on in `idle_loop`.
+pub fn enter(idle_loop: extern "C" fn() -> !) -> ! {
     let idle = Arc::clone(&local().idle);
     let top = idle.stack().top();
     let idle = Arc::into_raw(idle).cast_mut();
@@ -161,7 +169,7 @@ pub fn block_prepared(deadline_ns: Option<u64>) -> bool {
 /// Makes a blocked thread runnable. Does nothing to one that is not blocked. Any CPU.
 pub fn wake(thread: &Arc<Thread>) {
     if thread.run.wake(|| place(thread)) {
-        enqueue(Arc::clone(thread));
+        enqueue(Arc::clone(thread), Arrival::Woken);
     }
 }
 
@@ -208,13 +216,38 @@ pub fn obey_affinity() {
     }
 }
 
-/// Lets the others of this CPU run first.
+/// Lets the others of this CPU run first, as sched_yield(2).
 pub fn yield_now() {
+    give_way(Arrival::Yields);
+}
+
+/// Lets all others of this CPU run first, of whatever priority: one of them may have to do what the running
+/// thread waits for.
+pub fn let_all_run() {
+    give_way(Arrival::Waits);
+}
+
+fn give_way(arrival: Arrival) {
     if others_runnable() {
         let me = current_arc();
         me.run.set(State::Runnable);
-        local().queue.push(me);
+        local().queue.push(me, arrival, tsc());
         schedule();
+    }
+}
+
+/// Policy or priorities of `thread` have changed: it runs by the new ones from now on.
+pub fn stands_anew(thread: &Arc<Thread>) {
+    let is_it = |other: &Arc<Thread>| Arc::ptr_eq(other, thread);
+    loop {
+        let cpu = thread.cpu();
+        let queue = &locals()[cpu].queue;
+        if queue.stands_anew(is_it, thread.entity(), tsc()) {
+            have_looked_at(cpu);
+        }
+        if thread.cpu() == cpu {
+            return;
+        }
     }
 }
 
@@ -251,15 +284,37 @@ pub fn request_resched() {
 
 /// Before user mode: gives the CPU away if somebody else's turn has come.
 pub fn resched_if_asked() {
-    if arch::this_cpu().take_resched() {
-        yield_now();
+    if arch::this_cpu().take_resched() && is_preempted() {
+        give_way(Arrival::Preempted);
     }
 }
 
-/// An IPI came: somebody may have been queued here. Shares the CPU from now on.
+/// Somebody may have been queued here, or an IPI says so. Who is to run now runs before user mode; else
+/// the CPU is shared from now on.
 pub fn note_arrival() {
-    if try_current().is_some_and(|thread| !thread.is_idle()) && others_runnable() {
-        timer::start_slice(SLICE_NS);
+    if try_current().is_some_and(|thread| !thread.is_idle()) && is_preempted() {
+        request_resched();
+    }
+}
+
+/// Whether somebody is to run instead of the running thread; if not, its turn will end in time.
+fn is_preempted() -> bool {
+    if !others_runnable() {
+        return false;
+    }
+    match local().queue.look(tsc()) {
+        Err(Preempted) => true,
+        Ok(turn_left) => {
+            share(turn_left);
+            false
+        }
+    }
+}
+
+/// The running thread's turn lasts so many ticks more, if others take turns with it.
+fn share(turn_left: Option<u64>) {
+    if let Some(ticks) = turn_left {
+        timer::set_slice(ticks_to_ns(ticks));
     }
 }
 
@@ -273,16 +328,32 @@ fn local() -> &'static Local {
     locals().this()
 }
 
-fn enqueue(thread: Arc<Thread>) {
+fn enqueue(thread: Arc<Thread>, arrival: Arrival) {
     let cpu = thread.cpu();
-    let target = &locals()[cpu].queue;
-    target.push(thread);
+    if locals()[cpu].queue.push(thread, arrival, tsc()) {
+        have_looked_at(cpu);
+    }
+}
+
+/// Has CPU `cpu` look at its queue.
+fn have_looked_at(cpu: u32) {
     if cpu == arch::cpu_index() {
         return note_arrival();
     }
-    if target.needs_interrupt() {
+    if locals()[cpu].queue.needs_interrupt() {
         apic::send_ipi(cpu);
     }
+}
+
+/// The queue of CPU `cpu`.
+pub(super) fn queue_of(cpu: u32) -> &'static Queue {
+    &locals()[cpu].queue
+}
+
+/// The idle thread gives the CPU to who waits for it. It is not queued: it comes back when nobody waits.
+pub(super) fn leave_idle() {
+    current().run.set(State::Runnable);
+    schedule();
 }
 
 /// Runs somebody else, if there is somebody; the running thread has set its state before.
@@ -290,15 +361,14 @@ fn schedule() {
     ikc::beat();
     let local = local();
     let me = current();
-    let (next, more) = local.queue.pop();
+    let goes_on = me.state() == State::Running;
+    let (next, turn_left) = local.queue.pop(me.entity(), goes_on, tsc());
     let next = match next {
         Some(next) => next,
-        None if me.state() == State::Running => return,
+        None if goes_on => return,
         None => Arc::clone(&local.idle),
     };
-    if more {
-        timer::start_slice(SLICE_NS);
-    }
+    share(turn_left);
     next.run.set(State::Running);
     if core::ptr::eq(Arc::as_ptr(&next), me) {
         return;
@@ -380,7 +450,7 @@ fn finish_switch() {
     let previous = unsafe { local().own.get_mut() }.previous.take();
     if let Some(previous) = previous {
         if previous.run.has_left() {
-            enqueue(previous);
+            enqueue(previous, Arrival::Moved);
         }
     }
 }
@@ -388,63 +458,4 @@ fn finish_switch() {
 /// The first thing a new thread does, on its own stack, before it goes to user mode.
 extern "C" fn first_steps() {
     finish_switch();
-}
-
-/// The loop of a CPU that has nothing to do: it polls for a while, then sleeps until a doorbell.
-extern "C" fn idle_loop() -> ! {
-    let ring = ikc::own_ring();
-    let mut pause = Pause::begin(kargs::poll_us());
-    loop {
-        ikc::beat();
-        ring.set_awake();
-        let work = poll_for_work(pause.poll_us());
-        ring.request_doorbell();
-        ikc::drain();
-        if work || others_runnable() || steal() {
-            let poll_us = pause.end();
-            current().run.set(State::Runnable); // not queued: comes back when the queue is empty
-            schedule();
-            pause = Pause::begin(poll_us);
-        } else {
-            allocator::drain_this_cpu();
-            pause.halts();
-            arch::wait_for_interrupt();
-        }
-    }
-}
-
-/// Polls queue and ring, and clears free memory meanwhile; as long as there is some to clear, if that
-/// takes longer. Whether a thread came.
-fn poll_for_work(poll_us: u64) -> bool {
-    let local = local();
-    local.queue.begin_polling();
-    let deadline = Deadline::after_us(poll_us);
-    let found = loop {
-        ikc::poll();
-        if others_runnable() || steal() {
-            break true;
-        }
-        let clears = prezero::clear_some(FRAMES_AT_A_TIME);
-        if deadline.passed() && !clears {
-            break false;
-        }
-        arch::relax();
-    };
-    local.queue.end_polling();
-    found
-}
-
-/// Takes a thread that waits for another CPU into this CPU's queue. Whether there was one.
-fn steal() -> bool {
-    let me = arch::cpu_index();
-    let others = (0..arch::cpu_count()).filter(|cpu| *cpu != me);
-    let queues = others.map(|cpu| &locals()[cpu].queue);
-    let mine = |thread: &Arc<Thread>| !thread.run.is_on_cpu() && thread.data.may_run_on(me);
-    let stolen = steal_from(queues, mine);
-    let is_stolen = stolen.is_some();
-    if let Some(thread) = stolen {
-        thread.run.set_cpu(me);
-        local().queue.push(thread);
-    }
-    is_stolen
 }

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 
 use cokernel_logic::run_state::RunState;
 pub use cokernel_logic::run_state::State;
+use cokernel_logic::sched_entity::{Entity, Schedulable};
 
 use crate::arch::context::{self, Context};
 use crate::arch::fpu::FpuState;
@@ -95,6 +96,13 @@ pub struct NewThread {
     pub registers: Registers,
     /// The process side's data.
     pub data: ThreadData,
+}
+
+impl Schedulable for Thread {
+    #[inline]
+    fn entity(&self) -> &Entity {
+        &self.data.entity
+    }
 }
 
 impl Thread {

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use cokernel_logic::affinity::Affinity;
 use cokernel_logic::policy::Policy;
+use cokernel_logic::sched_entity::{inherited, Entity};
 
 use crate::sync::SpinLock;
 use crate::task::clock::CpuClock;
@@ -26,6 +27,8 @@ pub struct ThreadData {
     pub robust_list: RobustList,
     /// Its CPU time.
     pub clock: CpuClock,
+    /// What the scheduler knows of it.
+    pub entity: Entity,
     /// Zeroed and woken as a futex when the thread ends; 0 = none. Writer: the thread itself.
     clear_child_tid: AtomicU64,
     /// The CPUs it may run on, and its memory policy. Nothing is locked under it.
@@ -45,6 +48,7 @@ impl ThreadData {
             tid,
             signals,
             clear_child_tid: AtomicU64::new(clear_child_tid),
+            entity: Entity::new(placement.scheduling),
             placement: SpinLock::new(placement),
             ..Self::default()
         }
@@ -65,9 +69,20 @@ impl ThreadData {
         self.clear_child_tid.swap(0, Ordering::Relaxed)
     }
 
-    /// Returns the affinity and the memory policy.
+    /// Returns the affinity, the memory policy, and how it is scheduled.
     pub fn placement(&self) -> Placement {
-        *self.placement.lock()
+        Placement {
+            scheduling: self.entity.scheduling(),
+            ..*self.placement.lock()
+        }
+    }
+
+    /// Returns what a thread or process has of that which this one makes.
+    pub fn inherited_placement(&self) -> Placement {
+        Placement {
+            scheduling: inherited(self.entity.scheduling()),
+            ..*self.placement.lock()
+        }
     }
 
     /// Returns the CPUs that it may run on.

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use cokernel_logic::timers::Due;
-use cokernel_logic::timers::{Key, Timers, NEVER};
+use cokernel_logic::timers::{Key, Timers};
 use spin::Once;
 
 use crate::arch::{self, time, timer};
@@ -32,7 +32,7 @@ pub fn wake_at(deadline_ns: u64, thread: Arc<Thread>) -> Ticket {
     let cpu = arch::cpu_index();
     let mut timers = local().lock();
     let key = timers.add(deadline_ns, thread);
-    arm(&timers);
+    arm(&mut timers);
     Ticket { cpu, key }
 }
 
@@ -43,20 +43,18 @@ pub fn cancel(ticket: Ticket) -> bool {
     timers.is_some_and(|timers| timers.lock().cancel(ticket.key).is_some())
 }
 
-/// The running thread shares this CPU: [`crate::task::sched::request_resched`] after `slice_ns`, unless a slice
-/// is running already.
-pub fn start_slice(slice_ns: u64) {
+/// The running thread shares this CPU: [`crate::task::sched::request_resched`] after `slice_ns`.
+pub fn set_slice(slice_ns: u64) {
     let mut timers = local().lock();
-    if timers.start_slice(|| time::now_ns() + slice_ns) {
-        arm(&timers);
-    }
+    timers.set_slice(time::now_ns().saturating_add(slice_ns));
+    arm(&mut timers);
 }
 
 /// The CPU time of the running thread's process is looked at after `ns`, or earlier if that was ordered before.
 pub fn look_after(ns: u64) {
     let mut timers = local().lock();
     if timers.look_at(time::now_ns().saturating_add(ns)) {
-        arm(&timers);
+        arm(&mut timers);
     }
 }
 
@@ -71,7 +69,7 @@ pub fn pop_due(now: u64) -> Option<Arc<Thread>> {
     let mut timers = local().lock();
     let thread = timers.pop_due(now);
     if thread.is_none() {
-        arm(&timers);
+        arm(&mut timers);
     }
     thread
 }
@@ -94,10 +92,9 @@ fn local() -> &'static SpinLock<Timers<Arc<Thread>>> {
         .this()
 }
 
-/// Sets the hardware to the earliest time wanted, if any.
-fn arm(timers: &Timers<Arc<Thread>>) {
-    let next = timers.next();
-    if next != NEVER {
+/// Sets the hardware to the earliest time wanted, unless it fires by then anyway.
+fn arm(timers: &mut Timers<Arc<Thread>>) {
+    if let Some(next) = timers.arm() {
         timer::arm_for(next);
     }
 }

@@ -12,6 +12,7 @@
 //! | [`syscalls`] | where each system call is done, why there, and what else is known about it |
 //! | [`slot`] | the delegation slot: the hot path of a delegated system call |
 //! | [`process`] | what mcexec says of a program, what a worker is asked beyond system calls |
+//! | [`scheduling`] | policy and priorities of a thread |
 //! | [`queue`] | calls that an app leaves in its own memory for servers of the proxy |
 //! | [`exposed`] | which frames Linux may have mapped |
 //! | [`page_table`] | page tables: the co-kernel's, that mcctrl reads, and those its CPUs start on |
@@ -36,6 +37,7 @@ pub mod page_table;
 pub mod process;
 pub mod queue;
 pub mod ring;
+pub mod scheduling;
 pub mod slot;
 pub mod syscalls;
 pub mod uapi;
@@ -43,4 +45,4 @@ pub mod view;
 
 /// Version of everything below. ihk.ko, mcctrl.ko, the co-kernel image, mcexec and the tools must
 /// carry the same number; a mismatch is refused with one line that names both.
-pub const ABI_VERSION: u32 = 22;
+pub const ABI_VERSION: u32 = 23;

@@ -219,6 +219,18 @@ messages! {
             /// Number of the first record wanted.
             from: u64,
         },
+        /// Thread `thread` of the process is scheduled as `scheduling` says from now on. Answer:
+        /// [`ToLinux::Scheduled`].
+        Scheduling = 65 {
+            /// Comes back in the answer.
+            token: u64,
+            /// The process.
+            process: u32,
+            /// The thread's id.
+            thread: i32,
+            /// A word of [`super::scheduling::Scheduling`].
+            scheduling: u32,
+        },
         /// Linux's pages at `address` and behind it, for a mirrored area: physical addresses with
         /// [`super::process::mirror`] bits, 0 = none. Packets of one ring keep their order, so a
         /// page named here is there until [`Self::DropMirror`] says otherwise.
@@ -413,6 +425,13 @@ messages! {
             list: u64,
             /// Length of the list; 0: there is nothing to be read, and no loan.
             count: u32,
+        },
+        /// Answer to [`ToCokernel::Scheduling`].
+        Scheduled = 165 {
+            /// Of the request.
+            token: u64,
+            /// 0, or ESRCH.
+            result: SyscallResult,
         },
         /// Answer to [`ToCokernel::PagesRead`].
         PagesTaken = 197 {

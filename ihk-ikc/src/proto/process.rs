@@ -110,6 +110,10 @@ pub struct ProcessImage {
     pub blocked_signals: u64,
     /// Name of the process, NUL-padded.
     pub name: [u8; 16],
+    /// How its main thread is scheduled ([`super::scheduling`]). mcctrl overwrites it with the caller's.
+    pub scheduling: u32,
+    /// Always 0.
+    pub reserved: u32,
     /// The ranges, ascending and disjoint.
     pub ranges: [ImageRange; MAX_IMAGE_RANGES],
 }
@@ -128,7 +132,7 @@ pub struct CreateMailbox {
     /// hole. Linux keeps them for as long as the process exists.
     pub vdso_pages: [u64; MAX_VDSO_PAGES],
     /// Keeps the channel a multiple of a page.
-    pub reserved: [u64; 307],
+    pub reserved: [u64; 306],
 }
 
 #[cfg(not(loom))]
@@ -138,8 +142,8 @@ const _: () = {
     assert!(size_of::<VdsoArgs>() == 32);
     assert!(offset_of!(ProcessImage, vdso) == 32);
     assert!(offset_of!(ProcessImage, rlimits) == 64);
-    assert!(offset_of!(ProcessImage, ranges) == 352);
-    assert!(size_of::<ProcessImage>() == 1120);
+    assert!(offset_of!(ProcessImage, ranges) == 360);
+    assert!(size_of::<ProcessImage>() == 1128);
     assert!(size_of::<CreateMailbox>() == 3840);
 };
 
@@ -191,6 +195,10 @@ pub mod op {
     /// The worker of this slot ends: it answers 0, then zeroes
     /// [`worker_tid`](super::super::slot::DelegationSlot::worker_tid).
     pub const WORKER_EXIT: u64 = BASE + 17;
+
+    /// The co-kernel is to know how thread `args[0]` of its own is scheduled, which Linux has been told to
+    /// change ([`super::super::uapi::SCHEDULING`]). The answer comes when it does.
+    pub const SCHEDULING: u64 = BASE + 18;
 
     // Processes and signals.
 

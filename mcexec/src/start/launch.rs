@@ -171,6 +171,8 @@ fn describe(run: &Run, inheritance: &Inheritance, prepared: &Prepared) -> Proces
         ignored_signals: inheritance.ignored_signals,
         blocked_signals: inheritance.blocked_signals,
         name,
+        scheduling: 0,
+        reserved: 0,
         ranges,
     }
 }

@@ -3,9 +3,12 @@
 
 use core::cell::RefCell;
 
+use alloc::vec;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::sched_entity::FAIR;
 
 type TestList = List<u32, RefCell<Key>>;
 type Buckets = [RefCell<TestList>; 4];
@@ -20,14 +23,24 @@ fn word(n: u64) -> Key {
 }
 
 fn waits(buckets: &Buckets, key: Key, bits: u32, thread: u32) -> Arc<Waiter<u32, RefCell<Key>>> {
-    let waiter = Waiter::new(key, bits, false, thread);
-    lock(buckets, key).push(waiter.clone());
+    waits_by(buckets, key, bits, FAIR, thread)
+}
+
+fn waits_by(
+    buckets: &Buckets,
+    key: Key,
+    bits: u32,
+    rank: Rank,
+    thread: u32,
+) -> Arc<Waiter<u32, RefCell<Key>>> {
+    let waiter = Waiter::new(key, bits, false, rank, thread);
+    add(&mut lock(buckets, key), waiter.clone());
     waiter
 }
 
 fn wants(buckets: &Buckets, key: Key, thread: u32) -> Arc<Waiter<u32, RefCell<Key>>> {
-    let waiter = Waiter::new(key, ALL, true, thread);
-    lock(buckets, key).push(waiter.clone());
+    let waiter = Waiter::new(key, ALL, true, FAIR, thread);
+    add(&mut lock(buckets, key), waiter.clone());
     waiter
 }
 
@@ -64,6 +77,32 @@ fn who_waits_longest_is_woken_first() {
     assert_eq!(wake(&buckets, word(1), 9, ALL), [2]);
     assert_eq!(wake(&buckets, word(1), 9, ALL), []);
     assert_eq!(wake(&buckets, word(1), 0, ALL), []);
+}
+
+/// futex_queue: a plist, by priority; requeueing keeps it.
+#[test]
+fn who_has_priority_is_woken_first_here_and_where_it_is_moved() {
+    let buckets = buckets();
+    for (thread, rank) in [(0, FAIR), (1, 90), (2, 80), (3, 90), (4, FAIR)] {
+        waits_by(&buckets, word(1), ALL, rank, thread);
+    }
+    waits_by(&buckets, word(2), ALL, 85, 5);
+    assert_eq!(move_all(&buckets, word(1), word(2), 1, 9), (vec![2], 4));
+    assert_eq!(wake(&buckets, word(2), 9, ALL), [5, 1, 3, 0, 4]);
+}
+
+/// rt_mutex: the waiter of the highest priority of this moment is the next owner.
+#[test]
+fn the_heir_is_who_has_priority_now() {
+    let buckets = buckets();
+    (0..3).for_each(|thread| drop(wants(&buckets, word(1), thread)));
+    let bucket = lock(&buckets, word(1));
+    let (next, more) = heir(
+        &bucket,
+        word(1),
+        |thread| if *thread == 2 { 9 } else { FAIR },
+    );
+    assert_eq!((next.map(|next| next.thread), more), (Some(2), true));
 }
 
 #[test]
@@ -171,7 +210,7 @@ fn words_are_inherited_in_the_order_of_waiting() {
     wants(&buckets, word(1), 2);
     let mut bucket = lock(&buckets, word(1));
     let mut order = Vec::new();
-    while let (Some(next), more) = heir(&bucket, word(1)) {
+    while let (Some(next), more) = heir(&bucket, word(1), |_| FAIR) {
         take_heir(&mut bucket, &next);
         assert!(next.is_woken());
         assert_eq!(has_heir(&bucket, word(1)), more);

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use cokernel_logic::signals::SignalSet;
+use ihk_ikc::scheduling::Scheduling;
 
 use crate::arch::UserFrame;
 use crate::frames::owned::OwnedRun;
@@ -46,14 +47,17 @@ pub struct Parts {
 /// The initial state of the main thread.
 pub struct Beginning {
     blocked: SignalSet,
+    scheduling: Scheduling,
     forked: SpinLock<Option<Box<InitialState>>>,
 }
 
 impl Beginning {
-    /// The beginning of a program whose main thread blocks `blocked` at first.
-    pub fn of_program(blocked: SignalSet) -> Self {
+    /// The beginning of a program whose main thread blocks `blocked` at first, and is scheduled as
+    /// `scheduling` says.
+    pub fn of_program(blocked: SignalSet, scheduling: Scheduling) -> Self {
         Self {
             blocked,
+            scheduling,
             forked: SpinLock::new(None),
         }
     }
@@ -62,6 +66,7 @@ impl Beginning {
     pub fn of_child(state: Box<InitialState>) -> Self {
         Self {
             blocked: SignalSet::EMPTY,
+            scheduling: Scheduling::default(),
             forked: SpinLock::new(Some(state)),
         }
     }
@@ -69,6 +74,11 @@ impl Beginning {
     /// Returns the signals that the main thread of a program blocks at first.
     pub const fn blocked(&self) -> SignalSet {
         self.blocked
+    }
+
+    /// Returns how the main thread of a program is scheduled at first.
+    pub const fn scheduling(&self) -> Scheduling {
+        self.scheduling
     }
 
     /// Takes the state in which the main thread of a child of fork begins. It is there once, and never of

@@ -42,15 +42,17 @@ fn all() -> Vec<Arc<Process>> {
     live.collect()
 }
 
-/// Whether `wanted` says yes to some process. It is asked without any lock.
-pub fn any(wanted: impl Fn(&Process) -> bool) -> bool {
-    all().iter().any(|process| wanted(process))
-}
-
 /// The thread with id `tid`, of whatever process.
 pub fn find_thread(tid: i32) -> Option<Arc<Thread>> {
     let mut threads = all().into_iter().flat_map(|process| process.threads());
     threads.find(|thread| thread.data.tid == tid)
+}
+
+/// Hands every thread of every process to `visit`, which may wait.
+pub fn for_each_thread(visit: impl Fn(&Thread)) {
+    for process in all() {
+        process.threads().iter().for_each(|thread| visit(thread));
+    }
 }
 
 /// The process Linux means by `handle`, if it still exists.

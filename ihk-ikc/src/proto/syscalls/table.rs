@@ -153,10 +153,10 @@ system_calls! {
     138 fstatfs                 Delegated,          FILES,              [DESCRIPTOR_FIRST];
     139 sysfs                   Delegated,          MACHINE,            [];
     140 getpriority             Delegated,          PRIORITIES,         [];
-    141 setpriority             Inherited,          PRIORITIES,         [];
-    142 sched_setparam          Inherited,          PRIORITIES,         [];
+    141 setpriority             Local,              PRIORITIES,         [];
+    142 sched_setparam          Local,              PRIORITIES,         [];
     143 sched_getparam          Delegated,          PRIORITIES,         [];
-    144 sched_setscheduler      Inherited,          PRIORITIES,         [];
+    144 sched_setscheduler      Local,              PRIORITIES,         [];
     145 sched_getscheduler      Delegated,          PRIORITIES,         [];
     146 sched_get_priority_max  Delegated,          PRIORITIES,         [];
     147 sched_get_priority_min  Delegated,          PRIORITIES,         [];
@@ -326,7 +326,7 @@ system_calls! {
     311 process_vm_writev       Delegated,          COPIES,             [];
     312 kcmp                    Delegated,          RELATIVES,          [];
     313 finit_module            Delegated,          MACHINE,            [];
-    314 sched_setattr           Inherited,          PRIORITIES,         [];
+    314 sched_setattr           Local,              PRIORITIES,         [];
     315 sched_getattr           Delegated,          PRIORITIES,         [];
     316 renameat2               Delegated,          FILES,              [];
     317 seccomp                 Refused(ENOSYS),    FILTERS,            [OWN_THREAD HARMS_PROXY];

@@ -39,7 +39,7 @@ pub const RELATIVES: &str =
 pub const CREDENTIALS: &str =
     "credentials and keyrings are the worker's, because Linux checks them there";
 pub const PRIORITIES: &str =
-    "policies and priorities are the worker's on Linux; the co-kernel has none";
+    "policies and priorities are the worker's on Linux, which judges them; the co-kernel obeys them";
 pub const NAMESPACES: &str = "namespaces are the worker's, because Linux looks names up in them";
 pub const TIMERS: &str = "Linux runs the timer; only its signal comes to the co-kernel";
 pub const CLOCKS: &str = "Linux sets the clocks; programs read them without a call, in the vdso";

@@ -292,12 +292,16 @@ pub const CARRIED: u32 = read::<Carried>(0x87);
 /// EBADF; EACCES if the caller may not execute it; ETXTBSY if it is being written.
 pub const EXECUTABLE: u32 = none(0x89);
 
+/// Argument = thread id. Tell the co-kernel how that worker is scheduled, of whatever program, by Linux's
+/// own word. ESRCH if it is none.
+pub const SCHEDULING: u32 = none(0x8a);
+
 #[cfg(not(loom))]
 const _: () = {
     assert!(SLOTS_OFFSET >= super::super::layout::WINDOW_END);
     assert!(size_of::<Execute>() == 272);
     assert!(size_of::<Carried>() == 280);
-    assert!(size_of::<CreateProcess>() == 1128);
+    assert!(size_of::<CreateProcess>() == 1136);
     assert!(size_of::<FileRange>() == 32);
     assert!(size_of::<CopyData>() == 32);
     assert!(size_of::<ForwardSignal>() == 32);
