@@ -12,6 +12,7 @@ programs!(PROGRAMS:
     "timers",
     "clocks",
     "signal_stacks",
+    "parent_death",
     "corners",
     "directed",
     "processor",

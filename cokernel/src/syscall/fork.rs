@@ -13,7 +13,7 @@ use ihk_ikc::process::op;
 use ihk_ikc::syscalls::number;
 
 use crate::arch::UserFrame;
-use crate::delegate;
+use crate::delegate::{self, pool};
 use crate::errno::{Errno, SyscallResult};
 use crate::frames::watermark;
 use crate::mm::fork_copy;
@@ -36,6 +36,8 @@ use crate::user_memory::{uint, write_u32};
 /// `EINVAL` for what Linux refuses or is not supported, `ENOMEM`, `EAGAIN`, as fork(2).
 pub fn fork(frame: &UserFrame, args: &CloneArgs) -> SyscallResult {
     let process = current::process();
+    // Linux tells the child when its maker ends, which is the worker: it must end with the thread.
+    pool::mark_current(false);
     rlimit::report_limits(process);
     let release = args.has(flag::VFORK).then(|| Arc::new(vfork::prepare()));
     let pid = {

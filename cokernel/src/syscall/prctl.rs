@@ -8,6 +8,8 @@ use crate::errno::{Errno, SyscallResult};
 use crate::task::sched;
 use crate::user_memory::{int, uint, write_u32, write_words};
 
+/// What the worker gets when the parent of its process ends goes with the thread.
+const PR_SET_PDEATHSIG: i32 = 1;
 const PR_SET_NAME: i32 = 15;
 /// Options that change what new threads inherit.
 const KEEPCAPS: i32 = 8;
@@ -36,7 +38,7 @@ pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
         // PDEATHSIG, DUMPABLE, KEEPCAPS, NAME, CAPBSET, SECUREBITS, TIMERSLACK, CHILD_SUBREAPER,
         // NO_NEW_PRIVS, CAP_AMBIENT, SPECULATION_CTRL (asking), PTRACER; what changes nothing here but can
         // be asked for again: TIMING, TASK_PERF_EVENTS, MCE_KILL, THP_DISABLE, IO_FLUSHER
-        PR_SET_NAME => {
+        PR_SET_PDEATHSIG | PR_SET_NAME => {
             pool::mark_current(false);
             delegate::call_directly(frame.number(), frame.args())
         }
@@ -44,7 +46,7 @@ pub fn prctl(frame: &mut UserFrame) -> SyscallResult {
             pool::mark_current(true);
             delegate::call_directly(frame.number(), frame.args())
         }
-        1..=4
+        2..=4
         | 7
         | 13
         | 14
