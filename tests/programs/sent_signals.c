@@ -309,7 +309,29 @@ static void a_lower_limit_counts_from_then_on(void)
 	REQUIRE_ERROR(sigqueue(getpid(), SIGRTMIN, no_value), EAGAIN);
 }
 
+static void to_stop_and_continue_ends_a_wait_for_signals(void)
+{
+	share();
+	pid_t child = fork();
+	if (child == 0) {
+		block(SIGUSR1);
+		sigset_t set;
+		sigemptyset(&set);
+		sigaddset(&set, SIGUSR1);
+		shared->ready = 1;
+		int got = sigtimedwait(&set, NULL, &(struct timespec){ 20, 0 });
+		_exit(got == -1 && errno == EINTR ? 3 : 4);
+	}
+	until(&shared->ready);
+	pause_ms(100);
+	int status;
+	REQUIRE(kill(child, SIGSTOP) == 0 && waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
+	pause_ms(50);
+	REQUIRE(kill(child, SIGCONT) == 0 && status_of(child) == 3 << 8);
+}
+
 static const struct claim claims[] = {
+	CLAIM(to_stop_and_continue_ends_a_wait_for_signals),
 	CLAIM(signals_of_faults_that_others_send_are_signals_like_others),
 	CLAIM(faults_of_the_programs_own_are_not_hidden_by_them),
 	CLAIM(a_default_action_takes_effect_in_any_thread),

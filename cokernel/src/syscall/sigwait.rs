@@ -83,6 +83,8 @@ fn wait(
         if taken.is_some()
             || late
             || process.is_dying()
+            // To stop and to continue ends this wait, see signal(7).
+            || process.lifetime.is_frozen()
             || signals.has_deliverable(&process.signals)
         {
             sched::cancel_block();
