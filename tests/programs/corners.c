@@ -335,10 +335,22 @@ static void barriers_want_registration(void)
 	REQUIRE_ERROR(membarrier(SYNC_CORE), EPERM);
 	REQUIRE(membarrier(REGISTER_SYNC_CORE) == 0 && membarrier(SYNC_CORE) == 0);
 	REQUIRE(membarrier(REGISTRATIONS) == (REGISTER_PRIVATE | REGISTER_SYNC_CORE));
+	REQUIRE_ERROR(syscall(SYS_membarrier, PRIVATE, 1, 0), EINVAL);
 	pid_t child = fork();
 	if (child == 0)
 		_exit(membarrier(PRIVATE) == 0 ? 0 : 1);
 	REQUIRE(status_of(child) == 0);
+}
+
+static void registrations_are_told_as_linux_counts_them(void)
+{
+	enum { GLOBAL = 1, GLOBAL_EXPEDITED = 2, REGISTER_GLOBAL = 4, PRIVATE = 8, REGISTER_PRIVATE = 16 };
+	enum { REGISTER_SYNC_CORE = 64, REGISTRATIONS = 512 };
+	REQUIRE((membarrier(0) & 0x27f) == 0x27f && membarrier(GLOBAL) == 0 && membarrier(GLOBAL_EXPEDITED) == 0);
+	REQUIRE(membarrier(REGISTER_GLOBAL) == 0 && membarrier(GLOBAL_EXPEDITED) == 0);
+	REQUIRE(membarrier(REGISTRATIONS) == REGISTER_GLOBAL && membarrier(REGISTER_SYNC_CORE) == 0);
+	REQUIRE(membarrier(REGISTRATIONS) == (REGISTER_GLOBAL | REGISTER_PRIVATE | REGISTER_SYNC_CORE));
+	REQUIRE_ERROR(membarrier(PRIVATE), EPERM);
 }
 
 static void shared_futexes_want_memory(void)
@@ -426,6 +438,7 @@ int main(int argc, char **argv)
 		CLAIM(children_can_have_descriptors_and_no_handlers),
 		CLAIM(children_can_have_namespaces),
 		CLAIM(barriers_want_registration),
+		CLAIM(registrations_are_told_as_linux_counts_them),
 		CLAIM(shared_futexes_want_memory),
 		CLAIM(locked_pages_are_dropped_only_if_so_said),
 		CLAIM(wishes_that_change_nothing_are_kept),

@@ -11,6 +11,7 @@ use crate::addr::to_usize;
 use crate::arch::{self, UserFrame};
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
+use crate::task::process::Process;
 use crate::task::thread::Thread;
 use crate::task::{current, process, sched};
 use crate::user_memory::{int, read_bytes, uint, write_bytes, write_u32};
@@ -94,7 +95,7 @@ fn may_move(sched_setaffinity: u64, tid: u64) -> Result<(), Errno> {
     }
 }
 
-/// membarrier(2), among the program's own threads.
+/// membarrier(2).
 pub fn membarrier(frame: &mut UserFrame) -> SyscallResult {
     let [command, flags, ..] = frame.args();
     let process = current::process();
@@ -109,6 +110,15 @@ pub fn membarrier(frame: &mut UserFrame) -> SyscallResult {
             // serialises the instruction stream.
             process.space.flush(Range { start: 0, end: 0 });
             Ok(0)
+        }
+        Deed::BarrierForAll(kind) => {
+            let has_registered =
+                |process: &&Arc<Process>| process.barriers.registered() & kind != 0;
+            for process in process::all().iter().filter(has_registered) {
+                process.space.flush(Range { start: 0, end: 0 });
+            }
+            // Linux's processes may share memory with ours.
+            delegate::call_directly(frame.number(), frame.args())
         }
     }
 }

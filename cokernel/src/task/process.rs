@@ -30,7 +30,7 @@ use crate::task::worker_pool::Pool;
 
 pub use lifetime::Lifetime;
 pub use parts::{BarrierKinds, Beginning, InitialState, Parts, Release};
-pub use table::{biggest, enter, find, find_by_pid, find_thread, for_each_thread, forget};
+pub use table::{all, biggest, enter, find, find_by_pid, find_thread, for_each_thread, forget};
 
 /// A process.
 pub struct Process {

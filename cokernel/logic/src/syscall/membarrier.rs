@@ -7,13 +7,21 @@ use ihk_ikc::errno::Errno;
 
 const QUERY: u64 = 0;
 const GLOBAL: u64 = 1;
+const GLOBAL_EXPEDITED: u64 = 2;
+const REGISTER_GLOBAL: u64 = 4;
 const PRIVATE: u64 = 8;
 const REGISTER_PRIVATE: u64 = 16;
 const SYNC_CORE: u64 = 32;
 const REGISTER_SYNC_CORE: u64 = 64;
 const REGISTRATIONS: u64 = 512;
-const ALL: u64 =
-    GLOBAL | PRIVATE | REGISTER_PRIVATE | SYNC_CORE | REGISTER_SYNC_CORE | REGISTRATIONS;
+const ALL: u64 = GLOBAL
+    | GLOBAL_EXPEDITED
+    | REGISTER_GLOBAL
+    | PRIVATE
+    | REGISTER_PRIVATE
+    | SYNC_CORE
+    | REGISTER_SYNC_CORE
+    | REGISTRATIONS;
 
 /// The action that a command asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +32,8 @@ pub enum Deed {
     Register(u64),
     /// A barrier on every CPU that runs the program.
     Barrier,
+    /// A barrier on every CPU that runs a program which has registered for this kind.
+    BarrierForAll(u64),
 }
 
 /// The deed of `command`, for a process that has `registered` for some kinds.
@@ -37,9 +47,16 @@ pub const fn deed(command: u32, flags: u32, registered: u64) -> Result<Deed, Err
     }
     match command as u64 {
         QUERY => Ok(Deed::Answer(ALL)),
+        // Linux counts who has registered for the stronger kind to this one, too.
+        REGISTRATIONS if registered & REGISTER_SYNC_CORE != 0 => {
+            Ok(Deed::Answer(registered | REGISTER_PRIVATE))
+        }
         REGISTRATIONS => Ok(Deed::Answer(registered)),
-        kind @ (REGISTER_PRIVATE | REGISTER_SYNC_CORE) => Ok(Deed::Register(kind)),
+        kind @ (REGISTER_GLOBAL | REGISTER_PRIVATE | REGISTER_SYNC_CORE) => {
+            Ok(Deed::Register(kind))
+        }
         command @ (PRIVATE | SYNC_CORE) if registered & command << 1 == 0 => Err(Errno::EPERM),
+        GLOBAL_EXPEDITED => Ok(Deed::BarrierForAll(REGISTER_GLOBAL)),
         GLOBAL | PRIVATE | SYNC_CORE => Ok(Deed::Barrier),
         _ => Err(Errno::EINVAL),
     }
@@ -49,7 +66,7 @@ pub const fn deed(command: u32, flags: u32, registered: u64) -> Result<Deed, Err
 mod tests {
     use super::*;
 
-    const COMMANDS: [u32; 5] = [1, 8, 16, 32, 64];
+    const COMMANDS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
 
     /// membarrier(2): MEMBARRIER_CMD_QUERY returns a bit mask of the supported commands, without itself.
     #[test]
@@ -77,7 +94,13 @@ mod tests {
             assert_eq!(deed(command, 0, register), Ok(Deed::Barrier));
         }
         assert_eq!(deed(16, 0, 0), Ok(Deed::Register(16)));
+        assert_eq!(deed(4, 0, 0), Ok(Deed::Register(4)));
         assert_eq!(deed(1, 0, 0), Ok(Deed::Barrier), "a global one needs none");
+        assert_eq!(
+            deed(2, 0, 0),
+            Ok(Deed::BarrierForAll(4)),
+            "nor does who asks"
+        );
         for command in COMMANDS {
             assert_eq!(deed(command, 1, u64::MAX), Err(Errno::EINVAL));
         }
@@ -87,5 +110,11 @@ mod tests {
     fn a_process_learns_what_it_has_registered_for() {
         assert_eq!(deed(512, 0, 0), Ok(Deed::Answer(0)));
         assert_eq!(deed(512, 0, 16 | 64), Ok(Deed::Answer(16 | 64)));
+        assert_eq!(deed(512, 0, 4), Ok(Deed::Answer(4)));
+        assert_eq!(
+            deed(512, 0, 64),
+            Ok(Deed::Answer(16 | 64)),
+            "as Linux says it"
+        );
     }
 }

@@ -33,7 +33,7 @@ enum EntryState {
 static TABLE: SpinLock<Vec<Entry>> = SpinLock::new(Vec::new());
 
 /// Those that are entered, as of now.
-fn all() -> Vec<Arc<Process>> {
+pub fn all() -> Vec<Arc<Process>> {
     let table = TABLE.lock();
     let live = table.iter().filter_map(|entry| match &entry.state {
         EntryState::Live(process) => Some(process.clone()),
