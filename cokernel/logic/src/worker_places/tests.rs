@@ -174,67 +174,109 @@ proptest! {
     fn a_slot_belongs_to_one_thread_and_one_worker(
         steps in proptest::collection::vec(step(), 0..80),
     ) {
-        let mut places = Few::new();
-        let mut threads = BTreeSet::from([0]);
-        let mut ordered = BTreeSet::new();
-        let mut leaving = BTreeSet::new();
-        let mut workers = BTreeSet::from([0_u32]);
+        let mut model = Model::new();
         for step in steps {
-            let worker_of = |slot: u32| workers.contains(&slot).then_some(1);
-            match step {
-                Step::TakeEmpty(most_spares) => {
-                    let taken = places.take_empty(worker_of, |_| Some(()), most_spares);
-                    let Ok((slot, spares)) = taken else {
-                        prop_assert_eq!(taken, Err(NoPlace::Full));
-                        continue;
-                    };
-                    leaving.retain(|slot| workers.contains(slot));
-                    let spares = spares.into_iter().filter(|slot| *slot != 0);
-                    let spares: Vec<u32> = spares.map(|slot| u32::try_from(slot).expect("a slot")).collect();
-                    prop_assert!(spares.len() <= most_spares.min(threads.len()));
-                    for slot in [slot].iter().chain(&spares) {
-                        prop_assert!((*slot as usize) < MOST);
-                        prop_assert!(!workers.contains(slot));
-                        prop_assert!(!ordered.contains(slot) && !threads.contains(slot));
-                    }
-                    ordered.extend(spares);
-                    threads.insert(slot);
-                    workers.insert(slot);
-                }
-                Step::TakeReady => {
-                    let ready = ordered.iter().find(|slot| workers.contains(slot)).copied();
-                    prop_assert_eq!(places.take_ready(worker_of), ready.map(|slot| (slot, 1)));
-                    if let Some(slot) = ready {
-                        ordered.remove(&slot);
-                        threads.insert(slot);
-                    }
-                }
-                Step::Retire(which, may_stay) => {
-                    let Some(slot) = threads.iter().nth(which % threads.len().max(1)).copied()
-                    else {
-                        continue;
-                    };
-                    if slot == 0 {
-                        continue; // the main thread's stays for as long as the process
-                    }
-                    threads.remove(&slot);
-                    prop_assert_eq!(places.retire(slot, may_stay), may_stay);
-                    if may_stay {
-                        ordered.insert(slot);
-                    } else {
-                        leaving.insert(slot);
-                    }
-                }
-                Step::Clear => {
-                    let cleared = core::mem::take(&mut ordered);
-                    prop_assert!(places.clear_ordered().iter().eq(&cleared));
-                    leaving.extend(cleared);
-                }
-                Step::Settle => {
-                    workers.extend(&ordered);
-                    workers.retain(|slot| !leaving.contains(slot));
-                }
+            model.take(step)?;
+        }
+    }
+}
+
+/// The places, and who should have which.
+struct Model {
+    places: Few,
+    threads: BTreeSet<u32>,
+    ordered: BTreeSet<u32>,
+    leaving: BTreeSet<u32>,
+    workers: BTreeSet<u32>,
+}
+
+impl Model {
+    fn new() -> Self {
+        Self {
+            places: Few::new(),
+            threads: BTreeSet::from([0]),
+            ordered: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            workers: BTreeSet::from([0]),
+        }
+    }
+
+    fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::TakeEmpty(most_spares) => self.take_empty(most_spares)?,
+            Step::TakeReady => self.take_ready()?,
+            Step::Retire(which, may_stay) => self.retire(which, may_stay)?,
+            Step::Clear => {
+                let cleared = core::mem::take(&mut self.ordered);
+                prop_assert!(self.places.clear_ordered().iter().eq(&cleared));
+                self.leaving.extend(cleared);
+            }
+            Step::Settle => {
+                self.workers.extend(&self.ordered);
+                let leaving = &self.leaving;
+                self.workers.retain(|slot| !leaving.contains(slot));
             }
         }
+        Ok(())
+    }
+
+    fn take_empty(&mut self, most_spares: usize) -> Result<(), TestCaseError> {
+        let workers = &self.workers;
+        let worker_of = |slot: u32| workers.contains(&slot).then_some(1);
+        let taken = self.places.take_empty(worker_of, |_| Some(()), most_spares);
+        let Ok((slot, spares)) = taken else {
+            prop_assert_eq!(taken, Err(NoPlace::Full));
+            return Ok(());
+        };
+        self.leaving.retain(|slot| workers.contains(slot));
+        let spares = spares.into_iter().filter(|slot| *slot != 0);
+        let spares = spares.map(|slot| u32::try_from(slot).expect("a slot"));
+        let spares: Vec<u32> = spares.collect();
+        prop_assert!(spares.len() <= most_spares.min(self.threads.len()));
+        for slot in [slot].iter().chain(&spares) {
+            prop_assert!((*slot as usize) < MOST);
+            prop_assert!(!workers.contains(slot));
+            prop_assert!(!self.ordered.contains(slot) && !self.threads.contains(slot));
+        }
+        self.ordered.extend(spares);
+        self.threads.insert(slot);
+        self.workers.insert(slot);
+        Ok(())
+    }
+
+    fn take_ready(&mut self) -> Result<(), TestCaseError> {
+        let workers = &self.workers;
+        let ready = self.ordered.iter().find(|slot| workers.contains(slot));
+        let ready = ready.copied();
+        let worker_of = |slot: u32| workers.contains(&slot).then_some(1);
+        prop_assert_eq!(
+            self.places.take_ready(worker_of),
+            ready.map(|slot| (slot, 1))
+        );
+        if let Some(slot) = ready {
+            self.ordered.remove(&slot);
+            self.threads.insert(slot);
+        }
+        Ok(())
+    }
+
+    fn retire(&mut self, which: usize, may_stay: bool) -> Result<(), TestCaseError> {
+        let number = which % self.threads.len().max(1);
+        // The main thread's stays for as long as the process.
+        let slot = self
+            .threads
+            .iter()
+            .nth(number)
+            .copied()
+            .filter(|slot| *slot != 0);
+        let Some(slot) = slot else { return Ok(()) };
+        self.threads.remove(&slot);
+        prop_assert_eq!(self.places.retire(slot, may_stay), may_stay);
+        if may_stay {
+            self.ordered.insert(slot);
+        } else {
+            self.leaving.insert(slot);
+        }
+        Ok(())
     }
 }
