@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "claims.h"
 #include "described.h"
+#include <sys/fanotify.h>
 #include <sys/mman.h>
 
 /* Of newer headers. */
@@ -172,8 +173,51 @@ static void a_question_whether_it_may_run_runs_nothing(void)
 	at("and now it runs", AT_FDCWD, "program", 0);
 }
 
+/* Says of which files of the current folder and of which libraries an execution was announced. */
+static void say_executions(int group)
+{
+	char events[4096], link[64], path[4096];
+	ssize_t length = read(group, events, sizeof(events));
+
+	for (struct fanotify_event_metadata *event = (void *)events; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length)) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", event->fd);
+		ssize_t end = readlink(link, path, sizeof(path) - 1);
+
+		path[end < 0 ? 0 : end] = 0;
+		say("event %llx, file %s", (unsigned long long)event->mask, path);
+		close(event->fd);
+	}
+	if (length < 0)
+		say("no event: %s", strerrorname_np(errno));
+}
+
+static void watchers_hear_of_each_execution(void)
+{
+	int group = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK, O_RDONLY | O_CLOEXEC);
+
+	REPORT(mkdir("watched", 0755));
+	copy(EXECUTED, "watched/program", 0755);
+	copy("/bin/true", "watched/dynamic", 0755);
+	make("watched/script", script, strlen(script), 0755);
+	copy("/bin/sh", "watched/shell", 0755);
+	make("watched/own", "#!watched/shell\nexit 5\n", 24, 0755);
+	make("watched/data", "data", 4, 0755);
+	for (const char *const *name = (const char *const[]){"program", "dynamic", "script", "own", "data", NULL}; *name; name++) {
+		char path[64];
+
+		/* What copying and the file before have left is not waited for. */
+		REPORT(fanotify_mark(group, FAN_MARK_ADD, FAN_OPEN_EXEC | FAN_EVENT_ON_CHILD, AT_FDCWD, "watched"));
+		snprintf(path, sizeof(path), "watched/%s", *name);
+		at(*name, AT_FDCWD, path, 0);
+		say_executions(group);
+		REPORT(fanotify_mark(group, FAN_MARK_REMOVE, FAN_OPEN_EXEC | FAN_EVENT_ON_CHILD, AT_FDCWD, "watched"));
+	}
+	close(group);
+}
+
 static const struct claim claims[] = {
 	CLAIM(programs_in_memory_run),
+	CLAIM(watchers_hear_of_each_execution),
 	CLAIM(scripts_by_descriptor_need_it),
 	CLAIM(files_without_their_name_run),
 	CLAIM(names_count_from_the_folder),
