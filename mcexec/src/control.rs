@@ -5,8 +5,10 @@
 //! co-kernel is gone or a call is to be interrupted.
 
 use std::io::{self, Write};
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use ihk_ikc::uapi::event;
@@ -32,10 +34,42 @@ pub(crate) fn spawn(os: u32, slots: Slots) -> Result<(), StartError> {
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
     share_one_heap();
     interrupt::install().map_err(|errno| failed(errno.desc().to_owned()))?;
-    builder
+    let thread = builder
         .spawn(move || watch(os, slots))
-        .map(drop)
-        .map_err(|error| failed(error.to_string()))
+        .map_err(|error| failed(error.to_string()))?;
+    // After a fork it is that of the parent, which does not exist here.
+    mem::forget(replace(Some(thread)));
+    Ok(())
+}
+
+/// The control thread, and whether it is to end.
+static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
+static IS_TO_END: AtomicBool = AtomicBool::new(false);
+
+fn replace(thread: Option<JoinHandle<()>>) -> Option<JoinHandle<()>> {
+    let mut place = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
+    mem::replace(&mut place, thread)
+}
+
+/// Does `work` without a control thread.
+pub(crate) fn without<T>(os: u32, slots: Slots, work: impl FnOnce() -> T) -> T {
+    if let Some(thread) = replace(None) {
+        IS_TO_END.store(true, Ordering::SeqCst);
+        while !thread.is_finished() {
+            interrupt::wake_control();
+            thread::sleep(Duration::from_millis(1));
+        }
+        // It has nothing to say.
+        let _ = thread.join();
+        IS_TO_END.store(false, Ordering::SeqCst);
+        interrupt::forget_control(None);
+    }
+    let result = work();
+    if spawn(os, slots).is_err() {
+        // Nobody would hear of the end of the co-kernel, or of signals.
+        raw::die(libc::SIGKILL as u64);
+    }
+    result
 }
 
 /// Lets all threads share one heap. They allocate next to nothing, and a heap for each would cost
@@ -58,6 +92,9 @@ fn watch(os: u32, slots: Slots) {
             }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => cokernel_gone(os),
+        }
+        if IS_TO_END.load(Ordering::SeqCst) {
+            return;
         }
     }
 }

@@ -18,6 +18,7 @@ programs!(PROGRAMS:
     "processor",
     "keys",
     "process",
+    "user_namespaces",
     "uring",
     "threads",
     "thread_signals",

@@ -23,6 +23,7 @@ mod queue_server;
 mod raw;
 pub(crate) mod transport;
 mod transport_copy;
+mod user_namespace;
 pub(crate) mod worker;
 
 use std::sync::mpsc::SyncSender;

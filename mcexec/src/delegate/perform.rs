@@ -12,7 +12,7 @@ use nix::libc;
 
 use super::path_argument::PathArgument;
 use super::raw::raw;
-use super::{directory, operation, queue_server, transport, Program};
+use super::{directory, operation, queue_server, transport, user_namespace, Program};
 use crate::procfs::{self, snapshot, sysfs};
 use crate::signals::own_slot::own_slot;
 use crate::syscall::Answer;
@@ -24,7 +24,7 @@ pub(crate) fn perform(program: &'static Program, request: &Request) -> Answer {
     match i64::try_from(number) {
         Ok(_) if number == op::BOUNCE => bounce(program, args),
         Ok(_) if number >= op::BASE => operation::perform(program, number, args),
-        Ok(call) => system_call(call, args),
+        Ok(call) => system_call(program, call, args),
         Err(_) => Err(Errno::ENOSYS.into()),
     }
 }
@@ -39,12 +39,14 @@ fn bounce(program: &Program, [descriptor, at, bytes, offset, number, _]: [u64; 6
         syscalls::class(number).has(moves_buffer) && !transport::is_chosen()
     });
     match (buffer, call) {
-        (Some(buffer), Some(call)) => system_call(call, [descriptor, buffer, bytes, offset, 0, 0]),
+        (Some(buffer), Some(call)) => {
+            system_call(program, call, [descriptor, buffer, bytes, offset, 0, 0])
+        }
         _ => Ok(op::NOT_BOUNCED),
     }
 }
 
-fn system_call(call: libc::c_long, args: [u64; 6]) -> Answer {
+fn system_call(program: &Program, call: libc::c_long, args: [u64; 6]) -> Answer {
     let class = syscalls::class(call.cast_unsigned());
     if let Some(argument) = PathArgument::of(class, &args) {
         return path_call(call, args, &argument);
@@ -54,6 +56,7 @@ fn system_call(call: libc::c_long, args: [u64; 6]) -> Answer {
         libc::SYS_getdents64 => directory::entries(args),
         libc::SYS_sysinfo => procfs::system_information(args),
         libc::SYS_fchdir => change_directory(call, args),
+        libc::SYS_unshare | libc::SYS_setns => user_namespace::perform(program, call, args),
         _ if class.has(Class::IDENTITY) => {
             let result = raw(call, args);
             queue_server::note_identity();

@@ -104,6 +104,14 @@ pub(crate) fn forget_control(blocked: Option<u64>) {
     }
 }
 
+/// Has the control thread's wait in mcctrl end with `EINTR`.
+pub(crate) fn wake_control() {
+    let tid = CONTROL.load(Ordering::SeqCst);
+    if tid != 0 {
+        send_interrupt(tid);
+    }
+}
+
 /// Makes the control thread block exactly `mask`. Returns when it does, or when that takes too
 /// long.
 pub(crate) fn set_control_mask(mask: u64) {
