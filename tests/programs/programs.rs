@@ -21,6 +21,7 @@ programs!(PROGRAMS:
     "user_namespaces",
     "uring",
     "threads",
+    "thread_ids",
     "thread_signals",
     "thread_memory",
     "futexes",

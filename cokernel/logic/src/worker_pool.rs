@@ -29,11 +29,11 @@ pub struct Pool<const PER_PAGE: usize, const MOST: usize, L> {
 impl<const PER_PAGE: usize, const MOST: usize, L: Lock<Places<PER_PAGE, MOST>>>
     Pool<PER_PAGE, MOST, L>
 {
-    /// Slot 0 is the main thread's.
+    /// Slot 0 is the main thread's; see [`Places::new`].
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(rest: usize) -> Self {
         Self {
-            places: L::new(Places::new()),
+            places: L::new(Places::new(rest)),
             inherits_state: AtomicBool::new(false),
         }
     }
@@ -86,14 +86,6 @@ impl<const PER_PAGE: usize, const MOST: usize, L: Lock<Places<PER_PAGE, MOST>>>
     }
 }
 
-impl<const PER_PAGE: usize, const MOST: usize, L: Lock<Places<PER_PAGE, MOST>>> Default
-    for Pool<PER_PAGE, MOST, L>
-{
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use core::cell::RefCell;
@@ -113,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_stays_serves_the_next_thread() {
-        let pool = Small::new();
+        let pool = Small::new(0);
         let slot = thread(&pool);
         assert_eq!(pool.take_ready(worker), None);
         assert!(pool.retire(slot, false));
@@ -123,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_is_not_what_threads_inherit_leaves() {
-        let pool = Small::new();
+        let pool = Small::new(0);
         let slot = thread(&pool);
         assert!(!pool.retire(slot, true));
         assert_eq!(pool.take_ready(worker), None);
@@ -134,7 +126,7 @@ mod tests {
     /// for a thread made after it.
     #[test]
     fn after_a_change_no_worker_waits_for_a_thread() {
-        let pool = Small::new();
+        let pool = Small::new(0);
         let (first, second) = (thread(&pool), thread(&pool));
         assert!(pool.retire(first, false));
         assert_eq!(pool.begin_inheriting_state(), [first]);
@@ -145,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_second_change_finds_nobody_to_tell() {
-        let pool = Small::new();
+        let pool = Small::new(0);
         let slot = thread(&pool);
         assert!(pool.retire(slot, false));
         assert_eq!(pool.begin_inheriting_state(), [slot]);
@@ -154,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_full_pool_grows_by_a_page_and_not_beyond_the_most() {
-        let pool = Small::new();
+        let pool = Small::new(0);
         let mut pages = Vec::new();
         let mut take = || {
             pool.take_empty(

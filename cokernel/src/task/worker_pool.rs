@@ -2,8 +2,8 @@
 //! The workers of a process: [`cokernel_logic::worker_places`] says which slots are taken, and which
 //! have one.
 //!
-//! A thread that ends leaves its worker asleep in the slot, and the next thread takes both without
-//! a word to Linux. That stops for good when the process used a call that changes what threads
+//! A thread that ends leaves its worker asleep in the slot, and when that has rested, another thread takes both
+//! without a word to Linux. That stops for good when the process used a call that changes what threads
 //! inherit: from then on each worker is made by the worker of the thread that makes a thread.
 
 use alloc::vec::Vec;
@@ -21,13 +21,16 @@ use crate::task::slots::Slots;
 /// The states of a process's slots.
 pub struct Pool(Inner);
 
+/// So many workers of threads that have ended rest before one gets another thread, whose id is then that of the other.
+const REST: usize = 16;
+
 type Inner =
     worker_pool::Pool<SLOTS_PER_PAGE, MAX_SLOTS, SpinLock<Places<SLOTS_PER_PAGE, MAX_SLOTS>>>;
 
 impl Pool {
     /// Slot 0 is the main thread's.
     pub fn new() -> Self {
-        Self(Inner::new())
+        Self(Inner::new(REST))
     }
 
     /// Whether threads inherit what a worker that waits does not have.

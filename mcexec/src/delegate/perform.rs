@@ -73,6 +73,9 @@ fn path_call(call: libc::c_long, mut args: [u64; 6], argument: &PathArgument) ->
         args[argument.index] = place.as_ptr().expose_provenance() as u64;
         return raw(call, args);
     }
+    if procfs::is_of_no_thread(argument.path()) {
+        return Err(Errno::ENOENT.into());
+    }
     match call {
         libc::SYS_open => procfs::opened(raw(call, args), args[1]),
         libc::SYS_openat => procfs::opened(raw(call, args), args[2]),

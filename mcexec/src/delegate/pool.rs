@@ -4,8 +4,8 @@
 //! A new worker is always made by the worker of the thread that wants it. So it inherits what a new
 //! thread of the program would inherit: credentials, priority, name, blocked signals.
 //!
-//! A worker whose thread has ended stays asleep in its slot and serves the next thread there; the
-//! co-kernel decides who ends for good.
+//! A worker whose thread has ended stays asleep in its slot, and serves another thread there later;
+//! the co-kernel decides who ends for good.
 
 use std::sync::mpsc::{sync_channel, SyncSender};
 use std::thread;

@@ -36,6 +36,33 @@ pub(crate) fn threads_listed_in(path: &Path) -> Option<Vec<i32>> {
     if names.next()? != "task" || names.next().is_some() {
         return None;
     }
+    threads_of(pid)
+}
+
+/// Returns whether `path` is in the directory of a thread that a program of the co-kernel does not
+/// have: the thread has ended and its worker waits for another one, or it is mcexec's own.
+pub(crate) fn is_of_no_thread(path: &Path) -> bool {
+    thread_named_in(path)
+        .and_then(|(pid, tid)| Some(!threads_of(pid)?.contains(&tid)))
+        .unwrap_or(false)
+}
+
+/// Returns the ids of the process and of the thread in `/proc/PID/task/TID…`.
+fn thread_named_in(path: &Path) -> Option<(i32, i32)> {
+    let mut names = path.strip_prefix("/proc").ok()?.iter();
+    let pid = match names.next()?.to_str()? {
+        "self" => std::process::id().cast_signed(),
+        other => other.parse().ok()?,
+    };
+    let tid = names
+        .next()
+        .filter(|name| *name == "task")
+        .and(names.next())?;
+    Some((pid, tid.to_str()?.parse().ok()?))
+}
+
+/// Returns the ids of the threads of process `pid`, if it is a program of the co-kernel.
+fn threads_of(pid: i32) -> Option<Vec<i32>> {
     let subject = Subject { pid, thread: None };
     let threads = ask::threads(subject.question()).ok()?;
     let ids = threads
@@ -80,4 +107,30 @@ pub(crate) fn system_information(args: [u64; 6]) -> Answer {
     let answer = syscall::perform(libc::SYS_sysinfo.cast_unsigned(), args)?;
     machine::amend_sysinfo(args[0])?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::thread_named_in;
+
+    #[test]
+    fn threads_are_named_in_paths_of_their_directories() {
+        let named = |path: &str| thread_named_in(Path::new(path));
+        let own = std::process::id().cast_signed();
+        assert_eq!(named("/proc/12/task/13"), Some((12, 13)));
+        assert_eq!(named("/proc/self/task/13/comm"), Some((own, 13)));
+        assert_eq!(named("/proc//12/task//13/"), Some((12, 13)));
+        for other in [
+            "/proc/12/task",
+            "/proc/12/fd/13",
+            "/proc/12",
+            "/proc/stat",
+            "/tmp/12/task/13",
+            "12/task/13",
+        ] {
+            assert_eq!(named(other), None, "{other}");
+        }
+    }
 }

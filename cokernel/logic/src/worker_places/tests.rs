@@ -31,19 +31,19 @@ fn take(places: &mut Few, most_spares: usize) -> Result<(u32, [u64; SPARES]), No
 
 #[test]
 fn the_first_slot_is_the_main_threads() {
-    let mut places = Few::new();
+    let mut places = Few::new(0);
     assert_eq!(places.take_empty(nobody, no_page, 0), Ok((1, [0; SPARES])));
     assert_eq!(places.take_empty(nobody, no_page, 0), Ok((2, [0; SPARES])));
 }
 
 #[test]
 fn spares_are_as_many_as_threads_but_no_more_than_wanted_or_empty() {
-    let mut places = Few::new();
+    let mut places = Few::new(0);
     assert_eq!(take(&mut places, 5), Ok((1, [2, 0, 0, 0, 0])));
-    let mut places = Few::new();
+    let mut places = Few::new(0);
     take(&mut places, 0).expect("a slot");
     assert_eq!(take(&mut places, 5), Ok((2, [3, 0, 0, 0, 0])));
-    let mut places = Places::<64, 64>::new();
+    let mut places = Places::<64, 64>::new(0);
     for _ in 0..9 {
         places.take_empty(nobody, no_page, 0).expect("a slot");
     }
@@ -55,7 +55,7 @@ fn spares_are_as_many_as_threads_but_no_more_than_wanted_or_empty() {
 
 #[test]
 fn an_ordered_worker_is_ready_when_it_is_there() {
-    let mut places = Few::new();
+    let mut places = Few::new(0);
     take(&mut places, 1).expect("a slot");
     assert_eq!(places.take_ready(nobody), None);
     assert_eq!(places.take_ready(everybody), Some((2, 102)));
@@ -64,14 +64,14 @@ fn an_ordered_worker_is_ready_when_it_is_there() {
 
 #[test]
 fn the_worker_of_a_thread_is_not_ready_for_another_one() {
-    let mut places = Few::new();
+    let mut places = Few::new(0);
     take(&mut places, 0).expect("a slot");
     assert_eq!(places.take_ready(everybody), None);
 }
 
 #[test]
 fn pages_are_added_one_by_one_until_there_are_most() {
-    let mut places = Few::new();
+    let mut places = Few::new(0);
     let mut added = vec![];
     for _ in 1..MOST {
         let add = |page| {
@@ -86,7 +86,7 @@ fn pages_are_added_one_by_one_until_there_are_most() {
 
 #[test]
 fn without_memory_for_a_page_nothing_has_changed() {
-    let mut places = Few::new();
+    let mut places = Few::new(0);
     for _ in 1..PER_PAGE {
         take(&mut places, 0).expect("a slot");
     }
@@ -99,7 +99,7 @@ fn without_memory_for_a_page_nothing_has_changed() {
 
 #[test]
 fn a_slot_whose_worker_leaves_is_empty_when_that_is_gone() {
-    let mut places = Few::new();
+    let mut places = Few::new(0);
     for _ in 1..PER_PAGE {
         take(&mut places, 0).expect("a slot");
     }
@@ -111,15 +111,50 @@ fn a_slot_whose_worker_leaves_is_empty_when_that_is_gone() {
 
 #[test]
 fn a_worker_that_stays_serves_the_next_thread() {
-    let mut places = Few::new();
+    let mut places = Few::new(0);
     take(&mut places, 0).expect("a slot");
     assert!(places.retire(1, true));
     assert_eq!(places.take_ready(everybody), Some((1, 101)));
 }
 
+/// The id of a thread that has ended is not given to the next one.
+#[test]
+fn a_worker_that_had_a_thread_rests_until_others_do() {
+    let mut places = Places::<8, 8>::new(2);
+    for slot in 1..4 {
+        take_in(&mut places, slot);
+        assert!(places.retire(slot, true));
+        let expected = (slot == 3).then_some((1, 101));
+        assert_eq!(places.take_ready(everybody), expected);
+    }
+    assert!(places.retire(1, true));
+    let order = [(2, 102), (3, 103), (1, 101)];
+    for (slot, tid) in order {
+        assert_eq!(places.take_ready(everybody), Some((slot, tid)));
+        assert!(places.retire(slot, true));
+    }
+}
+
+/// A worker that had none has a new id.
+#[test]
+fn a_worker_that_had_no_thread_need_not_rest() {
+    let mut places = Places::<8, 8>::new(5);
+    take_in(&mut places, 1);
+    let taken = places.take_empty(nobody, no_page, 1);
+    assert_eq!(taken, Ok((2, [3, 0, 0, 0, 0])));
+    assert!(places.retire(1, true));
+    assert_eq!(places.take_ready(everybody), Some((3, 103)));
+    assert_eq!(places.take_ready(everybody), None);
+}
+
+fn take_in(places: &mut Places<8, 8>, slot: u32) {
+    let taken = places.take_empty(nobody, no_page, 0);
+    assert_eq!(taken, Ok((slot, [0; SPARES])));
+}
+
 #[test]
 fn only_so_many_workers_wait() {
-    let mut places = Places::<64, 64>::new();
+    let mut places = Places::<64, 64>::new(0);
     let slots: Vec<u32> = (0..40)
         .map(|_| places.take_empty(nobody, no_page, 0).expect("a slot").0)
         .collect();
@@ -129,7 +164,7 @@ fn only_so_many_workers_wait() {
 
 #[test]
 fn clearing_leaves_no_worker_that_waits() {
-    let mut places = Few::new();
+    let mut places = Few::new(0);
     take(&mut places, 0).expect("a slot");
     take(&mut places, 1).expect("a slot");
     assert!(places.retire(1, true));
@@ -140,7 +175,7 @@ fn clearing_leaves_no_worker_that_waits() {
 
 #[test]
 fn an_order_that_was_refused_can_be_put_back() {
-    let mut places = Few::new();
+    let mut places = Few::new(0);
     let (slot, spares) = take(&mut places, 1).expect("a slot");
     places.set(slot, Place::Empty);
     places.set(u32::try_from(spares[0]).expect("a slot"), Place::Empty);
@@ -186,6 +221,7 @@ struct Model {
     places: Few,
     threads: BTreeSet<u32>,
     ordered: BTreeSet<u32>,
+    resting: Vec<u32>,
     leaving: BTreeSet<u32>,
     workers: BTreeSet<u32>,
 }
@@ -193,9 +229,10 @@ struct Model {
 impl Model {
     fn new() -> Self {
         Self {
-            places: Few::new(),
+            places: Few::new(0),
             threads: BTreeSet::from([0]),
             ordered: BTreeSet::new(),
+            resting: Vec::new(),
             leaving: BTreeSet::new(),
             workers: BTreeSet::from([0]),
         }
@@ -207,7 +244,8 @@ impl Model {
             Step::TakeReady => self.take_ready()?,
             Step::Retire(which, may_stay) => self.retire(which, may_stay)?,
             Step::Clear => {
-                let cleared = core::mem::take(&mut self.ordered);
+                let mut cleared = core::mem::take(&mut self.ordered);
+                cleared.extend(self.resting.drain(..));
                 prop_assert!(self.places.clear_ordered().iter().eq(&cleared));
                 self.leaving.extend(cleared);
             }
@@ -237,6 +275,7 @@ impl Model {
             prop_assert!((*slot as usize) < MOST);
             prop_assert!(!workers.contains(slot));
             prop_assert!(!self.ordered.contains(slot) && !self.threads.contains(slot));
+            prop_assert!(!self.resting.contains(slot));
         }
         self.ordered.extend(spares);
         self.threads.insert(slot);
@@ -247,7 +286,7 @@ impl Model {
     fn take_ready(&mut self) -> Result<(), TestCaseError> {
         let workers = &self.workers;
         let ready = self.ordered.iter().find(|slot| workers.contains(slot));
-        let ready = ready.copied();
+        let ready = ready.or_else(|| self.resting.first()).copied();
         let worker_of = |slot: u32| workers.contains(&slot).then_some(1);
         prop_assert_eq!(
             self.places.take_ready(worker_of),
@@ -255,6 +294,7 @@ impl Model {
         );
         if let Some(slot) = ready {
             self.ordered.remove(&slot);
+            self.resting.retain(|resting| *resting != slot);
             self.threads.insert(slot);
         }
         Ok(())
@@ -273,7 +313,7 @@ impl Model {
         self.threads.remove(&slot);
         prop_assert_eq!(self.places.retire(slot, may_stay), may_stay);
         if may_stay {
-            self.ordered.insert(slot);
+            self.resting.push(slot);
         } else {
             self.leaving.insert(slot);
         }
