@@ -164,6 +164,45 @@ static void advice_fails_as_on_linux(void)
 	REQUIRE(madvise(memory, 0, MADV_DONTNEED) == 0);
 }
 
+enum { GUARD_INSTALL = 102, GUARD_REMOVE = 103 };
+
+static char *guarded;
+
+/* 1 if the child, too, may not touch the guard. */
+static int touch_guard(void)
+{
+	catch_faults();
+	return !reads(guarded + PAGE) && reads(guarded);
+}
+
+static void guard_pages_refuse_every_access_until_they_are_removed(void)
+{
+	catch_faults();
+	char *memory = guarded = map(4 * PAGE);
+	memset(memory, 7, 4 * PAGE);
+	REQUIRE(madvise(memory + PAGE, 2 * PAGE, GUARD_INSTALL) == 0);
+	REQUIRE(!reads(memory + PAGE) && last_fault.si_signo == SIGSEGV && last_fault.si_code == SEGV_MAPERR);
+	REQUIRE(!writes(memory + 2 * PAGE) && memory[0] == 7 && memory[3 * PAGE] == 7);
+	int ends[2];
+	REQUIRE(pipe(ends) == 0);
+	REQUIRE_ERROR(write(ends[1], memory + PAGE, 1), EFAULT);
+	REQUIRE_ERROR(madvise(memory, 2 * PAGE, MADV_POPULATE_WRITE), EFAULT);
+	// Guards are no areas of their own: they stay when memory is emptied or gets other rights.
+	REQUIRE(madvise(memory, 4 * PAGE, MADV_DONTNEED) == 0 && memory[0] == 0 && !reads(memory + PAGE));
+	REQUIRE(mprotect(memory, 4 * PAGE, PROT_READ) == 0 && mprotect(memory, 4 * PAGE, READ_WRITE) == 0);
+	REQUIRE(!writes(memory + PAGE) && memory[3 * PAGE] == 0);
+	REQUIRE(in_child(touch_guard) == 1 << 8);
+	REQUIRE(madvise(memory + PAGE, PAGE, GUARD_REMOVE) == 0);
+	REQUIRE(memory[PAGE] == 0 && writes(memory + PAGE) && !reads(memory + 2 * PAGE));
+	REQUIRE(mlock(memory, PAGE) == 0);
+	REQUIRE_ERROR(madvise(memory, PAGE, GUARD_INSTALL), EINVAL);
+	REQUIRE(munlock(memory, PAGE) == 0 && madvise(memory, 4 * PAGE, MADV_WIPEONFORK) == 0);
+	REQUIRE(in_child(touch_guard) == 0);
+	REQUIRE(munmap(memory + 3 * PAGE, PAGE) == 0);
+	REQUIRE_ERROR(madvise(memory + 2 * PAGE, 2 * PAGE, GUARD_REMOVE), ENOMEM);
+	REQUIRE(memory[2 * PAGE] == 0);
+}
+
 static void locks_are_counted_and_limited(void)
 {
 	char *memory = map(64 * PAGE);
@@ -419,6 +458,7 @@ int main(int argc, char **argv)
 		CLAIM(removed_shared_memory_is_gone_for_everybody),
 		CLAIM(advice_for_fork_can_be_combined),
 		CLAIM(advice_fails_as_on_linux),
+		CLAIM(guard_pages_refuse_every_access_until_they_are_removed),
 		CLAIM(locks_are_counted_and_limited),
 		CLAIM(everything_to_come_can_be_locked),
 		CLAIM(address_space_is_limited),

@@ -301,6 +301,11 @@ static void children_can_have_descriptors_and_no_handlers(void)
 	REQUIRE(waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) == 0 && info.si_pid == child && info.si_status == SIGUSR1);
 	wish.flags = CLONE_CLEAR_SIGHAND | CLONE_SIGHAND | CLONE_VM;
 	REQUIRE_ERROR(syscall(SYS_clone3, &wish, sizeof wish), EINVAL);
+	// There is no child that nobody can be told of.
+	wish.flags = CLONE_PIDFD;
+	wish.pidfd = 8;
+	REQUIRE_ERROR(syscall(SYS_clone3, &wish, sizeof wish), EFAULT);
+	REQUIRE_ERROR(wait(NULL), ECHILD);
 }
 
 static pid_t start_in(uint64_t namespaces)

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -325,6 +326,41 @@ static void file_mappings_fail_as_on_linux(void)
 	REQUIRE_ERROR(mmap(NULL, 0, PROT_READ, MAP_PRIVATE, file, 0), EINVAL);
 	REQUIRE_ERROR(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, write_only, 0), EACCES);
 	REQUIRE_ERROR(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, open("/", O_RDONLY), 0), ENODEV);
+	// The descriptor is looked at before all else but a part of a page.
+	REQUIRE_ERROR(mmap(NULL, 0, PROT_READ, MAP_PRIVATE, 999, 0), EBADF);
+	REQUIRE_ERROR(mmap(NULL, 0, PROT_READ, MAP_PRIVATE, open("/", O_PATH), 0), EBADF);
+	REQUIRE_ERROR(mmap(NULL, PAGE, PROT_READ, 0, 999, 0), EBADF);
+	REQUIRE_ERROR(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, 999, 100), EINVAL);
+	REQUIRE_ERROR(mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, 999, 0), EINVAL);
+}
+
+static void files_on_a_mount_without_execution_are_never_executable(void)
+{
+	char place[] = "files-noexec-XXXXXX";
+	REQUIRE(mkdtemp(place) && mount("none", place, "tmpfs", MS_NOEXEC, NULL) == 0);
+	REQUIRE(chdir(place) == 0);
+	int file = open("file", O_RDWR | O_CREAT, 0700);
+	REQUIRE(file >= 0 && ftruncate(file, 8 * MEGABYTE) == 0 && chdir("..") == 0);
+	REQUIRE(umount2(place, MNT_DETACH) == 0 && rmdir(place) == 0);
+	// Small ones are the partition's pages, large ones may be Linux's.
+	for (size_t bytes = 4 * PAGE; bytes <= 8 * MEGABYTE; bytes += 8 * MEGABYTE - 4 * PAGE) {
+		for (int sharing = MAP_SHARED; sharing <= MAP_PRIVATE; sharing++) {
+			REQUIRE_ERROR(mmap(NULL, bytes, PROT_READ | PROT_EXEC, sharing, file, 0), EPERM);
+			for (int rights = PROT_NONE; rights <= (PROT_READ | PROT_WRITE); rights++) {
+				char *memory = mmap(NULL, bytes, rights, sharing, file, 0);
+				REQUIRE(memory != MAP_FAILED);
+				REQUIRE_ERROR(mprotect(memory + PAGE, PAGE, PROT_READ | PROT_EXEC), EACCES);
+				REQUIRE(mprotect(memory + PAGE, PAGE, PROT_READ) == 0 && memory[PAGE] == 0);
+				REQUIRE(munmap(memory, bytes) == 0);
+			}
+		}
+	}
+	// What lies before it changes.
+	char *memory = pages(4 * PAGE, PROT_READ);
+	REQUIRE(mmap(memory + PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, 0) == memory + PAGE);
+	REQUIRE_ERROR(mprotect(memory, 3 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC), EACCES);
+	memory[0] = 1;
+	REQUIRE_ERROR(read(open("/dev/zero", O_RDONLY), memory + 2 * PAGE, 1), EFAULT);
 }
 
 static void sockets_carry_data_and_flags(void)
@@ -386,6 +422,7 @@ int main(int argc, char **argv)
 		CLAIM(vectors_scatter_and_gather),
 		CLAIM(private_file_mapping_has_the_files_bytes),
 		CLAIM(file_mappings_fail_as_on_linux),
+		CLAIM(files_on_a_mount_without_execution_are_never_executable),
 		CLAIM(sockets_carry_data_and_flags),
 		CLAIM(poll_waits_as_long_as_told),
 		CLAIM(sigpipe_and_epipe_are_reported),

@@ -354,6 +354,11 @@ os.chdir(directory)
 resource.setrlimit(resource.RLIMIT_CORE, (size, resource.RLIM_INFINITY))
 mark = ctypes.create_string_buffer(b"memory of the crashed " + b"program", 64)
 lazy = __import__("mmap").mmap(-1, 256 << 20, flags=0x4022)
+kept, omitted = (__import__("mmap").mmap(-1, 4096, flags=0x22) for _ in range(2))
+for area, factor in ((kept, 41), (omitted, 37)):
+    area.madvise(16) # MADV_DONTDUMP
+    for at in range(64): area[at] = (at * factor + 7) % 256
+kept.madvise(17)
 pid = os.fork()
 if pid == 0:
     threads = [threading.Thread(target=signal.pause, daemon=True) for _ in range(2)]
@@ -413,7 +418,10 @@ def a_core_can_be_opened_by_a_debugger():
         assert told.count("LWP") >= 3 and "0x4711" in told, told
         assert "AT_ENTRY" in told and "python3" in told, told
         with open(f"/tmp/cores.gdb/core.{pid}", "rb") as core:
-            assert b"memory of the crashed program" in core.read()
+            content = core.read()
+        assert b"memory of the crashed program" in content
+        kept, omitted = (bytes((at * factor + 7) % 256 for at in range(64)) for factor in (41, 37))
+        assert kept in content and omitted not in content
     with_pattern("core.%p", body)
 
 

@@ -136,12 +136,46 @@ pub struct Attributes {
     pub grows_down: bool,
     /// A child of fork has nothing there.
     pub omitted_by_fork: bool,
-    /// A child of fork finds it zeroed.
-    pub wiped_by_fork: bool,
+    /// What is rare.
+    pub marks: Marks,
     /// Number of its memory policy; 0 = that of who touches it.
     pub policy: u16,
     /// Number of the [`crate::sources::Source`] of pages that are not there; 0 = none.
     pub source: u16,
+}
+
+/// Rare properties of an area, a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks(u8);
+
+impl Marks {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// A child of fork finds it zeroed.
+    pub const WIPED_BY_FORK: Self = Self(1);
+    /// Its file lies where nothing may be executed: mprotect cannot change that.
+    pub const NEVER_EXECUTABLE: Self = Self(2);
+    /// It is not in a core.
+    pub const OMITTED_FROM_CORE: Self = Self(4);
+    /// Guard pages: no access is allowed, whatever the rights.
+    pub const GUARDED: Self = Self(8);
+
+    /// Whether `mark` is among them.
+    #[inline]
+    #[must_use]
+    pub const fn has(self, mark: Self) -> bool {
+        self.0 & mark.0 != 0
+    }
+
+    /// These with `mark`, or without.
+    #[must_use]
+    pub const fn with(self, mark: Self, is_set: bool) -> Self {
+        Self(if is_set {
+            self.0 | mark.0
+        } else {
+            self.0 & !mark.0
+        })
+    }
 }
 
 impl Attributes {
@@ -157,7 +191,7 @@ impl Attributes {
             small_pages: matches!(kind, Kind::Stack | Kind::ThreadStack),
             grows_down: false,
             omitted_by_fork: false,
-            wiped_by_fork: false,
+            marks: Marks::NONE,
             policy: 0,
             source: 0,
         }

@@ -10,7 +10,7 @@ use alloc::collections::btree_map::Entry;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-pub use crate::area::{Area, Attributes, Kind, Protection, Range, Totals};
+pub use crate::area::{Area, Attributes, Kind, Marks, Protection, Range, Totals};
 
 /// A range was not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -322,7 +322,7 @@ mod tests {
             small_pages: false,
             grows_down: false,
             omitted_by_fork: false,
-            wiped_by_fork: false,
+            marks: Marks::NONE,
             policy: 0,
             source: u16::from(n & 1),
         }

@@ -4,7 +4,7 @@
 use alloc::sync::Arc;
 
 use cokernel_logic::signals::number::{SIGBUS, SIGSEGV};
-use cokernel_logic::vma::{Area, Kind};
+use cokernel_logic::vma::{Area, Kind, Marks};
 
 use crate::arch::pte::Mapping;
 use crate::arch::{relax, tlb};
@@ -198,6 +198,9 @@ fn resolve_locked(
         .find(addr)
         .or_else(|| stack_growth::down_to(inner, addr))
         .ok_or(FaultError::Unmapped)?;
+    if area.attributes.marks.has(Marks::GUARDED) {
+        return Err(FaultError::Unmapped);
+    }
     let rights = area.attributes.protection;
     let allowed =
         rights.is_accessible() && (rights.write || !access.write) && (rights.exec || !access.exec);

@@ -9,7 +9,7 @@
 
 use alloc::sync::Arc;
 
-use cokernel_logic::vma::{Area, Attributes, Range};
+use cokernel_logic::vma::{Area, Attributes, Marks, Range};
 use ihk_ikc::exposed;
 
 use crate::addr::to_usize;
@@ -89,9 +89,14 @@ fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<ExtentList,
         {
             areas.remove(area.range);
         }
-        // Nothing is locked in a child.
+        // Nothing is locked in a child, and what is wiped has no guards.
         areas.update(parent.window, |what| Attributes {
             locked: false,
+            marks: if what.marks.has(Marks::WIPED_BY_FORK) {
+                what.marks.with(Marks::GUARDED, false)
+            } else {
+                what.marks
+            },
             ..what
         });
         child.with(|copy| {
@@ -109,7 +114,7 @@ fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<ExtentList,
     let mut seen = ExtentList::default();
     for area in areas.iter() {
         // Mirrored pages come to the child by its own faults.
-        if area.attributes.wiped_by_fork || mirror::is_mirrored(&area) {
+        if area.attributes.marks.has(Marks::WIPED_BY_FORK) || mirror::is_mirrored(&area) {
             continue;
         }
         let mut at = area.range.start;

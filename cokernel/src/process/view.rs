@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use cokernel_logic::vma::{Area, Kind, Range};
+use cokernel_logic::vma::{Area, Attributes, Kind, Marks, Range};
 use ihk_ikc::boot::CpuEntry;
 use ihk_ikc::view::{
     area, thread_state, what, AreaView, CpuView, MachineView, ProcessView, RunView, ThreadView,
@@ -110,13 +110,29 @@ fn tell_process(records: &mut Records, process: &Process) {
 fn tell_areas(records: &mut Records, process: &Process, from: u64) {
     let mut pages_left = MOST_PAGES;
     process.space.with(|inner| {
-        for area in inner.areas.parts_from(from) {
+        let mut areas = inner.areas.parts_from(from).peekable();
+        while let Some(area) = areas.next() {
             if !records.has_room(AreaView::WORDS) || pages_left == 0 {
                 return;
             }
-            records.add(&look_at(inner, &area, &mut pages_left).words());
+            let mut view = look_at(inner, &area, &mut pages_left);
+            if areas.peek().is_some_and(|next| continues(&area, next)) {
+                view.flags |= area::CONTINUES;
+            }
+            records.add(&view.words());
         }
     });
+}
+
+/// Whether `next` is part of the same area as Linux has them, where guard pages are no areas of their own.
+fn continues(area: &Area, next: &Area) -> bool {
+    let unguarded = |area: &Area| Attributes {
+        marks: area.attributes.marks.with(Marks::GUARDED, false),
+        ..area.attributes
+    };
+    area.range.end == next.range.start
+        && area.attributes != next.attributes
+        && unguarded(area) == unguarded(next)
 }
 
 /// The record of `area`, or of its beginning if looking at it would take too long.
@@ -203,6 +219,10 @@ fn flags_of(area: &Area) -> u64 {
             area::SHARED,
         )
         | bit(attributes.locked, area::LOCKED)
+        | bit(
+            attributes.marks.has(Marks::OMITTED_FROM_CORE),
+            area::OMITTED_FROM_CORE,
+        )
         | kind << area::KIND_SHIFT
 }
 

@@ -27,7 +27,7 @@ use crate::task::signal::{SignalStack, ThreadSignals};
 use crate::task::slots::Slots;
 use crate::task::thread::Registers;
 use crate::task::{current, sched};
-use crate::user_memory::{uint, write_u32};
+use crate::user_memory::{read_bytes, uint, write_bytes, write_u32};
 
 /// Makes the child `args` describes; its id.
 ///
@@ -36,6 +36,12 @@ use crate::user_memory::{uint, write_u32};
 /// `EINVAL` for what Linux refuses or is not supported, `ENOMEM`, `EAGAIN`, as fork(2).
 pub fn fork(frame: &UserFrame, args: &CloneArgs) -> SyscallResult {
     let process = current::process();
+    if args.has(flag::PIDFD) {
+        // There is no child if this cannot be told (`copy_process` in kernel/fork.c).
+        let mut number = [0; 4];
+        read_bytes(args.pidfd, &mut number)?;
+        write_bytes(args.pidfd, &number)?;
+    }
     // Linux tells the child when its maker ends, which is the worker: it must end with the thread.
     pool::mark_current(false);
     rlimit::report_limits(process);
@@ -60,8 +66,8 @@ pub fn fork(frame: &UserFrame, args: &CloneArgs) -> SyscallResult {
     Ok(u64::from(pid))
 }
 
-/// Has the proxy open a descriptor of its child `pid`, whose number goes to `address`. As with the id,
-/// the child exists whether or not this can be told.
+/// Has the proxy open a descriptor of its child `pid`, whose number goes to `address`. The child exists whether
+/// or not this can be told by now.
 fn give_pidfd(pid: u32, address: u64) {
     let fd = delegate::ask(number::pidfd_open, [u64::from(pid), 0, 0, 0, 0, 0]);
     if let Ok(fd) = fd {

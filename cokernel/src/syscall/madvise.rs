@@ -3,7 +3,7 @@
 
 use cokernel_logic::argument::pages;
 use cokernel_logic::syscall::madvise::{deed, Deed};
-use cokernel_logic::vma::{Area, Attributes, Range};
+use cokernel_logic::vma::{Area, Range};
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::process::op;
 
@@ -54,7 +54,9 @@ fn advise_file(process: &Process, part: &Area, advice: u64) -> Result<(), Errno>
     let args = [part.range.start, part.range.bytes(), advice, 0, 0, 0];
     delegate::ask(op::ADVISE_FILE, args)?;
     match deed(int(advice)) {
-        Ok(deed @ Deed::OmitByFork(_)) => apply(process, deed, part),
+        Ok(deed @ (Deed::OmitByFork(_) | Deed::OmitFromCore(_) | Deed::Guard(_))) => {
+            mark_as(process, deed, part)
+        }
         _ => Ok(()),
     }
 }
@@ -72,20 +74,24 @@ fn apply(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
             unmap::empty(process, part.range)
         }
         Deed::Remove => unmap::wipe(process, part.range),
-        Deed::OmitByFork(_) | Deed::WipeByFork(_) | Deed::LargePages(_) => {
-            mark(process, part, |what| deed.changed(what).unwrap_or(what))
+        Deed::Guard(true) => {
+            file_mapping::look_anew(&process.space, part);
+            mark_as(process, deed, part)?;
+            unmap::empty(process, part.range)
         }
+        Deed::OmitByFork(_)
+        | Deed::WipeByFork(_)
+        | Deed::LargePages(_)
+        | Deed::OmitFromCore(_)
+        | Deed::Guard(false) => mark_as(process, deed, part),
         Deed::Fill { write } => fill(process, part.range, write),
     }
 }
 
-fn mark(
-    process: &Process,
-    part: &Area,
-    change: impl Fn(Attributes) -> Attributes,
-) -> Result<(), Errno> {
+fn mark_as(process: &Process, deed: Deed, part: &Area) -> Result<(), Errno> {
     process.space.with(|inner| {
         inner.check_split(part.range)?;
+        let change = |what| deed.changed(what).unwrap_or(what);
         inner.areas.update(part.range, change);
         Ok(())
     })

@@ -2,14 +2,17 @@
 //! mmap: anonymous memory at once with the largest pages that fit, private copies of files, and
 //! Linux's own pages of files that are shared.
 
-use cokernel_logic::syscall::memory::{PROT_READ, PROT_WRITE};
+use cokernel_logic::argument::uint;
+use cokernel_logic::syscall::memory::{PROT_EXEC, PROT_READ, PROT_WRITE};
 use cokernel_logic::syscall::mmap::{
     MmapArgs, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_HUGETLB,
     MAP_NORESERVE, MAP_POPULATE, MAP_STACK,
 };
-use cokernel_logic::vma::{Attributes, Kind, Protection, Range};
+use cokernel_logic::vma::{Attributes, Kind, Marks, Protection, Range};
 use ihk_ikc::process::op;
+use ihk_ikc::syscalls::number;
 
+use crate::addr::is_page_aligned;
 use crate::arch::UserFrame;
 use crate::aspace::populate;
 use crate::aspace::space::LockNew;
@@ -28,7 +31,7 @@ const SMALL_FILE_BYTES: u64 = 64 << 10;
 
 /// mmap(2).
 pub fn mmap(frame: &mut UserFrame) -> SyscallResult {
-    let args = MmapArgs::check(frame.args())?;
+    let args = MmapArgs::check(frame.args()).map_err(|errno| descriptor_first(frame, errno))?;
     let process = current::process();
     let space = &process.space;
     let _layout = space.lock_layout();
@@ -52,6 +55,22 @@ pub fn mmap(frame: &mut UserFrame) -> SyscallResult {
             unmap::unmap(process, range)?;
             Err(error)
         }
+    }
+}
+
+/// The error of a call whose arguments are refused with `errno`: Linux looks at the descriptor first, but for a
+/// part of a page (`ksys_mmap_pgoff` in mm/mmap.c).
+fn descriptor_first(frame: &UserFrame, errno: Errno) -> Errno {
+    const F_GETFL: u64 = 3;
+    const O_PATH: u64 = 0o10_000_000;
+    let [_, _, _, flags, fd, offset] = frame.args();
+    if uint(flags) & MAP_ANONYMOUS != 0 || !is_page_aligned(offset) {
+        return errno;
+    }
+    match delegate::ask(number::fcntl, [fd, F_GETFL, 0, 0, 0, 0]) {
+        Err(Errno::EBADF) => Errno::EBADF,
+        Ok(flags) if flags & O_PATH != 0 => Errno::EBADF,
+        _ => errno,
     }
 }
 
@@ -180,24 +199,29 @@ fn copy_file(process: &Process, range: Range, args: &MmapArgs, at_once: bool) ->
     if loading.write {
         proxy_rights::sync(space, range)?;
     }
-    let rights = u64::from(PROT_READ)
-        | if loading.write {
-            u64::from(PROT_WRITE)
-        } else {
-            0
-        };
+    let mut rights = PROT_READ;
+    for (wanted, right) in [(loading.write, PROT_WRITE), (loading.exec, PROT_EXEC)] {
+        rights |= if wanted { right } else { 0 };
+    }
     let request = [
         args.fd,
         range.start,
         range.bytes(),
         args.offset,
-        rights,
+        rights.into(),
         at_once.into(),
     ];
-    match delegate::call_directly(op::BIND_FILE, request)? {
-        0 => {}
-        1 => populate::populate(space, range, loading, &current::asker(space))?,
-        _ => return Err(Errno::EIO),
+    let answer = delegate::call_directly(op::BIND_FILE, request)?;
+    if answer & op::BOUND_NEVER_EXECUTABLE != 0 {
+        space.with(|inner| {
+            inner.areas.update(range, |what| Attributes {
+                marks: what.marks.with(Marks::NEVER_EXECUTABLE, true),
+                ..what
+            });
+        });
+    }
+    if answer & op::BOUND_ZEROES != 0 {
+        populate::populate(space, range, loading, &current::asker(space))?;
     }
     space.with(|inner| proxy_rights::record(inner, range, loading.is_read_only()));
     if !args.protection.is_accessible() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! mprotect; with a key it is pkey_mprotect.
 
-use cokernel_logic::syscall::memory::{changeable, keys_of, protection_of, ProtectArgs};
+use cokernel_logic::syscall::memory::{allowed, changeable, keys_of, protection_of, ProtectArgs};
 use cokernel_logic::vma::{Attributes, Protection, Range};
 use ihk_ikc::process::op;
 
@@ -27,20 +27,25 @@ pub(super) fn protect([start, bytes, prot, ..]: [u64; 6], key: Option<i32>) -> S
     let process = current::process();
     let _layout = process.space.lock_layout();
     let key = key.map(|key| protection::taken(process, key)).transpose()?;
-    let (range, before_hole) = process.space.with(|inner| {
+    let (range, before_hole, before_refusal) = process.space.with(|inner| {
         let range = args.range(&inner.areas)?;
         // As on Linux, what lies before a hole changes all the same.
-        Ok((range, changeable(&inner.areas, range)?))
+        let before_hole = changeable(&inner.areas, range)?;
+        let allowed = allowed(&inner.areas, before_hole, protection_of(prot));
+        Ok((range, before_hole, allowed))
     })?;
     for (part, own) in process
         .space
-        .with(|inner| keys_of(&inner.areas, before_hole))
+        .with(|inner| keys_of(&inner.areas, before_refusal))
     {
         let protection = Protection {
             key: key.unwrap_or(own),
             ..protection_of(prot)
         };
         change(process, part, protection)?;
+    }
+    if before_refusal.end < before_hole.end {
+        return Err(Errno::EACCES);
     }
     if before_hole.end < range.end {
         return Err(Errno::ENOMEM);

@@ -166,9 +166,13 @@ pub mod op {
     /// Map to [`args[1]`, `+ args[2]`) the pages from offset `args[3]` of descriptor `args[0]`
     /// on: a private file mapping. If `args[5]` is 1, or the file is one whose pages cannot be had one by
     /// one, they come now, else when they are touched. Then give the window part protection
-    /// `args[4]`. Pages past the end of the file stay away. The answer 1: the file is nothing but
-    /// zeroes (`/dev/zero`), and no page comes.
+    /// `args[4]`. Pages past the end of the file stay away. The answer has bits: [`BOUND_ZEROES`],
+    /// [`BOUND_NEVER_EXECUTABLE`].
     pub const BIND_FILE: u64 = BASE + 3;
+    /// In the answer to [`BIND_FILE`]: the file is nothing but zeroes (`/dev/zero`), and no page comes.
+    pub const BOUND_ZEROES: u64 = 1;
+    /// In the answer to [`BIND_FILE`]: the file lies on a mount without execution.
+    pub const BOUND_NEVER_EXECUTABLE: u64 = 2;
     /// The program's disposition of signal `args[0]` is now `args[1]` ([`super::disposition`]), with
     /// those of Linux's action flags in `args[2]` that concern children (`SA_NOCLD…`).
     pub const DISPOSITION: u64 = BASE + 4;

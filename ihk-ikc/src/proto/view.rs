@@ -168,6 +168,8 @@ pub mod area {
     pub const LOCKED: u64 = 1 << 4;
     /// The record is a part; the next one continues the same area.
     pub const CONTINUES: u64 = 1 << 5;
+    /// A core does not have it.
+    pub const OMITTED_FROM_CORE: u64 = 1 << 6;
     /// The lowest bit of the kind.
     pub const KIND_SHIFT: u32 = 8;
     /// Part of the program image.

@@ -74,9 +74,11 @@ impl Image {
         let mut offset = (notes_at + notes.len() as u64).next_multiple_of(PAGE);
         let mut parts = Vec::with_capacity(lines.len());
         for line in lines {
-            // Without rights, Linux's clock, or in a file anyway: nothing to copy.
+            // Without rights, not wanted, Linux's clock, or in a file anyway: nothing to copy.
             let is_clock = line.kind() == area::SPECIAL && !line.may(prot::EXEC);
-            let readable = line.flags & 7 != 0 && !is_clock && line.kind() != area::MIRRORED;
+            let is_omitted = line.flags & area::OMITTED_FROM_CORE != 0;
+            let is_there = line.flags & 7 != 0 && !is_clock && !is_omitted;
+            let readable = is_there && line.kind() != area::MIRRORED;
             let file_bytes = if readable { line.bytes() } else { 0 };
             parts.push(Part {
                 address: line.start,

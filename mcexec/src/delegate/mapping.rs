@@ -18,7 +18,6 @@ use super::Program;
 use crate::device;
 use crate::image::page_up;
 use crate::procfs::descriptor::borrow;
-use crate::procfs::files;
 use crate::syscall::{Answer, Failure};
 
 /// The flag `MAP_PRIVATE` of mmap, as the program passes it.
@@ -63,19 +62,22 @@ fn call(program: &Program, number: libc::c_long, args: [u64; 3]) -> Answer {
 fn map_file(program: &Program, args: [u64; 6]) -> Answer {
     let [address, bytes, prot, flags, fd, offset] = args;
     program.window.part(address, bytes)?;
-    let number = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
-    // Private pages of devices would be Linux's memory; private zeroes need none of it.
-    let stat = fstat(borrow(number).ok_or(Errno::EBADF)?)?;
-    let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
     let private = flags & u64::from(libc::MAP_TYPE.cast_unsigned()) == MAP_PRIVATE;
-    if kind == SFlag::S_IFCHR && private {
+    // Private pages of devices would be Linux's memory; private zeroes need none of it.
+    if private && is_device(fd)? {
         return Err(Errno::ENODEV.into());
     }
-    let args = [address, bytes, prot, flags, fd, offset];
-    raw(libc::SYS_mmap, args)?;
+    raw(libc::SYS_mmap, [address, bytes, prot, flags, fd, offset])?;
     program.window.forget_rights(address, bytes);
-    files::note(number, offset, address, bytes);
     Ok(0)
+}
+
+/// Returns whether descriptor `fd` is a character device.
+fn is_device(fd: u64) -> Result<bool, Errno> {
+    let number = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
+    let stat = fstat(borrow(number).ok_or(Errno::EBADF)?)?;
+    let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+    Ok(kind == SFlag::S_IFCHR)
 }
 
 /// Has Linux move or grow its mapping. Whatever becomes free is the window again, even if Linux

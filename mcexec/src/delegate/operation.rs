@@ -117,15 +117,22 @@ fn bind_file(program: &Program, args: [u64; 6]) -> Result<u64, Errno> {
     if fd < 0 {
         return Err(Errno::EBADF);
     }
-    let has_content = has_content(fd, prot)?;
-    if has_content {
+    let Content { zeroes, no_exec } = content_of(fd, prot)?;
+    if !zeroes {
         device::bind_file(fd, offset, address, bytes, at_once == 1)?;
     }
     files::note(fd, offset, address, bytes);
     if prot & prot::WRITE == 0 && prot != 0 {
-        program.window.protect(address, page_up(bytes), prot)?;
+        program
+            .window
+            .protect(address, page_up(bytes), prot & !prot::EXEC)?;
     }
-    Ok(u64::from(!has_content))
+    let bits = [
+        (zeroes, op::BOUND_ZEROES),
+        (no_exec, op::BOUND_NEVER_EXECUTABLE),
+    ];
+    let bits = bits.into_iter().filter(|(is_set, _)| *is_set);
+    Ok(bits.fold(0, |answer, (_, bit)| answer | bit))
 }
 
 /// Loads pages of a file, because the program has touched one that is not there.
@@ -135,8 +142,17 @@ fn load_pages([address, pages, file, page, touched, _]: [u64; 6]) -> Result<(), 
     device::load_pages(file, page, address, pages, touched)
 }
 
-/// Returns whether `fd` has bytes to read, by the rules of `mmap(MAP_PRIVATE)`.
-fn has_content(fd: RawFd, prot: u32) -> Result<bool, Errno> {
+/// What a private mapping of a file has.
+#[derive(Debug, PartialEq, Eq)]
+struct Content {
+    /// Nothing but zeroes.
+    zeroes: bool,
+    /// The file lies where nothing may be executed.
+    no_exec: bool,
+}
+
+/// Returns what `fd` has to read, by the rules of `mmap(MAP_PRIVATE)`.
+fn content_of(fd: RawFd, prot: u32) -> Result<Content, Errno> {
     let fd = borrow(fd).ok_or(Errno::EBADF)?;
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     if flags.contains(OFlag::O_PATH) {
@@ -145,16 +161,18 @@ fn has_content(fd: RawFd, prot: u32) -> Result<bool, Errno> {
     if flags & OFlag::O_ACCMODE == OFlag::O_WRONLY {
         return Err(Errno::EACCES);
     }
-    if prot & prot::EXEC != 0 && fstatvfs(fd)?.flags().contains(FsFlags::ST_NOEXEC) {
+    let no_exec = fstatvfs(fd)?.flags().contains(FsFlags::ST_NOEXEC);
+    if prot & prot::EXEC != 0 && no_exec {
         return Err(Errno::EPERM);
     }
     let stat = fstat(fd)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-    match kind {
-        SFlag::S_IFREG | SFlag::S_IFBLK => Ok(true),
-        SFlag::S_IFCHR if is_zero_device(&stat) => Ok(false),
-        _ => Err(Errno::ENODEV),
-    }
+    let zeroes = match kind {
+        SFlag::S_IFREG | SFlag::S_IFBLK => false,
+        SFlag::S_IFCHR if is_zero_device(&stat) => true,
+        _ => return Err(Errno::ENODEV),
+    };
+    Ok(Content { zeroes, no_exec })
 }
 
 /// Returns whether `stat` describes `/dev/zero`.
@@ -168,14 +186,14 @@ fn is_zero_device(stat: &FileStat) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::has_content;
+    use super::content_of;
     use ihk_ikc::process::prot;
     use nix::errno::Errno;
     use std::fs::{File, OpenOptions};
     use std::os::fd::AsRawFd;
 
     fn check(file: &File) -> Result<bool, Errno> {
-        has_content(file.as_raw_fd(), prot::READ)
+        content_of(file.as_raw_fd(), prot::READ).map(|content| !content.zeroes)
     }
 
     #[test]
@@ -186,6 +204,6 @@ mod tests {
         assert_eq!(check(&File::open("/tmp").unwrap()), Err(Errno::ENODEV));
         let written = OpenOptions::new().write(true).open("/dev/zero").unwrap();
         assert_eq!(check(&written), Err(Errno::EACCES));
-        assert_eq!(has_content(1 << 20, prot::READ), Err(Errno::EBADF));
+        assert_eq!(content_of(1 << 20, prot::READ), Err(Errno::EBADF));
     }
 }

@@ -284,6 +284,7 @@ fn vm_flags(line: &Line) -> String {
         (line.kind() == area::STACK, "gd "),
         (line.flags & area::LOCKED != 0, "lo "),
         (true, "ac "),
+        (line.flags & area::OMITTED_FROM_CORE != 0, "dd "),
     ];
     let set = flags.iter().filter(|(set, _)| *set);
     set.map(|(_, name)| *name).collect()

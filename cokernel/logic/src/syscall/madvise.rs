@@ -3,7 +3,7 @@
 
 use ihk_ikc::errno::Errno;
 
-use crate::vma::{Attributes, Kind};
+use crate::vma::{Attributes, Kind, Marks};
 
 /// The action that an advice asks for, on a part of an area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub enum Deed {
     WipeByFork(bool),
     /// Large pages are wanted, or not.
     LargePages(bool),
+    /// A core does not have it, or has it.
+    OmitFromCore(bool),
+    /// The pages become guards, which nothing may touch, or empty memory again.
+    Guard(bool),
     /// Every page is there afterwards, and may be written if so said.
     Fill {
         /// As if all were written.
@@ -39,14 +43,17 @@ pub enum Deed {
 ///
 /// # Errors
 ///
-/// `EINVAL` for what Linux does not know, and for what it does but we do not (guard pages,
-/// collapsing, poison).
+/// `EINVAL` for what Linux does not know, and for what it does but we do not (collapsing, poison).
 pub const fn deed(advice: i32) -> Result<Deed, Errno> {
     match advice {
-        // NORMAL RANDOM SEQUENTIAL WILLNEED, (UN)MERGEABLE, (DONT|DO)DUMP
-        0..=3 | 12 | 13 | 16 | 17 => Ok(Deed::Hint { not_locked: false }),
+        // NORMAL RANDOM SEQUENTIAL WILLNEED, (UN)MERGEABLE
+        0..=3 | 12 | 13 => Ok(Deed::Hint { not_locked: false }),
         // HUGEPAGE, NOHUGEPAGE
         14 | 15 => Ok(Deed::LargePages(advice == 14)),
+        // DONTDUMP, DODUMP
+        16 | 17 => Ok(Deed::OmitFromCore(advice == 16)),
+        // GUARD_INSTALL, GUARD_REMOVE
+        102 | 103 => Ok(Deed::Guard(advice == 102)),
         // COLD PAGEOUT
         20 | 21 => Ok(Deed::Hint { not_locked: true }),
         // DONTNEED, FREE, DONTNEED_LOCKED
@@ -86,7 +93,13 @@ impl Deed {
             Self::WipeByFork(wipe) => wipe && (what.shared || !is_anonymous(what.kind)),
             Self::Fill { write: true } => !what.protection.write,
             Self::Fill { write: false } => !what.protection.read,
-            Self::OmitByFork(_) | Self::LargePages(_) => false,
+            // Memory that processes share has no other place than their page tables.
+            Self::Guard(guarded) => {
+                matches!(what.kind, Kind::Special)
+                    || what.shared && !what.kind.is_mirrored()
+                    || guarded && what.locked
+            }
+            Self::OmitByFork(_) | Self::LargePages(_) | Self::OmitFromCore(_) => false,
         }
     }
 
@@ -98,16 +111,22 @@ impl Deed {
                 omitted_by_fork,
                 ..what
             }),
-            Self::WipeByFork(wiped_by_fork) => Some(Attributes {
-                wiped_by_fork,
-                ..what
-            }),
+            Self::WipeByFork(wiped) => Some(marked(what, Marks::WIPED_BY_FORK, wiped)),
             Self::LargePages(wanted) => Some(Attributes {
                 small_pages: !wanted,
                 ..what
             }),
+            Self::OmitFromCore(omitted) => Some(marked(what, Marks::OMITTED_FROM_CORE, omitted)),
+            Self::Guard(guarded) => Some(marked(what, Marks::GUARDED, guarded)),
             Self::Hint { .. } | Self::Drop { .. } | Self::Remove | Self::Fill { .. } => None,
         }
+    }
+}
+
+const fn marked(what: Attributes, mark: Marks, is_set: bool) -> Attributes {
+    Attributes {
+        marks: what.marks.with(mark, is_set),
+        ..what
     }
 }
 
@@ -138,6 +157,8 @@ mod tests {
     const POPULATE_READ: i32 = 22;
     const POPULATE_WRITE: i32 = 23;
     const DONTNEED_LOCKED: i32 = 24;
+    const GUARD_INSTALL: i32 = 102;
+    const GUARD_REMOVE: i32 = 103;
 
     const READ_WRITE: Protection = Protection {
         read: true,
@@ -175,15 +196,28 @@ mod tests {
         deed(advice).expect("it is known").is_refused_by(&what)
     }
 
-    /// madvise_behavior_valid of Linux, without what is refused here: guard pages, collapsing and poison.
+    /// madvise_behavior_valid of Linux, without what is refused here: collapsing and poison.
     #[test]
     fn each_advice_of_linux_is_known_and_no_other() {
         let known = (-1000..1000).filter(|advice| deed(*advice).is_ok());
-        let linux = (0..=4).chain(8..=24);
+        let linux = (0..=4).chain(8..=24).chain(102..=103);
         assert!(known.eq(linux));
-        for refused in [25, 100, 101, 102, 103] {
+        for refused in [25, 100, 101] {
             assert_eq!(deed(refused), Err(Errno::EINVAL));
         }
+    }
+
+    /// is_valid_guard_vma: not where Linux's own pages are, and not where memory is locked.
+    #[test]
+    fn guards_are_for_memory_of_the_program_that_is_not_locked() {
+        assert!(!refuses(memory(), GUARD_INSTALL) && !refuses(file(1), GUARD_INSTALL));
+        assert!(refuses(locked(), GUARD_INSTALL) && !refuses(locked(), GUARD_REMOVE));
+        let special = Attributes::new(Kind::Special, READ_WRITE);
+        assert!(refuses(special, GUARD_INSTALL));
+        let change = |what, advice| deed(advice).ok().and_then(|deed| deed.changed(what));
+        let guarded = change(memory(), GUARD_INSTALL).expect("it is marked");
+        assert!(guarded.marks.has(Marks::GUARDED));
+        assert_eq!(change(guarded, GUARD_REMOVE), Some(memory()));
     }
 
     /// madvise(2): MADV_DONTNEED fails for locked pages, MADV_DONTNEED_LOCKED does not.
@@ -275,7 +309,9 @@ mod tests {
             assert_eq!(after(undone_by, changed), Some(memory()));
         }
         assert!(after(DONTFORK, memory()).is_some_and(|what| what.omitted_by_fork));
-        assert!(after(WIPEONFORK, memory()).is_some_and(|what| what.wiped_by_fork));
+        assert!(
+            after(WIPEONFORK, memory()).is_some_and(|what| what.marks.has(Marks::WIPED_BY_FORK))
+        );
         assert!(after(NOHUGEPAGE, memory()).is_some_and(|what| what.small_pages));
         assert_eq!(after(DONTNEED, memory()), None);
     }

@@ -7,13 +7,14 @@ use ihk_ikc::errno::Errno;
 
 use crate::addr::is_page_aligned;
 use crate::argument::{pages, uint};
-use crate::vma::{AreaMap, Kind, Protection, Range};
+use crate::vma::{Area, AreaMap, Kind, Marks, Protection, Range};
 
 /// May be read.
 pub const PROT_READ: u32 = 1;
 /// May be written.
 pub const PROT_WRITE: u32 = 2;
-const PROT_EXEC: u32 = 4;
+/// May be executed.
+pub const PROT_EXEC: u32 = 4;
 /// Read, write, execute, and `PROT_SEM`, which means nothing on x86.
 const PROT_KNOWN: u32 = 0xf;
 const PROT_GROWSDOWN: u32 = 0x0100_0000;
@@ -99,6 +100,19 @@ pub fn changeable(areas: &AreaMap, range: Range) -> Result<Range, Errno> {
         return Err(Errno::EACCES);
     }
     Ok(before_hole)
+}
+
+/// The part of `range`, which areas cover, before the first area that must not get the rights `protection`.
+#[must_use]
+pub fn allowed(areas: &AreaMap, range: Range, protection: Protection) -> Range {
+    let parts = areas.parts(range);
+    let refuses =
+        |area: &&Area| area.attributes.marks.has(Marks::NEVER_EXECUTABLE) && protection.exec;
+    let refused = parts.iter().find(refuses);
+    Range {
+        end: refused.map_or(range.end, |area| area.range.start),
+        ..range
+    }
 }
 
 /// Whether the vdso lies in `range`, or lay there. In the proxy Linux's own lies at the same addresses
@@ -254,6 +268,21 @@ mod tests {
             .expect("it is free");
         assert_eq!(changeable(&areas, range(25, 31)), Err(Errno::EACCES));
         assert_eq!(changeable(&areas, range(25, 30)), Ok(range(25, 30)));
+    }
+
+    /// mprotect(2): EACCES where the rights are more than the mapping may have; what lies before has changed.
+    #[test]
+    fn what_lies_before_memory_that_is_never_executable_is_allowed() {
+        let mut areas = areas();
+        areas.update(range(14, 18), |what| Attributes {
+            marks: Marks::NEVER_EXECUTABLE,
+            ..what
+        });
+        let allows = |prot| allowed(&areas, range(12, 25), protection_of(prot));
+        assert_eq!(allows(5), range(12, 14));
+        assert_eq!(allows(3), range(12, 25));
+        let behind = allowed(&areas, range(18, 25), protection_of(4));
+        assert_eq!(behind, range(18, 25));
     }
 
     /// pkey_mprotect(2): with a key of -1, and in mprotect, each page keeps its key.

@@ -7,7 +7,7 @@ use crate::addr::{is_page_aligned, USER_END};
 use crate::argument::uint;
 use crate::memory_map::GIANT_BYTES;
 use crate::syscall::memory::{has_special, protection_of};
-use crate::vma::{AreaMap, Attributes, Kind, Protection, Range};
+use crate::vma::{AreaMap, Attributes, Kind, Marks, Protection, Range};
 use ihk_ikc::errno::Errno;
 
 const MAP_TYPE: u32 = 0xf;
@@ -135,7 +135,7 @@ impl MmapArgs {
             locked: self.has(MAP_LOCKED),
             shared: matches!(kind_of_memory, MAP_SHARED | MAP_SHARED_VALIDATE),
             grows_down: self.has(MAP_GROWSDOWN),
-            wiped_by_fork: kind_of_memory == MAP_DROPPABLE,
+            marks: Marks::NONE.with(Marks::WIPED_BY_FORK, kind_of_memory == MAP_DROPPABLE),
             ..Attributes::new(kind, self.protection)
         }
     }

@@ -119,7 +119,7 @@ fn an_area_is_what_the_flags_say() {
     assert!(what(ANONYMOUS | MAP_LOCKED).locked && what(ANONYMOUS | MAP_GROWSDOWN).grows_down);
     let droppable = what(MAP_DROPPABLE | MAP_ANONYMOUS);
     assert!(
-        droppable.wiped_by_fork && !droppable.shared,
+        droppable.marks.has(Marks::WIPED_BY_FORK) && !droppable.shared,
         "man mmap: VM_WIPEONFORK"
     );
 }
