@@ -14,6 +14,7 @@ use std::time::Duration;
 use ihk_ikc::uapi::event;
 use nix::errno::Errno;
 use nix::libc;
+use nix::sched::{unshare, CloneFlags};
 
 use crate::device;
 use crate::error::{StartError, NO_COKERNEL};
@@ -51,25 +52,47 @@ fn replace(thread: Option<JoinHandle<()>>) -> Option<JoinHandle<()>> {
     mem::replace(&mut place, thread)
 }
 
-/// Does `work` without a control thread.
-pub(crate) fn without<T>(os: u32, slots: Slots, work: impl FnOnce() -> T) -> T {
+/// As often is looked whether other threads have ended.
+const TRIES: u32 = 100;
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Does `work` while this is the only thread of the process: the control thread ends, and workers that the
+/// co-kernel has told to. Signals of the process and news of mcctrl wait until it is over.
+///
+/// # Errors
+///
+/// `EINVAL`: the program has other threads. Nothing was done.
+pub(crate) fn alone<T>(os: u32, slots: Slots, work: impl FnOnce() -> T) -> Result<T, Errno> {
     if let Some(thread) = replace(None) {
         IS_TO_END.store(true, Ordering::SeqCst);
         while !thread.is_finished() {
             interrupt::wake_control();
-            thread::sleep(Duration::from_millis(1));
+            thread::sleep(PAUSE);
         }
         // It has nothing to say.
         let _ = thread.join();
         IS_TO_END.store(false, Ordering::SeqCst);
         interrupt::forget_control(None);
     }
-    let result = work();
+    let result = is_alone().then(work).ok_or(Errno::EINVAL);
     if spawn(os, slots).is_err() {
         // Nobody would hear of the end of the co-kernel, or of signals.
-        raw::die(libc::SIGKILL as u64);
+        raw::die(libc::SIGKILL.unsigned_abs().into());
     }
     result
+}
+
+/// Returns whether this is the only thread, or was within a tenth of a second.
+fn is_alone() -> bool {
+    (0..TRIES).any(|_| {
+        // Does nothing where there is nobody to leave (`check_unshare_flags` of Linux).
+        let is_alone = unshare(CloneFlags::CLONE_THREAD).is_ok();
+        if !is_alone {
+            thread::sleep(PAUSE);
+        }
+        is_alone
+    })
 }
 
 /// Lets all threads share one heap. They allocate next to nothing, and a heap for each would cost

@@ -14,8 +14,8 @@ import shutil
 import signal
 import struct
 
-from scene import (check, claim, claims_of, hello_works, idle_usage, make_healthy, mcreboot, nothing_is_left_of, program, run, run_all,
-                   start, wait_until)
+from scene import (check, claim, claims_of, hello_works, idle_usage, long, make_healthy, mcreboot, nothing_is_left_of, program, run,
+                   run_all, start, wait_until)
 
 # The current folder of each run, new and empty.
 PLACE = "/tmp/exec"
@@ -109,6 +109,16 @@ claims_of("exec_arguments", of_program("exec_arguments"))
 claims_of("exec_descriptors", of_program("exec_descriptors"))
 claims_of("exec_jails", of_program("exec_jails"))
 claims_of("exec_state", of_program("exec_state"))
+
+
+@long("a thousand forks and executions in each jail")
+def a_thousand_processes_in_each_jail_leave_nothing():
+    jails = run(program("exec_jails")).stdout.split()
+    before = idle_usage()
+    for name in jails:
+        result = run(MCEXEC, program("exec_jails"), name, env={"PATH": os.environ["PATH"], "ROUNDS": "1000"}, cwd="/tmp", timeout=1500)
+        assert result.returncode == 0 and "forks 1000" in result.stdout, (name, result.returncode, result.stdout[-300:], result.stderr)
+        nothing_is_left_of(before)
 
 
 @claim

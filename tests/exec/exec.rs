@@ -13,4 +13,12 @@ static EXEC: LazyLock<Reports> = LazyLock::new(|| {
     Reports::of(patient, "exec", &[])
 });
 
-claims!(EXEC: "exec.py");
+static LONG: LazyLock<Reports> = LazyLock::new(|| {
+    let patient = VmOptions {
+        timeout: Some(7200),
+        ..linux_only()
+    };
+    Reports::of(patient, "exec", &["long"])
+});
+
+claims!(EXEC, LONG: "exec.py");

@@ -166,6 +166,24 @@ static void a_child_begins_in_one(void)
 	require_done(child);
 }
 
+static void a_child_is_the_first_of_a_namespace(void)
+{
+	static const int flags[] = {CLONE_NEWPID, CLONE_NEWPID | CLONE_NEWUSER, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS};
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+		pid_t child = (pid_t)syscall(SYS_clone, flags[i] | SIGCHLD, 0, NULL, NULL, 0);
+
+		if (child == 0) {
+			REQUIRE(getpid() == 1 && getppid() == 0);
+			if (in_child())
+				_exit(getpid() == 2 && getppid() == 1 ? DONE : 1);
+			_exit(DONE);
+		}
+		require_done(child);
+		REQUIRE(child > 1 && getpid() != 1);
+	}
+}
+
 static void one_goes_into_that_of_another(void)
 {
 	int ready[2], ends[2];
@@ -202,6 +220,7 @@ static const struct claim claims[] = {
 	CLAIM(signals_and_threads_are_as_before),
 	CLAIM(a_second_thread_keeps_it_from_that),
 	CLAIM(a_child_begins_in_one),
+	CLAIM(a_child_is_the_first_of_a_namespace),
 	CLAIM(one_goes_into_that_of_another),
 };
 

@@ -88,6 +88,10 @@ fn bring_up(
         0
     };
     let namespaces = args.flags & flag::NAMESPACES;
+    if args.has(flag::NEWPID) {
+        // The proxy has to be alone for that.
+        pool::mark_current(true);
+    }
     let answer = delegate::call_directly(op::FORK, [number, tid_address, namespaces, 0, 0, 0]);
     if let Some(prepared_child) = pending_fork::take(number, process.handle) {
         prepared_child.discard();

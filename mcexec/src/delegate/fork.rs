@@ -33,6 +33,32 @@ pub(super) struct CloneArgs {
 /// The error is one of fork(2), or one that the child met before it was ready.
 pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<u64, Errno> {
     let answer = ForkAnswer::new()?;
+    if !clone.namespaces.contains(CloneFlags::CLONE_NEWPID) {
+        // SAFETY: the child calls nothing that needs another thread of this process: the C library
+        // keeps its allocator usable, and of our own locks, those that `fork_by` holds are this very
+        // thread's; nobody holds another one over a fork.
+        return fork_by(program, clone, answer, || unsafe { fork_process() });
+    }
+    // The first process of a namespace is that from its beginning.
+    let made = CloneArgs {
+        namespaces: CloneFlags::empty(),
+        ..clone
+    };
+    control::alone(program.os, program.slots, || {
+        // SAFETY: this is the only thread.
+        fork_by(program, made, answer, || unsafe {
+            raw::fork_alone(clone.namespaces)
+        })
+    })?
+}
+
+/// Forks this process by `fork_process`. Returns the child's id.
+fn fork_by(
+    program: &Program,
+    clone: CloneArgs,
+    answer: ForkAnswer,
+    fork_process: impl FnOnce() -> nix::Result<ForkResult>,
+) -> Result<u64, Errno> {
     device::announce_fork(clone.prepared_child)?;
     let mask = raw::set_mask(u64::MAX);
     // The child does not have the slot.
@@ -42,10 +68,7 @@ pub(super) fn fork(program: &Program, clone: CloneArgs) -> Result<u64, Errno> {
         procfs::snapshot::remembered(),
         window::keep_rights(),
     );
-    // SAFETY: the child calls nothing that needs another thread of this process: the C library
-    // keeps its allocator usable, and of our own locks, those in `locks` are held by this very
-    // thread; nobody holds another one over a fork.
-    let forked = unsafe { fork_process() };
+    let forked = fork_process();
     drop(locks);
     let result = match forked {
         Ok(ForkResult::Child) => become_child(program, clone, [mask, told], answer),

@@ -9,7 +9,9 @@ use std::ptr;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sched::CloneFlags;
 use nix::sys::signal::{pthread_sigmask, SigSet, SigmaskHow};
+use nix::unistd::{ForkResult, Pid};
 
 use crate::syscall::{self, Answer};
 
@@ -33,6 +35,34 @@ pub(super) fn send_interrupt(tid: libc::pid_t) {
     let pid = std::process::id().cast_signed();
     // SAFETY: a thread of this process, or none.
     unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, INTERRUPT) };
+}
+
+/// Forks this process into new `namespaces`, which the C library's fork does not know.
+///
+/// # Safety
+///
+/// The caller must be the only thread: nobody else has a lock that the child would want.
+///
+/// # Errors
+///
+/// The error is one of clone(2).
+pub(crate) unsafe fn fork_alone(namespaces: CloneFlags) -> nix::Result<ForkResult> {
+    /// Option of `prctl`: the address at which Linux clears a thread's id when it ends. There the C library
+    /// keeps it.
+    const GET_TID_ADDRESS: libc::c_int = 40;
+    let mut place = 0_u64;
+    // SAFETY: Linux writes 8 bytes.
+    Errno::result(unsafe { libc::prctl(GET_TID_ADDRESS, &raw mut place) })?;
+    let flags =
+        namespaces.bits() | libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+    // SAFETY: a copy of this process on a copy of this stack; the rest is the caller's promise.
+    let forked = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, place, 0) };
+    Errno::result(forked).map(|child| match libc::pid_t::try_from(child) {
+        Ok(child @ 1..) => ForkResult::Parent {
+            child: Pid::from_raw(child),
+        },
+        _ => ForkResult::Child,
+    })
 }
 
 /// Makes the signals `set` wait for this thread, which blocks them. They survive an exec.

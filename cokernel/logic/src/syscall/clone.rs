@@ -24,10 +24,10 @@ pub mod flag {
     pub const DETACHED: u64 = 0x40_0000;
     pub const UNTRACED: u64 = 0x80_0000;
     pub const CHILD_SETTID: u64 = 0x100_0000;
-    /// Namespaces of the child's own: mounts, cgroups, host name, IPC, users, network. Not of processes: the
-    /// child would have to be made for that.
+    pub const NEWPID: u64 = 0x2000_0000;
+    /// Namespaces of the child's own: mounts, cgroups, host name, IPC, users, processes, network.
     pub const NAMESPACES: u64 =
-        0x2_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x4000_0000;
+        0x2_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | NEWPID | 0x4000_0000;
     pub const IO: u64 = 0x8000_0000;
     pub const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 }
@@ -277,11 +277,6 @@ mod tests {
             assert_eq!(child(shared | 17), Err(Errno::EINVAL), "{shared:#x}");
         }
         assert_eq!(child(flag::VM | flag::SIGHAND | 17), Err(Errno::EINVAL));
-        assert_eq!(
-            child(0x2000_0000 | 17),
-            Err(Errno::EINVAL),
-            "a namespace of processes"
-        );
         assert_eq!(
             child(0x0200_0000 | 17),
             Ok(Child::Process),
