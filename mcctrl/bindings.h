@@ -7,9 +7,14 @@
 #include <linux/mman.h>
 #include <linux/sched/jobctl.h>
 #include <linux/shmem_fs.h>
+#include <linux/tracepoint.h>
 
 /* Constants that bindgen cannot evaluate. */
+#ifdef CONFIG_FANOTIFY_ACCESS_PERMISSIONS
 const unsigned int FSNOTIFY_MASK = (unsigned int)FMODE_FSNOTIFY_MASK;
+#else
+const unsigned int FSNOTIFY_MASK = 0;
+#endif
 
 /* Linux 7.3 gives up the denial of writing with the file of `bprm->executable` (`free_bprm`), which Linux 7.2 does not.
  * The flag came with that. */

@@ -52,7 +52,10 @@ impl kernel::Module for Mcctrl {
         ffi::workqueue::create_own(c"mcctrl")?;
         ffi::ihk::register(&entry::service::SERVICE.0)
             .inspect_err(|_| ffi::workqueue::destroy_own())?;
-        PROGRAMS.register();
+        PROGRAMS.register().inspect_err(|_| {
+            ffi::ihk::unregister();
+            ffi::workqueue::destroy_own();
+        })?;
         Ok(Self)
     }
 }

@@ -110,7 +110,7 @@ impl File {
         const BITS: u32 = extra::FSNOTIFY_MASK;
         // SAFETY: the file is open; these bits are set before that.
         let bits = unsafe { (*self.as_ptr()).f_mode } & BITS;
-        bits == 0 || bits == BITS
+        BITS != 0 && (bits == 0 || bits == BITS)
     }
 
     /// `exe_file_deny_write_access` of `include/linux/fs.h`.

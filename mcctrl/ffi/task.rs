@@ -77,41 +77,53 @@ impl Drop for ProcessId {
     }
 }
 
-/// The identity of a thread, which stays unique for as long as it is held.
-pub(crate) struct ThreadId(NonNull<bindings::pid>);
-
-// SAFETY: `struct pid` is reference-counted and usable from any thread.
-unsafe impl Send for ThreadId {}
-// SAFETY: as above.
-unsafe impl Sync for ThreadId {}
+/// A thread with the program that it executes: after an exec it is another one, and so is a thread that takes a
+/// dead one's place by an exec.
+pub(crate) struct ThreadId {
+    task: ARef<Task>,
+    /// How many programs the thread had executed.
+    executed: u64,
+}
 
 impl ThreadId {
     /// That of the calling thread.
-    pub(crate) fn current() -> Result<Self> {
-        // SAFETY: `current` is valid; the result is null or carries a reference.
-        let pid =
-            unsafe { bindings::get_task_pid(Task::current_raw(), bindings::pid_type_PIDTYPE_PID) };
-        NonNull::new(pid).map(Self).ok_or(ESRCH)
+    pub(crate) fn current() -> Self {
+        let task = Task::current_raw();
+        // SAFETY: `current` is valid; the reference is the new value's.
+        let task = unsafe {
+            bindings::get_task_struct(task);
+            ARef::from_raw(NonNull::new_unchecked(task.cast()))
+        };
+        let mut thread = Self { task, executed: 0 };
+        thread.executed = thread.executed_now();
+        thread
+    }
+
+    fn executed_now(&self) -> u64 {
+        // SAFETY: the reference keeps the task; the word is one of the task's own (`begin_new_exec`).
+        unsafe { core::ptr::addr_of!((*self.task.as_ptr()).self_exec_id).read_volatile() }
+    }
+
+    fn is_running_here(&self) -> bool {
+        self.task.as_ptr() == Task::current_raw()
     }
 
     /// Whether it is the calling thread's.
     pub(crate) fn is_current(&self) -> bool {
-        Self::current().is_ok_and(|current| current.0 == self.0)
+        self.is_running_here() && self.executed_now() == self.executed
+    }
+
+    /// Whether it was the calling thread's until this has executed a program just now.
+    pub(crate) fn has_executed(&self) -> bool {
+        self.is_running_here() && self.executed_now() == self.executed.wrapping_add(1)
     }
 
     /// Whether there is such a thread still.
     pub(crate) fn is_alive(&self) -> bool {
-        let _rcu = kernel::sync::rcu::read_lock();
-        // SAFETY: we hold a reference; the result is only compared.
-        let task = unsafe { bindings::pid_task(self.0.as_ptr(), bindings::pid_type_PIDTYPE_PID) };
-        !task.is_null()
-    }
-}
-
-impl Drop for ThreadId {
-    fn drop(&mut self) {
-        // SAFETY: we own one reference.
-        unsafe { bindings::put_pid(self.0.as_ptr()) };
+        // SAFETY: the reference keeps the task; the word is written once, at its end.
+        let state =
+            unsafe { core::ptr::addr_of!((*self.task.as_ptr()).exit_state).read_volatile() };
+        state == 0 && self.executed_now() == self.executed
     }
 }
 
@@ -189,12 +201,6 @@ pub(crate) fn require_admin() -> Result {
     }
 }
 
-/// Whether the calling thread is in the middle of an exec.
-pub(crate) fn is_executing() -> bool {
-    // SAFETY: `current` is valid, and the bits are its own to change.
-    (unsafe { (*Task::current_raw()).in_execve() }) != 0
-}
-
 /// Ends the calling process by SIGKILL, before it does anything more.
 pub(crate) fn kill_current() {
     // SAFETY: `current` is valid; the call sends a signal to it.
@@ -236,9 +242,29 @@ pub(crate) fn lift_descriptor_limit(least: u64) -> Option<u64> {
     before
 }
 
-/// The calling process's soft limit of descriptors is `limit` again.
-pub(crate) fn restore_descriptor_limit(limit: u64) {
-    change_limit(bindings::RLIMIT_NOFILE, |soft, _| *soft = limit);
+/// Takes back what [`lift_descriptor_limit`] to `least` did, unless somebody has set another limit since.
+pub(crate) fn restore_descriptor_limit(least: u64, limit: u64) {
+    change_limit(bindings::RLIMIT_NOFILE, |soft, hard| {
+        if *soft == least {
+            *soft = limit.min(*hard);
+        }
+    });
+}
+
+/// Hard limit `number` that the calling process may have if it wants `wanted`: no more than it has, unless it
+/// may raise it (`do_prlimit` of Linux).
+pub(crate) fn possible_hard_limit(number: u32, wanted: u64) -> u64 {
+    const RESOURCE: c_int = bindings::CAP_SYS_RESOURCE as c_int;
+    let mut most = u64::MAX;
+    if number < bindings::RLIM_NLIMITS {
+        change_limit(number, |_, hard| most = *hard);
+    }
+    // SAFETY: asks about the calling task only.
+    if wanted <= most || unsafe { bindings::capable(RESOURCE) } {
+        wanted
+    } else {
+        most
+    }
 }
 
 /// Has `change` change soft and hard limit `number` of the calling process.

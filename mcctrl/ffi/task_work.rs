@@ -20,9 +20,6 @@ pub(crate) struct TaskWork<T> {
     head: UnsafeCell<bindings::callback_head>,
     /// The value whose work is added, with a reference; null: none is, and `head` is nobody's.
     owner: AtomicPtr<T>,
-    /// For [`add_again`]: the interrupt, and the task.
-    interrupt: UnsafeCell<bindings::irq_work>,
-    task: AtomicPtr<bindings::task_struct>,
 }
 
 // SAFETY: `head` belongs to whoever changed `owner` from null, until `run` changes it back.
@@ -44,9 +41,6 @@ impl<T: HasTaskWork> TaskWork<T> {
         Self {
             head: UnsafeCell::new(bindings::callback_head::default()),
             owner: AtomicPtr::new(core::ptr::null_mut()),
-            // SAFETY: zeroes are interrupt work that is not queued (`IRQ_WORK_INIT`).
-            interrupt: UnsafeCell::new(unsafe { core::mem::zeroed() }),
-            task: AtomicPtr::new(core::ptr::null_mut()),
         }
     }
 }
@@ -115,69 +109,6 @@ fn add_to<T: HasTaskWork>(task: *mut bindings::task_struct, owner: &Arc<T>) -> A
         return Added::Refused;
     }
     Added::Now
-}
-
-/// Has the calling task do the work of `owner` before it goes back to user space. Process context. False if
-/// it has been added before, or the task is ending.
-pub(crate) fn add_here<T: HasTaskWork>(owner: &Arc<T>) -> bool {
-    // SAFETY: the module is alive while its code runs.
-    if !unsafe { bindings::try_module_get(super::compat::this_module()) } {
-        return false;
-    }
-    let added = add_to(Task::current_raw(), owner);
-    if added != Added::Now {
-        put_module();
-    }
-    added == Added::Now
-}
-
-/// For work that Linux does before its time: has it added once more, when the run that is under way has
-/// ended. It cannot be added at once, because a run goes on until nothing is left. Called by that work only,
-/// once in a run.
-pub(crate) fn add_again<T: HasTaskWork>(owner: &Arc<T>) {
-    // SAFETY: the module is alive while its code runs.
-    if !unsafe { bindings::try_module_get(super::compat::this_module()) } {
-        return;
-    }
-    let work = owner.task_work();
-    let task = Task::current_raw();
-    // SAFETY: `current` is valid; the reference is the interrupt's to give back.
-    unsafe { bindings::get_task_struct(task) };
-    work.task.store(task, Ordering::Relaxed);
-    work.owner
-        .store(Arc::into_raw(owner.clone()).cast_mut(), Ordering::Release);
-    let interrupt = work.interrupt.get();
-    // SAFETY: not queued, since the run that would do it is ours; it lives as long as the reference in
-    // `owner`.
-    unsafe {
-        (*interrupt).func = Some(on_interrupt::<T>);
-        bindings::irq_work_queue(interrupt);
-    }
-}
-
-/// # Safety
-/// `interrupt` is the field of the `TaskWork<T>` of the value that `owner` names.
-unsafe extern "C" fn on_interrupt<T: HasTaskWork>(interrupt: *mut bindings::irq_work) {
-    // SAFETY: the caller's promise; the reference in `owner` keeps it alive.
-    let work = unsafe {
-        let at = core::mem::offset_of!(TaskWork<T>, interrupt);
-        &*interrupt.cast::<u8>().sub(at).cast::<TaskWork<T>>()
-    };
-    let task = work.task.load(Ordering::Relaxed);
-    let head = work.head.get();
-    // SAFETY: `head` is nobody's but ours, since `owner` is set; the task is referenced.
-    let refused = unsafe {
-        (*head).func = Some(run::<T>);
-        bindings::task_work_add(task, head, bindings::task_work_notify_mode_TWA_RESUME)
-    };
-    // SAFETY: the reference that `add_again` took.
-    unsafe { bindings::put_task_struct(task) };
-    if refused != 0 {
-        let owner = work.owner.swap(core::ptr::null_mut(), Ordering::AcqRel);
-        // SAFETY: `add_again` put the reference there.
-        drop(unsafe { Arc::from_raw(owner) });
-        put_module();
-    }
 }
 
 /// # Safety

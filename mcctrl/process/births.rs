@@ -40,28 +40,28 @@ impl Births {
 
     /// ANNOUNCE_FORK: the calling thread forks for `prepared_child`; 0: it has not come to that.
     pub(crate) fn announce(&self, prepared_child: u64) -> Result {
-        let thread = ThreadId::current()?;
-        let _ = self.take_announced();
+        // With what threads have left that have died since.
+        while self
+            .take_where(|thread| thread.is_current() || !thread.is_alive())
+            .is_some()
+        {}
         if prepared_child != 0 {
-            let mut announced = self.announced.lock();
-            announced.push((thread, prepared_child), GFP_ATOMIC)?;
+            let announcement = (ThreadId::current(), prepared_child);
+            self.announced.lock().push(announcement, GFP_ATOMIC)?;
         }
         Ok(())
     }
 
-    /// What the calling thread has announced.
-    fn take_announced(&self) -> Option<u64> {
+    fn take_where(&self, is_meant: impl Fn(&ThreadId) -> bool) -> Option<(ThreadId, u64)> {
         let mut announced = self.announced.lock();
-        let index = announced
-            .iter()
-            .position(|(thread, _)| thread.is_current())?;
-        announced.remove(index).ok().map(|(_, prepared)| prepared)
+        let index = announced.iter().position(|(thread, _)| is_meant(thread))?;
+        announced.remove(index).ok()
     }
 
     /// Linux copies the gate into `child`'s address space, in the thread that forks. Without room the child
     /// cannot adopt, and the fork fails.
     pub(crate) fn inherited(&self, child: AddressSpace) {
-        let Some(prepared_child) = self.take_announced() else {
+        let Some((_, prepared_child)) = self.take_where(ThreadId::is_current) else {
             return;
         };
         let Ok(parent) = ProcessId::current() else {

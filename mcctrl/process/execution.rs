@@ -4,18 +4,19 @@
 //! names, arguments. We have it run mcexec instead of the program, and tell the new mcexec for whom.
 //!
 //! ```text
-//!  announced ── Linux opens the program ──► exchanged ── mcexec is loaded ──► new image
-//!      │            │ (scripts: several times)                                  │
-//!      └── failed ──┴──► withdrawn: nothing has changed    its gate is mapped, CARRIED answers
+//!  announced ── Linux opens the program ──► exchanged ── mcexec is loaded ──► executed: its gate is mapped,
+//!      │            (scripts: several times)    │                               CARRIED answers
+//!      └──────── failed: withdrawn ─────────────┘
 //! ```
-//! An announcement holds for one thread, until it is withdrawn or the thread has died.
+//! An announcement holds for one thread and for its next exec: whoever executes something else, or takes the
+//! thread's place, has announced nothing. Once the file is exchanged no other format may have the program,
+//! for it would run with the program's credentials.
 
 use crate::ffi::exec::{self, Choice, Interpreter};
 use crate::ffi::file::{ExecutedFile, File};
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::mm;
-use crate::ffi::task::{self, AddressSpace, ThreadId};
-use crate::ffi::task_work::{self, HasTaskWork, TaskWork};
+use crate::ffi::task::{self, ThreadId};
 use crate::ffi::user;
 use crate::process::elf_head::{self, Kind};
 use crate::process::instance::Instance;
@@ -40,16 +41,16 @@ pub(crate) struct Execution {
     /// Where the program runs and will run.
     pub(crate) instance: Arc<Instance>,
     thread: ThreadId,
-    /// The address space that it leaves.
-    left: AddressSpace,
     /// What the new mcexec is to know.
     announced: KBox<Execute>,
-    program: IrqLock<Option<ExecutedFile>>,
+    /// Whether Linux has the interpreter's file instead of the program's.
+    is_exchanged: AtomicBool,
+    /// The program's file, once it is executed.
+    program: IrqLock<Option<File>>,
     /// The program's limit of descriptors, if that was too low for the new mcexec to load it.
     descriptor_limit: IrqLock<Option<u64>>,
     /// Gives the new image its gate.
     attach: fn(Arc<Execution>) -> Result,
-    work: TaskWork<Self>,
 }
 
 /// SET_MCEXEC: descriptor `number` of the caller, who must be the administrator, is the mcexec.
@@ -84,15 +85,19 @@ pub(crate) fn announce(
     argument: usize,
     attach: fn(Arc<Execution>) -> Result,
 ) -> Result {
+    let mut announced = user::read::<Execute>(argument)?;
+    for (number, limit) in (0..).zip(&mut announced.limits) {
+        limit[1] = task::possible_hard_limit(number, limit[1]);
+        limit[0] = limit[0].min(limit[1]);
+    }
     let execution = Execution {
         instance: instance.clone(),
-        thread: ThreadId::current()?,
-        left: AddressSpace::current(),
-        announced: user::read::<Execute>(argument)?,
+        thread: ThreadId::current(),
+        announced,
+        is_exchanged: AtomicBool::new(false),
         program: IrqLock::new(None),
         descriptor_limit: IrqLock::new(None),
         attach,
-        work: TaskWork::new(),
     };
     let execution = Arc::new(execution, GFP_KERNEL)?;
     // Threads that died before their exec came to anything have left theirs.
@@ -131,7 +136,7 @@ impl Execution {
         drop(before);
         let limit = self.descriptor_limit.lock().take();
         if let Some(limit) = limit {
-            task::restore_descriptor_limit(limit);
+            task::restore_descriptor_limit(DESCRIPTORS, limit);
         }
     }
 
@@ -140,7 +145,7 @@ impl Execution {
         let mut carried = user::zeroed::<Carried>()?;
         carried.os = self.instance.os;
         carried.announced = *self.announced;
-        let file = self.program.lock().as_ref().map(ExecutedFile::file);
+        let file = self.program.lock().clone();
         let file = file.ok_or(ENOENT)?;
         if let Some(limit) = task::lift_descriptor_limit(DESCRIPTORS) {
             self.descriptor_limit.lock().get_or_insert(limit);
@@ -152,17 +157,11 @@ impl Execution {
         Ok(())
     }
 
-    /// `/proc/PID/exe` of the new image leads to the program, not to mcexec.
-    fn name_program(&self) {
-        let program = self.program.lock().as_ref().map(ExecutedFile::file);
-        // Nobody can have begun to write what this execution keeps from being written.
-        let program = program.and_then(|program| program.executed().ok());
-        let mcexec = program.and_then(mm::set_executable);
-        drop(mcexec);
-    }
-
-    /// Says who runs `file`, which begins with `head`, and keeps the program's file for the new mcexec.
+    /// Says who runs `file`, which begins with `head`.
     fn choose(&self, file: &File, head: &[u8]) -> Result<Choice> {
+        if self.is_exchanged.load(Ordering::Relaxed) {
+            return Err(elf_head::nowhere_else());
+        }
         let mcexec = MCEXEC.lock().as_ref().map(ExecutedFile::file);
         let mcexec = mcexec.ok_or_else(not_registered)?;
         if file.is_same_file(&mcexec) {
@@ -176,8 +175,6 @@ impl Execution {
             Kind::Native(interpreter) => elf_head::check_interpreter(interpreter)?,
         }
         let interpreter = Interpreter::of(mcexec.reopen_for_exec()?);
-        let before = self.program.lock().replace(file.executed()?);
-        drop(before);
         Ok(Choice::Run(interpreter))
     }
 }
@@ -193,39 +190,41 @@ fn not_registered() -> Error {
 
 impl exec::Execution for Execution {
     fn of_current() -> Option<Arc<Self>> {
-        if COUNT.load(Ordering::Acquire) == 0 {
-            return None;
-        }
-        let announced = ANNOUNCED.lock();
-        let mut all = announced.iter();
-        all.find(|execution| execution.thread.is_current()).cloned()
+        find(|execution| execution.thread.is_current())
     }
 
     fn program(&self, file: &File, head: &[u8]) -> Result<Choice> {
         self.choose(file, head)
     }
-}
 
-impl HasTaskWork for Execution {
-    fn task_work(&self) -> &TaskWork<Self> {
-        &self.work
+    fn is_exchanged(&self) {
+        self.is_exchanged.store(true, Ordering::Relaxed);
     }
 
-    /// The first thing that the new image does, or, if exec has failed, the old one.
-    fn run(this: Arc<Self>) {
-        if this.left.is_current() {
-            // io_uring has task work done on the way.
-            if task::is_executing() {
-                task_work::add_again(&this);
-            }
-            return;
-        }
+    fn of_executed() -> Option<Arc<Self>> {
+        let is_meant = |execution: &Self| {
+            execution.is_exchanged.load(Ordering::Relaxed) && execution.thread.has_executed()
+        };
+        find(is_meant)
+    }
+
+    fn executed(this: Arc<Self>, program: ExecutedFile) -> Result {
         // Only a list that cannot grow keeps it, until the thread has died.
         let _ = take(|other| core::ptr::eq(other, &*this));
-        this.name_program();
-        if (this.attach)(this).is_err() {
-            // Without its gate mcexec would take itself for one that was started by hand.
-            task::kill_current();
-        }
+        let before = this.program.lock().replace(program.file());
+        drop(before);
+        // `/proc/PID/exe` leads to the program, not to mcexec.
+        drop(mm::set_executable(program));
+        let attach = this.attach;
+        attach(this)
     }
+}
+
+fn find(is_meant: impl Fn(&Execution) -> bool) -> Option<Arc<Execution>> {
+    if COUNT.load(Ordering::Acquire) == 0 {
+        return None;
+    }
+    let announced = ANNOUNCED.lock();
+    let mut all = announced.iter();
+    all.find(|execution| is_meant(execution)).cloned()
 }

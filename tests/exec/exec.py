@@ -327,6 +327,72 @@ def a_program_is_named_only_after_what_one_may_execute():
     assert said == [denied, denied, denied, "Text file busy", denied, os.path.realpath("/bin/true"), "Bad file descriptor"], said
 
 
+def announced(*words, timeout=60):
+    """What somebody who belongs to nobody gets from announcing an execution himself."""
+    user = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+    return run(*user, program("announced"), *words, timeout=timeout)
+
+
+@claim
+def an_announcement_is_its_threads_and_its_programs():
+    natively = announced("not", "/usr/bin/nproc", "--all").stdout
+    assert announced("plain", "/usr/bin/nproc", "--all").stdout != natively, "as announced it runs on the co-kernel"
+    for _ in range(20):
+        result = announced("thread", "/usr/bin/nproc", "--all")
+        assert (result.returncode, result.stdout) == (0, natively), result
+    with folder() as place:
+        # Runs what its first argument says if it is mcexec, with the rights of the program.
+        own = copied(program("executed"), f"{place}/own", 0o4755)
+        for _ in range(20):
+            result = announced("thread", own, "/bin/echo", "by hand")
+            assert "by hand" not in result.stdout.splitlines() and "argument 1: /bin/echo" in result.stdout, result
+
+
+@claim
+def nobody_announces_higher_limits_than_he_has():
+    limited = "ulimit -Ss 4096; ulimit -Hs 8192; exec"
+    told = announced("not", "/bin/bash", "-c", f"{limited} {program('announced')} limits /bin/bash -c 'ulimit -s; ulimit -Hs'")
+    assert told.stdout == "8192\n8192\n", told
+
+
+@claim
+def an_execution_with_requests_under_way_ends():
+    for way in ("ring", "plain"):
+        result = announced(way, "/bin/echo", "here")
+        assert (result.returncode, result.stdout) == (0, "here\n"), (way, result)
+    same_both_ways(program("announced"), "ring", "/bin/true")
+
+
+@claim
+def without_room_mcexec_is_not_started_by_hand():
+    with folder() as place:
+        able = copied(program("executed"), f"{place}/able", 0o755)
+        give(able, 1 << CAP_NET_RAW)
+        for mebibytes in range(1, 17):
+            for quarter in range(0, 4):
+                result = announced("narrow", str((4 * mebibytes + quarter) << 18), able, "/bin/echo", "by hand")
+                assert "by hand" not in result.stdout.splitlines(), result
+
+
+@claim
+def no_other_format_gets_a_programs_rights():
+    with folder() as place:
+        interpreter = copied(program("executed"), f"{place}/interpreter", 0o755)
+        own = copied(program("exec_as"), f"{place}/own", 0o4755)
+        os.symlink(own, f"{place}/link.extx")
+        with formats({"name": f":E::extx::{interpreter}:"}):
+            natively = announced("not", f"{place}/link.extx")
+            assert f"users {NOBODY} {NOBODY} {NOBODY}" in natively.stdout, natively
+            # Whoever is loaded last is asked first.
+            for _ in ("binfmt_misc", "mcctrl"):
+                result = announced("plain", f"{place}/link.extx")
+                assert f"users {NOBODY} 0" not in result.stdout, result
+                check("mcstop")
+                run("rmmod", "mcctrl")
+                mcreboot()
+                everybody_may()
+
+
 @contextlib.contextmanager
 def formats(rules):
     """Registers formats by name."""

@@ -80,6 +80,17 @@ fn is_ignored(signal: i32) -> bool {
     result == 0 && action[0] == libc::SIG_IGN as u64
 }
 
+/// Returns whether the program has rights that whoever has executed it does not have.
+pub(super) fn is_secure() -> bool {
+    auxiliary(libc::AT_SECURE) != 0
+}
+
+/// Returns the entry `key` of the auxiliary vector, 0 if there is none.
+pub(super) fn auxiliary(key: libc::c_ulong) -> u64 {
+    // SAFETY: a question about the vector, which stays as it is.
+    unsafe { libc::getauxval(key) }
+}
+
 /// Returns the program's resource limits (soft, hard) by Linux's number.
 #[must_use]
 pub(crate) fn limits() -> [[u64; 2]; RLIMITS] {

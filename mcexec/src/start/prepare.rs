@@ -12,7 +12,7 @@ use ihk_ikc::process::RLIMITS;
 use nix::errno::Errno;
 use nix::sys::prctl;
 
-use super::inherited::STACK;
+use super::inherited::{self, STACK};
 use super::{auxv, by_linux};
 use crate::error::ExecError;
 use crate::image::elf::{self, Executable};
@@ -107,7 +107,7 @@ pub(crate) fn prepare(
     }
     let conditions = Conditions {
         window_start: window_start(),
-        stack_limit: inheritance.limits[STACK][0],
+        stack_limit: stack_limit(inheritance),
         stack_needed: contents.most_bytes(),
         randomness,
         vdso: vdso::find(),
@@ -130,6 +130,18 @@ pub(crate) fn prepare(
         layout,
         sources,
     })
+}
+
+/// Returns how large the stack may become: as Linux has it for a program with rights of its own, not as large as
+/// the caller likes (`begin_new_exec`).
+fn stack_limit(inheritance: &Inheritance) -> u64 {
+    const OF_SECURE: u64 = 8 << 20;
+    let limit = inheritance.limits[STACK][0];
+    if inherited::is_secure() {
+        limit.min(OF_SECURE)
+    } else {
+        limit
+    }
 }
 
 /// Returns the program's file with its arguments, and the path by which it is executed.

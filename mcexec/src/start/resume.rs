@@ -7,6 +7,7 @@
 
 use std::ffi::CStr;
 
+use nix::errno::Errno;
 use nix::libc;
 
 use super::cli::{Run, Transport};
@@ -21,10 +22,20 @@ use crate::image::to_usize;
 ///
 /// # Errors
 ///
-/// There is no descriptor free for the program's file.
+/// There is no descriptor free for the program's file, or nobody has executed it and it has rights that are
+/// another program's.
 pub(crate) fn take(inheritance: &mut Inheritance) -> Result<Option<(Run, Opened)>, StartError> {
-    if !gate::is_open() {
-        return Ok(None);
+    let is_resumed = gate::is_open().map_err(|errno| StartError::of_linux("exec", errno))?;
+    if !is_resumed {
+        return if !inherited::is_secure() {
+            Ok(None)
+        } else {
+            // What it would run has not been given them.
+            Err(StartError::of_linux(
+                "rights of a program's file",
+                Errno::EPERM,
+            ))
+        };
     }
     let (carried, file) = device::carried().map_err(|errno| StartError::of_linux("exec", errno))?;
     for (number, limit) in (0_u64..).zip(carried.announced.limits) {
@@ -50,10 +61,9 @@ pub(crate) fn take(inheritance: &mut Inheritance) -> Result<Option<(Run, Opened)
 }
 
 /// Returns the path by which the program was executed.
-#[expect(unsafe_code, reason = "the auxiliary vector")]
+#[expect(unsafe_code, reason = "a string of the auxiliary vector")]
 fn path() -> std::ffi::CString {
-    // SAFETY: a question about the auxiliary vector.
-    let address = unsafe { libc::getauxval(libc::AT_EXECFN) };
+    let address = inherited::auxiliary(libc::AT_EXECFN);
     if address == 0 {
         return std::ffi::CString::default();
     }
