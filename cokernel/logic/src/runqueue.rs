@@ -11,6 +11,9 @@
 //!      base − credit      base        │ │          │
 //! ─────────┼──────────────┼───────────┴─┴──────────┴────────
 //! ```
+//! While real-time threads run, fair ones have a twentieth after all: who has waited for most of a second runs
+//! for the rest of it (Linux's fair server). So no thread waits for ever for one that only waits itself.
+//!
 //! The base is the least time that anybody here has had, and never goes back. Who slept keeps the time
 //! that it had, but for a credit no more than the base's: so it runs at once, and cannot hold the CPU for
 //! as long as it slept.
@@ -34,6 +37,10 @@ pub struct Times {
     /// Who has run for so long, or has had so much more, has computed: who is woken and has had less ends its
     /// turn. Less than the credit.
     pub granularity: u64,
+    /// After that time behind real-time threads, fair ones run.
+    pub starved: u64,
+    /// Then they run for so long.
+    pub served: u64,
 }
 
 /// How somebody comes to wait for the CPU.
@@ -81,6 +88,10 @@ pub struct RunQueue<T> {
     waiting: VecDeque<Waiting<T>>,
     running: Option<Running>,
     base: u64,
+    /// Since when fair ones wait behind real-time threads that run.
+    starved_since: Option<u64>,
+    /// Until when fair ones run before real-time threads.
+    served_until: u64,
     /// Tells the scale of this queue from those of others; not 0.
     scale: u64,
     times: Times,
@@ -146,6 +157,8 @@ impl<T: Schedulable> RunQueue<T> {
             waiting: VecDeque::new(),
             running: None,
             base: 0,
+            starved_since: None,
+            served_until: 0,
             scale: number as u64 + 1,
             times,
         }
@@ -174,9 +187,10 @@ impl<T: Schedulable> RunQueue<T> {
         };
         let shares = self.shares_turns_with(rank);
         self.insert(waiting, goes_first);
+        let starves = self.note_starvation(now);
         match self.running {
             None => true,
-            Some(_) if shares => true,
+            Some(_) if shares || starves => true,
             Some(running) => self.is_preempted(running.at(now)),
         }
     }
@@ -184,7 +198,8 @@ impl<T: Schedulable> RunQueue<T> {
     /// The thread that runs next, instead of `me`, which goes on if nobody waits and `goes_on` says so.
     pub fn pop(&mut self, me: &Entity, goes_on: bool, now: u64) -> Option<T> {
         self.settle(me, now);
-        let Some(next) = self.waiting.pop_front() else {
+        let index = self.next_index(now);
+        let Some(next) = self.waiting.remove(index) else {
             self.running = self.running.filter(|_| goes_on);
             return None;
         };
@@ -198,6 +213,7 @@ impl<T: Schedulable> RunQueue<T> {
             since: now,
         });
         self.advance(now);
+        self.note_starvation(now);
         Some(next.item)
     }
 
@@ -227,7 +243,17 @@ impl<T: Schedulable> RunQueue<T> {
         let shares = running.standing.takes_turns()
             && self.waiting.iter().any(|waiting| waiting.rank == rank);
         let turn = self.times.turn_of(running.standing);
-        shares.then(|| turn.saturating_sub(running.turn))
+        let turn_left = shares.then(|| turn.saturating_sub(running.turn));
+        let starvation = self
+            .starved_since
+            .map(|since| since.saturating_add(self.times.starved));
+        let is_served = rank == FAIR && self.waiting.front().is_some_and(|it| it.rank < FAIR);
+        let until = starvation.or(is_served.then_some(self.served_until));
+        let left = until.map(|until| until.saturating_sub(now));
+        match (turn_left, left) {
+            (Some(turn_left), Some(left)) => Some(turn_left.min(left)),
+            (turn_left, left) => turn_left.or(left),
+        }
     }
 
     /// The standing of the thread that `is_it`, with `entity`, may have changed. Whether the CPU must look
@@ -319,8 +345,41 @@ impl<T: Schedulable> RunQueue<T> {
     }
 
     fn first_fair(&self) -> Option<&Waiting<T>> {
-        let index = self.waiting.partition_point(|waiting| waiting.rank < FAIR);
-        self.waiting.get(index)
+        self.waiting.get(self.first_fair_index())
+    }
+
+    fn first_fair_index(&self) -> usize {
+        self.waiting.partition_point(|waiting| waiting.rank < FAIR)
+    }
+
+    /// The place of who runs next; a fair one's if it has waited for too long, from which moment it is served.
+    fn next_index(&mut self, now: u64) -> usize {
+        let index = self.first_fair_index();
+        if index == 0 || index == self.waiting.len() || !self.is_starved(now) {
+            return 0;
+        }
+        self.served_until = now.saturating_add(self.times.served);
+        index
+    }
+
+    fn is_starved(&self, now: u64) -> bool {
+        let waited = self.starved_since.map(|since| now.saturating_sub(since));
+        waited.is_some_and(|waited| waited >= self.times.starved)
+    }
+
+    /// Whether fair ones wait behind a real-time thread from now on, and did not before.
+    fn note_starvation(&mut self, now: u64) -> bool {
+        let is_behind = self
+            .running
+            .is_some_and(|running| !running.standing.is_fair());
+        let waits = is_behind && self.first_fair().is_some();
+        let begins = waits && self.starved_since.is_none();
+        if !waits {
+            self.starved_since = None;
+        } else if begins {
+            self.starved_since = Some(now);
+        }
+        begins
     }
 
     /// The weighed time with which a thread begins to wait.
@@ -382,8 +441,12 @@ impl<T: Schedulable> RunQueue<T> {
         };
         let standing = running.standing;
         let rank = standing.rank();
+        if rank < FAIR && self.first_fair().is_some() && self.is_starved(running.since) {
+            return true;
+        }
         if first.rank != rank {
-            return first.rank < rank;
+            let is_served = rank == FAIR && running.since < self.served_until;
+            return first.rank < rank && !is_served;
         }
         let is_over = standing.takes_turns() && running.turn >= self.times.turn_of(standing);
         if rank != FAIR {

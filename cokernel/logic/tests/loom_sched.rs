@@ -33,6 +33,8 @@ const TIMES: Times = Times {
     round_robin: 100,
     credit: 5,
     granularity: 1,
+    starved: 1000,
+    served: 50,
 };
 
 // SAFETY: loom checks each access.

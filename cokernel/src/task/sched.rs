@@ -75,6 +75,8 @@ fn times() -> Times {
         round_robin: us_to_ticks(100_000),
         credit: us_to_ticks(5000),
         granularity: us_to_ticks(500),
+        starved: us_to_ticks(950_000),
+        served: us_to_ticks(50_000),
     }
 }
 

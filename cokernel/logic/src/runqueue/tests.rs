@@ -16,6 +16,8 @@ const TIMES: Times = Times {
     round_robin: 100_000,
     credit: 5000,
     granularity: 500,
+    starved: 950_000,
+    served: 50_000,
 };
 
 struct Task {
@@ -202,7 +204,7 @@ fn a_higher_priority_runs_at_once_and_a_lower_one_not_at_all() {
     assert_eq!(cpu.number(), 2);
     cpu.wakes(&task(5, policy::RR, 6, 0));
     assert_eq!(cpu.number(), 5);
-    cpu.computes(10_000_000, |number, _| assert_eq!(number, 5));
+    cpu.computes(900_000, |number, _| assert_eq!(number, 5));
     let mut order = Vec::new();
     for _ in 0..5 {
         cpu.switches(None);
@@ -211,6 +213,27 @@ fn a_higher_priority_runs_at_once_and_a_lower_one_not_at_all() {
     // "A SCHED_FIFO thread that has been preempted by another thread of higher priority will stay at the
     // head of the list for its priority".
     assert_eq!(order, [2, 3, 4, 1, 0]);
+}
+
+/// The fair server of kernel/sched/deadline.c: 50 ms of each second for who waits behind real-time threads.
+#[test]
+fn fair_threads_have_a_twentieth_beside_real_time_ones() {
+    for policy in [policy::FIFO, policy::RR] {
+        let mut cpu = Cpu::new();
+        (1..=2).for_each(|number| cpu.wakes(&normal(number)));
+        (3..=4).for_each(|number| cpu.wakes(&task(number, policy, 9, 0)));
+        let mut had = [0; 5];
+        cpu.computes(10_000_000, |number, time| had[number as usize] += time);
+        assert_eq!(had[1] + had[2], 500_000, "{had:?}");
+        assert!(had[1].abs_diff(had[2]) <= 2 * TIMES.slice, "{had:?}");
+        // A higher priority does not end the service, and a served one that sleeps ends it.
+        cpu.computes(960_000, |_, _| ());
+        assert!(cpu.number() < 3);
+        cpu.wakes(&task(9, policy::FIFO, 50, 0));
+        assert!(cpu.number() < 3);
+        cpu.switches(None);
+        assert_eq!(cpu.number(), 9);
+    }
 }
 
 /// sched(7): a SCHED_RR thread that has run as long as its quantum goes to the end of its list; a SCHED_FIFO
@@ -375,6 +398,7 @@ proptest! {
             prop_assert!(ranks.is_sorted());
             if let Some(runs) = &cpu.runs {
                 let rank = runs.entity.standing().rank();
+                prop_assume!(cpu.now < cpu.queue.starved_since.unwrap_or(cpu.now) + TIMES.starved && cpu.now >= cpu.queue.served_until);
                 prop_assert!(ranks.first().is_none_or(|first| rank <= *first));
             } else {
                 prop_assert!(ranks.is_empty());
