@@ -16,7 +16,7 @@ fn worker(slot: u32) -> Option<i32> {
 }
 
 fn pool() -> (Arc<Workers>, u32, u32) {
-    let pool = Workers::new();
+    let pool = Workers::new(0);
     let slot = || pool.take_empty(|_| None, |_| None, 0).unwrap().0;
     let (first, second) = (slot(), slot());
     (Arc::new(pool), first, second)
