@@ -9,10 +9,14 @@ use cokernel_logic::signals::SignalSet;
 
 use super::account::Room;
 use super::{Action, Info};
+use crate::frames::watermark;
 use crate::task::process::Process;
 use crate::task::rlimits::SIGPENDING;
 use crate::task::sched;
 use crate::task::thread::Thread;
+
+/// The memory by which a queue of signals grows at once, as a rule.
+const GROWTH_BYTES: u64 = 1 << 20;
 
 /// Sends a signal to the process as a whole; whether there was room for it. Any context.
 pub fn send_to_process(process: &Process, info: Info) -> bool {
@@ -39,11 +43,13 @@ fn alert_taker(threads: &[Arc<Thread>], signal: u32) {
     }
 }
 
-/// The room for signals of `process`.
+/// The room for signals of `process`. There is none if the kernel must keep memory for more than signals.
 pub fn room(process: &Process) -> Room {
+    let limit = process.limits.get(SIGPENDING)[0];
+    let has_memory = watermark::has_room_for_structures(GROWTH_BYTES);
     process
         .signal_account
-        .room(process.limits.get(SIGPENDING)[0])
+        .room(if has_memory { limit } else { 0 })
 }
 
 /// Sends the signal `info` of a timer to whom the timer names. `false`: it is none of a timer of the
