@@ -7,7 +7,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef uint32_t words[8];
@@ -114,6 +116,36 @@ static void privileged_instructions_are_faults(void)
 	REQUIRE(!"still here");
 }
 
+static long by_gate(long number, long first, long second, long third)
+{
+	long result;
+	register long kept asm("r12") = 0x123456789abcdef0;
+	asm volatile("int $0x80" : "=a"(result), "+r"(kept) : "a"(number), "b"(first), "c"(second), "d"(third) : "memory");
+	REQUIRE(kept == 0x123456789abcdef0);
+	return result;
+}
+
+static void the_gate_of_32_bit_calls_is_open(void)
+{
+	// i386's numbers of getpid, write, exit and of nothing; only halves of registers count.
+	static char text[] = "through the gate";
+	int ends[2];
+	REQUIRE(pipe(ends) == 0);
+	REQUIRE(by_gate(20, 0, 0, 0) == getpid());
+	REQUIRE(by_gate(0x500000014, 0, 0, 0) == getpid());
+	REQUIRE(by_gate(9999, 0, 0, 0) == -ENOSYS && by_gate(4, 999, 0, 0) == -EBADF);
+	char *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	REQUIRE(low != MAP_FAILED && memcpy(low, text, sizeof text) == low);
+	REQUIRE(by_gate(4, ends[1] | 1l << 40, (long)low, sizeof text) == sizeof text);
+	char read_back[sizeof text];
+	REQUIRE(read(ends[0], read_back, sizeof text) == sizeof text && memcmp(read_back, text, sizeof text) == 0);
+	pid_t child = fork();
+	if (child == 0)
+		by_gate(1, 42, 0, 0);
+	int status;
+	REQUIRE(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 42);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct claim claims[] = {
@@ -123,6 +155,7 @@ int main(int argc, char **argv)
 		CLAIM(program_starts_with_linuxs_control_words),
 		CLAIM(segment_bases_survive_calls),
 		CLAIM(privileged_instructions_are_faults),
+		CLAIM(the_gate_of_32_bit_calls_is_open),
 	};
 	return RUN_CLAIMS(claims, argc, argv);
 }

@@ -11,6 +11,7 @@ pub mod exception;
 pub mod host_orders;
 #[expect(unsafe_code, reason = "what the boot CPU does once, before any other")]
 pub mod init;
+pub mod int80;
 #[expect(
     unsafe_code,
     reason = "called by the stub with the address of the boot parameters"

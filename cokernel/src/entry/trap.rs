@@ -10,7 +10,7 @@ use ihk_ikc::layout::{COKERNEL_IPI_VECTOR, DOORBELL_VECTOR, TIMER_VECTOR};
 use crate::arch::exception::{fault_address, SI_KERNEL};
 use crate::arch::{self, apic, idt, UserFrame};
 use crate::aspace::shootdown;
-use crate::entry::{exception, timer_interrupt};
+use crate::entry::{exception, int80, timer_interrupt};
 use crate::process::signal::deliver;
 use crate::task::{sched, stack};
 use crate::{failure, ikc, panic};
@@ -26,7 +26,9 @@ unsafe extern "C" fn trap_entry(vector: u64, frame: *mut UserFrame) {
     // SAFETY: by this function's contract `frame` is valid and ours alone until we return.
     let frame = unsafe { &mut *frame };
     let error = core::mem::replace(&mut frame.orig_rax, u64::MAX);
-    if vector >= FIRST_INTERRUPT {
+    if vector == u64::from(idt::SYSCALL32) && frame.is_user() {
+        int80::call(frame);
+    } else if vector >= FIRST_INTERRUPT {
         interrupt(vector);
     } else if frame.is_user() {
         exception::from_user(vector, error, frame);

@@ -4,6 +4,7 @@
 
 pub mod clone;
 pub mod futex;
+pub mod int80;
 pub mod madvise;
 pub mod membarrier;
 pub mod memory;

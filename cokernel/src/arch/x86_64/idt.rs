@@ -22,8 +22,10 @@ pub const DOUBLE_FAULT: u8 = 8;
 pub const MACHINE_CHECK: u8 = 18;
 /// Vectors with a stack of their own, in the order of the interrupt stack table.
 pub const PARANOID: [u8; 3] = [NMI, DOUBLE_FAULT, MACHINE_CHECK];
-/// Breakpoint and overflow instructions: user space may raise these itself.
-const USER_RAISABLE: [u8; 2] = [3, 4];
+/// The gate of 32-bit system calls.
+pub const SYSCALL32: u8 = 0x80;
+/// Breakpoint and overflow instructions, and the gate: user space may raise these itself.
+const USER_RAISABLE: [u8; 3] = [3, 4, SYSCALL32];
 
 core::arch::global_asm!(
     // Stub n lies at trap_stubs + 16 n. Vectors 8, 10-14, 17, 21, 29, 30 push an error code.
