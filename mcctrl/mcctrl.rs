@@ -50,10 +50,15 @@ static PROGRAMS: ffi::exec::Format = ffi::exec::Format::new::<process::execution
 impl kernel::Module for Mcctrl {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         ffi::workqueue::create_own(c"mcctrl")?;
-        ffi::ihk::register(&entry::service::SERVICE.0)
-            .inspect_err(|_| ffi::workqueue::destroy_own())?;
+        ffi::proc_mount::mount()
+            .and_then(|()| ffi::ihk::register(&entry::service::SERVICE.0))
+            .inspect_err(|_| {
+                ffi::proc_mount::unmount();
+                ffi::workqueue::destroy_own();
+            })?;
         PROGRAMS.register().inspect_err(|_| {
             ffi::ihk::unregister();
+            ffi::proc_mount::unmount();
             ffi::workqueue::destroy_own();
         })?;
         Ok(Self)
@@ -65,6 +70,7 @@ impl Drop for Mcctrl {
         PROGRAMS.unregister();
         ffi::ihk::unregister();
         process::execution::forget_all();
+        ffi::proc_mount::unmount();
         ffi::workqueue::destroy_own();
     }
 }

@@ -5,7 +5,7 @@ use super::gate;
 use crate::ffi::{errno, user};
 use crate::files::{copy, load};
 use crate::process::instance::Instance;
-use crate::process::{control, create, execution, query, waiting};
+use crate::process::{control, create, execution, permit, query, waiting};
 use crate::proto::uapi;
 use crate::{mirror, window};
 use kernel::{prelude::*, sync::Arc};
@@ -37,6 +37,7 @@ pub(crate) fn serve(instance: Option<&Arc<Instance>>, command: u32, argument: us
         uapi::COPY => copy::serve(&*program()?, &*user::read(argument)?),
         uapi::SIGNAL => control::forward(&*program()?, &*user::read(argument)?),
         uapi::SCHEDULING => control::tell_scheduling(running()?, argument),
+        uapi::PERMIT => permit::permit(&*program()?, &*user::read(argument)?),
         uapi::MIRROR => mirror::show(&program()?, &*user::read(argument)?),
         uapi::MAP_WINDOW => window::map_part(&*program()?, &*user::read(argument)?),
         uapi::CORE_WRITTEN => program().and_then(|_| control::die_with_core(argument)),

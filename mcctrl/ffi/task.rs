@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The calling task: who it is and which signals wait for it.
 
-use super::{compat::effective_user, extra};
+use super::extra;
 use crate::proto::scheduling::Scheduling;
 use core::ptr::NonNull;
-use kernel::{bindings, error::to_result, prelude::*, sync::aref::ARef, task::Task};
+use kernel::{bindings, error::to_result, prelude::*, task::Task};
 
-const CAP_SYS_PTRACE: c_int = 19;
 const SIGKILL: c_int = 9;
 
 /// The identity of a process (thread group): a reference to its `struct pid`, which stays unique
@@ -34,26 +33,18 @@ impl ProcessId {
         NonNull::new(pid).map(Self).ok_or(ESRCH)
     }
 
-    /// Whether the calling thread may look into it: it acts as the user as whom the process runs, or
-    /// may trace every process.
-    pub(crate) fn may_be_watched_by_current(&self) -> bool {
-        // SAFETY: asks about the calling task only.
-        if unsafe { bindings::capable(CAP_SYS_PTRACE) } {
-            return true;
-        }
-        // SAFETY: the reference that is held keeps the structure; the result is null or carries one.
-        let task =
-            unsafe { bindings::get_pid_task(self.0.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
-        let Some(task) = NonNull::new(task) else {
-            return false;
-        };
-        // SAFETY: the pointer carries a reference, which the new value takes over.
-        let task = unsafe { ARef::<Task>::from_raw(task.cast()) };
-        let me = Task::current_raw();
-        // SAFETY: `current` is valid, and lives as long as this function runs in it.
-        let me: &Task = unsafe { &*me.cast() };
-        let mine = effective_user(me);
-        effective_user(&task) == mine && task.uid() == mine
+    /// Returns that of the process that `task` belongs to. ESRCH if that has ended.
+    pub(super) fn of(task: &Task) -> Result<Self> {
+        // SAFETY: the task is valid; the result is null or carries a reference.
+        let pid =
+            unsafe { bindings::get_task_pid(task.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
+        NonNull::new(pid).map(Self).ok_or(ESRCH)
+    }
+
+    /// Its number in the initial namespace.
+    pub(super) fn global_number(&self) -> i32 {
+        // SAFETY: the reference that is held keeps the structure, whose first number is that.
+        unsafe { (*self.0.as_ptr()).numbers.as_ptr().read().nr }
     }
 
     /// The process dies of SIGKILL, if it still lives. Any context.
@@ -217,18 +208,6 @@ pub(crate) fn current_tgid() -> i32 {
             core::ptr::null_mut(),
         )
     }
-}
-
-/// Raises the calling process's limits of its address space, soft and hard, by `bytes`, unless they are
-/// not below that anyway.
-pub(crate) fn raise_address_space_limit(bytes: u64) {
-    change_limit(bindings::RLIMIT_AS, |soft, hard| {
-        for limit in [hard, soft] {
-            if *limit < bytes {
-                *limit = limit.saturating_add(bytes);
-            }
-        }
-    });
 }
 
 /// The calling process may have at least `least` descriptors. Returns its soft limit, if that was less.

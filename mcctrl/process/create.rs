@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! CREATE_PROCESS: from what mcexec says of a program to a process of the co-kernel and a window.
 
-use super::vdso;
+use super::{limits, vdso};
 use crate::ffi::errno;
 use crate::ffi::ihk::Partition;
 use crate::ffi::wait::Until;
@@ -24,6 +24,7 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     image::check(&create.image).map_err(errno_of)?;
     create.image.pid = task::current_tgid();
     create.image.scheduling = task::current_scheduling().word();
+    create.image.rlimits = limits::of_current(&create.image.rlimits)?;
 
     let mut mail = user::zeroed::<CreateMailbox>()?;
     mail.image = create.image;
@@ -36,7 +37,7 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     proxy.memory.set_mapping(mapping);
     give_birth(&proxy, &mail)?;
 
-    task::raise_address_space_limit(WINDOW_END);
+    limits::make_room()?;
     let window = (proxy.window_start, WINDOW_END);
     let VdsoArgs {
         source,

@@ -13,6 +13,8 @@ pub(crate) mod heartbeat;
 pub(crate) mod image;
 pub(crate) mod instance;
 pub(crate) mod instances;
+mod limits;
+pub(crate) mod permit;
 pub(crate) mod proxy;
 pub(crate) mod query;
 mod reaper;

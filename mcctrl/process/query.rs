@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! QUERY: what the co-kernel tells of a program or of itself, copied to mcexec.
 
+use crate::ffi::proc_mount;
 use crate::ffi::task::ProcessId;
 use crate::ffi::user;
 use crate::ffi::wait::Until;
@@ -20,7 +21,7 @@ pub(crate) fn query(instance: &Instance, argument: usize) -> Result {
     let (cpu, process) = if about_machine {
         (0, 0)
     } else {
-        let target = find(instance, query.pid)?;
+        let target = find(instance, &query)?;
         (target.cpu(), target.handle())
     };
     let records = ask(instance, cpu, process, &query)?;
@@ -39,17 +40,19 @@ pub(crate) fn servers(instance: &Instance, argument: usize) -> Result {
     user::write(argument, &*map)
 }
 
-/// The program with process id `pid`, 0 = the caller's. EPERM if the caller may not look into it.
-fn find(instance: &Instance, pid: i32) -> Result<Arc<Proxy>> {
-    if pid == 0 {
+/// The program that the question is about. EPERM if the caller may not look into it.
+fn find(instance: &Instance, query: &Query) -> Result<Arc<Proxy>> {
+    if query.pid == 0 {
         return instance.proxy_of_current();
     }
-    let process = ProcessId::find(pid)?;
+    let process = ProcessId::find(query.pid)?;
     let target = instance
         .find_proxy(|proxy| proxy.serves(&process))
         .ok_or(ESRCH)?;
-    let own = ProcessId::current()? == process;
-    if own || process.may_be_watched_by_current() {
+    let is_own = ProcessId::current()? == process;
+    // Registers are told to nobody else: only who writes a core of itself asks for them.
+    let may_be_shown = query.what != what::REGISTERS;
+    if is_own || may_be_shown && proc_mount::lets_current_look_at(&process)? {
         Ok(target)
     } else {
         Err(EPERM)

@@ -13,7 +13,7 @@ use std::time::Duration;
 use ihk_ikc::layout::PAGE_BYTES;
 use ihk_ikc::uapi::{
     self, AdoptProcess, Carried, ControlEvent, CopyData, CreateProcess, Execute, FileRange,
-    ForwardSignal, IkcMap, MirrorPage, Query, StartProcess, WindowPart, MAX_IKC_PAIRS,
+    ForwardSignal, IkcMap, MirrorPage, Permit, Query, StartProcess, WindowPart, MAX_IKC_PAIRS,
 };
 use ihk_ikc::view::VIEW_WORDS;
 use ihk_ikc::ABI_VERSION;
@@ -367,4 +367,22 @@ pub(crate) fn core_written(signal: i32) {
 /// `EAGAIN` if the way is jammed, or the instance died.
 pub(crate) fn forward_signal(mut signal: ForwardSignal) -> Result<(), Errno> {
     exchange(uapi::SIGNAL, &mut signal)
+}
+
+/// Passes a question about this thread's rights on to Linux's kernel, which tells the co-kernel the answer.
+///
+/// # Errors
+///
+/// It is not permitted, or makes no sense.
+pub(crate) fn permit([slot, what, number, id, soft, hard]: [u64; 6]) -> Result<(), Errno> {
+    let word = |word| u32::try_from(word).map_err(|_| Errno::EINVAL);
+    let mut question = Permit {
+        slot: word(slot)?,
+        what: word(what)?,
+        number: word(number)?,
+        id: word(id)?.cast_signed(),
+        soft,
+        hard,
+    };
+    exchange(uapi::PERMIT, &mut question)
 }

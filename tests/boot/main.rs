@@ -12,6 +12,8 @@ mod script;
 mod address_space;
 #[path = "../rig/archive.rs"]
 mod archive;
+#[path = "../hostile/attacks.rs"]
+mod attacks;
 #[path = "../hostile/bad_input.rs"]
 mod bad_input;
 #[path = "../software/commands.rs"]

@@ -24,6 +24,7 @@ mod giants;
 pub mod kargs;
 pub mod lock;
 pub mod memory_map;
+pub mod open_questions;
 pub mod page_table;
 pub mod pending;
 pub mod pi_chain;

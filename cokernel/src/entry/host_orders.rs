@@ -15,7 +15,7 @@ use crate::errno::Errno;
 use crate::frames::page_cache;
 use crate::futex::pi;
 use crate::mm::{fault, file_mapping, load, mirror, revoke};
-use crate::process::{create, pending_fork, view};
+use crate::process::{create, pending_fork, rights, view};
 use crate::task::process::{self, Process};
 use crate::task::{sched, signal, timer};
 use crate::{ikc, klog};
@@ -39,6 +39,12 @@ pub fn handle(message: ToCokernel, cpu: u32) {
             deliver(process, thread, info_of(signal, code, [sender, value])),
         To::FindSlots { token, process, page } => find_slots(token, process, page),
         To::Query { token, process, what, from } => answer_query(token, process, what, from),
+        To::Permitted { token, caller, what, id, subject, soft, hard } => {
+            let question = rights::Question {
+                what: low(what), number: low(what >> 32), id, limit: [soft, hard],
+            };
+            permitted(token, (low(caller), low(caller >> 32)), &question, subject);
+        }
         To::ResolveFault { token, process, address, write } =>
             resolve(token, process, address, write != 0),
         To::RevokeDone { token } => revoke::on_revoked(token),
@@ -223,6 +229,21 @@ fn answer_query(token: u64, process: ProcessHandle, what: u32, from: u64) {
         result: answer.map(|_| 0),
         records: records.as_u64(),
         words,
+    });
+}
+
+/// The low half of a word that carries two.
+#[expect(clippy::cast_possible_truncation, reason = "the low half")]
+const fn low(word: u64) -> u32 {
+    word as u32
+}
+
+fn permitted(token: u64, caller: (ProcessHandle, u32), question: &rights::Question, subject: u64) {
+    ikc::send(&ToLinux::Told {
+        token,
+        result: rights::on_permitted(caller, question, subject).map(|()| 0),
+        records: 0,
+        words: 0,
     });
 }
 

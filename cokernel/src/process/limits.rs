@@ -6,10 +6,10 @@ use cokernel_logic::syscall::mlock;
 pub use cokernel_logic::syscall::mlock::at_mapping;
 use cokernel_logic::syscall::rlimit::{self, MemoryLimits};
 use cokernel_logic::vma::{Attributes, Range};
-use ihk_ikc::syscalls::number;
+use ihk_ikc::process::capability;
 
-use crate::delegate;
 use crate::errno::Errno;
+use crate::process::rights;
 use crate::task::process::Process;
 use crate::task::rlimits::{AS, DATA, MEMLOCK};
 
@@ -51,10 +51,7 @@ pub fn check_more_data(process: &Process, range: Range) -> Result<(), Errno> {
 /// `EPERM` if nothing may be locked at all, `ENOMEM` if not as much.
 pub fn check_locked(process: &Process, bytes: u64) -> Result<(), Errno> {
     let locked = process.space.with(|inner| inner.areas.totals().locked);
-    mlock::check_limit(locked, bytes, soft(process, MEMLOCK), is_root)
-}
-
-/// Whether the program is root, as far as limits go.
-pub fn is_root() -> bool {
-    delegate::ask(number::geteuid, [0; 6]) == Ok(0)
+    mlock::check_limit(locked, bytes, soft(process, MEMLOCK), || {
+        rights::has(capability::IPC_LOCK)
+    })
 }

@@ -9,6 +9,7 @@ pub mod create;
 pub mod exit;
 pub mod limits;
 pub mod pending_fork;
+pub mod rights;
 pub mod signal;
 pub mod spawn_thread;
 pub mod start;

@@ -5,6 +5,7 @@
 use cokernel_logic::policy::{Mode, Policy};
 use cokernel_logic::vma::{Attributes, Range};
 use ihk_ikc::layout::PAGE_BYTES;
+use ihk_ikc::process::capability;
 
 use crate::addr::{is_page_aligned, page_up};
 use crate::arch::UserFrame;
@@ -12,7 +13,7 @@ use crate::aspace::space::Inner;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::{fault, migrate};
 use crate::partition;
-use crate::process::limits;
+use crate::process::rights;
 use crate::task::process::Process;
 use crate::task::{current, sched};
 use crate::user_memory::{read_words, uint, write_u32, write_words};
@@ -77,7 +78,7 @@ pub fn mbind(frame: &mut UserFrame) -> SyscallResult {
     if flags & !(MBIND_STRICT | MOVE | MOVE_ALL) != 0 || !is_page_aligned(start) {
         return Err(Errno::EINVAL);
     }
-    if flags & MOVE_ALL != 0 && !limits::is_root() {
+    if flags & MOVE_ALL != 0 && !rights::has(capability::SYS_NICE) {
         return Err(Errno::EPERM);
     }
     let range = page_up(bytes)

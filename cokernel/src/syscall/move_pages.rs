@@ -2,12 +2,14 @@
 //! move_pages and migrate_pages: where pages are, and moves between nodes. Of the caller's own
 //! process only.
 
+use ihk_ikc::process::capability;
+
 use crate::addr::page_down;
 use crate::arch::UserFrame;
 use crate::errno::{Errno, SyscallResult};
 use crate::mm::migrate;
 use crate::partition;
-use crate::process::limits;
+use crate::process::rights;
 use crate::syscall::mempolicy::{read_nodes, MOVE, MOVE_ALL};
 use crate::task::current;
 use crate::task::process::Process;
@@ -20,7 +22,7 @@ pub fn move_pages(frame: &mut UserFrame) -> SyscallResult {
     if flags & !(MOVE | MOVE_ALL) != 0 {
         return Err(Errno::EINVAL);
     }
-    if flags & MOVE_ALL != 0 && !limits::is_root() {
+    if flags & MOVE_ALL != 0 && !rights::has(capability::SYS_NICE) {
         return Err(Errno::EPERM);
     }
     let process = own(pid)?;

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Resource limits: those on memory are kept here, those on CPU time and queued signals here too, the others are
-//! Linux's.
+//! Linux's. Whether others may be changed, and hard limits raised, Linux's kernel says, which keeps all hard limits.
 
 use alloc::sync::Arc;
 
-use cokernel_logic::syscall::rlimit::check_change;
-use ihk_ikc::process::op;
+use cokernel_logic::syscall::rlimit::{check_change, Change};
+use ihk_ikc::process::{op, right};
 use ihk_ikc::syscalls::number;
 
+use crate::addr::count_of;
 use crate::arch::UserFrame;
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
-use crate::process::{cpu_limits, limits};
+use crate::process::cpu_limits;
+use crate::process::rights::{self, Question};
 use crate::task::current;
-use crate::task::process::{self, Process};
+use crate::task::process::Process;
 use crate::task::rlimits::{AS, CPU, DATA, MEMLOCK, SIGPENDING, STACK};
 use crate::user_memory::{int, read_words, write_words};
 
@@ -39,68 +41,65 @@ pub fn prlimit64(frame: &mut UserFrame) -> SyscallResult {
 }
 
 fn limit(pid: u64, resource: u64, new: u64, old: u64) -> SyscallResult {
-    let kept = usize::try_from(resource)
-        .ok()
-        .filter(|number| matches!(*number, DATA | STACK | MEMLOCK | AS));
-    let counted = [CPU, SIGPENDING];
-    let mut counted = counted.into_iter().filter(|_| new != 0);
-    if let Some(number) = counted.find(|number| *number as u64 == resource) {
-        return limit_counted(pid, number, new, old);
-    }
-    let target = kept.and_then(|number| Some((number, whose(int(pid))?)));
-    let Some((number, process)) = target else {
-        return delegate::call_directly(number::prlimit64, [pid, resource, new, old, 0, 0]);
+    let elsewhere = || delegate::call_directly(number::prlimit64, [pid, resource, new, old, 0, 0]);
+    let is_kept = |number: &usize| match *number {
+        DATA | STACK | MEMLOCK | AS => true,
+        // Linux has these, too, and tells what they are.
+        CPU | SIGPENDING => new != 0,
+        _ => false,
     };
-    let is_own = Arc::ptr_eq(&process, current::process());
-    if !is_own {
-        // Whether the caller may look at the other one, and change it, Linux says of their proxies.
-        delegate::call_directly(number::prlimit64, [pid, resource, 0, 0, 0, 0])?;
-    }
+    let Some(number) = usize::try_from(resource).ok().filter(is_kept) else {
+        return elsewhere();
+    };
     let wanted = match new {
         0 => None,
         address => Some(read_words::<2>(address)?),
     };
+    let Some(process) = permitted(int(pid), number, wanted)? else {
+        return elsewhere();
+    };
     let before = process.limits.get(number);
-    if let Some(wanted) = wanted {
-        set(&process, number, before, wanted)?;
-        process.limits.note_untold(number);
-        if is_own {
-            report_limits(&process);
-        }
+    let is_linuxs = matches!(number, CPU | SIGPENDING);
+    if is_linuxs {
+        elsewhere()?;
     }
-    if old != 0 {
+    if let Some(wanted) = wanted {
+        set(&process, number, wanted);
+    }
+    if !is_linuxs && old != 0 {
         write_words(old, &before)?;
     }
     Ok(0)
 }
 
-/// A new limit of CPU time or queued signals. Linux has the say, and counts what the proxy uses; the co-kernel
-/// counts the program's own time ([`crate::process::cpu_limits`]) and what waits here.
-fn limit_counted(pid: u64, number: usize, new: u64, old: u64) -> SyscallResult {
-    let wanted = read_words::<2>(new)?;
-    // Linux reads the words again: another thread may have changed them.
-    let raises = |process: &Process| wanted[1] > process.limits.get(number)[1];
-    if whose(int(pid)).is_some_and(|process| raises(&process)) && !limits::is_root() {
-        return Err(Errno::EPERM);
+/// The process that `pid` means, if Linux permits that its limit `number` is seen, or becomes `wanted`; `None` if
+/// it does not run here.
+fn permitted(
+    pid: i32,
+    number: usize,
+    wanted: Option<[u64; 2]>,
+) -> Result<Option<Arc<Process>>, Errno> {
+    let own = current::process();
+    let is_own = pid == 0 || pid == own.pid;
+    let question = Question {
+        what: if wanted.is_some() {
+            right::SET_LIMIT
+        } else {
+            right::SEE_LIMIT
+        },
+        number: count_of(number),
+        id: pid,
+        limit: wanted.unwrap_or_default(),
+    };
+    if !is_own {
+        return rights::ask(question).map(|subject| subject.process());
     }
-    delegate::call_directly(number::prlimit64, [pid, number as u64, new, old, 0, 0])?;
-    if let Some(process) = whose(int(pid)) {
-        process.limits.set(number, wanted);
-        if number == CPU {
-            cpu_limits::limit(&process, wanted);
+    if let Some(wanted) = wanted {
+        if check_change(own.limits.get(number), wanted)? == Change::OfHardLimit {
+            rights::ask(question)?;
         }
     }
-    Ok(0)
-}
-
-/// The process of the co-kernel with id `pid`; 0 = the caller's.
-fn whose(pid: i32) -> Option<Arc<Process>> {
-    let own = current::process();
-    if pid == 0 || pid == own.pid {
-        Some(own.clone())
-    } else {
-        process::find_by_pid(pid)
-    }
+    Ok(Some(own.clone()))
 }
 
 /// Tells the proxy of `process`, the current one, the limits that it does not know: a program that
@@ -113,13 +112,20 @@ pub fn report_limits(process: &Process) {
     }
 }
 
-fn set(process: &Process, number: usize, before: [u64; 2], wanted: [u64; 2]) -> Result<(), Errno> {
-    check_change(before, wanted, limits::is_root)?;
+fn set(process: &Process, number: usize, wanted: [u64; 2]) {
     process.limits.set(number, wanted);
+    match number {
+        CPU => return cpu_limits::limit(process, wanted),
+        SIGPENDING => return,
+        _ => {}
+    }
     process.space.with(|inner| match number {
         STACK => inner.stack_limit = wanted[0],
         AS => inner.space_limit = wanted[0],
         _ => {}
     });
-    Ok(())
+    process.limits.note_untold(number);
+    if process.handle == current::process().handle {
+        report_limits(process);
+    }
 }

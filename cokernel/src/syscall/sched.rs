@@ -6,14 +6,16 @@ use alloc::sync::Arc;
 use cokernel_logic::affinity::{bytes_told, Affinity};
 use cokernel_logic::syscall::membarrier::{self, Deed};
 use cokernel_logic::vma::Range;
+use ihk_ikc::process::right;
 
 use crate::addr::to_usize;
 use crate::arch::{self, UserFrame};
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
+use crate::process::rights::{self, Question};
 use crate::task::process::Process;
 use crate::task::thread::Thread;
-use crate::task::{current, process, sched};
+use crate::task::{current, sched};
 use crate::user_memory::{int, read_bytes, uint, write_bytes, write_u32};
 
 /// sched_yield(2).
@@ -39,7 +41,7 @@ pub fn getcpu(frame: &mut UserFrame) -> SyscallResult {
 pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
     let [tid, bytes, mask, ..] = frame.args();
     let mask_bytes = bytes_told(bytes, arch::cpu_count())?;
-    let Some(thread) = thread_of(int(tid)) else {
+    let Some(thread) = thread_of(int(tid), right::SEE_CPUS)? else {
         return delegate::call_directly(frame.number(), frame.args());
     };
     let affinity = thread.data.affinity();
@@ -53,12 +55,9 @@ pub fn sched_getaffinity(frame: &mut UserFrame) -> SyscallResult {
 /// sched_setaffinity(2).
 pub fn sched_setaffinity(frame: &mut UserFrame) -> SyscallResult {
     let [tid, bytes, mask, ..] = frame.args();
-    let Some(target) = thread_of(int(tid)) else {
+    let Some(target) = thread_of(int(tid), right::SET_CPUS)? else {
         return delegate::call_directly(frame.number(), frame.args());
     };
-    if !is_own(&target) {
-        may_move(frame.number(), tid)?;
-    }
     let mut wanted = Affinity::NONE.bytes();
     let bytes = usize::try_from(uint(bytes)).unwrap_or(0).min(wanted.len());
     read_bytes(mask, &mut wanted[..bytes])?;
@@ -71,27 +70,17 @@ pub fn sched_setaffinity(frame: &mut UserFrame) -> SyscallResult {
     Ok(0)
 }
 
-/// The thread with id `tid` (0 = the caller), if it runs on the co-kernel.
-fn thread_of(tid: i32) -> Option<Arc<Thread>> {
+/// The thread with id `tid` (0 = the caller), if it runs on the co-kernel and Linux permits `what` (one of
+/// [`right`]) with it. With the program's own threads everything is permitted.
+fn thread_of(tid: i32, what: u32) -> Result<Option<Arc<Thread>>, Errno> {
     let me = sched::current_arc();
     if tid == 0 || tid == me.data.tid {
-        return Some(me);
+        return Ok(Some(me));
     }
-    process::find_thread(tid)
-}
-
-fn is_own(thread: &Thread) -> bool {
-    let process = thread.process.as_ref();
-    process.is_some_and(|process| Arc::ptr_eq(process, current::process()))
-}
-
-/// Whether the caller may say where another process's thread `tid` runs. Linux judges that before it
-/// looks at the mask, and moves nobody to no CPU at all (`sched_setaffinity` in
-/// kernel/sched/syscalls.c).
-fn may_move(sched_setaffinity: u64, tid: u64) -> Result<(), Errno> {
-    match delegate::call_directly(sched_setaffinity, [tid, 0, 0, 0, 0, 0]) {
-        Ok(_) | Err(Errno::EINVAL) => Ok(()),
-        Err(errno) => Err(errno),
+    let mut own = current::process().threads().into_iter();
+    match own.find(|thread| thread.data.tid == tid) {
+        Some(thread) => Ok(Some(thread)),
+        None => rights::ask(Question::about(what, tid)).map(|subject| subject.thread()),
     }
 }
 

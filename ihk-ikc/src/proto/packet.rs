@@ -231,6 +231,25 @@ messages! {
             /// A word of [`super::scheduling::Scheduling`].
             scheduling: u32,
         },
+        /// What a thread has asked by [`super::process::op::PERMIT`] is permitted to its worker's credentials.
+        /// All fields but `subject` are the question's. Answer: [`ToLinux::Told`]; ESRCH if nobody has asked that.
+        Permitted = 67 {
+            /// Comes back in the answer.
+            token: u64,
+            /// The asking process in the low half, the thread's slot in the high half.
+            caller: u64,
+            /// One of [`super::process::right`] in the low half, the number in the high half.
+            what: u64,
+            /// The process or thread that the question is about, as the caller names it.
+            id: i32,
+            /// What that is here: its process in the low half, 0 if it does not run here; its thread id, as it
+            /// knows it itself, in the high half.
+            subject: u64,
+            /// The soft limit that is wanted.
+            soft: u64,
+            /// The hard one.
+            hard: u64,
+        },
         /// Linux's pages at `address` and behind it, for a mirrored area: physical addresses with
         /// [`super::process::mirror`] bits, 0 = none. Packets of one ring keep their order, so a
         /// page named here is there until [`Self::DropMirror`] says otherwise.
@@ -396,7 +415,7 @@ messages! {
             /// The process.
             process: u32,
         },
-        /// Answer to [`ToCokernel::Query`].
+        /// Answer to [`ToCokernel::Query`] and [`ToCokernel::Permitted`].
         Told = 164 {
             /// Of the request.
             token: u64,

@@ -102,7 +102,8 @@ pub struct ProcessImage {
     pub mmap_top: u64,
     /// The vdso.
     pub vdso: VdsoArgs,
-    /// Resource limits (soft, hard) as the program is to see them, by Linux's `RLIMIT_*` number.
+    /// Resource limits (soft, hard) as the program is to see them, by Linux's `RLIMIT_*` number. mcctrl
+    /// overwrites what Linux knows itself: all but the soft ones on memory, and those not above the hard ones.
     pub rlimits: [[u64; 2]; RLIMITS],
     /// Bit n − 1 set: signal n is ignored at start (inherited).
     pub ignored_signals: u64,
@@ -229,6 +230,11 @@ pub mod op {
     /// Linux for the new program.
     pub const BEQUEATH: u64 = BASE + 37;
 
+    /// Has Linux's kernel answer a question about rights: `args` are those of
+    /// [`super::super::uapi::Permit`], one word each. What the worker answers counts only if it is an error: that
+    /// it is permitted the kernel itself says ([`super::super::packet::ToCokernel::Permitted`]).
+    pub const PERMIT: u64 = BASE + 40;
+
     // Call queues.
 
     /// Programs may ask for this and the next, as for a system call. The queue
@@ -273,6 +279,29 @@ pub mod op {
     pub const fn is_for_programs(number: u64) -> bool {
         matches!(number, QUEUE_SERVE | QUEUE_FUTEX)
     }
+}
+
+/// Rights that the co-kernel asks about ([`op::PERMIT`]). Linux's kernel judges by the credentials that the
+/// worker has; what the worker itself says has no weight.
+pub mod right {
+    /// To use capability `number` of Linux in the initial user namespace: one of [`super::capability`].
+    pub const CAPABLE: u32 = 0;
+    /// To read limit `number` of process `id`.
+    pub const SEE_LIMIT: u32 = 1;
+    /// To set it to the wanted ones. A hard limit on memory is Linux's to keep, too, and is set there.
+    pub const SET_LIMIT: u32 = 2;
+    /// To learn where thread `id` may run.
+    pub const SEE_CPUS: u32 = 3;
+    /// To say where it may run.
+    pub const SET_CPUS: u32 = 4;
+}
+
+/// Capabilities that local calls want, by Linux's number.
+pub mod capability {
+    /// `CAP_IPC_LOCK`: to lock memory beyond the limit.
+    pub const IPC_LOCK: u32 = 14;
+    /// `CAP_SYS_NICE`: to move pages that others have, too.
+    pub const SYS_NICE: u32 = 23;
 }
 
 /// Answers to [`op::QUEUE_SERVE`].

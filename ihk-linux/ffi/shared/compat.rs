@@ -5,10 +5,7 @@
 
 use core::ptr::{addr_of_mut, NonNull};
 use kernel::bindings;
-use kernel::cred::Credential;
 use kernel::prelude::*;
-use kernel::sync::aref::ARef;
-use kernel::task::{Kuid, Task};
 
 /// This module, as C code names it.
 ///
@@ -116,22 +113,6 @@ pub(crate) unsafe fn folio_of_node(
         unsafe { bindings::__folio_alloc_noprof(flags, order, node, core::ptr::null_mut()) };
     // The folio's first page, by its layout.
     NonNull::new(folio.cast())
-}
-
-/// The user as whom `task` acts.
-///
-/// `Task::euid` of the kernel crate is gone from Linux 7.3 with its helper `task_euid`; the
-/// credentials themselves are counted and can be asked in both.
-#[allow(dead_code, reason = "ihk.ko knows no processes")]
-pub(crate) fn effective_user(task: &Task) -> Kuid {
-    // SAFETY: the task is valid; the result is never null and carries a reference, which the new
-    // value takes over.
-    let credential = unsafe {
-        let credential = bindings::get_task_cred(task.as_ptr());
-        let credential = credential.cast_mut().cast::<Credential>();
-        ARef::<Credential>::from_raw(NonNull::new_unchecked(credential))
-    };
-    credential.euid()
 }
 
 /// Maps a folio of 2 MiB, read-only, where `fault` is; `None` if this Linux maps no large pages at all.

@@ -40,6 +40,7 @@ plain!(
     uapi::MemorySpec,
     uapi::MirrorPage,
     uapi::FileRange,
+    uapi::Permit,
     uapi::Query,
     uapi::ReadKmsg,
     uapi::ReadMemory,

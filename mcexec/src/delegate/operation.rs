@@ -67,6 +67,7 @@ pub(crate) fn perform(program: &'static Program, number: u64, args: [u64; 6]) ->
             interrupt::set_control_mask(first);
             Ok(())
         }
+        op::PERMIT => device::permit(args),
         op::LIMIT => inherited::keep_limit(first, [second, third]),
         op::SCHEDULING => device::tell_scheduling(first),
         op::DROP_TABLES => window.drop_tables(first, second),

@@ -5,23 +5,28 @@ use ihk_ikc::errno::Errno;
 
 use crate::vma::{AreaMap, Attributes, Protection, Range, Totals};
 
-/// Whether the soft and hard limit `before` may become `wanted`.
+/// What a new limit changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// At most the soft limit, which everybody may.
+    OfSoftLimit,
+    /// The hard one, which Linux keeps and lets only the privileged raise.
+    OfHardLimit,
+}
+
+/// What of the soft and hard limit changes if they become `wanted`.
 ///
 /// # Errors
 ///
-/// `EINVAL`: the soft one is above the hard one; `EPERM`: only root raises the hard one.
-pub fn check_change(
-    [_, hard]: [u64; 2],
-    wanted: [u64; 2],
-    is_root: impl FnOnce() -> bool,
-) -> Result<(), Errno> {
+/// `EINVAL`: the soft one is above the hard one.
+pub fn check_change([_, hard]: [u64; 2], wanted: [u64; 2]) -> Result<Change, Errno> {
     if wanted[0] > wanted[1] {
-        return Err(Errno::EINVAL);
+        Err(Errno::EINVAL)
+    } else if wanted[1] == hard {
+        Ok(Change::OfSoftLimit)
+    } else {
+        Ok(Change::OfHardLimit)
     }
-    if wanted[1] > hard && !is_root() {
-        return Err(Errno::EPERM);
-    }
-    Ok(())
 }
 
 /// Soft limits on memory, bytes.
@@ -99,24 +104,16 @@ mod tests {
         Range { start, end }
     }
 
-    /// do_prlimit: `rlim_cur > rlim_max` is EINVAL; a higher hard limit wants CAP_SYS_RESOURCE, a lower does not.
+    /// do_prlimit: `rlim_cur > rlim_max` is EINVAL; a higher hard limit wants CAP_SYS_RESOURCE.
     #[test]
-    fn only_root_raises_a_hard_limit() {
-        let nobody_asks = || panic!("nobody has to ask who it is");
-        assert_eq!(check_change([50, 100], [100, 100], nobody_asks), Ok(()));
-        assert_eq!(check_change([50, 100], [10, 20], nobody_asks), Ok(()));
-        assert_eq!(
-            check_change([50, 100], [60, 50], nobody_asks),
-            Err(Errno::EINVAL)
-        );
-        assert_eq!(
-            check_change([50, 100], [50, 101], || false),
-            Err(Errno::EPERM)
-        );
-        assert_eq!(
-            check_change([50, 100], [u64::MAX, u64::MAX], || true),
-            Ok(())
-        );
+    fn everybody_changes_a_soft_limit_below_the_hard_one() {
+        use Change::{OfHardLimit, OfSoftLimit};
+        let before = [50, 100];
+        assert_eq!(check_change(before, [100, 100]), Ok(OfSoftLimit));
+        assert_eq!(check_change(before, [10, 20]), Ok(OfHardLimit));
+        assert_eq!(check_change(before, [50, 101]), Ok(OfHardLimit));
+        assert_eq!(check_change(before, [60, 50]), Err(Errno::EINVAL));
+        assert_eq!(check_change(before, [101, 100]), Err(Errno::EINVAL));
     }
 
     /// getrlimit(2): RLIMIT_AS counts everything, RLIMIT_DATA what is private and writable.

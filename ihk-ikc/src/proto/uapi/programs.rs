@@ -296,8 +296,30 @@ pub const EXECUTABLE: u32 = none(0x89);
 /// own word. ESRCH if it is none.
 pub const SCHEDULING: u32 = none(0x8a);
 
+/// Argument of [`PERMIT`]: the question of a thread, as the co-kernel has given it to its worker.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Permit {
+    /// Index of the thread's slot.
+    pub slot: u32,
+    /// One of [`super::super::process::right`].
+    pub what: u32,
+    /// The capability or limit.
+    pub number: u32,
+    /// The process or thread, as the caller names it; 0 = the caller.
+    pub id: i32,
+    /// The soft limit that is wanted.
+    pub soft: u64,
+    /// The hard one.
+    pub hard: u64,
+}
+/// If the caller's credentials permit that, the co-kernel is told so. EPERM if not, ESRCH if there is nobody of
+/// that id or the co-kernel has not asked that, EINVAL for what makes no sense.
+pub const PERMIT: u32 = write::<Permit>(0x8b);
+
 #[cfg(not(loom))]
 const _: () = {
+    assert!(size_of::<Permit>() == 32);
     assert!(SLOTS_OFFSET >= super::super::layout::WINDOW_END);
     assert!(size_of::<Execute>() == 272);
     assert!(size_of::<Carried>() == 280);
