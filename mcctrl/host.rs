@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The parts of mcctrl.ko that are plain computation, compiled for the host so that their tests
+//! The parts of mcctrl.ko and ihk.ko that are plain computation, compiled for the host so that their tests
 //! run there. The module's own root is `mcctrl.rs`.
 #![forbid(unsafe_code)]
 #![allow(
@@ -13,3 +13,6 @@ use ihk_ikc as proto;
 mod process {
     mod image;
 }
+
+#[path = "../ihk-linux/instance/pulse.rs"]
+mod pulse;

@@ -7,7 +7,7 @@ use crate::ffi::device::{DeviceFile, OpenFile, Operations};
 use crate::ffi::draft::Draft;
 use crate::ffi::{cpu, rights, user};
 use crate::instance::running::Running;
-use crate::instance::stop::{probe, stop, Cause};
+use crate::instance::stop::{stop, Cause};
 use crate::instance::{node, Instance, Steering};
 use crate::proto::control::NodeCounters;
 use crate::proto::uapi::{self, IkcMap, NodeUsage, ReadKmsg, ReadMemory, StopOptions, Text, Usage};
@@ -27,7 +27,7 @@ impl DeviceFile for Instance {
     fn ioctl(this: &Arc<Self>, file: &OpenFile, command: u32, argument: usize) -> Result<isize> {
         match command {
             uapi::GET_ABI_VERSION => Ok(ABI_VERSION as isize),
-            uapi::GET_STATUS => Ok(probe(this) as isize),
+            uapi::GET_STATUS => Ok(this.status_asked() as isize),
             _ if is_for_service(command) => service::ioctl(this.number, command, argument),
             // Everybody who may run programs may know which CPUs serve them.
             uapi::GET_IKC_MAP => {

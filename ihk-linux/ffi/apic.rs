@@ -53,6 +53,11 @@ pub(crate) fn ring(apic_id: u32, vector: u8) {
     );
 }
 
+/// Interrupts CPU `apic_id` wherever it is.
+pub(crate) fn interrupt_unmaskably(apic_id: u32) {
+    send(extra::APIC_DM_NMI | extra::APIC_INT_ASSERT, apic_id);
+}
+
 /// Returns what a co-kernel writes into its interrupt command register to raise `vector` on the CPU
 /// Linux calls `destination`: the destination in the high half, the command in the low half.
 pub(crate) fn command_word(vector: u32, destination: u32) -> u64 {

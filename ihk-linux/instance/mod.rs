@@ -2,9 +2,11 @@
 //! One co-kernel instance: what it owns and how it stands. The other files here act on it.
 
 mod clock;
+mod examination;
 #[expect(unsafe_code, reason = "statics that need initialising")]
 pub(crate) mod node;
 pub(crate) mod packets;
+mod pulse;
 #[expect(unsafe_code, reason = "pointers under read-copy-update")]
 pub(crate) mod running;
 pub(crate) mod stop;
@@ -18,6 +20,7 @@ use crate::proto::uapi::{status, IkcMap, MAX_IKC_PAIRS};
 use crate::resource::cpus::CpuList;
 use crate::resource::memory::BlockSet;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use examination::Examination;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 use kernel::workqueue::{
@@ -36,6 +39,11 @@ pub(crate) struct Instance {
     failure: IrqLock<Option<&'static CStr>>,
     /// A clock was set and the co-kernel has not heard of it.
     clock_is_news: AtomicBool,
+    /// Somebody wants to know whether all CPUs live.
+    is_doubted: AtomicBool,
+    /// Finds that out.
+    #[pin]
+    examination: Mutex<Option<Examination>>,
     /// The part that is changed by one task at a time.
     #[pin]
     pub(crate) steering: Mutex<Steering>,
@@ -129,6 +137,8 @@ impl Instance {
                 status: AtomicU32::new(status::INACTIVE),
                 failure: IrqLock::new(None),
                 clock_is_news: AtomicBool::new(false),
+                is_doubted: AtomicBool::new(false),
+                examination <- new_mutex!(None, "ihk:examination"),
                 steering <- new_mutex!(steering, "ihk:steering"),
                 look <- new_work!("ihk:look"),
                 watchdog <- new_delayed_work!("ihk:watchdog"),

@@ -150,7 +150,7 @@ pub(crate) fn create() -> Result<u32> {
 /// ENOENT: no such instance; EBUSY: programs run and it is not forced.
 pub(crate) fn destroy(options: &StopOptions) -> Result {
     let number = options.os as usize;
-    let slot = change(|node| {
+    let instance = change(|node| {
         let instance = node.instance(number).ok_or(ENOENT)?.clone();
         let mut steering = instance.steering.lock();
         if options.force == 0 {
@@ -160,11 +160,13 @@ pub(crate) fn destroy(options: &StopOptions) -> Result {
         steering.cpus.move_all_to(&mut node.cpus)?;
         steering.memory.move_all_to(&mut node.memory)?;
         steering.is_destroyed = true;
-        Ok(node.slots.get_mut(number).and_then(Option::take))
+        drop(steering);
+        // The device goes with its slot, while the pool is locked: the number is free when its name is.
+        drop(node.slots.get_mut(number).and_then(Option::take));
+        Ok(instance)
     })?;
-    if let Some(slot) = slot {
-        slot.instance.flush();
-    }
+    // Work items take locks of ours.
+    instance.flush();
     Ok(())
 }
 

@@ -108,6 +108,19 @@ impl Running {
         beats.map_or(0, |beats| beats.load(Ordering::Acquire))
     }
 
+    /// The non-maskable interrupts that CPU `index` has taken; 0 if there is no such CPU.
+    pub(crate) fn nmis(&self, index: usize) -> u32 {
+        let nmis = self.control.nmis.get(index);
+        nmis.map_or(0, |nmis| nmis.load(Ordering::Acquire))
+    }
+
+    /// Interrupts CPU `index` of the instance wherever it is.
+    pub(crate) fn interrupt_unmaskably(&self, index: usize) {
+        if let Some(link) = self.cpus.get(index) {
+            apic::interrupt_unmaskably(link.apic_id());
+        }
+    }
+
     /// Interrupts all CPUs of the instance.
     pub(crate) fn ring_all(&self) {
         for index in 0..self.cpus.len() {
@@ -214,16 +227,4 @@ pub(crate) fn for_each(mut look: impl FnMut(&Running)) {
     for os in 0..MAX_INSTANCES as u32 {
         let _ = with(os, &mut look);
     }
-}
-
-/// A reference to instance `os` if it is booted. Any context.
-pub(crate) fn get(os: u32) -> Option<Arc<Running>> {
-    let slot = TABLE.get(os as usize)?;
-    let _guard = rcu::read_lock();
-    let pointer = slot.load(Ordering::Acquire);
-    if pointer.is_null() {
-        return None;
-    }
-    // SAFETY: as in `with`, the table's reference keeps it alive until we have our own.
-    Some(unsafe { kernel::sync::ArcBorrow::from_raw(pointer) }.into())
 }

@@ -10,7 +10,7 @@ use crate::proto::uapi::status;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 
-/// The longest time that a healthy co-kernel may take to stop, or a CPU to show that it lives.
+/// The longest time that a healthy co-kernel may take to stop.
 const ANSWER_US: u64 = 1_000_000;
 
 /// The reason why an instance is stopped.
@@ -59,40 +59,4 @@ fn shut_down(running: &Running) -> u32 {
         state::PANIC => status::PANIC,
         _ => status::HUNGUP,
     }
-}
-
-/// The status of `instance`. If programs run, every CPU is rung and must show within a second that
-/// it takes interrupts; else the instance is given up.
-pub(crate) fn probe(instance: &Instance) -> u32 {
-    let seen = instance.status();
-    if seen != status::RUNNING {
-        return seen;
-    }
-    let Some(running) = running::get(instance.number) else {
-        return instance.status();
-    };
-    if running.programs() > 0 && !is_beating(&running) {
-        running.instance.give_up(c"a CPU does not answer");
-        return status::HUNGUP;
-    }
-    instance.status()
-}
-
-/// Rings all CPUs and waits for a heartbeat of each.
-fn is_beating(running: &Running) -> bool {
-    let beat = |index: usize| running.heartbeat(index);
-    let mut before = KVec::new();
-    for index in 0..running.cpus.len() {
-        if before.push(beat(index), GFP_KERNEL).is_err() {
-            return true;
-        }
-    }
-    running.ring_all();
-    let all_moved = || {
-        before
-            .iter()
-            .enumerate()
-            .all(|(index, &old)| beat(index) != old)
-    };
-    cpu::wait_until(ANSWER_US, all_moved)
 }

@@ -79,6 +79,10 @@ extern "C" {
     /// running.
     pub fn ihk_exposed(os: u32, words: *mut u64) -> *mut u64;
 
+    /// A CPU of `os` has been silent for a while: have its CPUs examined, which finds out in a few seconds
+    /// whether they hang, in the background. Any context but an interrupt line's handler.
+    pub fn ihk_examine(os: u32);
+
     /// The service found that `os` does not answer: reset its CPUs, status HUNGUP, `detach` from
     /// a workqueue. Returns at once. Any context but an interrupt line's handler.
     pub fn ihk_declare_hung(os: u32, reason: *const u8, reason_bytes: usize);

@@ -47,6 +47,7 @@ export_gpl!(
     ihk_frame_number,
     ihk_frame_address,
     ihk_exposed,
+    ihk_examine,
     ihk_declare_hung,
 );
 
@@ -201,4 +202,10 @@ unsafe extern "C" fn ihk_declare_hung(os: u32, reason: *const u8, reason_bytes: 
     let _ = running::with(os, |running| {
         Instance::give_up(&running.instance, c"declared hung by the service");
     });
+}
+
+/// Described where it is declared, in [`super::abi`].
+#[no_mangle]
+extern "C" fn ihk_examine(os: u32) {
+    let _ = running::with(os, |running| Instance::examine(&running.instance));
 }

@@ -50,6 +50,12 @@ pub(crate) fn server(os: u32, cpu: u32) -> u32 {
     unsafe { service_abi::ihk_server(os, cpu) }
 }
 
+/// Has the CPUs of `os` examined. Returns at once; if one hangs, `detach` follows from elsewhere.
+pub(crate) fn examine(os: u32) {
+    // SAFETY: any number may be given.
+    unsafe { service_abi::ihk_examine(os) };
+}
+
 /// Says that `os` does not answer. Returns at once; `detach` follows from elsewhere.
 pub(crate) fn declare_hung(os: u32, reason: &str) {
     // SAFETY: the text is read during the call only.

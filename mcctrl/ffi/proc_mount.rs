@@ -14,7 +14,8 @@ static MOUNT: AtomicPtr<bindings::vfsmount> = AtomicPtr::new(core::ptr::null_mut
 /// Mounts it. Module initialisation, once.
 pub(crate) fn mount() -> Result {
     // SAFETY: the name is a C string; `/proc` is built in, so the result is a reference to no module.
-    let kind = NonNull::new(unsafe { bindings::get_fs_type(c"proc".as_char_ptr()) }).ok_or(ENODEV)?;
+    let kind = unsafe { bindings::get_fs_type(c"proc".as_char_ptr()) };
+    let kind = NonNull::new(kind).ok_or(ENODEV)?;
     // SAFETY: a file system that is registered.
     let mount = from_err_ptr(unsafe { bindings::kern_mount(kind.as_ptr()) });
     MOUNT.store(mount?, Ordering::Release);
@@ -36,9 +37,10 @@ pub(crate) fn lets_current_look_at(process: &ProcessId) -> Result<bool> {
     let mount = NonNull::new(MOUNT.load(Ordering::Acquire)).ok_or(ENODEV)?;
     let name = CString::try_from_fmt(fmt!("{}/maps", process.global_number()))?;
     // SAFETY: a mount has a root, and stays until the module goes.
+    let dentry = unsafe { mount.as_ref() }.mnt_root;
     let root = bindings::path {
         mnt: mount.as_ptr(),
-        dentry: unsafe { mount.as_ref() }.mnt_root,
+        dentry,
     };
     // SAFETY: path and name live as long as the call.
     let file = from_err_ptr(unsafe {

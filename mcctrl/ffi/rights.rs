@@ -31,9 +31,7 @@ impl Credentials {
     /// Those by which others judge `task`.
     fn of(task: &Task) -> Self {
         // SAFETY: the task is valid; the result is never null and carries a reference.
-        Self(unsafe {
-            NonNull::new_unchecked(bindings::get_task_cred(task.as_ptr()).cast_mut())
-        })
+        Self(unsafe { NonNull::new_unchecked(bindings::get_task_cred(task.as_ptr()).cast_mut()) })
     }
 
     fn words(&self) -> &bindings::cred {

@@ -98,7 +98,13 @@ pub(crate) fn set_hard(task: &Task, number: usize, wanted: u64, may_raise: bool)
 /// not below that anyway.
 pub(crate) fn raise_address_space(bytes: u64) -> Result {
     const NUMBER: usize = bindings::RLIMIT_AS as usize;
-    let raised = |now: u64| if now < bytes { now.saturating_add(bytes) } else { now };
+    let raised = |now: u64| {
+        if now < bytes {
+            now.saturating_add(bytes)
+        } else {
+            now
+        }
+    };
     with(current(), |limits| {
         limits.set(NUMBER, limits.get(NUMBER)?.map(raised))
     })

@@ -36,8 +36,7 @@ impl ProcessId {
     /// Returns that of the process that `task` belongs to. ESRCH if that has ended.
     pub(super) fn of(task: &Task) -> Result<Self> {
         // SAFETY: the task is valid; the result is null or carries a reference.
-        let pid =
-            unsafe { bindings::get_task_pid(task.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
+        let pid = unsafe { bindings::get_task_pid(task.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
         NonNull::new(pid).map(Self).ok_or(ESRCH)
     }
 

@@ -231,7 +231,7 @@ fn drop_pages(proxy: &Proxy, number: u64, start: u64, end: u64) {
             return;
         }
         if timeout.has_expired() {
-            instance.declare_hung("pages of Linux were not given back for a second");
+            instance.declare_hung("pages of Linux were not given back, though it beats");
         }
     }
     pr_err!(

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The liveness time-out of a CPU of the co-kernel. It is waited for as long as its heartbeat
-//! moves, which it does while it works on something long (clearing memory on a host that is busy,
-//! say), but not for ever.
-//!
-//! Time is counted in looks, none of which counts for much: while a hypervisor keeps the machine from
-//! running, the CPU that is waited for does not run either.
+//! Waiting for a CPU of the co-kernel. As long as its heartbeat moves it is waited for, but not for ever. If
+//! it stands still, ihk.ko examines the CPU, in the background: whether it hangs or is only slow shows there,
+//! and whoever waits goes on until the answer comes or the instance is gone.
 
 use crate::ffi::ihk;
 use kernel::time::{Instant, Monotonic};
 
-/// The longest time that the co-kernel may take to answer without a heartbeat, milliseconds.
-const HEARTBEAT_TIMEOUT_MS: i64 = 1000;
-/// A CPU that beats may take this many time-outs.
-const MOST_TIMEOUTS: i64 = 30;
+/// How long the heartbeat may stand still before the CPU is examined, milliseconds.
+const PATIENCE_MS: i64 = 250;
+/// How long a CPU may beat without an answer, milliseconds in which it beat.
+const LIMIT_MS: i64 = 30_000;
 /// The interval at which a waiter looks whether the heartbeat has timed out, milliseconds.
 pub(crate) const POLL_MS: u32 = 50;
 /// The most that one look counts for, milliseconds.
@@ -25,8 +22,8 @@ pub(crate) struct HeartbeatTimeout {
     /// The last look, and what the heartbeat said then.
     looked: Instant<Monotonic>,
     beat: u64,
-    /// Milliseconds waited, altogether and since the heartbeat moved.
-    waited: i64,
+    /// Milliseconds in which it has beaten, and since it beat.
+    lived: i64,
     still: i64,
 }
 
@@ -38,24 +35,30 @@ impl HeartbeatTimeout {
             cpu,
             looked: Instant::now(),
             beat: ihk::heartbeat(os, cpu),
-            waited: 0,
+            lived: 0,
             still: 0,
         }
     }
 
-    /// Whether the CPU is to be given up. Ask every [`POLL_MS`] or more often.
+    /// Whether the CPU is to be given up: it beats, and does not answer. Ask every [`POLL_MS`] or more often.
     pub(crate) fn has_expired(&mut self) -> bool {
         let passed = self.looked.elapsed().as_millis().min(MOST_POLL_MS);
-        if passed > 0 {
-            self.looked = Instant::now();
-            self.waited += passed;
-            self.still += passed;
+        if passed == 0 {
+            return false;
         }
+        self.looked = Instant::now();
         let beat = ihk::heartbeat(self.os, self.cpu);
         if beat != self.beat {
             self.beat = beat;
             self.still = 0;
+            self.lived += passed;
+        } else {
+            self.still += passed;
         }
-        self.still >= HEARTBEAT_TIMEOUT_MS || self.waited >= HEARTBEAT_TIMEOUT_MS * MOST_TIMEOUTS
+        if self.still >= PATIENCE_MS {
+            self.still = 0;
+            ihk::examine(self.os);
+        }
+        self.lived >= LIMIT_MS
     }
 }

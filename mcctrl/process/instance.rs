@@ -199,7 +199,7 @@ impl Instance {
             match ihk::try_send(self.os, cpu, message) {
                 Err(EAGAIN) if !timeout.has_expired() => fsleep(Delta::from_micros(100)),
                 Err(EAGAIN) => {
-                    self.declare_hung("no room in its message ring for a second");
+                    self.declare_hung("no room in its message ring, though it beats");
                     return Err(errno::shutdown());
                 }
                 Err(ENODEV) => return Err(errno::shutdown()),
@@ -238,7 +238,7 @@ impl Instance {
         loop {
             match ticket.wait(until) {
                 Err(ETIMEDOUT) if timeout.has_expired() => {
-                    self.declare_hung("no answer to a request for a second");
+                    self.declare_hung("no answer to a request, though it beats");
                     return Err(errno::shutdown());
                 }
                 Err(ETIMEDOUT) => {}

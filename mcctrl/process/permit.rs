@@ -38,7 +38,9 @@ pub(crate) fn permit(proxy: &Proxy, asked: &Permit) -> Result {
         soft: asked.soft,
         hard: asked.hard,
     };
-    let answer = proxy.instance.ask(proxy.cpu(), Until::Condition, question)?;
+    let answer = proxy
+        .instance
+        .ask(proxy.cpu(), Until::Condition, question)?;
     answer.into_result()
 }
 

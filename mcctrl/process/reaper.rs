@@ -95,7 +95,7 @@ fn reap(proxy: &Proxy) {
         if expired {
             proxy
                 .instance
-                .declare_hung("a dead process was not freed for a second");
+                .declare_hung("a dead process was not freed, though it beats");
         }
         return;
     }

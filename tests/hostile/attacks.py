@@ -44,6 +44,20 @@ def who_lies_to_mcexec_gets_no_rights():
             assert (result.returncode, result.stdout) == (natively.returncode, natively.stdout), (launcher, result, natively)
 
 
+@claim
+def who_moves_much_memory_is_not_taken_for_a_hang():
+    with others_work(5000):
+        asks = start("setpriv", f"--reuid={ATTACKER}", f"--regid={ATTACKER}", "--clear-groups", program("statuses"), "20")
+        # On the CPU of the others' work and on the other one.
+        for cpu in ("0", "1"):
+            result = as_attacker("mcexec", "-c", cpu, program("moves"), "100")
+            assert result.returncode == 0, (cpu, result, status(), kmsg()[-1000:])
+            print(f"moves: {result.stdout.strip()}", flush=True)
+        output, errors = asks.communicate(timeout=60)
+        assert asks.returncode == 0, (output, errors)
+        assert int(re.search(r"longest (\d+) ms", output).group(1)) < 1000, output
+
+
 def boot():
     """With a group that may run programs, the attacker's."""
     mcreboot("--group", str(ATTACKER))

@@ -46,8 +46,7 @@ pub fn populate(
             None => fill(space, at, range, protection, asker)?,
         };
         if at % BREATH_BYTES == 0 {
-            ikc::beat();
-            ikc::poll();
+            ikc::breathe();
         }
     }
     Ok(())
@@ -97,8 +96,7 @@ pub fn populate_large(
         let placed = space.with(|inner| inner.place(at, page, what.protection));
         placed.map_err(|_| Errno::ENOMEM)?;
         at += bytes;
-        ikc::beat();
-        ikc::poll();
+        ikc::breathe();
     }
     Ok(())
 }
@@ -159,8 +157,7 @@ fn alloc_giant(
         for offset in (0..LARGE_PAGE_BYTES).step_by(to_usize(BREATH_BYTES)) {
             if !giant.is_zero(index) {
                 page.zero_part(block + offset, BREATH_BYTES);
-                ikc::beat();
-                ikc::poll();
+                ikc::breathe();
             }
         }
         if !(asker.goes_on)() {

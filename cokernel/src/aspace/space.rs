@@ -239,13 +239,36 @@ impl Inner {
         })
     }
 
+    /// The part of `range` that the first pages in it reach to, so many that work on them may take place under
+    /// one hold of the lock. It begins where `range` does, and cuts no page.
+    pub fn first_turn(&self, range: Range) -> Range {
+        /// Pages in a turn.
+        const PAGES: usize = 512;
+        let mut at = range.start;
+        for _ in 0..PAGES {
+            let Some((address, page)) = self.table.next_mapping(at, range.end) else {
+                return range;
+            };
+            at = address + page.size.bytes();
+        }
+        Range {
+            end: at.min(range.end),
+            ..range
+        }
+    }
+
     /// The frames in `range` that Linux may have mapped there or elsewhere.
     pub fn exposed_frames(&self, range: Range) -> ExtentList {
         let mut runs = ExtentList::default();
+        self.add_exposed_frames(range, &mut runs);
+        runs
+    }
+
+    /// Adds them to `runs`.
+    pub fn add_exposed_frames(&self, range: Range, runs: &mut ExtentList) {
         self.table.for_each(range.start, range.end, |_, mapping| {
             runs.add_if_exposed(&mapping);
         });
-        runs
     }
 
     /// Changes the rights of every page mapped in `range`, except that a page another address space

@@ -118,7 +118,8 @@ fn non_maskable(frame: &UserFrame) {
     if failure::nmi_shall_panic() {
         panic::die(format_args!("test_panic=nmi"), Some(frame));
     }
-    // Linux's panic and backtrace requests are broadcast; they are not for us.
+    // Linux asks whether this CPU runs at all. Its panic and backtrace requests are broadcast, too, and not for us.
+    ikc::count_nmi();
 }
 
 fn double_fault(frame: &UserFrame) -> ! {

@@ -74,6 +74,20 @@ pub fn beat() {
     );
 }
 
+/// Shows Linux that this CPU has taken a non-maskable interrupt.
+pub fn count_nmi() {
+    if let Some(control) = try_control() {
+        control.nmis[arch::cpu_index() as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Between two bounded parts of long work: shows that this CPU lives, and handles what waits for it. Not for
+/// loops that only wait: they would look alive for ever.
+pub fn breathe() {
+    beat();
+    poll();
+}
+
 /// Sends `message` and rings the Linux CPU that serves this one, or the default one. Any CPU, interrupts off.
 pub fn send(message: &ToLinux) {
     send_ringing(message, None);
@@ -171,6 +185,11 @@ impl Drop for Handling {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
     }
+}
+
+/// Whether this CPU handles a packet.
+pub fn is_handling() -> bool {
+    Handling::is_under_way()
 }
 
 /// For wait loops and long work: handles what waits for this CPU, if anything. Cheap when there is

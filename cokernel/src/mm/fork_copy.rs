@@ -20,9 +20,10 @@ use crate::errno::Errno;
 use crate::frames::extents::{run_of, ExtentList};
 use crate::frames::watermark;
 use crate::mm::{mirror, revoke};
+use crate::partition;
 use crate::task::current;
 use crate::task::process::Process;
-use crate::{ikc, partition};
+use crate::task::sched;
 
 /// Heap that a copied area takes at most, in bytes.
 const BYTES_PER_AREA: u64 = 256;
@@ -121,7 +122,7 @@ fn copy_areas(parent: &AddressSpace, child: &AddressSpace) -> Result<ExtentList,
         while at < area.range.end {
             at = parent.with(|inner| copy_pages(inner, child, &area, at, &mut seen))?;
             // Linux may be waiting for a page meanwhile.
-            ikc::poll();
+            sched::breathe();
         }
     }
     Ok(seen)
@@ -174,36 +175,66 @@ fn copy_pinned(child: &AddressSpace) -> Result<(), Errno> {
     let areas = child.with(|inner| inner.areas.parts(child.window));
     let is_copied = |area: &&Area| area.attributes.protection.write && !area.attributes.shared;
     for area in areas.iter().filter(is_copied) {
-        child.with(|inner| copy_pinned_in(child, inner, area))?;
+        let mut at = area.range.start;
+        while at < area.range.end {
+            at = child.with(|inner| copy_pinned_in(child, inner, area, at))?;
+            sched::breathe();
+        }
     }
     Ok(())
 }
 
-fn copy_pinned_in(child: &AddressSpace, inner: &mut Inner, area: &Area) -> Result<(), Errno> {
-    let mut at = area.range.start;
-    while let Some((address, mapping)) = inner.table.next_mapping(at, area.range.end) {
+/// Does so with some pages of `area` from `at` on; where to go on.
+fn copy_pinned_in(
+    child: &AddressSpace,
+    inner: &mut Inner,
+    area: &Area,
+    mut at: u64,
+) -> Result<u64, Errno> {
+    for _ in 0..PAGES_AT_ONCE {
+        let Some((address, mapping)) = inner.table.next_mapping(at, area.range.end) else {
+            return Ok(area.range.end);
+        };
         at = address + mapping.size.bytes();
         let held =
             run_of(&mapping).is_some_and(|run| exposed::any_set(partition::exposed_bits(), run));
-        if !held {
-            continue;
+        if held {
+            inner.table.split(address).map_err(|_| Errno::ENOMEM)?;
+            copy_small_pinned(
+                child,
+                inner,
+                area,
+                Range {
+                    start: address,
+                    end: at,
+                },
+            )?;
         }
-        inner.table.split(address).map_err(|_| Errno::ENOMEM)?;
-        for small in (address..at).step_by(to_usize(ihk_ikc::layout::PAGE_BYTES)) {
-            let Some(page) = inner.table.lookup(small) else {
-                continue;
-            };
-            let pinned =
-                run_of(&page).is_some_and(|run| exposed::any_set(partition::exposed_bits(), run));
-            if pinned {
-                cow::replace(
-                    inner,
-                    small,
-                    &page,
-                    area.attributes.protection,
-                    current::policy_in(child),
-                )?;
-            }
+    }
+    Ok(at)
+}
+
+/// Does so with the small pages in `range`.
+fn copy_small_pinned(
+    child: &AddressSpace,
+    inner: &mut Inner,
+    area: &Area,
+    range: Range,
+) -> Result<(), Errno> {
+    for small in (range.start..range.end).step_by(to_usize(ihk_ikc::layout::PAGE_BYTES)) {
+        let Some(page) = inner.table.lookup(small) else {
+            continue;
+        };
+        let pinned =
+            run_of(&page).is_some_and(|run| exposed::any_set(partition::exposed_bits(), run));
+        if pinned {
+            cow::replace(
+                inner,
+                small,
+                &page,
+                area.attributes.protection,
+                current::policy_in(child),
+            )?;
         }
     }
     Ok(())

@@ -73,8 +73,7 @@ fn visit(
         let stays = nodes
             .is_some_and(|nodes| !moves || !space.with(|inner| move_page(inner, address, nodes)));
         left += u64::from(stays) * (page.size.bytes() / PAGE_BYTES);
-        ikc::beat();
-        ikc::poll();
+        ikc::breathe();
     }
     left
 }

@@ -7,9 +7,9 @@ use ihk_ikc::layout::LARGE_PAGE_BYTES;
 
 use crate::errno::Errno;
 use crate::frames::refcount;
-use crate::ikc;
 use crate::mm::{file_mapping, mirror, proxy_rights, revoke};
 use crate::task::process::Process;
+use crate::task::sched;
 
 /// Removes everything in `range`; its addresses may be used again afterwards, but for those of the vdso.
 ///
@@ -53,7 +53,7 @@ pub fn empty(process: &Process, range: Range) -> Result<(), Errno> {
         if !frames.list().is_empty() {
             linux_had_some |= revoke::release(process, part, frames);
         }
-        ikc::beat();
+        sched::breathe();
         at = part.end;
     }
     if linux_had_some && range.bytes() >= LARGE_PAGE_BYTES {
@@ -68,15 +68,40 @@ pub fn empty(process: &Process, range: Range) -> Result<(), Errno> {
 ///
 /// `ENOMEM`: no frame to cut a large page at an edge; nothing was changed.
 pub fn wipe(process: &Process, range: Range) -> Result<(), Errno> {
-    let has_sharers = process.space.with(|inner| {
-        inner.cut_edges(range)?;
-        Ok(inner.pages(range).any(|page| refcount::is_shared(&page)))
-    })?;
-    if !has_sharers {
+    let space = &process.space;
+    space.with(|inner| inner.cut_edges(range))?;
+    let has_sharers = in_turns(range, |rest| {
+        let shared = space.with(|inner| {
+            let part = inner.first_turn(rest);
+            let found = inner.pages(part).any(|page| refcount::is_shared(&page));
+            (!found).then_some(part)
+        });
+        shared.ok_or(())
+    });
+    if has_sharers.is_ok() {
         return empty(process, range);
     }
-    process.space.with(|inner| {
-        inner.table.wipe(range);
+    let wiped: Result<(), Errno> = in_turns(range, |rest| {
+        Ok(space.with(|inner| {
+            let part = inner.first_turn(rest);
+            inner.table.wipe(part);
+            part
+        }))
     });
+    wiped
+}
+
+/// Has `turn` do a part of `range` after the other, under a lock of its own; it is given what is left of it, and
+/// returns the part that it has done. Linux and other threads have their turns in between.
+///
+/// # Errors
+///
+/// That of `turn`.
+pub fn in_turns<E>(range: Range, mut turn: impl FnMut(Range) -> Result<Range, E>) -> Result<(), E> {
+    let mut rest = range;
+    while !rest.is_empty() {
+        rest.start = turn(rest)?.end;
+        sched::breathe();
+    }
     Ok(())
 }

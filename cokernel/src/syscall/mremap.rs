@@ -7,9 +7,10 @@ use ihk_ikc::process::op;
 
 use crate::arch::UserFrame;
 use crate::aspace::populate;
-use crate::aspace::space::{flags_of, Inner};
+use crate::aspace::space::{flags_of, AddressSpace, Inner};
 use crate::delegate;
 use crate::errno::{Errno, SyscallResult};
+use crate::frames::extents::ExtentList;
 use crate::frames::watermark;
 use crate::mm::{file_mapping, mirror, proxy_rights, revoke, unmap};
 use crate::process::limits;
@@ -208,11 +209,7 @@ fn move_pages(
         inner.check_split(from)?;
         inner.cut_edges(from)?;
         let what = moved(inner, area, to.start.wrapping_sub(from.start))?;
-        // They are out of reach there until the area is.
-        let relocated = inner
-            .table
-            .relocate(from, to.start, flags_of(Protection::default()));
-        relocated.map_err(|_| Errno::ENOMEM)?;
+        // Whoever touches what has moved already finds nothing, and waits for the layout.
         if keep_area {
             inner.areas.update(from, |what| Attributes {
                 locked: false,
@@ -221,19 +218,73 @@ fn move_pages(
         } else {
             inner.areas.remove(from);
         }
-        Ok(what)
+        Ok::<_, Errno>(what)
     })?;
-    let seen = space.with(|inner| inner.exposed_frames(to));
+    let seen = match move_tables(space, from, to) {
+        Ok(seen) => seen,
+        Err(errno) => {
+            move_back(space, area, from, to);
+            return Err(errno);
+        }
+    };
     revoke::withdraw(process, from, seen);
-    space.with(|inner| {
-        inner.add_area(to, what)?;
-        inner.set_rights(to, what.protection)
-    })?;
+    space.with(|inner| inner.add_area(to, what))?;
+    give_rights(space, to, what.protection)?;
     file_mapping::forget_unused(process);
     proxy_rights::sync(space, to)?;
     Ok(Area {
         range: to,
         attributes: what,
+    })
+}
+
+/// Moves the pages in `from` to `to`, out of reach; the frames that Linux may have mapped.
+fn move_tables(space: &AddressSpace, from: Range, to: Range) -> Result<ExtentList, Errno> {
+    let mut seen = ExtentList::default();
+    unmap::in_turns(from, |rest| {
+        space.with(|inner| {
+            let part = inner.first_turn(rest);
+            let target = to.start + (part.start - from.start);
+            let out_of_reach = flags_of(Protection::default());
+            let relocated = inner.table.relocate(part, target, out_of_reach);
+            relocated.map_err(|_| Errno::ENOMEM)?;
+            let there = Range {
+                start: target,
+                end: target + part.bytes(),
+            };
+            inner.add_exposed_frames(there, &mut seen);
+            Ok::<_, Errno>(part)
+        })
+    })?;
+    Ok(seen)
+}
+
+/// Undoes what [`move_tables`] has done before it failed: the old tables are still there.
+fn move_back(space: &AddressSpace, area: &Area, from: Range, to: Range) {
+    let out_of_reach = flags_of(Protection::default());
+    let _: Result<(), Errno> = unmap::in_turns(to, |rest| {
+        space.with(|inner| {
+            let part = inner.first_turn(rest);
+            let home = from.start + (part.start - to.start);
+            // A page that has come to the old place meanwhile is newer than what it had.
+            let _ = inner.table.relocate(part, home, out_of_reach);
+            Ok(part)
+        })
+    });
+    let attributes = area.attributes;
+    // The area was there, and the rights of its pages come back with it or by faults.
+    let _ = space.with(|inner| inner.add_area(from, attributes));
+    let _ = give_rights(space, from, attributes.protection);
+}
+
+/// Gives the pages in `range` the rights of their area.
+fn give_rights(space: &AddressSpace, range: Range, protection: Protection) -> Result<(), Errno> {
+    unmap::in_turns(range, |rest| {
+        space.with(|inner| {
+            let part = inner.first_turn(rest);
+            inner.set_rights(part, protection)?;
+            Ok(part)
+        })
     })
 }
 

@@ -291,6 +291,17 @@ pub fn resched_if_asked() {
     }
 }
 
+/// Between two bounded parts of long work of the current thread, which holds no spin lock: shows that this CPU
+/// lives, serves Linux, and lets others have the CPU if its turn is over. Within the handler of a packet only the
+/// first.
+pub fn breathe() {
+    ikc::breathe();
+    if !ikc::is_handling() && !current().is_idle() {
+        arch::take_interrupts();
+        resched_if_asked();
+    }
+}
+
 /// Somebody may have been queued here, or an IPI says so. Who is to run now runs before user mode; else
 /// the CPU is shared from now on.
 pub fn note_arrival() {

@@ -88,7 +88,8 @@ pub struct InstanceControl {
     /// halves always belong together. Writer: Linux, whenever the interrupt moves.
     pub doorbells: [AtomicU64; MAX_LINUX_CPUS],
     /// Per co-kernel CPU: counts up whenever the CPU passes through its scheduler, idle loop or
-    /// interrupt handler; how ihk.ko tells a hung CPU after it rang it. Writer: that CPU.
+    /// interrupt handler, and between two bounded parts of long work; how ihk.ko tells a hung CPU after it rang
+    /// it. Writer: that CPU.
     pub heartbeats: [AtomicU64; MAX_CPUS],
     /// Per co-kernel CPU: the Linux CPU that serves it, plus 1; 0: any, and `default_linux_cpu` is rung.
     /// Writer: Linux, before boot.
@@ -100,6 +101,9 @@ pub struct InstanceControl {
     pub frames_set_aside: AtomicU64,
     /// Linux's clocks. Writer: Linux, every half second and when one is set.
     pub clock: ClockWords,
+    /// Per co-kernel CPU: counts its non-maskable interrupts, which a CPU takes wherever it is as long as it
+    /// runs at all. Writer: that CPU.
+    pub nmis: [AtomicU32; MAX_CPUS],
 }
 
 #[cfg(not(loom))]

@@ -45,4 +45,4 @@ pub mod view;
 
 /// Version of everything below. ihk.ko, mcctrl.ko, the co-kernel image, mcexec and the tools must
 /// carry the same number; a mismatch is refused with one line that names both.
-pub const ABI_VERSION: u32 = 24;
+pub const ABI_VERSION: u32 = 25;

@@ -262,6 +262,14 @@ pub fn wait_for_interrupt() {
     interrupts::disable();
 }
 
+/// Lets interrupts in that wait.
+pub fn take_interrupts() {
+    interrupts::enable();
+    // Interrupts are let in behind the instruction that follows.
+    x86_64::instructions::nop();
+    interrupts::disable();
+}
+
 /// The CPU's end.
 pub fn halt_forever() -> ! {
     loop {

@@ -17,8 +17,8 @@ use crate::aspace::shootdown::{self, Space};
 use crate::frames::extents::run_of;
 use crate::frames::shared::{SharedExtents, SharedRun};
 
-/// Runs of frames taken out at a time: bounds the heap that a large, fragmented range needs.
-const MAX_RUNS: usize = 8192;
+/// Leaves taken out at a time: bounds the time under a lock, and the heap that a fragmented range needs.
+const MOST_LEAVES: u32 = 2048;
 
 /// Pages that were taken out of page tables, and that CPUs may still have translations of.
 #[must_use]
@@ -55,18 +55,19 @@ impl Taken {
 
 impl PageTable {
     /// Takes the leaves out that begin in, or reach into, `range`, ascending, until there is none or
-    /// [`MAX_RUNS`] runs of frames are gathered. User half only.
+    /// [`MOST_LEAVES`] are gathered. User half only.
     pub fn take_each(&mut self, range: Range) -> Taken {
         let (mut frames, mut smallest) = (SharedExtents::default(), PageSize::Giant);
-        let mut bytes = 0;
+        let (mut bytes, mut leaves) = (0, 0);
         let within = range.start..range.end.min(USER_HALF_END);
         let end = self.tables().visit(within, |start, slot, size| {
             bytes += size.bytes();
+            leaves += 1;
             smallest = smallest.min(size);
             if let Some(run) = held(slot.swap(0, Ordering::SeqCst), size) {
                 frames.push(run);
             }
-            if frames.list().len() < MAX_RUNS {
+            if leaves < MOST_LEAVES {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(start + size.bytes())
