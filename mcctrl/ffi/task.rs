@@ -4,7 +4,7 @@
 use super::extra;
 use crate::proto::scheduling::Scheduling;
 use core::ptr::NonNull;
-use kernel::{bindings, error::to_result, prelude::*, task::Task};
+use kernel::{bindings, error::to_result, prelude::*, sync::aref::ARef, task::Task};
 
 const SIGKILL: c_int = 9;
 
@@ -280,6 +280,12 @@ pub(crate) fn kill_current_with_core(signal: u8) -> Result {
             .write_volatile(c_int::from(signal) | DUMPED);
     }
     Ok(())
+}
+
+/// The real user of the caller, in the initial user namespace.
+pub(crate) fn current_user() -> u32 {
+    // SAFETY: `current` is valid, and its credentials are its own to change.
+    unsafe { (*(*Task::current_raw()).cred).uid.val }
 }
 
 /// A number that tells tasks apart for as long as they live.

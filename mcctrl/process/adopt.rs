@@ -15,6 +15,7 @@ use crate::process::proxy::Proxy;
 use crate::proto::layout::WINDOW_END;
 use crate::proto::packet::ToCokernel;
 use crate::proto::uapi::AdoptProcess;
+use crate::revoke::pins;
 use crate::window;
 use kernel::{fs::file::File, prelude::*, sync::aref::ARef, sync::Arc};
 
@@ -24,6 +25,7 @@ pub(crate) fn adopt(instance: &Arc<Instance>, birth: &Birth, argument: usize) ->
         .find_proxy(|proxy| proxy.serves(&birth.parent))
         .ok_or(ESRCH)?;
     let proxy = Proxy::new(instance.clone(), parent.window_start, parent.vdso.clone())?;
+    pins::charge(&proxy)?;
     instance.admit(&proxy, -1)?;
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.

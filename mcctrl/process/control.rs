@@ -130,12 +130,21 @@ pub(crate) fn forward(proxy: &Proxy, it: &ForwardSignal) -> Result {
     if !known || it.reserved != 0 {
         return Err(EINVAL);
     }
-    proxy.tell(|process| ToCokernel::Signal {
+    let process = match proxy.handle() {
+        0 => return Err(ESRCH),
+        handle => handle,
+    };
+    let order = |token| ToCokernel::Signal {
+        token,
         process,
         thread: it.thread,
         signal: it.signal,
         code: it.code,
         sender: u64::from(it.pid) | u64::from(it.uid) << 32,
         value: it.value,
-    })
+    };
+    // However many threads send: the next order waits until this one is done.
+    let _turn = proxy.signalling.lock();
+    let answer = proxy.instance.ask(proxy.cpu(), Until::Condition, order)?;
+    answer.into_result()
 }

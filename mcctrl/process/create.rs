@@ -15,6 +15,7 @@ use crate::proto::layout::{PAGE_BYTES, WINDOW_END};
 use crate::proto::packet::ToCokernel;
 use crate::proto::process::{CreateMailbox, VdsoArgs};
 use crate::proto::uapi::CreateProcess;
+use crate::revoke::pins;
 use crate::window;
 use kernel::{prelude::*, sync::Arc};
 
@@ -31,6 +32,7 @@ pub(crate) fn create(instance: &Arc<Instance>, argument: usize) -> Result {
     let vdso = vdso::gather(&create.image.vdso, &mut mail)?;
     let vdso = Arc::new(vdso, GFP_KERNEL)?;
     let proxy = Proxy::new(instance.clone(), create.image.window_start, vdso)?;
+    pins::charge(&proxy)?;
     instance.admit(&proxy, create.image.cpu)?;
     let (file, mapping) = open_window(proxy.clone()).inspect_err(|_| instance.disown(&proxy))?;
     // From here on the file's release cleans up, whatever happens.

@@ -12,7 +12,7 @@
 
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::page::PageRef;
-use crate::ffi::task::ProcessId;
+use crate::ffi::task::{self, ProcessId};
 use crate::ffi::task_work::TaskWork;
 use crate::ffi::wait::WaitQueue;
 use crate::files::mapped::MappedFiles;
@@ -25,7 +25,11 @@ use crate::revoke::access::Revocable;
 use crate::revoke::queue::Revocations;
 use crate::window::fault_verdicts::FaultVerdicts;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use kernel::{prelude::*, sync::Arc, workqueue::Work};
+use kernel::{
+    prelude::*,
+    sync::{Arc, Mutex},
+    workqueue::Work,
+};
 
 /// A wait queue for each slot.
 #[pin_data]
@@ -56,6 +60,10 @@ pub(crate) struct Proxy {
     pub(crate) instance: Arc<Instance>,
     /// The mcexec process.
     owner: ProcessId,
+    /// The user who pays for it: the real one when it came to be, in the initial user namespace.
+    pub(crate) user: u32,
+    /// Linux sees no page of the program but those that it touches: what its user has pinned keeps too many others.
+    shows_single_pages: AtomicBool,
     /// Lowest address of the window.
     pub(crate) window_start: u64,
     cpu: AtomicU32,
@@ -88,6 +96,9 @@ pub(crate) struct Proxy {
     pub(crate) fault_verdicts: IrqLock<FaultVerdicts>,
     /// Files that the program has mapped privately; gone with the window.
     files: IrqLock<Option<Arc<MappedFiles>>>,
+    /// Held while the co-kernel is told of a signal.
+    #[pin]
+    pub(crate) signalling: Mutex<()>,
     /// Revocations to be performed.
     pub(crate) revocations: IrqLock<Revocations>,
     /// The time at which the co-kernel was told that the window is gone.
@@ -124,6 +135,8 @@ impl Proxy {
             pin_init!(Self {
                 instance,
                 owner,
+                user: task::current_user(),
+                shows_single_pages: AtomicBool::new(false),
                 window_start,
                 cpu: AtomicU32::new(0),
                 handle: AtomicU32::new(0),
@@ -141,6 +154,7 @@ impl Proxy {
                 vdso,
                 fault_verdicts: IrqLock::new(FaultVerdicts::new()),
                 files: IrqLock::new(Some(files)),
+                signalling <- kernel::new_mutex!((), "mcctrl signalling"),
                 revocations: IrqLock::new(revocations),
                 reaping: IrqLock::new(None),
                 borrows_window: AtomicBool::new(false),
@@ -253,6 +267,16 @@ impl Proxy {
     /// The files that the program has mapped privately. ESRCH if the window is gone.
     pub(crate) fn files(&self) -> Result<Arc<MappedFiles>> {
         self.files.lock().clone().ok_or(ESRCH)
+    }
+
+    /// Whether Linux sees no page but those that it touches.
+    pub(crate) fn shows_single_pages(&self) -> bool {
+        self.shows_single_pages.load(Ordering::Relaxed)
+    }
+
+    /// From now on.
+    pub(crate) fn show_single_pages(&self, single: bool) {
+        self.shows_single_pages.store(single, Ordering::Relaxed);
     }
 
     /// The program's files are `files`; before it runs.

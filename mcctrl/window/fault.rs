@@ -63,6 +63,9 @@ pub(super) fn small(proxy: &Proxy, fault: Fault<'_>) -> Outcome {
 
 /// Maps 2 MiB at once, if both sides allow it.
 pub(super) fn large(proxy: &Proxy, fault: &Fault<'_>) -> Outcome {
+    if proxy.shows_single_pages() {
+        return Outcome::Fallback;
+    }
     map_large(fault, proxy).unwrap_or(Outcome::Fallback)
 }
 
@@ -86,10 +89,10 @@ fn translate(
     walk(root, address, access, |entry| partition.word(entry))
 }
 
-/// The range that may be mapped: the area, or, where mcexec wants to pay for each page (for
-/// measurement), the page alone.
-fn wanted(fault: &Fault<'_>) -> (u64, u64) {
-    if fault.wants_neighbours() {
+/// The range that may be mapped: the area, or the page alone, where mcexec wants to pay for each page (for
+/// measurement), or its user has pinned too much.
+fn wanted(fault: &Fault<'_>, proxy: &Proxy) -> (u64, u64) {
+    if fault.wants_neighbours() && !proxy.shows_single_pages() {
         fault.bounds()
     } else {
         (fault.address(), fault.address().saturating_add(PAGE_BYTES))
@@ -103,7 +106,7 @@ fn map_small(fault: &Fault<'_>, proxy: &Proxy) -> Look {
     };
     let partition = guard.partition();
     let _inserting = proxy.instance.begin_insertion();
-    let block = Block::around(fault.address(), wanted(fault));
+    let block = Block::around(fault.address(), wanted(fault, proxy));
     let first = block.look(&partition, root, access_of(fault));
     if first.page_of(fault.address()).is_none() {
         let is_there = access_of(fault) == Access::Execute

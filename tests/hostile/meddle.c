@@ -2,6 +2,8 @@
 // meddle PID: tries to change the limits and CPUs of another user's process, and prints what came of each attempt.
 // meddle lying PROGRAM…: executes the program where Linux answers all that asks for rights with success: who trusts
 // the answers of its system calls trusts this filter.
+// meddle blind PROGRAM…: executes it where nobody can ask for limits.
+// meddle hoard: takes more memory than it may, then computes for ever.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
@@ -16,6 +18,15 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+static void install(struct sock_filter *filter, unsigned short length)
+{
+	struct sock_fprog program = { length, filter };
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) {
+		perror("seccomp");
+		exit(9);
+	}
+}
 
 static void lie(void)
 {
@@ -32,11 +43,18 @@ static void lie(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 0),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) {
-		perror("seccomp");
-		exit(9);
-	}
+	install(filter, sizeof filter / sizeof *filter);
+}
+
+static void be_blind(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prlimit64, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	install(filter, sizeof filter / sizeof *filter);
 }
 
 static void say(const char *what, long result)
@@ -75,15 +93,25 @@ static void take(void)
 	say("lock", mlock(memory, 4 << 20));
 }
 
+static void hoard(void)
+{
+	void *memory = mmap(NULL, 128 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	say("memory", memory == MAP_FAILED ? -1 : 0);
+	for (volatile unsigned long count = 0;; count++)
+		continue;
+}
+
 int main(int count, char **arguments)
 {
-	if (count > 2 && strcmp(arguments[1], "lying") == 0) {
-		lie();
+	if (count > 2) {
+		strcmp(arguments[1], "lying") == 0 ? lie() : be_blind();
 		execvp(arguments[2], arguments + 2);
 		perror(arguments[2]);
 		return 9;
 	}
 	setvbuf(stdout, NULL, _IONBF, 0);
+	if (strcmp(arguments[1], "hoard") == 0)
+		hoard();
 	meddle(atoi(arguments[1]));
 	take();
 	return 0;

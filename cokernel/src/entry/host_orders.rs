@@ -11,7 +11,7 @@ use ihk_ikc::packet::{ProcessHandle, ToCokernel, ToLinux};
 use ihk_ikc::scheduling::Scheduling;
 use x86_64::PhysAddr;
 
-use crate::errno::Errno;
+use crate::errno::{Errno, SyscallResult};
 use crate::frames::page_cache;
 use crate::futex::pi;
 use crate::mm::{fault, file_mapping, load, mirror, revoke};
@@ -35,8 +35,10 @@ pub fn handle(message: ToCokernel, cpu: u32) {
         To::Freeze { process } => with(process, |process| process.set_frozen(true)),
         To::Thaw { process } => with(process, |process| process.set_frozen(false)),
         To::WakeThread { process, slot } => wake(process, slot),
-        To::Signal { process, thread, signal, code, sender, value } =>
-            deliver(process, thread, info_of(signal, code, [sender, value])),
+        To::Signal { token, process, thread, signal, code, sender, value } => {
+            deliver(process, thread, info_of(signal, code, [sender, value]));
+            tell_done(token, Ok(0));
+        }
         To::FindSlots { token, process, page } => find_slots(token, process, page),
         To::Query { token, process, what, from } => answer_query(token, process, what, from),
         To::Permitted { token, caller, what, id, subject, soft, hard } => {
@@ -239,9 +241,15 @@ const fn low(word: u64) -> u32 {
 }
 
 fn permitted(token: u64, caller: (ProcessHandle, u32), question: &rights::Question, subject: u64) {
+    let was_asked = rights::on_permitted(caller, question, subject);
+    tell_done(token, was_asked.map(|()| 0));
+}
+
+/// Answers an order that has no records for an answer.
+fn tell_done(token: u64, result: SyscallResult) {
     ikc::send(&ToLinux::Told {
         token,
-        result: rights::on_permitted(caller, question, subject).map(|()| 0),
+        result,
         records: 0,
         words: 0,
     });

@@ -35,6 +35,7 @@ static PREPARED: AtomicBool = AtomicBool::new(false);
 const HANDLERS: ikc::Handlers = ikc::Handlers {
     packet: host_orders::handle,
     shutdown: || panic::stop_all(state::STOPPED),
+    look_again: timer::look_after,
 };
 
 /// Does, on a CPU that spins, the work that others wait for.

@@ -3,6 +3,7 @@
 
 use crate::arch::time;
 use crate::failure;
+use crate::ikc;
 use crate::process::cpu_limits;
 use crate::task::{sched, timer};
 
@@ -20,4 +21,5 @@ pub fn interrupt() {
     if due.look {
         cpu_limits::look();
     }
+    ikc::resume();
 }

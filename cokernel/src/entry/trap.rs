@@ -103,7 +103,7 @@ fn interrupt(vector: u64) {
     apic::end_of_interrupt();
     panic::stop_if_asked();
     match u8::try_from(vector) {
-        Ok(DOORBELL_VECTOR) => ikc::drain(),
+        Ok(DOORBELL_VECTOR) => ikc::on_doorbell(),
         Ok(COKERNEL_IPI_VECTOR) => {
             shootdown::serve();
             sched::note_arrival();

@@ -37,7 +37,13 @@ pub struct Handlers {
     pub packet: fn(ToCokernel, u32),
     /// Stops the instance.
     pub shutdown: fn() -> !,
+    /// Has the timer interrupt this CPU after so many nanoseconds, and [`resume`] be called.
+    pub look_again: fn(u64),
 }
+
+/// The time that handling packets may take at a stretch while a program wants the CPU, and how long it waits then.
+const TURN_US: u64 = 50;
+const PAUSE_NS: u64 = 100_000;
 
 static HANDLERS: Once<Handlers> = Once::new();
 
@@ -133,13 +139,15 @@ pub fn ring_linux(linux_cpu: Option<u32>) {
     }
 }
 
-/// Handles all packets that wait for this CPU. The caller holds no lock and may be any thread.
-pub fn drain() {
+/// Handles packets that wait for this CPU: all, unless that takes long. Whether none is left. The caller holds no
+/// lock and may be any thread.
+pub fn drain() -> bool {
     obey();
     let ring = own_ring();
+    let mut end = None;
     loop {
         match ring.pop() {
-            Ok(None) => return,
+            Ok(None) => return true,
             Ok(Some(packet)) => {
                 let _handling = Handling::begin();
                 handle(&packet);
@@ -149,6 +157,35 @@ pub fn drain() {
                 arch::cpu_index()
             ),
         }
+        // A single packet, which is the rule, needs no clock.
+        if ring.has_packets() {
+            let end = *end.get_or_insert_with(|| time::tsc() + time::us_to_ticks(TURN_US));
+            if time::tsc() > end {
+                return false;
+            }
+        }
+    }
+}
+
+/// A doorbell: Linux has packets for this CPU. If handling them takes long, it looks at its ring only now and then
+/// for a while, and the program goes on in between: whoever sends without end does not stop the others here.
+pub fn on_doorbell() {
+    let is_paused = &PAUSED[arch::cpu_index() as usize];
+    if is_paused.load(Ordering::Relaxed) || drain() {
+        return;
+    }
+    is_paused.store(true, Ordering::Relaxed);
+    own_ring().set_awake();
+    (handlers().look_again)(PAUSE_NS);
+}
+
+/// The time for a look at the ring has come, if one was ordered.
+pub fn resume() {
+    let is_paused = &PAUSED[arch::cpu_index() as usize];
+    if is_paused.load(Ordering::Relaxed) {
+        is_paused.store(false, Ordering::Relaxed);
+        own_ring().request_doorbell();
+        on_doorbell();
     }
 }
 
@@ -162,6 +199,9 @@ fn handle(packet: &Packet) {
         None => klog!("ikc: unknown packet kind {}", packet.words()[0]),
     }
 }
+
+/// CPUs that look at their rings only now and then. Each is its CPU's own.
+static PAUSED: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 
 /// CPUs that are handling a packet.
 static HANDLING: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
@@ -199,7 +239,8 @@ pub fn poll() {
     if Handling::is_under_way() {
         beat();
     } else if own_ring().has_packets() || is_commanded() {
-        drain();
+        // What is left is handled at the next look.
+        let _ = drain();
     }
 }
 

@@ -15,7 +15,7 @@ use crate::errno::{Errno, SyscallResult};
 use crate::process::rights::{self, Question};
 use crate::task::process::Process;
 use crate::task::thread::Thread;
-use crate::task::{current, sched};
+use crate::task::{current, process, sched};
 use crate::user_memory::{int, read_bytes, uint, write_bytes, write_u32};
 
 /// sched_yield(2).

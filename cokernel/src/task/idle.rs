@@ -26,8 +26,8 @@ pub extern "C" fn idle_loop() -> ! {
         ring.set_awake();
         let work = poll_for_work(pause.poll_us());
         ring.request_doorbell();
-        ikc::drain();
-        if work || sched::others_runnable() || steal() {
+        let is_drained = ikc::drain();
+        if work || !is_drained || sched::others_runnable() || steal() {
             let poll_us = pause.end();
             sched::leave_idle();
             pause = Pause::begin(poll_us);

@@ -161,8 +161,11 @@ messages! {
             /// Of the request. 0 answers none: bits of frames that were pinned have been cleared.
             token: u64,
         },
-        /// Deliver a signal to the process (thread 0) or to the thread of `slot + 1`.
+        /// Deliver a signal to the process (thread 0) or to the thread of `slot + 1`. Answer: [`ToLinux::Told`],
+        /// without records: of each process one such order at a time is under way.
         Signal = 8 {
+            /// Comes back in the answer.
+            token: u64,
             /// The process.
             process: u32,
             /// 0 = any thread, else slot index + 1.
@@ -415,7 +418,7 @@ messages! {
             /// The process.
             process: u32,
         },
-        /// Answer to [`ToCokernel::Query`] and [`ToCokernel::Permitted`].
+        /// Answer to [`ToCokernel::Query`], [`ToCokernel::Permitted`] and [`ToCokernel::Signal`].
         Told = 164 {
             /// Of the request.
             token: u64,

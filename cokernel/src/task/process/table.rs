@@ -13,6 +13,7 @@ use crate::errno::Errno;
 use crate::ikc;
 use crate::sync::SpinLock;
 use crate::task::process::Process;
+use crate::task::thread::Thread;
 
 /// Most processes at once; a handle has 16 bits for the index.
 const MAX_PROCESSES: usize = 4096;
