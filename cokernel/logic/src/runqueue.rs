@@ -65,6 +65,8 @@ struct Waiting<T> {
     time: u64,
     /// How much of its turn it has had.
     turn: u64,
+    /// It slept before, or is new.
+    is_woken: bool,
     item: T,
 }
 
@@ -183,6 +185,7 @@ impl<T: Schedulable> RunQueue<T> {
             rank,
             time: self.place(entity, arrival),
             turn: if goes_first { turn } else { 0 },
+            is_woken: arrival == Arrival::Woken,
             item,
         };
         let shares = self.shares_turns_with(rank);
@@ -242,7 +245,11 @@ impl<T: Schedulable> RunQueue<T> {
         let rank = running.standing.rank();
         let shares = running.standing.takes_turns()
             && self.waiting.iter().any(|waiting| waiting.rank == rank);
-        let turn = self.times.turn_of(running.standing);
+        let turn = if self.awaits_granularity(running) {
+            self.times.granularity
+        } else {
+            self.times.turn_of(running.standing)
+        };
         let turn_left = shares.then(|| turn.saturating_sub(running.turn));
         let starvation = self
             .starved_since
@@ -434,6 +441,18 @@ impl<T: Schedulable> RunQueue<T> {
             && !self.waiting.iter().any(|waiting| waiting.rank == rank)
     }
 
+    /// Whether who waits first was woken, and ends the turn of `running` as soon as that one has computed.
+    fn awaits_granularity(&self, running: Running) -> bool {
+        let Some(first) = self.waiting.front() else {
+            return false;
+        };
+        first.is_woken
+            && running.standing.is_fair()
+            && first.item.entity().standing().preempts()
+            && is_before(first.time, running.time)
+            && running.turn < self.times.granularity
+    }
+
     /// Whether who waits first is to run instead of `running`.
     fn is_preempted(&self, running: Running) -> bool {
         let Some(first) = self.waiting.front() else {
@@ -460,7 +479,7 @@ impl<T: Schedulable> RunQueue<T> {
         let has_computed = running.turn >= self.times.granularity
             || advantage > waits.weighed(self.times.granularity);
         is_over
-            || has_computed && waits.preempts() && advantage != 0
+            || has_computed && first.is_woken && waits.preempts() && advantage != 0
             || standing.is_idle() && !waits.is_idle()
     }
 }

@@ -191,6 +191,21 @@ fn who_has_just_begun_is_not_interrupted_by_who_it_wakes() {
     }
 }
 
+/// Who is woken while another has only begun waits until that one has computed, not for its whole slice.
+#[test]
+fn who_is_woken_too_early_waits_for_no_slice() {
+    let mut cpu = Cpu::new();
+    let (one, other) = (normal(1), normal(2));
+    cpu.wakes(&other);
+    cpu.switches(None);
+    cpu.wakes(&one);
+    cpu.computes(100, |_, _| ());
+    cpu.wakes(&other);
+    let mut order = Vec::new();
+    cpu.computes(1000, |number, time| order.push((number, time)));
+    assert_eq!(order[..2], [(1, 400), (2, 600)]);
+}
+
 /// sched(7): "When a SCHED_FIFO thread becomes runnable, it will always immediately preempt any currently
 /// running SCHED_OTHER, SCHED_BATCH, or SCHED_IDLE thread", and one of lower priority.
 #[test]
