@@ -108,12 +108,10 @@ impl ThreadId {
         self.is_running_here() && self.executed_now() == self.executed.wrapping_add(1)
     }
 
-    /// Whether there is such a thread still.
+    /// Whether there is such a thread still, whatever it executes.
     pub(crate) fn is_alive(&self) -> bool {
         // SAFETY: the reference keeps the task; the word is written once, at its end.
-        let state =
-            unsafe { core::ptr::addr_of!((*self.task.as_ptr()).exit_state).read_volatile() };
-        state == 0 && self.executed_now() == self.executed
+        (unsafe { core::ptr::addr_of!((*self.task.as_ptr()).exit_state).read_volatile() }) == 0
     }
 }
 

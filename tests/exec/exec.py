@@ -456,6 +456,13 @@ def the_environment_is_untouched():
 
 
 @claim
+def many_execute_at_once():
+    # Each announces while others are between their file and their first instruction.
+    loops = "for i in {1..25}; do /bin/sh -c 'exit 3'; [ $? = 3 ] || echo $?; done"
+    same_both_ways("/bin/bash", "-c", f"for j in {{1..8}}; do ({loops}) & done; wait")
+
+
+@claim
 def three_hundred_executions_leave_nothing():
     in_a_row = 'i=${1:-0}; [ $i -ge 300 ] && exec echo end; exec /bin/sh "$0" $((i + 1))'
     with folder() as place:
