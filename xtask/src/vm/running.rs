@@ -111,8 +111,11 @@ impl Running {
                     self.last_words(),
                     self.files.console.display()
                 );
-                let errors = fs::read_to_string(&self.files.errors).unwrap_or_default();
-                if failed_assertion(&errors).is_some() {
+                let text =
+                    |log| fs::read(log).map(|text| String::from_utf8_lossy(&text).into_owned());
+                let errors = text(&self.files.errors).unwrap_or_default();
+                let console = text(&self.files.console).unwrap_or_default();
+                if failed_assertion(&errors).is_some() || met_half_a_change(&console) {
                     bail!(EmulatorFailed(reason));
                 }
                 bail!(reason)
@@ -196,6 +199,14 @@ fn failed_assertion(errors: &str) -> Option<&str> {
     errors.lines().find(is_one)
 }
 
+/// Whether Linux died before it had loaded a module, of a breakpoint that it had put into its own code for the time of
+/// a change (`smp_text_poke_batch_finish`) and taken out again: the emulator executed what it had translated in between.
+fn met_half_a_change(console: &str) -> bool {
+    let (_, death) = console.split_once("Oops: int3").unwrap_or_default();
+    let mut lines = death.lines().filter_map(|line| line.split_once("] "));
+    lines.any(|(_, line)| line.trim_end() == "Modules linked in:")
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
@@ -205,7 +216,23 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod tests {
-    use super::failed_assertion;
+    use super::{failed_assertion, met_half_a_change};
+
+    #[test]
+    fn a_breakpoint_counts_as_the_emulators_only_before_there_are_modules() {
+        let died = |modules: &str| {
+            format!(
+                "[    1.261364] Oops: int3: 0000 [#1] SMP NOPTI\r\n[    1.261824] RIP: 0010:set_next_task_fair+0x609/0x780\r\n\
+                 [    1.261824] Modules linked in:{modules}\r\n"
+            )
+        };
+        assert!(met_half_a_change(&died("")));
+        assert!(!met_half_a_change(&died(" mcctrl(O) ihk(O)")));
+        assert!(!met_half_a_change(
+            &died("").replace("int3", "general protection fault")
+        ));
+        assert!(!met_half_a_change("[    1.261824] Modules linked in:\n"));
+    }
 
     #[test]
     fn only_assertions_of_the_emulator_are_its_failures() {
