@@ -28,7 +28,7 @@ pub(crate) trait Execution: Send + Sync + Sized + 'static {
     fn program(&self, file: &File, head: &[u8]) -> Result<Choice>;
 
     /// From now on Linux loads the interpreter.
-    fn is_exchanged(&self);
+    fn note_exchange(&self);
 
     /// The execution that the calling thread has announced, and whose interpreter Linux has just loaded.
     fn of_executed() -> Option<Arc<Self>>;
@@ -222,7 +222,7 @@ unsafe fn exchange<T: Execution>(
     }
     bprm.executable = opened;
     bprm.set_execfd_creds(1);
-    execution.is_exchanged();
+    execution.note_exchange();
     // SAFETY: what `begin_new_exec` does for the file that is loaded; both are open.
     unsafe { extra::would_dump(bprm, bprm.executable) };
     Ok(())

@@ -197,7 +197,7 @@ impl exec::Execution for Execution {
         self.choose(file, head)
     }
 
-    fn is_exchanged(&self) {
+    fn note_exchange(&self) {
         self.is_exchanged.store(true, Ordering::Relaxed);
     }
 

@@ -40,12 +40,15 @@ pub(crate) fn spawn(os: u32, slots: Slots) -> Result<(), StartError> {
         .map_err(|error| failed(error.to_string()))?;
     // After a fork it is that of the parent, which does not exist here.
     mem::forget(replace(Some(thread)));
+    IS_PAUSED.store(false, Ordering::SeqCst);
     Ok(())
 }
 
 /// The control thread, and whether it is to end.
 static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 static IS_TO_END: AtomicBool = AtomicBool::new(false);
+/// Whether some thread is about to do without it, or does.
+static IS_PAUSED: AtomicBool = AtomicBool::new(false);
 
 fn replace(thread: Option<JoinHandle<()>>) -> Option<JoinHandle<()>> {
     let mut place = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,6 +67,10 @@ const PAUSE: Duration = Duration::from_millis(1);
 ///
 /// `EINVAL`: the program has other threads. Nothing was done.
 pub(crate) fn alone<T>(os: u32, slots: Slots, work: impl FnOnce() -> T) -> Result<T, Errno> {
+    if IS_PAUSED.swap(true, Ordering::SeqCst) {
+        // Whoever does so is another thread.
+        return Err(Errno::EINVAL);
+    }
     if let Some(thread) = replace(None) {
         IS_TO_END.store(true, Ordering::SeqCst);
         while !thread.is_finished() {

@@ -123,6 +123,37 @@ static void *wait_for_end(void *end)
 	return (void *)read(*(int *)end, &byte, 1);
 }
 
+static void *try_often(void *refused)
+{
+	for (int i = 0; i < 5; i++)
+		*(int *)refused += unshare(CLONE_NEWUSER) == -1 && errno == EINVAL;
+	return refused;
+}
+
+static void threads_that_ask_at_once_are_refused_and_hear_signals(void)
+{
+	struct sigaction action = {.sa_handler = catch, .sa_flags = SA_RESTART};
+	int refused[4] = {0};
+	pthread_t threads[4];
+
+	sigaction(SIGUSR1, &action, NULL);
+	for (int i = 0; i < 4; i++)
+		REQUIRE(pthread_create(&threads[i], NULL, try_often, &refused[i]) == 0);
+	for (int i = 0; i < 4; i++) {
+		REQUIRE(pthread_join(threads[i], NULL) == 0);
+		/* The last ones may be alone with the thread that waits, but never without it. */
+		REQUIRE(refused[i] == 5);
+	}
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(kill(getppid(), SIGUSR1) == 0 ? DONE : 1);
+	require_done(child);
+	for (int i = 0; i < 1000 && caught != SIGUSR1; i++)
+		usleep(10000);
+	REQUIRE(caught == SIGUSR1);
+}
+
 static void a_second_thread_keeps_it_from_that(void)
 {
 	pthread_t thread;
@@ -218,6 +249,7 @@ static void one_goes_into_that_of_another(void)
 static const struct claim claims[] = {
 	CLAIM(a_program_with_one_thread_gets_one),
 	CLAIM(signals_and_threads_are_as_before),
+	CLAIM(threads_that_ask_at_once_are_refused_and_hear_signals),
 	CLAIM(a_second_thread_keeps_it_from_that),
 	CLAIM(a_child_begins_in_one),
 	CLAIM(a_child_is_the_first_of_a_namespace),
