@@ -58,7 +58,9 @@ pub fn dispatch(frame: &mut UserFrame) {
     let answer = match table::find(number) {
         Some(row) => match row.route {
             Route::Local(function) => function(frame),
-            _ => elsewhere(row, frame),
+            Route::Delegated => delegate::call(row.number, frame.args()),
+            Route::Inherited => inherited(row, frame),
+            Route::Refused(errno) => refused(row, errno),
         },
         None if op::is_for_programs(number) => delegate::call_directly(number, frame.args()),
         None => Err(Errno::ENOSYS),
@@ -67,33 +69,24 @@ pub fn dispatch(frame: &mut UserFrame) {
     restart::note(answer);
 }
 
-/// A call that is not made here: Linux makes it, or nobody.
+/// A call that changes what threads inherit.
 #[inline(never)]
-fn elsewhere(row: &Row, frame: &mut UserFrame) -> SyscallResult {
-    match row.route {
-        Route::Local(function) => function(frame),
-        Route::Delegated => delegate::call(row.number, frame.args()),
-        Route::Inherited => {
-            pool::mark_current(true);
-            let answer = delegate::call_directly(row.number, frame.args());
-            // It may have changed the user.
-            current::process().signal_account.forget();
-            answer
-        }
-        Route::Refused(errno) => {
-            if row.is_first_refusal() {
-                tell_refusal(row, errno);
-            }
-            Err(errno)
-        }
-    }
+fn inherited(row: &Row, frame: &UserFrame) -> SyscallResult {
+    pool::mark_current(true);
+    let answer = delegate::call_directly(row.number, frame.args());
+    // It may have changed the user.
+    current::process().signal_account.forget();
+    answer
 }
 
 #[cold]
-fn tell_refusal(row: &Row, errno: Errno) {
-    klog!(
-        "system call {} ({}) refused: {errno:?}",
-        row.name,
-        row.number
-    );
+fn refused(row: &Row, errno: Errno) -> SyscallResult {
+    if row.is_first_refusal() {
+        klog!(
+            "system call {} ({}) refused: {errno:?}",
+            row.name,
+            row.number
+        );
+    }
+    Err(errno)
 }
