@@ -109,3 +109,28 @@ pub(crate) fn raise_address_space(bytes: u64) -> Result {
         limits.set(NUMBER, limits.get(NUMBER)?.map(raised))
     })
 }
+
+const DESCRIPTORS: usize = bindings::RLIMIT_NOFILE as usize;
+
+/// The calling process may have at least `least` descriptors. Returns its soft limit, if that was less.
+pub(crate) fn lift_descriptors(least: u64) -> Result<Option<u64>> {
+    with(current(), |limits| {
+        let [soft, hard] = limits.get(DESCRIPTORS)?;
+        if soft >= least {
+            return Ok(None);
+        }
+        limits.set(DESCRIPTORS, [least, hard])?;
+        Ok(Some(soft))
+    })
+}
+
+/// Takes back what [`lift_descriptors`] to `least` did, unless somebody has set another limit since.
+pub(crate) fn restore_descriptors(least: u64, limit: u64) -> Result {
+    with(current(), |limits| {
+        let [soft, hard] = limits.get(DESCRIPTORS)?;
+        if soft == least {
+            limits.set(DESCRIPTORS, [limit.min(hard), hard])?;
+        }
+        Ok(())
+    })
+}

@@ -207,62 +207,6 @@ pub(crate) fn current_tgid() -> i32 {
     }
 }
 
-/// The calling process may have at least `least` descriptors. Returns its soft limit, if that was less.
-pub(crate) fn lift_descriptor_limit(least: u64) -> Option<u64> {
-    let mut before = None;
-    change_limit(bindings::RLIMIT_NOFILE, |soft, _| {
-        if *soft < least {
-            before = Some(core::mem::replace(soft, least));
-        }
-    });
-    before
-}
-
-/// Takes back what [`lift_descriptor_limit`] to `least` did, unless somebody has set another limit since.
-pub(crate) fn restore_descriptor_limit(least: u64, limit: u64) {
-    change_limit(bindings::RLIMIT_NOFILE, |soft, hard| {
-        if *soft == least {
-            *soft = limit.min(*hard);
-        }
-    });
-}
-
-/// Hard limit `number` that the calling process may have if it wants `wanted`: no more than it has, unless it
-/// may raise it (`do_prlimit` of Linux).
-pub(crate) fn possible_hard_limit(number: u32, wanted: u64) -> u64 {
-    const RESOURCE: c_int = bindings::CAP_SYS_RESOURCE as c_int;
-    let mut most = u64::MAX;
-    if number < bindings::RLIM_NLIMITS {
-        change_limit(number, |_, hard| most = *hard);
-    }
-    // SAFETY: asks about the calling task only.
-    if wanted <= most || unsafe { bindings::capable(RESOURCE) } {
-        wanted
-    } else {
-        most
-    }
-}
-
-/// Has `change` change soft and hard limit `number` of the calling process.
-fn change_limit(number: u32, change: impl FnOnce(&mut u64, &mut u64)) {
-    let task = Task::current_raw();
-    // SAFETY: `current`, its leader and their common signal structure are valid; the leader's lock is
-    // what guards writing limits, and readers take single words without it.
-    unsafe {
-        let lock = core::ptr::addr_of_mut!((*(*task).group_leader).alloc_lock);
-        let limits = core::ptr::addr_of_mut!((*(*task).signal).rlim);
-        let limit = limits.cast::<bindings::rlimit>().add(number as usize);
-        let soft = core::ptr::addr_of_mut!((*limit).rlim_cur);
-        let hard = core::ptr::addr_of_mut!((*limit).rlim_max);
-        bindings::spin_lock(lock);
-        let mut both = (soft.read_volatile() as u64, hard.read_volatile() as u64);
-        change(&mut both.0, &mut both.1);
-        hard.write_volatile(both.1 as c_ulong);
-        soft.write_volatile(both.0 as c_ulong);
-        bindings::spin_unlock(lock);
-    }
-}
-
 /// Ends the calling process as if `signal` had ended it and Linux had written a core.
 pub(crate) fn kill_current_with_core(signal: u8) -> Result {
     /// The bit of a wait status that tells of a core.

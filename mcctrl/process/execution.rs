@@ -16,6 +16,7 @@ use crate::ffi::exec::{self, Choice, Interpreter};
 use crate::ffi::file::{ExecutedFile, File};
 use crate::ffi::irq_lock::IrqLock;
 use crate::ffi::mm;
+use crate::ffi::rlimit;
 use crate::ffi::task::{self, ThreadId};
 use crate::ffi::user;
 use crate::process::elf_head::{self, Kind};
@@ -85,15 +86,10 @@ pub(crate) fn announce(
     argument: usize,
     attach: fn(Arc<Execution>) -> Result,
 ) -> Result {
-    let mut announced = user::read::<Execute>(argument)?;
-    for (number, limit) in (0..).zip(&mut announced.limits) {
-        limit[1] = task::possible_hard_limit(number, limit[1]);
-        limit[0] = limit[0].min(limit[1]);
-    }
     let execution = Execution {
         instance: instance.clone(),
         thread: ThreadId::current(),
-        announced,
+        announced: user::read::<Execute>(argument)?,
         is_exchanged: AtomicBool::new(false),
         program: IrqLock::new(None),
         descriptor_limit: IrqLock::new(None),
@@ -136,7 +132,8 @@ impl Execution {
         drop(before);
         let limit = self.descriptor_limit.lock().take();
         if let Some(limit) = limit {
-            task::restore_descriptor_limit(DESCRIPTORS, limit);
+            // There is such a limit.
+            let _ = rlimit::restore_descriptors(DESCRIPTORS, limit);
         }
     }
 
@@ -147,7 +144,7 @@ impl Execution {
         carried.announced = *self.announced;
         let file = self.program.lock().clone();
         let file = file.ok_or(ENOENT)?;
-        if let Some(limit) = task::lift_descriptor_limit(DESCRIPTORS) {
+        if let Some(limit) = rlimit::lift_descriptors(DESCRIPTORS)? {
             self.descriptor_limit.lock().get_or_insert(limit);
         }
         let descriptor = file.reserve_descriptor()?;
