@@ -66,7 +66,7 @@ static pthread_t start_with(int policy, int priority, void *(*body)(void *), voi
 /* ---- Who wakes beside who computes ---- */
 
 static _Atomic int64_t awaited = INT64_MAX;
-static atomic_int woken;
+static atomic_int word, sent, ran;
 static volatile long early[MOST], late[MOST];
 
 /* Counts its turns of the loop: those when a thread should be running here, and the others. */
@@ -74,7 +74,7 @@ static void *compute(void *index)
 {
 	intptr_t i = (intptr_t)index;
 	while (!stop) {
-		if (woken || now_ns() >= awaited)
+		if (sent > ran || now_ns() >= awaited)
 			late[i]++;
 		else
 			early[i]++;
@@ -92,8 +92,6 @@ static long sum(volatile long *counts)
 
 static void begin_computing(int count, pthread_t *threads)
 {
-	memset((void *)early, 0, sizeof(early));
-	memset((void *)late, 0, sizeof(late));
 	stop = 0;
 	for (intptr_t i = 0; i < count; i++)
 		threads[i] = start(compute, (void *)i);
@@ -106,6 +104,24 @@ static void end_computing(int count, pthread_t *threads)
 		end_of(threads[i]);
 }
 
+/* Whether more than `times` as many turns were late as were not, since it was asked last. */
+static int was_late(int times)
+{
+	static long last_early, last_late;
+	long now_early = sum(early), now_late = sum(late);
+	int answer = now_late - last_late > times * (now_early - last_early);
+	last_early = now_early;
+	last_late = now_late;
+	return answer;
+}
+
+/* A host that takes a processor away in the middle makes rounds late, so only most of them have to be in time. */
+static void require_mostly_in_time(int rounds_late)
+{
+	printf("%d of %d rounds late\n", rounds_late, ROUNDS);
+	REQUIRE(rounds_late < ROUNDS / 2);
+}
+
 static void sleepers_wake_at_once_beside_threads_that_compute(void)
 {
 	one_cpu();
@@ -113,22 +129,21 @@ static void sleepers_wake_at_once_beside_threads_that_compute(void)
 		pthread_t threads[MOST];
 		begin_computing(count, threads);
 		pause_ms(300);
-		memset((void *)early, 0, sizeof(early));
+		was_late(1);
+		int rounds_late = 0;
 		for (int i = 0; i < ROUNDS; i++) {
 			int64_t end = now_ns() + 1000000;
 			struct timespec until = { end / 1000000000, end % 1000000000 };
 			awaited = end;
 			REQUIRE(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == 0);
 			awaited = INT64_MAX;
+			// They compute for a millisecond before each time, and have ten and more if they have their slices first.
+			rounds_late += was_late(3);
 		}
 		end_computing(count, threads);
-		// They compute for a millisecond before each time, and have ten and more if they have their slices first.
-		printf("%d compute: %ld turns late, %ld before\n", count, sum(late), sum(early));
-		REQUIRE(sum(late) < 3 * sum(early));
+		require_mostly_in_time(rounds_late);
 	}
 }
-
-static atomic_int word;
 
 static void *wait_for_word(void *cpu)
 {
@@ -136,7 +151,7 @@ static void *wait_for_word(void *cpu)
 	for (int i = 1; i <= ROUNDS; i++) {
 		while (word != i)
 			syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, i - 1, NULL, NULL, 0);
-		woken = 0;
+		ran = i;
 	}
 	return NULL;
 }
@@ -155,18 +170,19 @@ static void threads_that_another_core_wakes_run_at_once_beside_one_that_computes
 	begin_computing(1, threads);
 	run_on(other);
 	pthread_t waiter = start(wait_for_word, (void *)(intptr_t)cpu);
+	int rounds_late = 0;
 	for (int i = 1; i <= ROUNDS; i++) {
-		while (woken)
-			sched_yield();
 		pause_ms(2);
-		woken = 1;
 		word = i;
 		syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		sent = i;
+		while (ran != i)
+			sched_yield();
+		rounds_late += was_late(1);
 	}
 	end_of(waiter);
 	end_computing(1, threads);
-	printf("%ld turns late, %ld before\n", sum(late), sum(early));
-	REQUIRE(sum(late) < sum(early));
+	require_mostly_in_time(rounds_late);
 }
 
 /* ---- Shares and priorities ---- */
