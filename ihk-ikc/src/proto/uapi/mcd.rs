@@ -2,7 +2,7 @@
 //! ioctls of `/dev/mcd0`: CPUs and memory taken from Linux, and instances. For root.
 
 use super::super::layout::MAX_NODES;
-use super::{none, read, write};
+use super::{ioctls, none, read, write};
 
 /// A set of CPUs: bit n of word n / 64.
 #[repr(C)]
@@ -38,26 +38,28 @@ pub struct StopOptions {
     pub force: u32,
 }
 
-/// Returns [`super::super::ABI_VERSION`] of ihk.ko; on both devices.
-pub const GET_ABI_VERSION: u32 = none(0x10);
-/// Take CPUs from Linux: all of the set or none.
-pub const RESERVE_CPU: u32 = write::<CpuSet>(0x11);
-/// Give reserved, unassigned CPUs back; they are online when it returns.
-pub const RELEASE_CPU: u32 = write::<CpuSet>(0x12);
-/// Reserved and not assigned.
-pub const QUERY_CPU: u32 = read::<CpuSet>(0x13);
-/// Take memory from Linux: all or nothing.
-pub const RESERVE_MEMORY: u32 = write::<MemorySpec>(0x14);
-/// Give reserved, unassigned memory back.
-pub const RELEASE_MEMORY: u32 = write::<MemorySpec>(0x15);
-/// Reserved and not assigned.
-pub const QUERY_MEMORY: u32 = read::<MemorySpec>(0x16);
-/// Create an instance; returns its number, the lowest free.
-pub const CREATE_OS: u32 = none(0x17);
-/// Destroy an instance: what it held is reserved again.
-pub const DESTROY_OS: u32 = write::<StopOptions>(0x18);
-/// Bit set of existing instances.
-pub const GET_OS_INSTANCES: u32 = read::<u64>(0x19);
+ioctls! { MCD_IOCTLS:
+    /// Returns [`super::super::ABI_VERSION`] of ihk.ko; on both devices.
+    pub const GET_ABI_VERSION: u32 = none(0x10);
+    /// Take CPUs from Linux: all of the set or none.
+    pub const RESERVE_CPU: u32 = write::<CpuSet>(0x11);
+    /// Give reserved, unassigned CPUs back; they are online when it returns.
+    pub const RELEASE_CPU: u32 = write::<CpuSet>(0x12);
+    /// Reserved and not assigned.
+    pub const QUERY_CPU: u32 = read::<CpuSet>(0x13);
+    /// Take memory from Linux: all or nothing.
+    pub const RESERVE_MEMORY: u32 = write::<MemorySpec>(0x14);
+    /// Give reserved, unassigned memory back.
+    pub const RELEASE_MEMORY: u32 = write::<MemorySpec>(0x15);
+    /// Reserved and not assigned.
+    pub const QUERY_MEMORY: u32 = read::<MemorySpec>(0x16);
+    /// Create an instance; returns its number, the lowest free.
+    pub const CREATE_OS: u32 = none(0x17);
+    /// Destroy an instance: what it held is reserved again.
+    pub const DESTROY_OS: u32 = write::<StopOptions>(0x18);
+    /// Bit set of existing instances.
+    pub const GET_OS_INSTANCES: u32 = read::<u64>(0x19);
+}
 
 #[cfg(not(loom))]
 const _: () = {

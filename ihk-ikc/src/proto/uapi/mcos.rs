@@ -4,7 +4,7 @@
 
 use super::super::layout::{MAX_CPUS, MAX_NODES};
 use super::mcd::{CpuSet, MemorySpec, StopOptions};
-use super::{both, none, read, write};
+use super::{both, ioctls, none, read, write};
 
 /// One segment of a co-kernel image.
 #[repr(C)]
@@ -148,44 +148,46 @@ pub struct IkcMap {
     pub linux_cpu: [u16; MAX_IKC_PAIRS],
 }
 
-/// Reserved CPUs become this instance's, in ascending order after those it has.
-pub const ASSIGN_CPU: u32 = write::<CpuSet>(0x20);
-/// Back to reserved.
-pub const UNASSIGN_CPU: u32 = write::<CpuSet>(0x21);
-/// Assigned CPUs.
-pub const QUERY_OS_CPU: u32 = read::<CpuSet>(0x22);
-/// Reserved memory becomes this instance's.
-pub const ASSIGN_MEMORY: u32 = write::<MemorySpec>(0x23);
-/// Back to reserved.
-pub const UNASSIGN_MEMORY: u32 = write::<MemorySpec>(0x24);
-/// Assigned memory.
-pub const QUERY_OS_MEMORY: u32 = read::<MemorySpec>(0x25);
-/// Keep this image for the next boot.
-pub const LOAD: u32 = write::<LoadImage>(0x26);
-/// Boot arguments for the next boot.
-pub const SET_KARGS: u32 = write::<Text>(0x27);
-/// Boot; returns when RUNNING or with an error.
-pub const BOOT: u32 = none(0x28);
-/// Shut down; EBUSY if programs run and not forced.
-pub const SHUTDOWN: u32 = write::<StopOptions>(0x29);
-/// Returns one of [`status`].
-pub const GET_STATUS: u32 = none(0x2a);
-/// Counters.
-pub const QUERY_USAGE: u32 = read::<Usage>(0x2b);
-/// Part of the log.
-pub const READ_KMSG: u32 = both::<ReadKmsg>(0x2c);
-/// Readers start from here from now on (`clear_kmsg`); returns nothing.
-pub const CLEAR_KMSG: u32 = none(0x2d);
-/// Set the Linux CPU that serves each co-kernel CPU.
-pub const SET_IKC_MAP: u32 = write::<IkcMap>(0x2e);
-/// See [`SET_IKC_MAP`]; for everybody who may open the device.
-pub const GET_IKC_MAP: u32 = read::<IkcMap>(0x2f);
-/// Build id of the loaded image.
-pub const GET_BUILD_ID: u32 = read::<Text>(0x30);
-/// Part of the instance's memory, for dumps.
-pub const READ_MEMORY: u32 = both::<ReadMemory>(0x31);
-/// Let this group id run programs: the device becomes 0660 of that group.
-pub const SET_GROUP: u32 = write::<u32>(0x32);
+ioctls! { MCOS_IOCTLS:
+    /// Reserved CPUs become this instance's, in ascending order after those it has.
+    pub const ASSIGN_CPU: u32 = write::<CpuSet>(0x20);
+    /// Back to reserved.
+    pub const UNASSIGN_CPU: u32 = write::<CpuSet>(0x21);
+    /// Assigned CPUs.
+    pub const QUERY_OS_CPU: u32 = read::<CpuSet>(0x22);
+    /// Reserved memory becomes this instance's.
+    pub const ASSIGN_MEMORY: u32 = write::<MemorySpec>(0x23);
+    /// Back to reserved.
+    pub const UNASSIGN_MEMORY: u32 = write::<MemorySpec>(0x24);
+    /// Assigned memory.
+    pub const QUERY_OS_MEMORY: u32 = read::<MemorySpec>(0x25);
+    /// Keep this image for the next boot.
+    pub const LOAD: u32 = write::<LoadImage>(0x26);
+    /// Boot arguments for the next boot.
+    pub const SET_KARGS: u32 = write::<Text>(0x27);
+    /// Boot; returns when RUNNING or with an error.
+    pub const BOOT: u32 = none(0x28);
+    /// Shut down; EBUSY if programs run and not forced.
+    pub const SHUTDOWN: u32 = write::<StopOptions>(0x29);
+    /// Returns one of [`status`].
+    pub const GET_STATUS: u32 = none(0x2a);
+    /// Counters.
+    pub const QUERY_USAGE: u32 = read::<Usage>(0x2b);
+    /// Part of the log.
+    pub const READ_KMSG: u32 = both::<ReadKmsg>(0x2c);
+    /// Readers start from here from now on (`clear_kmsg`); returns nothing.
+    pub const CLEAR_KMSG: u32 = none(0x2d);
+    /// Set the Linux CPU that serves each co-kernel CPU.
+    pub const SET_IKC_MAP: u32 = write::<IkcMap>(0x2e);
+    /// See [`SET_IKC_MAP`]; for everybody who may open the device.
+    pub const GET_IKC_MAP: u32 = read::<IkcMap>(0x2f);
+    /// Build id of the loaded image.
+    pub const GET_BUILD_ID: u32 = read::<Text>(0x30);
+    /// Part of the instance's memory, for dumps.
+    pub const READ_MEMORY: u32 = both::<ReadMemory>(0x31);
+    /// Let this group id run programs: the device becomes 0660 of that group.
+    pub const SET_GROUP: u32 = write::<u32>(0x32);
+}
 
 #[cfg(not(loom))]
 const _: () = {
