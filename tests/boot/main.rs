@@ -18,6 +18,8 @@ mod attacks;
 mod bad_input;
 #[path = "../software/commands.rs"]
 mod commands;
+#[path = "../hostile/confinement.rs"]
+mod confinement;
 #[path = "../life_cycle/cycles.rs"]
 mod cycles;
 #[path = "../rig/demo.rs"]

@@ -116,6 +116,26 @@ def who_pins_pages_pays_for_all_that_they_hold():
 
 
 @claim
+def nobody_finds_what_others_left_in_memory():
+    os.makedirs("/tmp/hunted", exist_ok=True)
+    os.chmod("/tmp/hunted", 0o777)
+    hunt = lambda what: (program("hunt"), what, "256", "/tmp/hunted")
+    assert "own: 262144 marks" in as_attacker("mcexec", *hunt("both")).stdout
+    random.seed(1)
+    with others_work(5000):
+        for round in range(8):
+            leaves = start("mcexec", *hunt("leave"))
+            if round % 2:
+                # In the middle of whatever it is doing.
+                time.sleep(random.uniform(0.05, 0.5))
+                leaves.kill()
+            output, errors = leaves.communicate(timeout=60)
+            assert (errors, leaves.returncode in (0, -signal.SIGKILL)) == ("", True), (round, output, errors)
+            finds = as_attacker("mcexec", *hunt("find"))
+            assert (finds.returncode, finds.stdout) == (0, "nothing\n"), (round, finds)
+
+
+@claim
 def instances_are_created_while_others_are_destroyed():
     end = time.monotonic() + 15
     counts = {"create": 0, "destroy": 0}
