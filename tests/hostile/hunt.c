@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // hunt leave MIB FOLDER: fills memory of every kind with marks, and ends.
-// hunt find MIB FOLDER: takes memory in every way there is, looks for marks that others left, and says what it looked at.
+// hunt find MIB FOLDER: takes memory in every way there is, looks for marks that others left, and says where they are.
 // hunt both MIB FOLDER: leaves marks and finds them in its own memory, which shows that finding works.
 #define _GNU_SOURCE
 #include <alloca.h>
